@@ -1,7 +1,8 @@
 """Who may use the console and the API, and what they did there."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 
 class Role(StrEnum):
@@ -20,8 +21,7 @@ class Role(StrEnum):
         return ranks.index(self) >= ranks.index(other)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(Struct, frozen=True, kw_only=True):
     """Somebody who may sign in."""
 
     id: str
@@ -48,8 +48,7 @@ class Scope(StrEnum):
         return {Scope.READ: Role.VIEWER, Scope.TRIAGE: Role.ANALYST, Scope.ADMIN: Role.ADMIN}[self]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiToken:
+class ApiToken(Struct, frozen=True, kw_only=True):
     """What a program shows to be let in. The ledger knows a hash of its secret only."""
 
     id: str
@@ -66,8 +65,7 @@ class ApiToken:
     """When it was used last, within a minute."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(Struct, frozen=True, kw_only=True):
     """What was answered to a request that may be sent twice."""
 
     request: str
@@ -77,8 +75,7 @@ class Answered:
     body: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Struct, frozen=True, kw_only=True):
     """A browser in which a user has signed in. The ledger knows a hash of its secret only."""
 
     mark: str
@@ -93,8 +90,7 @@ class Session:
     """What the browser calls itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedSearch:
+class SavedSearch(Struct, frozen=True, kw_only=True):
     """A search that somebody keeps."""
 
     id: str
@@ -109,8 +105,7 @@ class SavedSearch:
     saved_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
+class Deed(Struct, frozen=True, kw_only=True):
     """Something that was done, or refused, through the console or the API."""
 
     at_us: int

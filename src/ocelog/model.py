@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 from ocelog.times import EPOCH
 
@@ -114,8 +115,7 @@ class SliceState(StrEnum):
     """Split into others or joined to another: no one reads it any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Struct, frozen=True, kw_only=True):
     """What is peculiar to one log type: how it is asked for, ordered in time, and told apart from its former self.
 
     Paths are dotted names as in the log schema. `version_fields` are top-level names; None means that a record
@@ -178,8 +178,7 @@ class Kind:
         return tuple(status for status in self.statuses if status not in self.open_statuses)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRow:
+class SourceRow(Struct, frozen=True, kw_only=True):
     """One tenant as a person set it up; its secrets are in the vault."""
 
     id: str
@@ -197,8 +196,7 @@ class SourceRow:
         return bool(self.settings.get(PURGING))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True, kw_only=True):
     """The next request of a slice, whole, and how the reading has gone so far."""
 
     after: str | None = None
@@ -224,8 +222,7 @@ class Checkpoint:
     """Read as one piece however full it seems: the source ignores dates, or counts as many where nothing can be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True):
     """The right to land a piece of work, and the number that proves it."""
 
     name: str
@@ -234,8 +231,7 @@ class Claim:
     """Counts its holders; only the present one may land."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
+class Slice(Struct, frozen=True, kw_only=True):
     """A time range [since, until) of one date field of one stream, frozen when planned, read page by page."""
 
     source_id: str
@@ -269,8 +265,7 @@ class Slice:
         return Claim(name=str(self.id), fence=self.fence)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamFaults:
+class StreamFaults(Struct, frozen=True, kw_only=True):
     """What a source is known to get wrong in one stream, so that it is not found out again for each slice."""
 
     total_off_by: int = 0
@@ -281,8 +276,7 @@ class StreamFaults:
     """When that was last confirmed, by our clock."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
+class Rejection(Struct, frozen=True, kw_only=True):
     """A record that does not fit its schema: where, what was expected, what was found, and the record as it came."""
 
     path: str
@@ -297,8 +291,7 @@ class Rejection:
     """Dotted paths of fields that the source did not show with this record: refused, or failed in that answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
+class Stamp(Struct, frozen=True, kw_only=True):
     """What a landing adds to each of its rows."""
 
     source_id: str
@@ -311,8 +304,7 @@ class Stamp:
     """What the rows say instead, one after the other; None: they all say `observed_us`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewPart:
+class NewPart(Struct, frozen=True, kw_only=True):
     """A durable file of rows that no transaction vouches for yet."""
 
     table: str
@@ -324,8 +316,7 @@ class NewPart:
     max_cursor_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """A landed file of rows, with its place in the order of commits of its table."""
 
     table: str
@@ -340,8 +331,7 @@ class Part:
     source_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenUp:
+class GivenUp(Struct, frozen=True, kw_only=True):
     """A file of the lake whose rows are lost. What is None is not known."""
 
     table: str
@@ -360,8 +350,7 @@ class GivenUp:
     """When its time range was planned again; None: not yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopMark:
+class LoopMark(Struct, frozen=True, kw_only=True):
     """How far a loop has come in a table, and what lies before it."""
 
     loop: str
@@ -374,16 +363,14 @@ class LoopMark:
     """When the oldest of them landed; None: there are none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Position:
+class Position(Struct, frozen=True, order=True, kw_only=True):
     """A place between two rows of a table's parts: behind the part `sequence`, and `row` rows of the next one."""
 
     sequence: int = 0
     row: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableFault:
+class TableFault(Struct, frozen=True, kw_only=True):
     """What does not work for a table of the lake at the moment."""
 
     table: str
@@ -403,8 +390,7 @@ STALLED = "stalled"
 """What a loop fails by that tries the same piece again and again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopFault:
+class LoopFault(Struct, frozen=True, kw_only=True):
     """What does not work of a loop at the moment."""
 
     loop: str
@@ -415,8 +401,7 @@ class LoopFault:
     since: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """Versions that the lake and the landed parts hold: parallel columns, in no order."""
 
     ids: Sequence[str]
@@ -426,8 +411,7 @@ class Known:
     versions: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Covered:
+class Covered(Struct, frozen=True, kw_only=True):
     """What is planned for certain if the API's true clock is ahead of ours by `lowest` at least: see `planner`."""
 
     lowest: timedelta | None
@@ -440,8 +424,7 @@ class Covered:
     """By the API's clock: but not what happened before this instant."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marks:
+class Marks(Struct, frozen=True, kw_only=True):
     """How far the planning of a stream has come. All instants are the API's, except those in `covered`."""
 
     source_id: str
@@ -462,8 +445,7 @@ class Marks:
     """How many sweeps were planned."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class Due(Struct, frozen=True, kw_only=True):
     """What one stream has to be read."""
 
     rank: int | None
@@ -472,8 +454,7 @@ class Due:
     """When the first slice is both due and nobody's. In the past without a rank: another slice keeps it waiting."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRow:
+class StreamRow(Struct, frozen=True, kw_only=True):
     """A stream's marks, its figures since it began, and what is wrong with it. Only lost rejections lower a count."""
 
     marks: Marks

@@ -1,8 +1,9 @@
 """What a product is to the rest of Ocelog: its log types, what a person sets for a source of it, how it is opened."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from ocelog.model import Kind
 from ocelog.pull.clock import ApiClock
@@ -64,8 +65,7 @@ class SourceSettings(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(Struct, frozen=True, kw_only=True):
     """A setting that a person can give: as an option of a command, in the wizard, or in a form."""
 
     name: str
@@ -94,8 +94,7 @@ Answers = Mapping[str, Any]
 """What was answered so far, by the name of the setting."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """What the wizard asks about one setting."""
 
     option: str
@@ -127,8 +126,7 @@ SECRET = "secret"  # noqa: S105 - a name
 """In the place of a question: the secret."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """A page of the wizard: where a person must look, and what is asked there."""
 
     title: str
@@ -162,8 +160,7 @@ class Confined(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rights:
+class Rights(Struct, frozen=True, kw_only=True):
     """Which rights an account needs, as a form shows it."""
 
     kind: str
@@ -174,8 +171,7 @@ class Rights:
     """What is to be said of the parts of the tenant that it may see."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
+class Product(Struct, frozen=True, kw_only=True):
     """A product whose logs can be read. One entry in `SOURCES`."""
 
     name: str

@@ -1,9 +1,10 @@
 """When people are left alone: from one time of day to another, by the clocks of a time zone."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
+
+from msgspec import Struct
 
 from ocelog.errors import ConfigError
 from ocelog.phrases import Phrase
@@ -14,8 +15,7 @@ _MINUTE = timedelta(minutes=1)
 _LONGEST = timedelta(days=2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuietHours:
+class QuietHours(Struct, frozen=True, kw_only=True):
     """A part of each day, to the minute."""
 
     start: time

@@ -1,8 +1,8 @@
 """Alerts, channels and what was told, put into a ledger as the loops leave them."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from msgspec.structs import replace
 from sqlalchemy import insert
 
 from bookkeeping.records import NOW
@@ -39,7 +39,7 @@ def alert_of(number: int = 1, **more: object) -> Alert:
         opened_us=at_us,
         updated_us=at_us,
     )
-    return replace(alert, **more)  # type: ignore[arg-type] # tests name fields
+    return replace(alert, **more)
 
 
 def opened(ledger: Ledger, *alerts: Alert, told: Iterable[str] = ()) -> None:

@@ -1,9 +1,11 @@
 """Small values to put into a ledger."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
+
+from msgspec.structs import replace
 
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Checkpoint, Marks, NewPart, Origin, Slice, SourceRow
@@ -27,7 +29,7 @@ class Clock:
 
 def source_row(source_id: str = "acme", **more: object) -> SourceRow:
     row = SourceRow(id=source_id, name=source_id, kind="wiz", settings={"rate": 3}, added_us=1)
-    return replace(row, **more)  # type: ignore[arg-type] # tests name fields
+    return replace(row, **more)
 
 
 def slice_of(source_id: str = "acme", **more: object) -> Slice:
@@ -39,7 +41,7 @@ def slice_of(source_id: str = "acme", **more: object) -> Slice:
         since=NOW - timedelta(hours=1),
         until=NOW,
     )
-    return replace(slice_, **more)  # type: ignore[arg-type] # tests name fields
+    return replace(slice_, **more)
 
 
 def planned(ledger: Ledger, *slices: Slice) -> list[Slice]:
@@ -79,7 +81,7 @@ def landing(moving: Slice, low: int | None = 0, high: int | None = 10, **more: o
         loaded=frozenset(),
         tally=Tally(events=1),
     )
-    return replace(page, **more)  # type: ignore[arg-type] # tests name fields
+    return replace(page, **more)
 
 
 def rejecting(moving: Slice, keys: Sequence[str], **more: object) -> Landing:
@@ -91,7 +93,7 @@ def rejecting(moving: Slice, keys: Sequence[str], **more: object) -> Landing:
 def begun(ledger: Ledger, **marks: object) -> Marks:
     """Plan nothing but the marks of a new stream."""
     before = ledger.pulling.marks("acme", ISSUES)
-    after = replace(before, **marks)  # type: ignore[arg-type] # tests name fields
+    after = replace(before, **marks)
     ledger.pulling.plan(before, after, [])
     return after
 

@@ -9,12 +9,12 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from ocelog.access import Role

@@ -106,7 +106,9 @@ def notice(happened: Happened, kind: AlertType = AlertType.ALERT) -> Notice:
         merged=3,
     )
     digest = (one,) if happened is Happened.DIGEST else ()
-    return Notice(**{**{name: getattr(one, name) for name in one.__slots__}, "happened": happened, "digest": digest})
+    return Notice(
+        **{**{name: getattr(one, name) for name in one.__struct_fields__}, "happened": happened, "digest": digest}
+    )
 
 
 KEPT = re.compile(r"https?://\S+|ocelog alerts show \w+|\[(HIGH|INFO)\]|HIGH|Ocelog|Wiz\.Audit|\d\S*Z")

@@ -329,7 +329,7 @@ def test_a_file_outside_the_lake_that_another_engine_named_is_told(home: Home, t
     class Views:
         def take(self, table: str) -> Any:
             view = take(table)
-            from dataclasses import replace  # noqa: PLC0415 - for this stand-in only
+            from msgspec.structs import replace  # noqa: PLC0415 - for this stand-in only
 
             files = tuple(replace(file, path=str(stranger)) for file in view.files)
             return replace(view, state=replace(view.state, files=files))

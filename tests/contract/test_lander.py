@@ -67,8 +67,8 @@ def lander(ledger: LandingLedger, lake: FileLake, slice_: Slice) -> Lander:
 
 
 def page(records: bytes, **more: Any) -> Page:
-    blank = Page(records=records, end_cursor=None, has_next=False, total=2, capped=False, asked_us=1)
-    return replace(blank, **more)
+    rest = {"end_cursor": None, "has_next": False, "total": 2, "capped": False, "asked_us": 1, **more}
+    return Page(records=records, **rest)
 
 
 def test_a_rejection_keeps_the_fields_that_were_refused_or_failed_in_its_answer(

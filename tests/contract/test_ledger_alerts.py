@@ -1,10 +1,10 @@
 """Alerts are listed, changed by people, kept quiet and forgotten; whatever happens to them is on their timeline."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import func, insert, select
 
 from bookkeeping.alerts import DAY_US, HOUR_US, NOW_US, alert_of, channel, opened, told

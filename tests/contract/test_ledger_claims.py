@@ -1,10 +1,10 @@
 """A replay lands under a claim of its own: fenced like a slice, and free again for the next process of its home."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from bookkeeping.crashes import crash_everywhere

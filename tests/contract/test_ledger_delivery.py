@@ -1,10 +1,10 @@
 """What is delivered next, in which order, and what becomes of it: on both databases."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from bookkeeping.crashes import before_statement, crash_everywhere
@@ -60,7 +60,7 @@ class Desk:
                 opened_us=self.now_us,
                 updated_us=self.now_us,
             )
-            assert alerts.save(tx, replace(before, updated_us=self.now_us, **changes))  # type: ignore[arg-type] # as the test gives it
+            assert alerts.save(tx, replace(before, updated_us=self.now_us, **changes))
             tellings = [Telling(alert_id=name, channel_id=each, happened=happened, due_us=due_us) for each in channels]
             alerts.add_tellings(tx, tellings, self.now_us)
             return alerts.of_ids(tx, [name])[name]

@@ -1,7 +1,8 @@
 """What the ledger keeps of how streams are, and of the system errors that people know of."""
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, Clock, landing, source_row, taken
 from ocelog.health.stream import AlarmState, Memory, Seen, State, first_look

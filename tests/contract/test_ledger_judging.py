@@ -1,9 +1,9 @@
 """What judging brings about is committed whole and once, on both databases."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from bookkeeping.crashes import crash_everywhere

@@ -1,9 +1,9 @@
 """A landing commits rows, checkpoint and figures together, in the order of its sequence, or not at all."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import everything

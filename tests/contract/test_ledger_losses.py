@@ -1,9 +1,9 @@
 """What was lost of the lake is remembered, and put right once."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.records import NOW, TABLE, landing, part, rejecting, slice_of, taken

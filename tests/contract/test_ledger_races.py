@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import chain
 from threading import Barrier, Event
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection, event
 
 from bookkeeping.alerts import NOW_US, alert_of, channel, opened

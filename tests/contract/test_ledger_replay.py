@@ -1,13 +1,14 @@
 """What is judged again lands once and whole, on both databases, wherever the process that does it is gone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from bookkeeping.crashes import Crash, crash_everywhere, crashing_at

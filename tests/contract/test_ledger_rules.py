@@ -1,9 +1,9 @@
 """Folders of rules are registered once, and what a person decided of a rule stays decided."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import insert
 
 from bookkeeping.crashes import crash_everywhere

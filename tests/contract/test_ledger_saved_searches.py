@@ -1,8 +1,7 @@
 """Saved searches in the ledger, on each database."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.records import NOW
 from ocelog.access import Deed, Role, SavedSearch, User

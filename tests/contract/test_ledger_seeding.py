@@ -1,12 +1,13 @@
 """What is so already when a rule is turned on is known, wherever a process is gone: on both databases."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import delete, func, insert, select
 
 from bookkeeping.crashes import Crash, crashing_at

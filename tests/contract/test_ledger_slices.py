@@ -1,9 +1,9 @@
 """Slices are planned with their marks, found again, and split, in one transaction each."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import at_once, everything

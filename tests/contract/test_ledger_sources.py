@@ -1,9 +1,9 @@
 """Sources are added, changed, removed and taken up again; streams say how they fare."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import at_once, everything

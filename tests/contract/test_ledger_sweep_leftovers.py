@@ -1,7 +1,8 @@
 """A stretch of an earlier sweep that is read late leaves alone what the newest sweep found out there."""
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, source_row
 from bookkeeping.records import slice_of as blank

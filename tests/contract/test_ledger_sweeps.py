@@ -1,9 +1,9 @@
 """How the ledger remembers what sweeps did not show, on both databases."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, planned, slice_of, source_row
 from ocelog.errors import LostFenceError

@@ -1,10 +1,10 @@
 """The most pressing slice goes to one holder at a time, who keeps it as long as it gives signs of life."""
 
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.races import at_once, written
 from bookkeeping.records import ISSUES, NOW, Clock, landing, next_due, planned, slice_of, taken

@@ -1,9 +1,9 @@
 """Users, sessions and the trail in the ledger, on each database."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.records import NOW, Clock
 from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User

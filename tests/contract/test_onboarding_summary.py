@@ -1,8 +1,8 @@
 """When the one summary of a new source comes, and that it comes once."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
 from sqlalchemy import select, update
 
 from bookkeeping.alerts import alert_of, opened

@@ -2,13 +2,13 @@
 
 import json
 import random
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hostile import DAY, SINCE, Pull, finding
 from ocelog.errors import ContractBrokenError, SourceThrottledError, SourceUnavailableError

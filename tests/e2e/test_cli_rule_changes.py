@@ -4,12 +4,12 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.alerts import alert_of, channel, told
 from bookkeeping.alerts import opened as put

@@ -5,11 +5,11 @@ import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.alerts import alert_of, opened
 from commands import Ocelog, simulator

@@ -8,7 +8,7 @@ from pathlib import Path
 from commands import Ocelog, simulator
 
 FORMER = """
-from dataclasses import replace
+from msgspec.structs import replace
 from ocelog.app import shaping
 from ocelog.app.log_types import SOURCES
 from ocelog.cli import main

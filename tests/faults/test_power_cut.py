@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.records import planned, slice_of
 from lakeside.things import SCHEMAS, row, rows

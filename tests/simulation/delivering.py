@@ -6,11 +6,12 @@ drops what it has taken under the same key before, as the promise says that it c
 
 import gc
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
 from greenlet import getcurrent, greenlet
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from ocelog.alert.alert import Alert, Telling

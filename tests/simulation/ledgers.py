@@ -6,11 +6,12 @@ So statements are compiled once, and not for each seed. Beside it stands a log o
 import sqlite3
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import cast
 
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from ocelog.ledger.database.open import open_database

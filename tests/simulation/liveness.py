@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from types import TracebackType
 
+from msgspec.structs import force_setattr
+
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Slice
 from ocelog.times import to_us
@@ -37,7 +39,7 @@ class Meter:
         self.takes = self.writes = 0
         self._turn = ledger._database.turn
         # Each transaction that writes takes its turn. An event of SQLAlchemy would cost as much as the transaction.
-        object.__setattr__(ledger._database, "turn", self)
+        force_setattr(ledger._database, "turn", self)
 
     def __enter__(self) -> None:
         self.writes += 1

@@ -3,9 +3,11 @@
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Claim, Marks, Origin, SourceRow, Stamp, table_name

@@ -9,13 +9,14 @@ import gc
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from greenlet import getcurrent, greenlet
+from msgspec.structs import replace
 
 from ocelog.app.sweep_stages import advance
 from ocelog.errors import LostFenceError

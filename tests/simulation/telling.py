@@ -2,9 +2,10 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from ocelog.alert.routing import ChannelRow, Routing

@@ -4,9 +4,12 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceUnavailableError
 from ocelog.model import Kind
@@ -76,8 +79,7 @@ class Thing:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Faults:
+class Faults(Struct, frozen=True, kw_only=True):
     """How this world's API misbehaves; drawn once a seed. Probabilities are of one answer."""
 
     transient: float = 0.0

@@ -1,9 +1,9 @@
 """What becomes of an alert when a person works with it."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert

@@ -1,11 +1,11 @@
 """Which matches share an alert, and when it is told: against a count of every stretch."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ocelog.alert.grouping import MOST_KEPT, Group, Grouping, Joined, Joining, join
 from ocelog.alert.ids import alert_id, match_id

@@ -1,10 +1,10 @@
 """Which channels hear of an alert."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.notice import AlertStatus, AlertType

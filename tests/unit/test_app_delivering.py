@@ -1,10 +1,10 @@
 """What one attempt comes to, whatever a channel does."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from ocelog.alert.alert import Alert

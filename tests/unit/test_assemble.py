@@ -1,9 +1,9 @@
 """Which streams an installation has, where the settings of one source do not hold."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from ocelog.app.assemble import Assembly

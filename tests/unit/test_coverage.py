@@ -1,12 +1,12 @@
 """Which streams are measured, and when: once all of their past is read, and after each complete sweep."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row
 from ocelog.app.coverage import CoverageLoop, to_measure

@@ -1,9 +1,9 @@
 """Which rules of a folder run: what a person said of the rule, then packs, then its file."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ocelog.detect.checkout import Checkout, read_checkout
 from ocelog.detect.deciding import decisions, enabled_rules, shadowed

@@ -1,11 +1,11 @@
 """By which instant rows expire: by none that a wrong clock tells."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ocelog.app.expiry import expiry_now
 from ocelog.app.sources import row_of

@@ -1,12 +1,13 @@
 """The no-events alarm on clocks that jump, on machines that are suspended, and on sources that fail."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, Facts, Memory, Seen, State, Trouble, first_look, look

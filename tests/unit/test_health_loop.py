@@ -1,13 +1,14 @@
 """What people are told of streams as the ledger has them, look by look."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id

@@ -7,11 +7,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ocelog.errors import ConfigError, HomeError, LakeUnavailableError
 from ocelog.installation import home

@@ -1,12 +1,12 @@
 """Which slices a pull by hand tries at once: those that failed, for a person may have fixed why, and no others."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, Clock, next_due, planned, slice_of, taken
 from ocelog.app.pulling import Reader

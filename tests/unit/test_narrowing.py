@@ -1,8 +1,9 @@
 """By which filter a second is split that cannot be shown whole."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from ocelog.model import Kind, Narrowed
 from ocelog.pull.narrowing import Crowd, filters

@@ -1,8 +1,8 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ocelog.model import Checkpoint, Kind, Marks, Origin, Slice, SliceState
 from ocelog.pull.planner import OVERLAP, Plan, StreamSettings, complete_through, plan, still_short

@@ -1,12 +1,12 @@
 """Which slices the ledger forgets once they are read."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of
 from ocelog.app.planning import REMEMBERED, forget_old, lacking, plan_time_range, totals_are_right_again

@@ -1,8 +1,9 @@
 """How far a bar has come: it never starts full, never shrinks, and is full only at the end."""
 
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from ocelog.cli.progress import Figures
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
@@ -24,7 +25,7 @@ def slice_(id_: int, *, total: int | None = None, hours: tuple[int, int] = (0, 8
             id=id_,
             checkpoint=Checkpoint(total=total),
         ),
-        **more,  # type: ignore[arg-type] # a test names fields
+        **more,
     )
 
 

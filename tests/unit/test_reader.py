@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Engine, event
 from structlog.testing import capture_logs
 
@@ -106,7 +107,7 @@ def begun(ledger: Ledger, source_id: str = "acme", log_type: str = ISSUES) -> No
     if ledger.sources.find(source_id) is None:
         ledger.sources.add(source_row(source_id))
     before = ledger.pulling.marks(source_id, log_type)
-    ledger.pulling.plan(before, replace(before, **EDGE), [])  # type: ignore[arg-type] # the marks' own fields
+    ledger.pulling.plan(before, replace(before, **EDGE), [])
 
 
 def reader_of(ledger: Ledger, now: Now, *streams: Any, by_hand: bool = False) -> Reader:

@@ -4,12 +4,12 @@ import base64
 import html
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ocelog.errors import OcelogError
 from ocelog.redaction import MARK, Redactor

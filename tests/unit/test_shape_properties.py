@@ -1,13 +1,13 @@
 """Whatever a page holds: each record is an event or a rejection, and at once or one by one it comes to the same."""
 
 import json
-from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ocelog.schema import page as pages
 from ocelog.schema.columns.frame import Frame

@@ -1,11 +1,11 @@
 """Which states of a record are the same version."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ocelog.model import table_name
 from ocelog.schema.language.parse import parse_schema

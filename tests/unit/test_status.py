@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ocelog.app.sources import row_of
 from ocelog.app.status import StreamStatus, failing_loops, lagging, stream_statuses, sweep_of, unpublished

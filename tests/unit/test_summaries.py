@@ -1,10 +1,10 @@
 """One line about an event is made of the fields that its log type names, and always says something."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ocelog.app.log_types import kinds
 from ocelog.app.search import columns_of, paths_of

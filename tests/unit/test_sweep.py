@@ -1,11 +1,11 @@
 """What a sweep does next, and what it dares to infer."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from ocelog.model import Checkpoint, Known, NewPart, Origin, Slice, SliceState
 from ocelog.pull.ports import Landed, Landing, Loaded, OpenRecords, Suspect
@@ -36,7 +36,7 @@ WELL = Outcome(parked=0, unjudged=0, seen=1000, missing=1, inferred=0, same_sett
 
 def suspect(name: str = "a", hours: float = 0, **more: object) -> Suspect:
     found = Suspect(record_id=name, row_id="0" * 32, created_us=to_us(BORN + timedelta(hours=hours)), round=3)
-    return replace(found, **more)  # type: ignore[arg-type] # tests name fields
+    return replace(found, **more)
 
 
 def after(sweep: Sweep, outcome: Outcome = WELL, *suspects: Suspect) -> Step:
@@ -50,7 +50,7 @@ def test_a_sweep_that_misses_nothing_is_done_and_complete() -> None:
 
 @pytest.mark.parametrize("flaw", [{"parked": 1}, {"unjudged": 1}, {"same_settings": False}])
 def test_a_sweep_that_is_not_complete_forgets_every_suspect(flaw: dict[str, int]) -> None:
-    step = after(SWEEP, replace(WELL, **flaw), suspect(times=2, verified_round=3))  # type: ignore[arg-type] # as above
+    step = after(SWEEP, replace(WELL, **flaw), suspect(times=2, verified_round=3))
     assert (step.to.stage, step.to.complete, step.forget_all, step.slices) == (Stage.DONE, False, True, ())
 
 

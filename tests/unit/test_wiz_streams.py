@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from graphql import (
     visit,
 )
 from graphql.execution.values import get_variable_values
+from msgspec.structs import replace
 
 from ocelog.model import Kind
 from ocelog.pull.ports import Ask

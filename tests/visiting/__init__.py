@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import argon2
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 
 from ocelog.access import Role, Scope

@@ -1,8 +1,10 @@
 """What an alert is: matches grouped for a person, with how far people and channels have come with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.model import Severity
@@ -13,8 +15,7 @@ OPEN = frozenset(AlertStatus) - ENDED
 """Statuses of alerts at which nobody has to look any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
+class Alert(Struct, frozen=True, kw_only=True):
     """An alert as the ledger has it. Instants are microseconds since 1970 by our clock; of events, by the source's.
 
     Texts are as rules and sources wrote them: hostile, perhaps.
@@ -104,8 +105,7 @@ def gone_on(made: Alert, before: Alert | None) -> Alert:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineEntry:
+class TimelineEntry(Struct, frozen=True, kw_only=True):
     """One thing that happened to an alert."""
 
     alert_id: str
@@ -117,8 +117,7 @@ class TimelineEntry:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
+class Telling(Struct, frozen=True, kw_only=True):
     """What is to be told of an alert through one channel: an entry of the outbox, once the ledger has it."""
 
     alert_id: str

@@ -5,8 +5,10 @@ timeline. Channels that were told of the alert hear of what they can act on: ack
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert, TimelineEntry, resolved
 from ocelog.alert.notice import AlertStatus, Happened
@@ -30,8 +32,7 @@ class CloseReason(StrEnum):
     DUPLICATE = "duplicate"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """An alert after somebody changed it."""
 
     alert: Alert

@@ -5,9 +5,11 @@ then. Judging is not repeated for that.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum, auto
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry, gone_on, resolved
 from ocelog.alert.grouping import Group, Grouping, Joining, heard_us, join, quiet_until_us
@@ -50,8 +52,7 @@ class News(Enum):
     """It happened before its stream was set up: nobody is told."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Onboarding:
+class Onboarding(Struct, frozen=True, kw_only=True):
     """Where the history of a stream ends, and what of its news was read late. Microseconds, by the source's clock."""
 
     since_us: int
@@ -59,8 +60,7 @@ class Onboarding:
     """What happened in this stretch was read more than a day late: the stream was not read meanwhile."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What a decision stands on, to be read from the ledger as of one instant."""
 
     streams: frozenset[tuple[str, str]]
@@ -76,8 +76,7 @@ class Wanted:
     """(Rule, beginning of the hour)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(Struct, frozen=True, kw_only=True):
     """What the ledger has of that. What it lacks is left out."""
 
     streams: Mapping[tuple[str, str], Onboarding] = field(default_factory=dict)
@@ -94,8 +93,7 @@ class Standing:
     """What was read: what is not in it may be in the ledger all the same. None: all that a decision asks for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupChange:
+class GroupChange(Struct, frozen=True, kw_only=True):
     """A group as it is to be saved."""
 
     key: str
@@ -106,8 +104,7 @@ class GroupChange:
     group: Group
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitChange:
+class LimitChange(Struct, frozen=True, kw_only=True):
     """How many alerts of a rule there are of an hour."""
 
     rule_id: str
@@ -120,8 +117,7 @@ class LimitChange:
     """That opened in silence, in windows of time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """What is to be committed, all of it or nothing."""
 
     matches: Sequence[tuple[Match, str | None]] = ()
@@ -135,8 +131,7 @@ class Decision:
     unjudged: Sequence[Unjudged] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """What people have set up, as it is when a decision is taken."""
 
     route: Callable[[Alert], Sequence[str]]

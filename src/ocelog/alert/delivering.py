@@ -5,11 +5,12 @@ in it. What cannot be delivered is tried again, ever more rarely, and then given
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 from math import ceil
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
@@ -36,8 +37,7 @@ _LONGEST_NOTE = 1_000
 _TELLS_ENDS_ONLY = frozenset({Happened.ACKNOWLEDGED, Happened.RESOLVED, Happened.CLOSED, Happened.NOT_VISIBLE})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One thing that happened to an alert, and that a channel is to hear of."""
 
     id: int
@@ -50,8 +50,7 @@ class Entry:
     """It was to be told later when it was written: its alert comes and goes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handed:
+class Handed(Struct, frozen=True, kw_only=True):
     """What goes to a channel as one message: entries of one alert, or of several as a digest."""
 
     number: int
@@ -75,23 +74,20 @@ class Handed:
         return f"{ledger_id}-{self.number}-{told.hexdigest()}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+class Wait(Struct, frozen=True, kw_only=True):
     """Nothing is to be sent before."""
 
     until_us: int | None
     """None: not before something changes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered:
+class Delivered(Struct, frozen=True, kw_only=True):
     """The far end took it."""
 
     answer: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Postponed:
+class Postponed(Struct, frozen=True, kw_only=True):
     """It did not work this time."""
 
     answer: str
@@ -100,8 +96,7 @@ class Postponed:
     """How long the far end asked to wait."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """The far end will not take it, however often it is sent."""
 
     answer: str
@@ -111,8 +106,7 @@ class Refused:
 Outcome: TypeAlias = Delivered | Postponed | Refused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Allowance(Struct, frozen=True, kw_only=True):
     """What a channel's rate limit leaves."""
 
     from_us: int

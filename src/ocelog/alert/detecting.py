@@ -6,9 +6,12 @@ the mark only if that has not changed; else it is decided again. So each row is 
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Decision, News, Policy, decide, wanted
@@ -112,8 +115,7 @@ class MatchRows(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """What one step brought."""
 
     rows: int = 0
@@ -125,8 +127,7 @@ class Step:
     """Whether it judged what was there before, for rules that were turned on, and may have to go on with that."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
+class _Taken(Struct, frozen=True):
     """Rows of one source that are to be judged together."""
 
     parts: Sequence[Part]

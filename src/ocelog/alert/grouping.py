@@ -9,8 +9,10 @@ What else follows dedup strings and periods is listed under "Change what alerts 
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.ids import alert_id, fingerprint
 
@@ -19,8 +21,7 @@ MOST_KEPT = 10_000
 _US = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grouping:
+class Grouping(Struct, frozen=True, kw_only=True):
     """How a rule groups its matches."""
 
     rule: str
@@ -29,8 +30,7 @@ class Grouping:
     threshold: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joining:
+class Joining(Struct, frozen=True, kw_only=True):
     """What grouping needs of a match."""
 
     row_id: str
@@ -41,8 +41,7 @@ class Joining:
     """What the rule's unique() returned: a threshold counts distinct ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """How far one group has come: its newest window, and what is told of that."""
 
     window: int = 0
@@ -57,8 +56,7 @@ class Group:
     """Event time and what the threshold counts by, in the order of time, of matches in a window that is not told."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
+class Joined(Struct, frozen=True, kw_only=True):
     """Where a match went."""
 
     alert: str

@@ -2,8 +2,9 @@
 
 import builtins
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from ocelog import errors
 from ocelog.alert.ids import SUSPENDED, match_id
@@ -26,8 +27,7 @@ _ERRORS = frozenset(
 """By which errors of rules are grouped; the last three are of a process that judges (`judging/exchange.py`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """What alerts need to know of a row that was judged. Instants are microseconds by the source's clock."""
 
     row_id: str
@@ -54,8 +54,7 @@ class Event:
         return self.observed_us if self.same_since else min(self.version_us, self.observed_us)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedBy:
+class JudgedBy(Struct, frozen=True, kw_only=True):
     """A rule, in the revision that judged."""
 
     about: "About"
@@ -71,8 +70,7 @@ class JudgedBy:
         return self.about.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class Match(Struct, frozen=True, kw_only=True):
     """A rule matched an event."""
 
     rule: JudgedBy
@@ -85,8 +83,7 @@ class Match:
         return match_id(self.rule.id, self.event.row_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleError:
+class RuleError(Struct, frozen=True, kw_only=True):
     """A rule failed on events, in one way."""
 
     rule: JudgedBy
@@ -101,8 +98,7 @@ class RuleError:
         return self.type if self.type in _ERRORS else OTHER_ERROR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unjudged:
+class Unjudged(Struct, frozen=True, kw_only=True):
     """Events that a rule was not asked about, and never will be unless they are judged again."""
 
     rule_id: str
@@ -113,8 +109,7 @@ class Unjudged:
     events: Sequence[Event]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(Struct, frozen=True, kw_only=True):
     """What the rules said of a piece."""
 
     events: Sequence[Event] = ()

@@ -1,15 +1,15 @@
 """Which alerts a person wants to see, and what there is to see of one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ocelog.alert.alert import Alert, TimelineEntry
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.model import Severity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertFilter:
+class AlertFilter(Struct, frozen=True, kw_only=True):
     """What alerts must be like. Empty, or None: whatever they are."""
 
     statuses: frozenset[AlertStatus] = frozenset()
@@ -30,8 +30,7 @@ class AlertFilter:
     """Also those that nobody was to hear of: below a threshold, suppressed, or known from the start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """One try to tell of an alert through a channel."""
 
     at_us: int
@@ -45,8 +44,7 @@ class Attempt:
     """What the far end said."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True):
     """What is still to be told through a channel."""
 
     channel: str
@@ -55,8 +53,7 @@ class Waiting:
     tries: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertDetails:
+class AlertDetails(Struct, frozen=True, kw_only=True):
     """All there is about one alert."""
 
     alert: Alert
@@ -65,8 +62,7 @@ class AlertDetails:
     waiting: Sequence[Waiting]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotJudged:
+class NotJudged(Struct, frozen=True, kw_only=True):
     """Rows of a table that a rule was not asked about."""
 
     table: str

@@ -1,9 +1,10 @@
 """What people are told of an alert: the value that a channel is given, as the alert is when it is sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 from ocelog.model import Severity
 
@@ -54,8 +55,7 @@ class Happened(StrEnum):
         return self in {Happened.RESOLVED, Happened.CLOSED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(Struct, frozen=True, kw_only=True):
     """One thing to tell through one channel. Texts are as rules and sources wrote them: hostile, perhaps."""
 
     key: str

@@ -1,16 +1,16 @@
 """What judging needs from the ledger."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 from ocelog.alert.deciding import Decision, Standing, Wanted
 from ocelog.alert.seed import Seed
 from ocelog.model import Claim, GivenUp, NewPart, Part, Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True):
     """What a table has for its loop."""
 
     since: Position
@@ -23,8 +23,7 @@ class Waiting:
     """Parts above the mark that are lost."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class Piece(Struct, frozen=True, kw_only=True):
     """What was judged, and all that it brings about."""
 
     table: str
@@ -43,8 +42,7 @@ class Piece:
     """How far rules have got to know what was there: as it was read, and as it is to be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatchPart:
+class MatchPart(Struct, frozen=True, kw_only=True):
     """Rows of `rule_matches` on disk, of one source."""
 
     part: NewPart
@@ -53,8 +51,7 @@ class MatchPart:
     """Under which the part was written."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """What a run of a schedule found, and all that it brings about. Microseconds, UTC."""
 
     schedule: str
@@ -68,18 +65,15 @@ class Run:
     """Whether the schedule has passed it: then it stays where it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
+class Committed(Struct, frozen=True, kw_only=True):
     """All of it is in the ledger."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overtaken:
+class Overtaken(Struct, frozen=True, kw_only=True):
     """Nothing was committed: what the decision stands on has changed. Decide again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewhere:
+class Elsewhere(Struct, frozen=True, kw_only=True):
     """Nothing was committed: another has judged the piece, or its source is gone. Begin again from the mark."""
 
 

@@ -1,8 +1,10 @@
 """How what is wrong with Ocelog, a source or a channel is an alert, whatever it is: opened, told again, and over."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert, gone_on, resolved
 from ocelog.alert.grouping import heard_us, quiet_until_us
@@ -12,8 +14,7 @@ Muted: TypeAlias = Callable[[Alert, int], bool]
 """Whether nobody is to be told of an alert at an instant."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Raised:
+class Raised(Struct, frozen=True, kw_only=True):
     """An alert as it is to be saved, and what is told of it."""
 
     alert: Alert

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.notice import AlertType
@@ -21,8 +22,7 @@ RESTS_FROM = 3
 """Tries that fail one after the other until it is the channel that fails, and not a message: it rests then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Struct, frozen=True, kw_only=True):
     """Which alerts a channel is subscribed to: those that fit each of these. Empty: whatever it is."""
 
     severities: frozenset[Severity] = frozenset()
@@ -42,8 +42,7 @@ class Route:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Routing:
+class Routing(Struct, frozen=True, kw_only=True):
     """What a channel hears of, and when."""
 
     route: Route = field(default_factory=Route)
@@ -56,8 +55,7 @@ class Routing:
     """It hears only of alerts that nobody acknowledges for so long, and then of their end; None: of all at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelRow:
+class ChannelRow(Struct, frozen=True, kw_only=True):
     """A channel as a person set it up. Its secrets are elsewhere."""
 
     id: str
@@ -70,8 +68,7 @@ class ChannelRow:
     added_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelStatus:
+class ChannelStatus(Struct, frozen=True, kw_only=True):
     """How a channel is."""
 
     channel: ChannelRow
@@ -93,8 +90,7 @@ class ChannelStatus:
     """Name of each secret -> how it is kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelFault:
+class ChannelFault(Struct, frozen=True, kw_only=True):
     """A channel that alerts do not reach."""
 
     id: str

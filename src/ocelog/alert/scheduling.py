@@ -6,9 +6,12 @@ it leaves nothing to do. What matched in a run before is not landed again: a mat
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.deciding import Decision, Policy, decide, wanted
 from ocelog.alert.detecting import Claims, MatchLake, MatchRows, told_columns
@@ -24,8 +27,7 @@ _MAX_TRIES = 50
 """Each try that fails means that somebody changed an alert; so many in a row mean that something is broken."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Firing:
+class Firing(Struct, frozen=True, kw_only=True):
     """A run of a schedule. Microseconds, UTC."""
 
     schedule: str

@@ -1,10 +1,9 @@
 """How far a rule that is turned on late has come in what is so already."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seed:
+class Seed(Struct, frozen=True, kw_only=True):
     """How far a rule whose alerts live with a record has got to know the records that a table had before it judged."""
 
     rule_id: str

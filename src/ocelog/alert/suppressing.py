@@ -5,9 +5,10 @@ quiet is not told afterwards: an alert is told again when it escalates.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+
+from msgspec import Struct, field
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.notice import AlertType
@@ -31,8 +32,7 @@ _WORDS: Mapping[str, Sequence[str]] = {
 """The values of fields that have only some."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suppression:
+class Suppression(Struct, frozen=True, kw_only=True):
     """Alerts that nobody is told of from one instant until another, and who wants that, and why."""
 
     id: str

@@ -1,7 +1,10 @@
 """Which alerts matches of the past would have made, had they been judged when they happened."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.grouping import Group, Grouping, Joining, join
 from ocelog.model import Severity
@@ -12,8 +15,7 @@ _MOST_GROUPS = 100_000
 """Groups that are remembered; of more, those whose windows were opened first are forgotten."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastMatch:
+class PastMatch(Struct, frozen=True, kw_only=True):
     """A match, and what its alert would say."""
 
     joining: Joining
@@ -29,8 +31,7 @@ class PastMatch:
         return self.joining.event_us if self.judged_us is None else self.judged_us
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WouldBeAlert:
+class WouldBeAlert(Struct, frozen=True, kw_only=True):
     """An alert that people would have been told of."""
 
     opened_us: int

@@ -4,10 +4,11 @@ import getpass
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
+
+from msgspec import Struct
 
 from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_possible, quietly
@@ -36,8 +37,7 @@ _DURATION = re.compile(r"[0-9]+[smhdw]", re.IGNORECASE)
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """Alerts as a person asked for them."""
 
     alerts: Sequence[Alert]
@@ -47,8 +47,7 @@ class Found:
     """How many others would be among them, of which nobody was to hear."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
+class Changed(Struct, frozen=True, kw_only=True):
     """An alert after a person wanted something of it."""
 
     alert: Alert

@@ -7,10 +7,11 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.app.assemble import publisher
 from ocelog.app.log_types import table_schemas
@@ -40,8 +41,7 @@ _FILLING = "restoring"
 """In a home's `tmp`: which database a restore has begun to fill, so that it may do so again after it was killed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackedUp:
+class BackedUp(Struct, frozen=True, kw_only=True):
     """What a backup holds."""
 
     folder: Path
@@ -261,8 +261,7 @@ def _read_note(folder: Path) -> Mapping[str, Any]:
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
+class Restored(Struct, frozen=True, kw_only=True):
     """What a restore made."""
 
     home: Path

@@ -5,9 +5,11 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.alert.notice import Happened, Notice
 from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing
@@ -32,8 +34,7 @@ _LONGEST_NAME = 100
 _PATTERN = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelChange:
+class ChannelChange(Struct, frozen=True, kw_only=True):
     """What a person wants of a channel; what is not named stays as it is, or is the default."""
 
     name: str | None = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match
 from ocelog.app.log_types import kinds
@@ -281,8 +282,7 @@ class Correlator:
         return frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Steps:
+class _Steps(Struct, frozen=True):
     """The matches of each step in order of time."""
 
     correlation: Correlation

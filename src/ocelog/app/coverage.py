@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 import structlog
+from msgspec import Struct
 
 from ocelog.app.log_types import table_schemas
 from ocelog.app.loop import Work
@@ -152,8 +153,7 @@ def _measure(installation: Installation, streams: Sequence[Stream]) -> Iterator[
             installation.ledger.sweeps.measured(*span.stream.key, found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Span:
+class _Span(Struct, frozen=True, kw_only=True):
     """From when and until when the records of a stream are counted that are not open."""
 
     stream: Stream

@@ -1,7 +1,8 @@
 """What each stream lacks beside what its source counts, as it was last measured, or measured now."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ocelog.app import sources
 from ocelog.app.assemble import Assembly
@@ -16,8 +17,7 @@ from ocelog.pull.puller import Step
 from ocelog.pull.stream import Stream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamCoverage:
+class StreamCoverage(Struct, frozen=True, kw_only=True):
     """What is known of one stream."""
 
     source: SourceRow
@@ -31,8 +31,7 @@ class StreamCoverage:
         return not self.gaps and not self.source.paused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoverageReport:
+class CoverageReport(Struct, frozen=True, kw_only=True):
     """What is known of all streams that were asked about."""
 
     streams: Sequence[StreamCoverage]

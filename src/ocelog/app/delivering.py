@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
+from msgspec import Struct
 
 from ocelog.alert.delivering import Delivered, Handed, Outcome, Postponed, Refused, Wait, notice_of
 from ocelog.alert.routing import ChannelRow
@@ -35,8 +36,7 @@ _TO_NOTE = 3
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     """Why a channel is left alone until then, unless it changes or there is more to tell."""
 
     until: float

@@ -5,13 +5,13 @@ import io
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import Struct
 
 from ocelog.app.answer_values import values
 from ocelog.app.queries import REMOTE_ROW_BYTES, Answer, Limits, Stop, ask, remarks
@@ -64,8 +64,7 @@ def exported(
         yield from _WRITERS[form](answer)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True):
     """What is known of an answer once its rows were sent: how many more there are, and what to know of its tables."""
 
     rows: int | None

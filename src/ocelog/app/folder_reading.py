@@ -3,10 +3,12 @@
 import os
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.app.good_rules import GoodRules
 from ocelog.app.log_types import changing
@@ -50,8 +52,7 @@ class Bench:
         return self.off.union(each.rule_id for each in self.unread)
 
 
-@dataclass(frozen=True, slots=True)
-class FolderReader:
+class FolderReader(Struct, frozen=True):
     """Reads folders again when they look different, and goes back to what was good."""
 
     good: GoodRules

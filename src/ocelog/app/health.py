@@ -3,10 +3,12 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
@@ -56,8 +58,7 @@ class LoggedErrors:
         log.info("system error is over", **_fields(notice), reason=notice.text)
 
 
-@dataclass(frozen=True, slots=True)
-class AlertedErrors:
+class AlertedErrors(Struct, frozen=True):
     """Tells of system errors by alerts: one for each, which is opened again when it comes back. Fits SystemErrors."""
 
     ledger: Ledger

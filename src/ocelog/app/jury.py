@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from ocelog.alert.judged import Event, Judged, JudgedBy, Unjudged
 from ocelog.app.folder_reading import Bench, FolderReader

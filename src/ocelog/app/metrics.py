@@ -7,6 +7,8 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
+
 from ocelog.alert.ids import DELIVERY_ERROR, LIMIT_EXCEEDED, LOOP_FAILING
 from ocelog.app.overview import Overview
 from ocelog.app.status import StreamStatus
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricSpec:
+class MetricSpec(Struct, frozen=True, kw_only=True):
     """One metric: what it is called, what tells its values apart, and what it means."""
 
     name: str
@@ -159,8 +160,7 @@ _LIST = (
 METRICS = {each.name: each for each in _LIST}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Struct, frozen=True, kw_only=True):
     """One value of one metric."""
 
     name: str

@@ -19,6 +19,7 @@ import httpx2
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+from msgspec import Struct
 
 from ocelog.access import Role
 from ocelog.errors import ConfigError, SignInRefusedError
@@ -40,8 +41,7 @@ _LEEWAY = 60
 _EVERYBODY = "*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OidcSettings:
+class OidcSettings(Struct, frozen=True, kw_only=True):
     """What a person sets of the provider."""
 
     issuer: str
@@ -52,8 +52,7 @@ class OidcSettings:
     claim: str = "groups"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Struct, frozen=True, kw_only=True):
     """Who the provider says it is."""
 
     subject: str

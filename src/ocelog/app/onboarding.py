@@ -1,10 +1,11 @@
 """What people hear once a new source is read: one summary of what its rules look for that was there already."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
+from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import ONBOARDED, system_alert_id

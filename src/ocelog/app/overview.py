@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
 
 from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.listing import AlertFilter, NotJudged
@@ -49,8 +50,7 @@ _LITTLE_DISK = 500_000_000
 """Bytes; with less than this a person had better make room."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
+class Overview(Struct, frozen=True, kw_only=True):
     """What `ocelog status` tells."""
 
     streams: Sequence[StreamStatus]

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.fair import StreamKey

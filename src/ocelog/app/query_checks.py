@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ocelog.app.ledger_views import ledger_schemas
 from ocelog.app.log_types import table_schemas
@@ -25,8 +26,7 @@ _ENGINE = re.compile(r"\A\w+ Error: ")
 _ADVICE = re.compile(r" ?`ocelog tables` lists them\.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryFault:
+class QueryFault(Struct, frozen=True, kw_only=True):
     """A query that could not run."""
 
     query: str

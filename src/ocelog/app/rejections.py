@@ -4,9 +4,11 @@ import base64
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count, groupby
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.app.assemble import publisher
 from ocelog.app.claims import claims, home_held
@@ -40,8 +42,7 @@ FROM rejections WHERE {_ANSWER} BETWEEN {{first}} AND {{last}} ORDER BY {_ANSWER
 """  # noqa: S608 - ours
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(Struct, frozen=True, kw_only=True):
     """A rejected record as the lake keeps it."""
 
     source_id: str
@@ -61,8 +62,7 @@ class Stored:
         return self.source_id, self.log_type, self.origin, self.observed_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
+class Replayed(Struct, frozen=True, kw_only=True):
     """What trying again came to."""
 
     tried: int

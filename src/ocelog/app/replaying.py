@@ -1,8 +1,10 @@
 """What judging the past again comes to, and under which claims it lands."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from ocelog.alert.deciding import News, Policy
 from ocelog.alert.judged import Unjudged

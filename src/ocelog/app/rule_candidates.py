@@ -1,9 +1,10 @@
 """Which rule is to be asked about the past, what it judges, and who asks it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from ocelog.alert.judged import JudgedBy
 from ocelog.app.log_types import changing, kinds
@@ -20,8 +21,7 @@ from ocelog.judging.judge import Judge, LoadedRule
 from ocelog.suggest import suggest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """A rule that is to be asked, and the files that it is in."""
 
     id: str
@@ -30,8 +30,7 @@ class Candidate:
     """None: it is in no registered folder."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfEvents:
+class OfEvents(Struct, frozen=True, kw_only=True):
     """A rule that judges events."""
 
     rule: LoadedRule
@@ -42,8 +41,7 @@ class OfEvents:
         return judged_by(self.rule)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfRows:
+class OfRows(Struct, frozen=True, kw_only=True):
     """A rule that judges the rows of scheduled queries."""
 
     rule: LoadedRule
@@ -55,8 +53,7 @@ class OfRows:
         return judged_by(self.rule)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfMatches:
+class OfMatches(Struct, frozen=True, kw_only=True):
     """A rule that looks for what belongs together in the matches of others."""
 
     rule: CorrelationRule

@@ -5,11 +5,13 @@ import shlex
 import stat
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.app.folder_reading import read_rules, refused_rules
 from ocelog.app.good_rules import GoodRules
@@ -35,8 +37,7 @@ _LONGEST_TEXT = 200_000
 """Bytes of a file that is shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadFolder:
+class ReadFolder(Struct, frozen=True, kw_only=True):
     """A registered folder, and what is in it now."""
 
     folder: RuleFolder
@@ -48,8 +49,7 @@ class ReadFolder:
     """Rules that run in their last good version, and why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedRule:
+class ListedRule(Struct, frozen=True, kw_only=True):
     """A rule, or a scheduled query, of a folder, and whether it runs."""
 
     folder: RuleFolder
@@ -143,8 +143,7 @@ class ListedRule:
                 return self.decision.why
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedPack:
+class ListedPack(Struct, frozen=True, kw_only=True):
     """A pack of a folder, and how many of its rules run."""
 
     id: str
@@ -159,8 +158,7 @@ class ListedPack:
     on: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedFolder:
+class ListedFolder(Struct, frozen=True, kw_only=True):
     """A registered folder and its rules."""
 
     folder: RuleFolder
@@ -171,8 +169,7 @@ class ListedFolder:
     """Files that do not read, or the folder itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turned:
+class Turned(Struct, frozen=True, kw_only=True):
     """What was turned on or off."""
 
     rules: tuple[str, ...]

@@ -4,11 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.alert.detecting import events_of
 from ocelog.alert.judged import Match
@@ -37,8 +37,7 @@ SELECT * FROM {table} WHERE p_event_time >= {since}::TIMESTAMPTZ AND p_event_tim
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class Stretch(Struct, frozen=True, kw_only=True):
     """A stretch of a table that one query reads."""
 
     log_type: str
@@ -47,8 +46,7 @@ class Stretch:
     rows: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastEvents:
+class PastEvents(Struct, frozen=True, kw_only=True):
     """The events of some log types in a stretch of time, read piece by piece so that memory stays flat."""
 
     installation: Installation

@@ -6,12 +6,12 @@ It goes on beside the loop. Only rows behind the loop's mark are judged: what li
 import time
 from collections.abc import Collection
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from ocelog.alert.detecting import Detecting, events_of
 from ocelog.alert.ids import match_id

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.app import alerts
 from ocelog.app.queries import Stop, ask
@@ -45,8 +46,7 @@ FROM alerts WHERE rule_id = {rule}
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class History(Struct, frozen=True, kw_only=True):
     """What came of a rule."""
 
     matches: int
@@ -63,8 +63,7 @@ class History:
     """Events of which it said nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Other:
+class Other(Struct, frozen=True, kw_only=True):
     """What is in a folder of rules, and is no rule."""
 
     kind: str

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 
+from msgspec import Struct
+
 from ocelog.alert.grouping import Grouping, Joining
 from ocelog.alert.judged import Match
 from ocelog.alert.would_be import PastMatch, WouldBeAlert, WouldBeAlerts
@@ -17,8 +19,7 @@ Told: TypeAlias = Callable[[str, int, int], None]
 MOST_SAMPLES = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lacking:
+class Lacking(Struct, frozen=True, kw_only=True):
     """A rule that a correlation names, and that has no match in the time that was looked at."""
 
     rule: str
@@ -26,8 +27,7 @@ class Lacking:
     """Whether it is on; empty: there is no such rule."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Struct, frozen=True, kw_only=True):
     """A match, as it would be told."""
 
     at: datetime

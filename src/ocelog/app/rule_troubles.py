@@ -3,8 +3,10 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import system_alert_id
@@ -30,8 +32,7 @@ _LOG_TYPES = re.compile(r"^[\"']?LogTypes[\"']?[ \t]*:([ \t]*\[[^\]]*\]|(?:[ \t]
 _LOG_TYPE = re.compile(r"\w+(?:\.\w+)+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unread:
+class Unread(Struct, frozen=True, kw_only=True):
     """A rule that judges nothing, as a file of it does not read and no good version of it is known."""
 
     rule_id: str

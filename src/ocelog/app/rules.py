@@ -3,10 +3,12 @@
 import re
 import shlex
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from string import Template
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.app.log_types import changing
 from ocelog.app.query_checks import query_faults
@@ -26,8 +28,7 @@ _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_]+")
 """What lies between two words of an id."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(Struct, frozen=True, kw_only=True):
     """What checking rules came to."""
 
     root: Path

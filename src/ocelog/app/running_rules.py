@@ -1,7 +1,9 @@
 """Which rules and queries run, of all folders: those that are on, whose files read, and that no other folder hides."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.app.folder_reading import Bench
 from ocelog.app.rule_troubles import Unread
@@ -11,8 +13,7 @@ from ocelog.detect.rule import CorrelationRule, Kind, Query
 from ocelog.judging.judge import LoadedRule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class Running(Struct, frozen=True, kw_only=True):
     """What runs, by id, as of one look; suspended rules are among it."""
 
     rules: Mapping[str, tuple[Bench, LoadedRule]] = field(default_factory=dict)

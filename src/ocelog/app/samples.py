@@ -3,12 +3,12 @@
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from ocelog.app.rule_candidates import Candidate, judge_of
 from ocelog.app.rule_folders import listed
@@ -28,8 +28,7 @@ _records = msgspec.json.Decoder(list[msgspec.Raw])
 _record = msgspec.json.Decoder(msgspec.Raw)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleMatch:
+class SampleMatch(Struct, frozen=True, kw_only=True):
     """A rule that matches an event."""
 
     event: int
@@ -39,8 +38,7 @@ class SampleMatch:
     severity: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Struct, frozen=True, kw_only=True):
     """What came of records. Nothing of it is kept."""
 
     events: Sequence[dict[str, Any]]

@@ -7,9 +7,10 @@ Whether something was in the lake by then does not count: else nothing of before
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
+
+from msgspec import Struct
 
 from ocelog.alert.judged import Judged, Match
 from ocelog.app.correlating import Correlator, TooMuchError
@@ -44,8 +45,7 @@ GROUP BY ALL ORDER BY day
 """  # noqa: S608 - ours
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastRun:
+class PastRun(Struct, frozen=True, kw_only=True):
     """A run of a scheduled query that was due. Microseconds, UTC."""
 
     query: Query
@@ -55,8 +55,7 @@ class PastRun:
     fires_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastAnswer:
+class PastAnswer(Struct, frozen=True, kw_only=True):
     """What a run returns."""
 
     run: PastRun
@@ -67,8 +66,7 @@ class PastAnswer:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastFindings:
+class PastFindings(Struct, frozen=True, kw_only=True):
     """What a correlation rule finds around the matches of a stretch of time."""
 
     since_us: int

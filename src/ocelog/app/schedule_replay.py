@@ -7,10 +7,12 @@ landed here would be known by then, and nobody would hear of it at all.
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
+
+from msgspec.structs import replace
 
 from ocelog.alert.ids import match_id
 from ocelog.alert.judged import Event, Judged, Match, Unjudged

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import blake2b
@@ -10,6 +9,7 @@ from typing import Any, TypeGuard
 
 import msgspec
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.alert.judged import Event
 from ocelog.app.answer_values import interval
@@ -28,8 +28,7 @@ _LINKS = ("wizUrl",)
 _LONGEST_ID, _LONGEST_LINK = 500, 4_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """Rows of one run."""
 
     plain: Sequence[Mapping[str, Any]]

@@ -1,12 +1,12 @@
 """Searching events without SQL: what a person chose becomes one statement, page after page by key."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.queries import REMOTE_ROW_BYTES, Limits, Stop, ask
@@ -52,8 +52,7 @@ class Operator(StrEnum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Struct, frozen=True, kw_only=True):
     """What one field must be like."""
 
     field: str
@@ -62,8 +61,7 @@ class Condition:
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(Struct, frozen=True, kw_only=True):
     """What is looked for."""
 
     since: datetime
@@ -82,16 +80,14 @@ class Search:
         return ALL_LOGS if self.log_type is None else table_name(self.log_type)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(Struct, frozen=True, kw_only=True):
     """Where a page ends: the next one begins behind it."""
 
     at: datetime
     row_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class Rows(Struct, frozen=True, kw_only=True):
     """A page of what was found, the newest first."""
 
     rows: Sequence[Mapping[str, Any]]
@@ -99,8 +95,7 @@ class Rows:
     """None: there is no more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bars:
+class Bars(Struct, frozen=True, kw_only=True):
     """How many rows there are in each stretch of time."""
 
     since: datetime

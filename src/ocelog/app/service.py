@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+import msgspec
+
 # The lake's catalog uses it. Imported by a thread while others use SQLAlchemy, it is met half-made by them.
 import sqlalchemy.orm  # noqa: F401 - see above
 import structlog
+from msgspec import Struct
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import CoverageLoop
@@ -53,8 +56,7 @@ _FAULTS = "faults"
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class Left(Struct, frozen=True, kw_only=True):
     """What a pull did not read of one stream, and why."""
 
     stream: StreamKey
@@ -65,22 +67,21 @@ class Left:
     """When a service tries the first of it again; None: at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled:
+class Pulled(Struct, frozen=True, kw_only=True):
     """How a pull ended."""
 
-    troubles: dict[StreamKey, OcelogError] = field(default_factory=dict)
+    troubles: dict[StreamKey, OcelogError] = msgspec.field(default_factory=dict)
     waiting: tuple[Left, ...] = ()
     """What is to be tried later; what is parked is `lacking`."""
     unasked: tuple[StreamKey, ...] = ()
     """Streams that were not asked for anything new: their API did not answer, or too much of them waits already."""
     lacking: int = 0
     """Stretches that are parked, or that were shown short."""
-    damaged: Mapping[str, ConfigError] = field(default_factory=dict)
+    damaged: Mapping[str, ConfigError] = msgspec.field(default_factory=dict)
     """Id of each source whose settings cannot be read -> why."""
     publishing: OcelogError | None = None
     """Why a table is not published."""
-    failed: Mapping[str, OcelogError] = field(default_factory=dict)
+    failed: Mapping[str, OcelogError] = msgspec.field(default_factory=dict)
     """Name of each loop that could not do what was left -> why."""
     lost: tuple[str, ...] = ()
     """Which rows the tables of these streams lack, because the files that held them are lost, and what to do."""
@@ -99,8 +100,7 @@ class Pulled:
         return 3 if errors or self.waiting or self.unasked else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TablePublished:
+class TablePublished(Struct, frozen=True, kw_only=True):
     """What `publish` brought into a table."""
 
     table: str

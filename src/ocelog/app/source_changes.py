@@ -1,8 +1,10 @@
 """How a source is added, changed, paused, removed and given a new secret: proven first, kept only if it works."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.app import sources
 from ocelog.app.log_types import changing
@@ -22,8 +24,7 @@ _ACCOUNT = ("address", "token")
 """What a new secret must get right; the rest of a check is about what the account may read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceChange:
+class SourceChange(Struct, frozen=True, kw_only=True):
     """What a person wants of a source; what is not named stays as it is, or is the default."""
 
     own: Mapping[str, Any] = field(default_factory=dict)
@@ -90,8 +91,7 @@ class SourceChange:
         return product.confined(chosen, public_only=self.public_only) if named else chosen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
+class Listener(Struct, frozen=True, kw_only=True):
     """Who hears of a check while it goes on."""
 
     waits: Callable[[str], None] = lambda _: None
@@ -102,8 +102,7 @@ class Listener:
     """How settings are at odds with each other, though they work."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edited:
+class Edited(Struct, frozen=True, kw_only=True):
     """What an edit came to."""
 
     row: SourceRow

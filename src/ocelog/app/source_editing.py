@@ -1,9 +1,10 @@
 """The settings of a source as a form holds them: one text for each, and what a person changed of them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.app.log_types import kinds
 from ocelog.app.source_changes import SourceChange
@@ -33,8 +34,7 @@ _ALARM: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(Struct, frozen=True, kw_only=True):
     """One setting in the form."""
 
     name: str

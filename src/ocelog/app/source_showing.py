@@ -1,8 +1,9 @@
 """What people and programs see of a source: all of its settings, and never its secret."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from ocelog.app import sources
 from ocelog.app.source_settings import damage, source_settings, stream_settings
@@ -14,8 +15,7 @@ from ocelog.model import SourceRow
 from ocelog.units import write_duration
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceView:
+class SourceView(Struct, frozen=True, kw_only=True):
     """A source as it is shown. One whose settings are damaged has none of those that come after `damaged`."""
 
     id: str

@@ -4,9 +4,11 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.app.source_settings import SECRET_NAME, source_settings, stream_settings
 from ocelog.errors import ConfigError
@@ -28,8 +30,7 @@ _ADDRESS = re.compile(r"\S*://|(?:www|app|api|auth|login)(?:\.[\w-]+){2,}", re.I
 _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenSecret:
+class GivenSecret(Struct, frozen=True, kw_only=True):
     """A client secret as a person handed it in."""
 
     value: Secret

@@ -2,9 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog import errors
 from ocelog.app import advice
@@ -60,8 +62,7 @@ _LATE = timedelta(minutes=5)
 """By how much more than the settings say a table may be published late, whatever lag is allowed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True):
     """What has landed in a table and is not published yet."""
 
     parts: int
@@ -70,8 +71,7 @@ class Waiting:
     oldest: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
+class Sweep(Struct, frozen=True, kw_only=True):
     """How much of the first sweep of the open records is there."""
 
     met: int
@@ -85,8 +85,7 @@ class Sweep:
         return f"{self.met:,} open records so far, {self.slices_left} time range{'s' * (self.slices_left != 1)} left"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class Gap(Struct, frozen=True, kw_only=True):
     """How many records of one status the source counts, and how many the lake has."""
 
     status: str
@@ -108,8 +107,7 @@ class Gap:
         return f"{whose}{more}{self.at_source:,} at the source, {self.in_lake:,} in the lake"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamStatus:
+class StreamStatus(Struct, frozen=True, kw_only=True):
     """One stream as it stands."""
 
     source: str
@@ -186,8 +184,7 @@ class StreamStatus:
     """How it goes on, if it is paused."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What is said of all streams in one line."""
 
     streams: int
@@ -284,8 +281,7 @@ def sweeps(ledger: Ledger) -> dict[str, Sweep]:
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unpublished:
+class Unpublished(Struct, frozen=True, kw_only=True):
     """A table whose parts should be published by now."""
 
     table: str
@@ -393,8 +389,7 @@ def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _Known(Struct, frozen=True, kw_only=True):
     """What the ledger holds of all streams."""
 
     view: HealthView

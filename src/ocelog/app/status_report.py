@@ -2,9 +2,11 @@
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ocelog.app.advice import without_request
 from ocelog.app.overview import Overview, overview
@@ -30,8 +32,7 @@ _OTHERWISE = {
 """How it is said in the verdict that a stream is in a state in which it is not complete."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusReport:
+class StatusReport(Struct, frozen=True, kw_only=True):
     """How an installation is, as people read it and as programs do."""
 
     well: bool

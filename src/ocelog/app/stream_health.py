@@ -1,8 +1,9 @@
 """What is known of how a stream is, in the words of `health`: the ledger's rows as facts."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from ocelog import errors
 from ocelog.app.source_settings import source_settings, stream_settings
@@ -47,8 +48,7 @@ def alarm_settings(row: SourceRow, log_type: str) -> AlarmSettings:
         return AlarmSettings()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamHealth:
+class StreamHealth(Struct, frozen=True, kw_only=True):
     """How one stream is."""
 
     source: str
@@ -94,8 +94,7 @@ def stream_healths(ledger: Ledger, view: HealthView, now: datetime) -> list[Stre
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadSource:
+class ReadSource(Struct, frozen=True, kw_only=True):
     """A source with its settings, read once for all its streams."""
 
     row: SourceRow

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from msgspec import Struct, field
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import measure_each, to_measure
@@ -34,8 +35,7 @@ _MOST_AGAIN = 20
 """So many further sweeps one acceptance may take: the first ones close 50,000 records each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swept:
+class Swept(Struct, frozen=True, kw_only=True):
     """How the sweep of one stream ended."""
 
     sweep: Sweep | None
@@ -61,8 +61,7 @@ class Swept:
         return well and self.sweep is not None and self.sweep.complete and self.sweep.accepted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepResult:
+class SweepResult(Struct, frozen=True, kw_only=True):
     """How a sweep by hand ended."""
 
     streams: Sequence[Swept]

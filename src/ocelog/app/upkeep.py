@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ocelog.app.alert_expiry import forget_old_alerts
 from ocelog.app.assemble import maintenance
@@ -13,8 +14,7 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.upkeep.maintenance import Tended
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upkeep:
+class Upkeep(Struct, frozen=True, kw_only=True):
     """What was done, and what failed: first what needs attention."""
 
     tables: list[Tended] = field(default_factory=list)

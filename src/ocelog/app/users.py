@@ -7,12 +7,13 @@ import secrets
 import threading
 import time
 import unicodedata
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from uuid import uuid4
 
 import argon2
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
 from ocelog.app.oidc import Identity
@@ -44,8 +45,7 @@ _hasher = argon2.PasswordHasher()
 _hashing = threading.BoundedSemaphore(2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bound:
+class _Bound(Struct, frozen=True, kw_only=True):
     """How often what has a key may fail: then one waits, twice as long each time."""
 
     key: str
@@ -61,16 +61,14 @@ class _Bound:
         return self.fading // timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True):
     """Where a request comes from."""
 
     address: str
     browser: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedIn:
+class SignedIn(Struct, frozen=True, kw_only=True):
     """A user whose session goes on."""
 
     user: User
@@ -84,8 +82,7 @@ class SignedIn:
         return hmac.new(self.secret.reveal().encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bearer:
+class Bearer(Struct, frozen=True, kw_only=True):
     """Whoever shows a token: its user, with a role that is lowered to what the token is for."""
 
     user: User

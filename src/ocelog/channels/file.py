@@ -3,8 +3,9 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ocelog.alert.notice import Notice
 from ocelog.channels.bounded import LONGEST_SECONDS, within
@@ -19,8 +20,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JsonFile:
+class JsonFile(Struct, frozen=True, kw_only=True):
     """Appends to a file, which it makes if it is not there, for its owner alone. It never rotates it."""
 
     path: Path

@@ -4,7 +4,7 @@ import ipaddress
 import ssl
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpcore2
 import httpx2
+import msgspec
+from msgspec import Struct
 
 from ocelog.channels import answer
 from ocelog.channels.addresses import allowed_addresses, forbidden
@@ -41,8 +43,7 @@ _WRONG_CERTIFICATES = {
 """What to do about a certificate that no authority makes good, by OpenSSL's number (X509_V_ERR)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class Reach(Struct, frozen=True, kw_only=True):
     """What a channel may reach, and how. Holds no secret."""
 
     allow_private: bool = False
@@ -53,7 +54,7 @@ class Reach:
     resolving: Resolve = resolve
     proxies: Callable[[], Mapping[str, str]] = urllib.request.getproxies
     """By scheme, as the environment names them."""
-    bypassed: Callable[[str], bool] = field(default=lambda host: bool(urllib.request.proxy_bypass(host)))
+    bypassed: Callable[[str], bool] = msgspec.field(default=lambda host: bool(urllib.request.proxy_bypass(host)))
     """Whether a host is reached without the proxy."""
 
     def __post_init__(self) -> None:
@@ -61,8 +62,7 @@ class Reach:
             raise AssertionError(f"A try may take {LONGEST_SECONDS:g} s at most, not {self.total_seconds:g} s.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpPost:
+class HttpPost(Struct, frozen=True, kw_only=True):
     """Sends requests for one channel. Thread-safe: each request has a connection of its own.
 
     TLS is verified and redirects are not followed. Whatever the far end says, `redact` takes our secrets out of it.

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.channels.http_post import HttpPost, Reach
 from ocelog.channels.ports import Channel
@@ -23,8 +25,7 @@ _OURS = frozenset(
 _MOST_HEADERS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(Struct, frozen=True, kw_only=True):
     """One thing that a person sets for a channel."""
 
     name: str
@@ -42,8 +43,7 @@ class Setting:
     """It says where the secrets are sent to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Values:
+class Values(Struct, frozen=True, kw_only=True):
     """What a channel is set to, and where it may not write. Errors name the channel's kind, and repeat no secret."""
 
     kind: str
@@ -155,8 +155,7 @@ class Values:
         return HttpPost(reach=self.reaching(), redact=redact)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelKind:
+class ChannelKind(Struct, frozen=True, kw_only=True):
     """A way to reach people or programs. One entry in `CHANNELS`."""
 
     name: str

@@ -2,8 +2,9 @@
 
 import html
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.channels.text import Form, cut, escaped, lines, one_line
@@ -20,8 +21,7 @@ _IN_LINKS = "-._~:/?#!$&+,;=%"
 """What an address may hold but letters and digits. Brackets, @ and quotes are left out: they are markup."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(Struct, frozen=True):
     """A line of a body: words, and after them perhaps an address, which must stay one that can be followed."""
 
     words: str
@@ -45,8 +45,7 @@ class _Line:
         return words + link if words or link else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Struct, frozen=True, kw_only=True):
     """One message, escaped as its form asks for."""
 
     title: str

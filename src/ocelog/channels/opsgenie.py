@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from ocelog.alert.notice import Happened, Notice
 from ocelog.channels.deadline import Deadline
@@ -39,8 +40,7 @@ _ACTIONS = {
 """What is done with the alert that is there; all else creates it, or counts once more if it is open."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opsgenie:
+class Opsgenie(Struct, frozen=True, kw_only=True):
     """Asks the Alert API. Limits are those of the vendor's page on it (read 2026-11)."""
 
     url: str

@@ -1,8 +1,9 @@
 """PagerDuty: an incident for each alert, by its Events API v2, which ends with the alert."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.alert.notice import Happened, Notice
 from ocelog.channels.http_post import HttpPost
@@ -32,8 +33,7 @@ _ACTIONS = {Happened.ACKNOWLEDGED: "acknowledge", Happened.RESOLVED: "resolve", 
 """All else triggers: PagerDuty adds that to the incident that is open under the same key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PagerDuty:
+class PagerDuty(Struct, frozen=True, kw_only=True):
     """Sends events under the alert's own key. Limits are those of the vendor's page on Events API v2 (read 2026-11)."""
 
     url: str

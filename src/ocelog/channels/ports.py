@@ -1,13 +1,13 @@
 """What a channel is to whoever delivers: something that takes a notice, and says what the far end answered."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from ocelog.alert.notice import Notice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(Struct, frozen=True, kw_only=True):
     """What the far end answered to a message that it took. Holds no secret, and fits on a few lines."""
 
     status: str

@@ -2,7 +2,8 @@
 
 import os
 import select
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ocelog.alert.notice import Notice
 from ocelog.channels.bounded import within
@@ -18,8 +19,7 @@ _WAITS = 10.0
 _STUCK = "Nobody reads the standard output."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stdout:
+class Stdout(Struct, frozen=True, kw_only=True):
     """Writes to a descriptor of this process."""
 
     descriptor: int = 1

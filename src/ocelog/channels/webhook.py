@@ -4,8 +4,9 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from ocelog.alert.notice import Notice
 from ocelog.channels.http_post import HttpPost
@@ -19,8 +20,7 @@ _EXAMPLE = "https://hooks.example.com/ocelog"
 _SHORTEST_KEY = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
+class Webhook(Struct, frozen=True, kw_only=True):
     """Posts the payload of each notice."""
 
     url: Secret

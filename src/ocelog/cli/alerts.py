@@ -5,13 +5,13 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import typer
+from msgspec import Struct
 
 from ocelog.alert import changes
 from ocelog.alert.alert import ENDED, Alert
@@ -465,8 +465,7 @@ def unsuppress(
         show.paragraph(f"{name}: ended." if changed else f"{name}: it was over already.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Picked:
+class _Picked(Struct, frozen=True):
     """Which alerts a person means, by ids or by what they are like, and how they are to be changed."""
 
     ids: Sequence[str] | None
@@ -487,8 +486,7 @@ class _Picked:
         return any((self.rule, self.since, self.severities, self.source_names, self.log_type))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
+class _Wish(Struct, frozen=True, kw_only=True):
     """What a person wants done with alerts."""
 
     do: str

@@ -5,11 +5,11 @@ database and the lake.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from ocelog.cli import place
 
@@ -17,8 +17,7 @@ ASKED_BY_A_SHELL = "_OCELOG_COMPLETE"
 """The variable in which a shell says that it wants to complete what a person types."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """Where a command lives; `group` says that it has commands of its own."""
 
     module: str

@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.notice import AlertType
 from ocelog.alert.routing import Routing
@@ -27,8 +28,7 @@ _OFF = "off"
 _MOST_PER_HOUR = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelOptions:
+class ChannelOptions(Struct, frozen=True, kw_only=True):
     """What was chosen on the command line, one field per option; None: not chosen."""
 
     set_: Annotated[

@@ -4,11 +4,11 @@ import shlex
 import shutil
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from ocelog.app import sources
 from ocelog.app.assemble import Assembly

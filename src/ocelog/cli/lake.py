@@ -1,10 +1,10 @@
 """`ocelog lake`: where the tables are, what is published, and how other engines read them."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
 from ocelog.app.log_types import table_names
 from ocelog.app.tables import LakeInfo, check_table, current_sql, lake_info, literal, meanings

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ocelog.errors import ConfigError
 from ocelog.installation import config
@@ -37,8 +38,7 @@ _HOMELESS: Mapping[str, frozenset[str]] = {
 """Commands that need no home, and do the same whichever Ocelog is named."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """A remote Ocelog, as a person names it."""
 
     url: str

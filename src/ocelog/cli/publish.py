@@ -1,9 +1,9 @@
 """`ocelog publish`: move landed parts into the lake's tables now."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from msgspec.structs import asdict
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.service import Service

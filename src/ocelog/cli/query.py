@@ -1,13 +1,13 @@
 """`ocelog query`: ask the lake in SQL."""
 
 import sys
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
+from msgspec import Struct
 
 from ocelog.app.queries import MAX_LENGTH, Answer, Limits, ask, remarks
 from ocelog.cli import answers, remote, show
@@ -97,8 +97,7 @@ def command(
         answer_sql(installation, text, options)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """How SQL is answered."""
 
     output: Output

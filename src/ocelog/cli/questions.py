@@ -3,10 +3,10 @@
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import typer
+from msgspec.structs import replace
 
 from ocelog.app.source_settings import written_backfill
 from ocelog.app.sources import GivenSecret

@@ -1,10 +1,10 @@
 """`ocelog rejections`: records that did not fit, and trying them again."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
 from ocelog.app.queries import ask
 from ocelog.app.rejections import replay

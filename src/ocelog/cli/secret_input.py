@@ -3,11 +3,11 @@
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import typer
+from msgspec import Struct
 
 from ocelog.app.sources import GivenSecret
 from ocelog.cli import show
@@ -21,8 +21,7 @@ WAYS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """Which secret a person is to hand in."""
 
     what: str

@@ -1,9 +1,9 @@
 """`ocelog source add`, `edit` and `rotate`: how a tenant is reached, proven before it is kept."""
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from ocelog.app import sources
 from ocelog.app.source_changes import described, prove, tell_conflict

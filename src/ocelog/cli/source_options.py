@@ -2,12 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
+from msgspec import Struct, field
 
 from ocelog.app.log_types import log_types, short_names
 from ocelog.app.source_changes import SourceChange
@@ -45,8 +45,7 @@ SecretRef: TypeAlias = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceOptions:
+class SourceOptions(Struct, frozen=True, kw_only=True):
     """What was chosen on the command line, one field per option; None: not chosen."""
 
     client_secret_file: SecretFile = None

@@ -3,12 +3,12 @@
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 import pyarrow as pa
 import typer
+from msgspec.structs import replace
 
 from ocelog.app.queries import MAX_LENGTH
 from ocelog.app.tables import check_table, columns, meanings

@@ -1,9 +1,9 @@
 """`ocelog upkeep`: everything at once that a running service does little by little to keep the lake small."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from msgspec.structs import asdict
 
 from ocelog.app.log_types import table_names
 from ocelog.app.tables import check_table

@@ -1,11 +1,12 @@
 """What `ocelog source add` asks on a terminal, in the order of the product's pages, and how answers are corrected."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import NoReturn, TypeVar
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.app import sources
 from ocelog.app.source_changes import described, free_name, prove
@@ -21,8 +22,7 @@ from ocelog.product import LOG_TYPES, SECRET, Product, Question, Step
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TenantAnswers:
+class TenantAnswers(Struct, frozen=True, kw_only=True):
     """All that adding a tenant needs."""
 
     name: str

@@ -2,7 +2,8 @@
 
 import ipaddress
 import socket
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ocelog.errors import HomeError
 from ocelog.units import host_and_port
@@ -11,8 +12,7 @@ _WAITING = 64
 """Connections that the kernel keeps until they are taken."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True):
     """A host of this machine and a port."""
 
     host: str

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from ocelog.app.metrics import render
 from ocelog.app.overview import Overview, overview
@@ -34,8 +35,7 @@ T = TypeVar("T")
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """One answer to a request."""
 
     status: int

@@ -2,9 +2,10 @@
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from ocelog.console.address import is_local_name
 from ocelog.console.server import Message
@@ -13,8 +14,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 _SCHEMES = frozenset({"http", "https"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Front:
+class Front(Struct, frozen=True, kw_only=True):
     """How the console is reached."""
 
     only_local: bool = True

@@ -3,10 +3,10 @@
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
 
 from ocelog.app import sources, users
 from ocelog.console import endpoints, server, site
@@ -21,8 +21,7 @@ from ocelog.installation.opening import Installation
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What a command was told about serving; what it was not told, the settings say."""
 
     listen: str | None = None
@@ -33,8 +32,7 @@ class Wanted:
     insecure: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """How the console is served."""
 
     where: Address

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from ocelog.app.source_changes import SourceChange
 from ocelog.app.sources import GivenSecret
 from ocelog.errors import ConfigError, SourceUnavailableError
@@ -18,8 +20,7 @@ OTHER = "other"
 """In the place of a choice: the answer is in a field of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
+class Described(Struct, frozen=True, kw_only=True):
     """A source as a form described it."""
 
     name: str

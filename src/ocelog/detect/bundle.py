@@ -9,9 +9,10 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from ocelog.detect.document import MAX_BYTES
 from ocelog.detect.roots import find_root
@@ -34,8 +35,7 @@ _MOST: Mapping[str, int] = {".py": MAX_BYTES, ".csv": _MAX_TABLE, ".json": _MAX_
 """By the end of its name: bytes that a file may have which a YAML file names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
+class Bundle(Struct, frozen=True, kw_only=True):
     """The files of a folder of rules, and those of the rest of its checkout that they may stand on."""
 
     root: Path

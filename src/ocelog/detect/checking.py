@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
+from msgspec import Struct
+
 from ocelog.detect.checkout import Checkout
 from ocelog.detect.conditions import COMBINATIONS, parse_key
 from ocelog.detect.document import parse
@@ -30,8 +32,7 @@ def other_log_types() -> frozenset[str]:
     return frozenset(name for line in lines for name in line.split())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrongName:
+class WrongName(Struct, frozen=True, kw_only=True):
     """A name in a rule that nothing has."""
 
     rule: str
@@ -42,8 +43,7 @@ class WrongName:
         return f"{self.place}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class Names(Struct, frozen=True, kw_only=True):
     """What there is to name."""
 
     schemas: Mapping[str, LogSchema]

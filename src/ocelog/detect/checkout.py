@@ -6,9 +6,11 @@ import json
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.detect.bundle import STOOD_ON, Bundle, kind_of, read_bundle
 from ocelog.detect.parse import parse_item
@@ -47,8 +49,7 @@ class _WithAbout(Protocol):
 _T = TypeVar("_T", bound=_Placed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """A file that does not read, or does not fit with the others."""
 
     id: str
@@ -59,8 +60,7 @@ class Problem:
     """Where it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkout:
+class Checkout(Struct, frozen=True, kw_only=True):
     """The rules under a path, and what they stand on; all of it has been read."""
 
     root: Path

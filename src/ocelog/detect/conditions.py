@@ -7,11 +7,12 @@ but the negative ones and those that ask for it. Values that cannot be compared 
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from ocelog.detect.event import Plain
 from ocelog.detect.paths import Path, of_names, parse_path
@@ -30,8 +31,7 @@ class Operand(StrEnum):
     EITHER = "Value or Values"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Struct, frozen=True, kw_only=True):
     """A condition by name."""
 
     name: str
@@ -227,8 +227,7 @@ SHORT: Mapping[str, str] = {
 """Other spellings of conditions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """One condition on the value at one path; without a path, on the value itself."""
 
     path: Path | None
@@ -252,8 +251,7 @@ class Comparison:
         return condition.asks(value, operand)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
+class Presence(Struct, frozen=True, kw_only=True):
     """Whether there is anything at a path."""
 
     path: Path
@@ -265,8 +263,7 @@ class Presence:
         return self.path.read(data)[0] is self.wanted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
+class Constant(Struct, frozen=True, kw_only=True):
     """True or false, whatever the event."""
 
     value: bool
@@ -276,8 +273,7 @@ class Constant:
         return self.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elements:
+class Elements(Struct, frozen=True, kw_only=True):
     """Of how many elements of a list the expressions are all true."""
 
     path: Path
@@ -295,8 +291,7 @@ class Elements:
         return bool(elements or self.name == "NoElement") and _OF_ELEMENTS[self.name](true, len(elements))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Combination:
+class Combination(Struct, frozen=True, kw_only=True):
     """All, Any, OnlyOne or None of several expressions."""
 
     name: str

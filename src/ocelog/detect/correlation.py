@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import msgspec
+from msgspec import Struct
+
 from ocelog.detect.rule import Correlation, CorrelationTest, Step, Transition
 
 
@@ -26,13 +29,12 @@ class StepMatch:
     """Field -> the values there: several, if the field is a list."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """Matches that belong together."""
 
     members: tuple[StepMatch, ...]
     """In order of time."""
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = msgspec.field(default_factory=dict)
     """What they have in common: match criterion, or field, -> value."""
 
 
@@ -142,8 +144,7 @@ def _fullest_window(
     return []
 
 
-@dataclass(frozen=True, slots=True)
-class _Chain:
+class _Chain(Struct, frozen=True):
     """A match, and the matches of earlier steps that lead to it."""
 
     match: StepMatch

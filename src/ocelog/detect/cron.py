@@ -1,9 +1,10 @@
 """When a schedule is due: cron expressions of five fields in UTC, and every so many minutes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+
+from msgspec import Struct
 
 from ocelog.detect.rule import Schedule
 from ocelog.times import EPOCH
@@ -35,8 +36,7 @@ _SEARCHED = timedelta(days=366 * 9)
 """29 February may be eight years away."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cron:
+class _Cron(Struct, frozen=True, kw_only=True):
     minutes: frozenset[int]
     hours: frozenset[int]
     days: frozenset[int]

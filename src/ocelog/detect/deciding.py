@@ -1,8 +1,9 @@
 """Which rules of a folder run, with the reason of each decision."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 from ocelog.detect.folders import RuleFolder, RuleState
 from ocelog.detect.rule import About, CorrelationRule, Pack, Query, Rule
@@ -12,8 +13,7 @@ _BY_A_PERSON = {True: Phrase("enabled by a person"), False: Phrase("disabled by 
 _BY_ITS_FILE = {True: Phrase("`Enabled: true` in its file"), False: Phrase("`Enabled: false` in its file")}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """Whether a rule runs, and why."""
 
     runs: bool

@@ -1,8 +1,9 @@
 """What lookup tables add to an event: rows in `p_enrichment`, by table and by the path whose value was looked up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.detect.checkout import Checkout
 from ocelog.detect.paths import Path, parse_path
@@ -12,8 +13,7 @@ _MOST_ROWS = 100
 """An event may hold very many values at one path."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selector:
+class Selector(Struct, frozen=True, kw_only=True):
     """A path of a log type, and the table in which its values are looked up."""
 
     table: str

@@ -6,10 +6,11 @@ Nothing here knows of processes: whoever calls bounds time and memory.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from ocelog.detect.checkout import Checkout
 from ocelog.detect.enrich import Selector, enriched, selectors
@@ -39,8 +40,7 @@ _OPTIONAL = (
 """In the order in which they are called."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What a rule says of an event. Unless it matched, only `error` means anything."""
 
     matched: bool

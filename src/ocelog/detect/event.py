@@ -7,11 +7,12 @@ shown to many rules, since none can change it by what is offered here.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, TypeAlias, overload
 from uuid import UUID
+
+from msgspec import Struct, field
 
 from ocelog.suggest import suggest
 
@@ -30,8 +31,7 @@ class PathReader(Protocol):
         """Return every value that the path leads to in `data`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelField:
+class ModelField(Struct, frozen=True, kw_only=True):
     """Where a log type keeps a field of the unified data model: at a path, or in what a method answers."""
 
     name: str
@@ -41,8 +41,7 @@ class ModelField:
     method_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What an event can be asked for beyond its own fields: its data model, and tables to look things up in."""
 
     model_id: str | None = None

@@ -1,8 +1,9 @@
 """Which fields an event of a log type has, as its log schema says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from ocelog.schema.columns.indicators import ANY_COLUMNS
 from ocelog.schema.columns.table import arrow_schema
@@ -15,8 +16,7 @@ _ADDED = ("p_enrichment", "p_udm")
 """What events have beside their columns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingField:
+class MissingField(Struct, frozen=True, kw_only=True):
     """A field that no event has."""
 
     path: str

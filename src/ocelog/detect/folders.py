@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from ocelog.detect.roots import find_root
 
@@ -12,8 +13,7 @@ _PLACE = re.compile(r"[^\s:]+\.py:[0-9]+: ")
 _PLACE_AT_END = re.compile(r"(.*)\(([^()]+\.py:[0-9]+)\)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleFolder:
+class RuleFolder(Struct, frozen=True, kw_only=True):
     """A folder or checkout of rules that is judged by."""
 
     id: str
@@ -63,8 +63,7 @@ BUILT_IN = RuleFolder(id="wiz", name="wiz", path=str(files("ocelog.content").joi
 """The rules that come with Ocelog: always there, before all others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleState:
+class RuleState(Struct, frozen=True, kw_only=True):
     """What a person decided about a rule, or its failures brought about."""
 
     rule_id: str
@@ -80,8 +79,7 @@ RULE_FILES = "RULE_FILES"
 """By which rule the alert about the files of a folder is found."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class RuleTrouble:
+class RuleTrouble(Struct, frozen=True, order=True, kw_only=True):
     """Why the process that judges does not judge by the files of a folder, or of a rule, as they are."""
 
     folder_id: str

@@ -8,16 +8,16 @@ import builtins
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import CodeType, ModuleType
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.detect.event import Event, EventList
 from ocelog.suggest import suggest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """What went wrong in a function of a rule, or before it could be called."""
 
     function: str

@@ -7,8 +7,9 @@ everywhere in an event.
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from ocelog.detect.event import Plain, find
 
@@ -40,8 +41,7 @@ _WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
 _MAX_STEPS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Name:
+class _Name(Struct, frozen=True):
     name: str
 
     def follow(self, value: Plain) -> Iterable[Plain]:
@@ -49,24 +49,21 @@ class _Name:
         return (inner,) if there else ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
+class _Index(Struct, frozen=True):
     at: int
 
     def follow(self, value: Plain) -> Iterable[Plain]:
         return (value[self.at],) if type(value) is list and -len(value) <= self.at < len(value) else ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Every:
+class _Every(Struct, frozen=True):
     def follow(self, value: Plain) -> Iterable[Plain]:
         if type(value) is dict:
             return value.values()
         return value if type(value) is list else ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Anywhere:
+class _Anywhere(Struct, frozen=True):
     name: str
 
     def follow(self, value: Plain) -> Iterable[Plain]:
@@ -77,8 +74,7 @@ class _Anywhere:
             yield from self.follow(child)
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
+class _Filter(Struct, frozen=True):
     tests: "tuple[tuple[Path, str | None, Any], ...]"
 
     def follow(self, value: Plain) -> Iterable[Plain]:
@@ -88,8 +84,7 @@ class _Filter:
 _Step: TypeAlias = _Name | _Index | _Every | _Anywhere | _Filter
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """A path, ready to be followed."""
 
     text: str

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from ocelog.detect.fields import Steps
 
 ASKED = frozenset(
@@ -16,8 +18,7 @@ ASKED = frozenset(
 """Functions that are called with the event, whatever they call it; so are those whose first argument is `event`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldRead:
+class FieldRead(Struct, frozen=True, kw_only=True):
     """A place where a field is read."""
 
     line: int
@@ -47,8 +48,7 @@ def destinations(tree: ast.Module) -> Iterator[tuple[int, str]]:
                             yield one.lineno, one.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Value:
+class _Value(Struct, frozen=True, kw_only=True):
     """Where in the event an expression lies."""
 
     steps: tuple[str | None, ...]

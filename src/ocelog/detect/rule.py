@@ -1,9 +1,10 @@
 """What a checkout of rules consists of: rules of each kind, and what they stand on, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 from ocelog.detect.conditions import Expression
 from ocelog.detect.paths import Path
@@ -29,8 +30,7 @@ class Status(StrEnum):
     DEPRECATED = "deprecated"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """A line of a file; `file` is relative to the root of the checkout."""
 
     file: str
@@ -40,16 +40,14 @@ class Place:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mock:
+class Mock(Struct, frozen=True, kw_only=True):
     """What a name of the rule's module answers during a test."""
 
     name: str
     answer: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleTest:
+class RuleTest(Struct, frozen=True, kw_only=True):
     """An event, and what the rule must say of it."""
 
     name: str
@@ -61,16 +59,14 @@ class RuleTest:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamicSeverity:
+class DynamicSeverity(Struct, frozen=True, kw_only=True):
     """The severity that the first of these whose conditions are all true gives."""
 
     severity: Severity
     conditions: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContextEntry:
+class ContextEntry(Struct, frozen=True, kw_only=True):
     """A key of an alert's context, and what stands there: the value at a path, or always the same."""
 
     name: str
@@ -78,8 +74,7 @@ class ContextEntry:
     value: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class About(Struct, frozen=True, kw_only=True):
     """What every rule says of itself and of its alerts, whatever its kind."""
 
     id: str
@@ -108,8 +103,7 @@ class About:
         return self.display_name or self.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """A question about one event, or about one row of a scheduled query: in Python, or as match expressions."""
 
     kind: Kind
@@ -147,8 +141,7 @@ class Rule:
         return self.detection is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Derived:
+class Derived(Struct, frozen=True, kw_only=True):
     """A rule that takes another's logic, and replaces some of its fields whole."""
 
     id: str
@@ -160,8 +153,7 @@ class Derived:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(Struct, frozen=True, kw_only=True):
     """When something runs: by a cron expression in UTC, or every so many minutes."""
 
     cron: str | None = None
@@ -169,8 +161,7 @@ class Schedule:
     timeout_minutes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """A rule whose matches a correlation wants, or wants not to be there."""
 
     id: str
@@ -179,8 +170,7 @@ class Step:
     absent: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
+class Transition(Struct, frozen=True, kw_only=True):
     """What two steps of a sequence must have in common, and how soon the second must follow."""
 
     id: str
@@ -191,8 +181,7 @@ class Transition:
     """Fields of the first and of the second that must have a value in common."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correlation:
+class Correlation(Struct, frozen=True, kw_only=True):
     """Which matches of other rules belong together."""
 
     steps: tuple[Step, ...]
@@ -207,16 +196,14 @@ class Correlation:
     schedule: Schedule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleOutput:
+class RuleOutput(Struct, frozen=True, kw_only=True):
     """The matches of one step in a test: field -> value -> when, in seconds."""
 
     step: str
     matches: Mapping[str, Mapping[str, tuple[float, ...]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorrelationTest:
+class CorrelationTest(Struct, frozen=True, kw_only=True):
     """Matches, and whether the correlation must find something in them."""
 
     name: str
@@ -225,8 +212,7 @@ class CorrelationTest:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorrelationRule:
+class CorrelationRule(Struct, frozen=True, kw_only=True):
     """A question about the matches of other rules."""
 
     about: About
@@ -244,8 +230,7 @@ class CorrelationRule:
         return self.about.place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """SQL that is saved by name, and run by hand or on a schedule."""
 
     name: str
@@ -270,8 +255,7 @@ class Query:
         return _PLAIN not in self.sql
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Global:
+class Global(Struct, frozen=True, kw_only=True):
     """A helper module; rules import it by its id."""
 
     id: str
@@ -280,8 +264,7 @@ class Global:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelMapping:
+class ModelMapping(Struct, frozen=True, kw_only=True):
     """A field of the unified data model, and where a log type keeps it."""
 
     name: str
@@ -289,8 +272,7 @@ class ModelMapping:
     method: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataModel:
+class DataModel(Struct, frozen=True, kw_only=True):
     """Where log types keep the fields of the unified data model."""
 
     id: str
@@ -302,8 +284,7 @@ class DataModel:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pack:
+class Pack(Struct, frozen=True, kw_only=True):
     """Rules, helpers and queries that are turned on together."""
 
     id: str
@@ -313,8 +294,7 @@ class Pack:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookupTable:
+class LookupTable(Struct, frozen=True, kw_only=True):
     """Rows that rules look up by their primary key."""
 
     name: str
@@ -328,8 +308,7 @@ class LookupTable:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotRun:
+class NotRun(Struct, frozen=True, kw_only=True):
     """What is in a checkout and is not run, with the reason."""
 
     kind: str

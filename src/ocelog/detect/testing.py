@@ -1,11 +1,13 @@
 """Whether the rules of a checkout pass their own tests."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock, patch
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.detect.checkout import Checkout, read_checkout
 from ocelog.detect.correlation import run_test
@@ -14,8 +16,7 @@ from ocelog.detect.event import Plain
 from ocelog.detect.rule import CorrelationRule, CorrelationTest, Kind, RuleTest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True):
     """A test that failed, or, without a test, a file that does not read."""
 
     rule: str
@@ -23,16 +24,14 @@ class Failure:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class Left(Struct, frozen=True, kw_only=True):
     """What was not run."""
 
     rule: str
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """What came of the tests of a checkout."""
 
     rules: int
@@ -63,8 +62,7 @@ class Report:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Trial(Struct, frozen=True, kw_only=True):
     """One thing to try: a test, or, without one, that a rule loads at all."""
 
     rule: str

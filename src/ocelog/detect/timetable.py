@@ -1,8 +1,9 @@
 """When a query was due in the past: by the schedule that it had then, which may not be the one that it has now."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from ocelog.detect.cron import fire_times, last_due
 from ocelog.detect.rule import Schedule
@@ -12,8 +13,7 @@ _LEAST = timedelta(microseconds=1)
 _RATE = "rate "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timetable:
+class Timetable(Struct, frozen=True, kw_only=True):
     """The schedules that a query had, one after the other."""
 
     periods: Sequence[tuple[int, int, Schedule]]

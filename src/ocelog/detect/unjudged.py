@@ -1,12 +1,12 @@
 """What rules were not asked about, or failed on, and never will be unless it is judged again."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnjudgedRows:
+
+class UnjudgedRows(Struct, frozen=True, kw_only=True):
     """Rows of one table and source that a rule said nothing of, all for the same reason."""
 
     rule_id: str
@@ -38,8 +38,7 @@ def oldest_us(left: Iterable[_Left]) -> dict[str, int]:
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Covered:
+class Covered(Struct, frozen=True, kw_only=True):
     """What was judged again: events from `since_us` on, before `until_us`, by the source's clock."""
 
     since_us: int

@@ -1,8 +1,10 @@
 """What a person has chosen about the no-events alarm: after how long, how often, and when it keeps quiet."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.errors import ConfigError
 from ocelog.phrases import Phrase
@@ -16,8 +18,7 @@ _LOG_TYPES = "log_types"
 _OFF = "off"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmSettings:
+class AlarmSettings(Struct, frozen=True, kw_only=True):
     """The no-events alarm of one stream."""
 
     after: timedelta | None = timedelta(days=1)

@@ -6,9 +6,11 @@ other says. So no jump of one clock raises the alarm, and none mutes it for long
 machine that was suspended finds that both have gone on.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.health.settings import AlarmSettings
 from ocelog.phrases import Phrase
@@ -63,16 +65,14 @@ class Trouble(StrEnum):
     """What the source answered cannot be landed: it is our side that fails."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True):
     """One instant, by both clocks."""
 
     ours: datetime
     source: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What is known of one stream at one instant."""
 
     now: datetime
@@ -124,8 +124,7 @@ class Facts:
         return self.fresh and answers and not self.paused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class Memory(Struct, frozen=True, kw_only=True):
     """What must be remembered of a stream from one look at it to the next."""
 
     state: State = State.CATCHING_UP

@@ -1,10 +1,12 @@
 """What people are told of a stream: which system errors are open, which are over, and what is told again."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, Facts, Memory, State, Trouble, still_rejecting
@@ -34,8 +36,7 @@ class Turn(StrEnum):
     RECOVERED = "recovered"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamName:
+class StreamName(Struct, frozen=True, kw_only=True):
     """Which stream is meant, for people and for programs."""
 
     source: str
@@ -46,8 +47,7 @@ class StreamName:
         return f"{self.source} {self.log_type}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenError:
+class OpenError(Struct, frozen=True, kw_only=True):
     """A system error that people were told of, and that is not over."""
 
     stream: StreamName
@@ -65,8 +65,7 @@ class OpenError:
         return error_key(self.type, self.stream.source_id, self.stream.log_type)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorNotice:
+class ErrorNotice(Struct, frozen=True, kw_only=True):
     """One thing to tell: a system error that is opened, repeated, or over."""
 
     turn: Turn

@@ -7,10 +7,12 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.errors import ConfigError
 from ocelog.files import read_regular
@@ -99,8 +101,7 @@ def public_name(text: str) -> str | None:
     return name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """Every setting, read and checked; `SETTINGS` says what each means."""
 
     home: Path
@@ -134,8 +135,7 @@ class Settings:
     debug: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingSpec:
+class SettingSpec(Struct, frozen=True, kw_only=True):
     """How one setting is read."""
 
     default: object
@@ -285,8 +285,7 @@ SETTINGS: dict[str, SettingSpec] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(Struct, frozen=True, kw_only=True):
     """One setting as `ocelog config` shows it."""
 
     name: str

@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from ocelog import redaction
 from ocelog.errors import HomeError
@@ -34,8 +35,7 @@ _MAX_NOTE = 100_000
 """Bytes that home.json may have, and the note in the lock."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Home:
+class Home(Struct, frozen=True, kw_only=True):
     """An installation's folder, found fit for use."""
 
     path: Path

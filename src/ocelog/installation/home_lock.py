@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from msgspec import Struct
+
 from ocelog.errors import HomeError
 from ocelog.installation.home import Home, read_note, translated
 from ocelog.model import LoopFault
@@ -30,8 +32,7 @@ _TRIES = 10
 """To lock: `status` looks at the lock for an instant, and must not make a `run` fail that begins just then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
+class Holder(Struct, frozen=True, kw_only=True):
     """Who holds a home."""
 
     command: str

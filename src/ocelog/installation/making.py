@@ -2,8 +2,9 @@
 
 import os
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ocelog.errors import HomeError, LakeDamagedError
 from ocelog.installation import config, home
@@ -17,8 +18,7 @@ from ocelog.ledger.ledger import Ledger
 from ocelog.secret import shown_path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeHome:
+class MadeHome(Struct, frozen=True, kw_only=True):
     """What `make` did."""
 
     home: Home

@@ -6,9 +6,12 @@ rule's rows one by one, so that it is known which row it was; behind it the rule
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+import msgspec
 import pyarrow as pa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.detect.bundle import Bundle
 from ocelog.detect.checkout import Problem, members
@@ -26,8 +29,7 @@ _PIECE_ROWS = 2_000
 _PIECE_BYTES = 8 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Allowance(Struct, frozen=True, kw_only=True):
     """What the rules of a folder may take."""
 
     call_seconds: float = 15.0
@@ -47,8 +49,7 @@ class Allowance:
     """A child that is older makes room for a new one before the next batch."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedRule:
+class LoadedRule(Struct, frozen=True, kw_only=True):
     """A rule of the folder."""
 
     about: About
@@ -69,17 +70,16 @@ class LoadedRule:
         return self.about.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(Struct, frozen=True, kw_only=True):
     """What a folder of rules holds. All of it has been read, and no Python of a rule has run."""
 
     bundle: Bundle
     """With files of before in the place of those that do not read any more."""
     revision: str
     rules: Mapping[str, LoadedRule]
-    correlations: Mapping[str, CorrelationRule] = field(default_factory=dict)
-    queries: Mapping[str, Query] = field(default_factory=dict)
-    packs: Mapping[str, Pack] = field(default_factory=dict)
+    correlations: Mapping[str, CorrelationRule] = msgspec.field(default_factory=dict)
+    queries: Mapping[str, Query] = msgspec.field(default_factory=dict)
+    packs: Mapping[str, Pack] = msgspec.field(default_factory=dict)
     not_run: tuple[NotRun, ...] = ()
     faults: tuple[Problem, ...] = ()
     """What is wrong with files or rules, each with `file:line`."""
@@ -93,8 +93,7 @@ class Loaded:
         return members(pack, (*self.rules.values(), *self.correlations.values()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class Match(Struct, frozen=True, kw_only=True):
     """A rule, a row that it matched, and what it says of it."""
 
     rule: str
@@ -102,8 +101,7 @@ class Match:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(Struct, frozen=True, kw_only=True):
     """Rows one after the other of which a rule said nothing, since it failed in the same way."""
 
     rule: str
@@ -113,8 +111,7 @@ class Failed:
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unjudged:
+class Unjudged(Struct, frozen=True, kw_only=True):
     """Rows one after the other that a rule was not asked about."""
 
     rule: str

@@ -11,10 +11,11 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 # Nothing here needs it, and it would begin threads before the process is locked in.
 sys.modules["numpy"] = None  # type: ignore[assignment]

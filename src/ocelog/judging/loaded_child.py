@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import pyarrow as pa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.detect.bundle import Bundle
 from ocelog.detect.modules import Fault
@@ -41,8 +43,7 @@ class Lost(Exception):  # noqa: N818 - it is told as what a rule did, and never 
         """Whether no other rule had run in that child."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class Piece(Struct, frozen=True, kw_only=True):
     """Rows as they are sent to the child."""
 
     first: int

@@ -1,8 +1,11 @@
 """How the tests of rules are run: in a child that is given their files, and may do nothing else."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.detect.bundle import Bundle, read_bundle
 from ocelog.detect.testing import Report
@@ -18,8 +21,7 @@ _LONGEST = 1_000
 """Characters of what is wrong with a test."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Allowance(Struct, frozen=True, kw_only=True):
     """What rules may take while they are tested."""
 
     seconds: float = 15.0

@@ -1,10 +1,10 @@
 """What the lake needs to know of its tables, and from a ledger, in the lake's words."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from ocelog.model import GivenUp, Part
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 _TRAITS = b"ocelog.traits"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
+class Traits(Struct, frozen=True, kw_only=True):
     """What the columns of a table do not tell; its Arrow schema carries it."""
 
     partition: Literal["day", "month"] = "month"

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -53,8 +54,7 @@ _e = tables.alert_events.c
 _s = tables.suppressions.c
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
+class Forgotten(Struct, frozen=True, kw_only=True):
     """How much was too old, and is deleted."""
 
     alerts: int
@@ -68,8 +68,7 @@ class Forgotten:
     suppressions: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAlerts:
+class OpenAlerts(Struct, frozen=True, kw_only=True):
     """How many alerts somebody has to look at."""
 
     told: Mapping[Severity, int]

@@ -1,10 +1,11 @@
 """What is delivered next, by whom, and what came of it: the ledger as delivering uses it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import random
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, delete, exists, func, or_, select, update
 
 from ocelog.alert import delivering
@@ -46,8 +47,7 @@ _d = tables.deliveries.c
 _o = tables.outbox.c
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True):
     """What waits for a channel."""
 
     channel: ChannelRow
@@ -57,8 +57,7 @@ class Waiting:
     """Number of the newest entry: another one, and there is more to tell."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempted:
+class Attempted(Struct, frozen=True, kw_only=True):
     """One attempt to tell of an alert through a channel."""
 
     number: int

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+from msgspec import Struct
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from ocelog.health.stream import AlarmState, Memory, Seen, State
@@ -26,8 +26,7 @@ _h, _e, _s = tables.health.c, tables.system_errors.c, tables.slices.c
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthView:
+class HealthView(Struct, frozen=True, kw_only=True):
     """All that a look at every stream needs, as of one instant, by source id and log type."""
 
     streams: Mapping[StreamKey, StreamRow]

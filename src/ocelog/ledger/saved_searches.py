@@ -61,4 +61,4 @@ class SavedSearchLedger:
 
 
 def _search_of(row: RowMapping) -> SavedSearch:
-    return SavedSearch(**{name: row[name] for name in SavedSearch.__dataclass_fields__})
+    return SavedSearch(**{name: row[name] for name in SavedSearch.__struct_fields__})

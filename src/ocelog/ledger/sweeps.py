@@ -1,8 +1,8 @@
 """How each stream's sweeps go, and which open records they did not show: the ledger as sweeping uses it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection, RowMapping, and_, bindparam, case, delete, func, insert, select, update
 
 from ocelog.errors import LostFenceError

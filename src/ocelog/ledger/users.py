@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -316,13 +316,13 @@ def _user_of(row: RowMapping) -> User:
 
 
 def _session_of(row: RowMapping) -> Session:
-    return Session(**{name: row[name] for name in Session.__dataclass_fields__})
+    return Session(**{name: row[name] for name in Session.__struct_fields__})
 
 
 def _token_of(row: RowMapping) -> ApiToken:
-    values = {name: row[name] for name in ApiToken.__dataclass_fields__}
+    values = {name: row[name] for name in ApiToken.__struct_fields__}
     return ApiToken(**{**values, "scope": Scope(row["scope"])})
 
 
 def _deed_of(row: RowMapping) -> Deed:
-    return Deed(**{name: row[name] for name in Deed.__dataclass_fields__})
+    return Deed(**{name: row[name] for name in Deed.__struct_fields__})

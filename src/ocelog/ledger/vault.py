@@ -4,9 +4,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
 
 from ocelog.errors import HomeError
@@ -22,8 +22,7 @@ COPIED = "copied in, encrypted"
 """How a secret is kept that is sealed in the ledger."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """Whose secrets are kept in a table."""
 
     table: Table

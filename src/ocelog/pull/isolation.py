@@ -5,9 +5,10 @@ came: how many records the source counts there, or None if the request failed. I
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
+
+from msgspec import Struct
 
 COARSE = timedelta(seconds=1)
 """How exactly the edges of a long broken time range are found."""
@@ -22,8 +23,7 @@ TimeRange: TypeAlias = tuple[datetime, datetime]
 Probing: TypeAlias = Generator[TimeRange, int | None, TimeRange]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class Broken(Struct, frozen=True, kw_only=True):
     """The time ranges that fail, in order; before the first and behind the last of them, every probe was answered."""
 
     stretches: tuple[TimeRange, ...]
@@ -31,16 +31,14 @@ class Broken:
     """One page held all that lies behind the last; else only its first page was seen."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TooFull:
+class TooFull(Struct, frozen=True, kw_only=True):
     """A probe was answered with more than one page can hold: first pages say little about such time ranges."""
 
     total: int
     """Records in the whole time range, if they lie as densely everywhere."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elusive:
+class Elusive(Struct, frozen=True, kw_only=True):
     """Nothing is broken if it is asked for alone: the failure comes and goes, or depends on the size of the answer."""
 
 

@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.model import REJECTIONS, Claim, Kind, NewPart, Origin, Rejection, Slice, Stamp
@@ -46,8 +49,7 @@ class RejectionRows(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageLanded:
+class PageLanded(Struct, frozen=True, kw_only=True):
     """What a page added."""
 
     events: int
@@ -55,8 +57,7 @@ class PageLanded:
     rejections: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """What of a page is new."""
 
     shaped: Shaped

@@ -4,9 +4,10 @@ Like `isolation` it knows neither source nor clock: whoever calls says how many 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+
+from msgspec import Struct
 
 from ocelog.model import Kind, Narrowed
 from ocelog.pull.cuts import cuts_between
@@ -15,8 +16,7 @@ from ocelog.times import from_us, to_us
 _SECOND = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crowd:
+class Crowd(Struct, frozen=True, kw_only=True):
     """The records of one second, as far as they were seen."""
 
     by: str

@@ -1,7 +1,8 @@
 """How the file of a part is named: after the claim that it was landed under, the fence of its holder, and a number."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ocelog.model import Claim
 
@@ -9,8 +10,7 @@ _CLAIM = re.compile(r"(?P<kind>[a-z]?)(?P<number>\d+)")
 _NAME = re.compile(rf"(?P<claim>{_CLAIM.pattern})-(?P<fence>\d+)-\d+(?:\.[0-9a-f]{{8}})?\.parquet")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartName:
+class PartName(Struct, frozen=True, kw_only=True):
     """What the name of a part's file says."""
 
     claim: str

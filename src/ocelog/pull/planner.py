@@ -9,8 +9,10 @@ somebody sets our clock, that looks like a lie of the API, and costs some readin
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.model import SWEEPING, Covered, Kind, Marks, Origin, Slice, SliceState
 from ocelog.times import EPOCH, to_us
@@ -35,8 +37,7 @@ _MAX_FAILING = 12
 """So many live slices may wait on a source that fails; then the next one waits for them and is longer instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamSettings:
+class StreamSettings(Struct, frozen=True, kw_only=True):
     """What a person has chosen for a stream."""
 
     backfill: timedelta | None
@@ -46,8 +47,7 @@ class StreamSettings:
     poll: timedelta = timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """Slices to add, and the marks that vouch for them: saved in one transaction, or an edge would move alone."""
 
     before: Marks
@@ -153,8 +153,7 @@ def _begin(marks: Marks, kind: Kind, settings: StreamSettings, now: datetime, ou
     return Plan(before=marks, after=after, slices=tuple(slices))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _LookBack:
+class _LookBack(Struct, frozen=True, kw_only=True):
     """What is to be read again up to now, and what holds once that is planned."""
 
     since: datetime

@@ -1,10 +1,11 @@
 """What pulling needs from a source, from shaping, from the ledger and from the lake, in the puller's words."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from msgspec import Struct, field
 
 from ocelog.model import Claim, Known, Narrowed, NewPart, Part, Rejection, Slice, SliceState, Stamp, StreamFaults
 
@@ -15,8 +16,7 @@ LEASE = timedelta(minutes=10)
 """A holder that gave no sign of life for so long is taken for dead, and its slice is free."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(Struct, frozen=True, kw_only=True):
     """One request to a source: the page after `after` of the records whose `by` lies between two instants.
 
     Whether the instants are inclusive is the source's secret: the puller has widened them by a second already.
@@ -40,8 +40,7 @@ class Ask:
     """Further filters: texts are values of which one must fit, two numbers are microseconds from and to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """What a source showed. `records` is one JSON array, or texts one by one if the answer as a whole is not JSON."""
 
     records: bytes | list[bytes]
@@ -62,8 +61,7 @@ class Page:
     """Position in the page -> dotted paths that failed in that record and are null there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unusable:
+class Unusable(Struct, frozen=True, kw_only=True):
     """An answer with errors that no rule lets us use. `page` is the data that came beside them, None when null."""
 
     reason: str
@@ -71,8 +69,7 @@ class Unusable:
     page: Page | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CursorLost:
+class CursorLost(Struct, frozen=True, kw_only=True):
     """The source does not know the cursor any more."""
 
     reason: str
@@ -90,8 +87,7 @@ class HealthState(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthItem:
+class HealthItem(Struct, frozen=True, kw_only=True):
     """One thing that must hold for a source to be pulled."""
 
     name: str
@@ -208,8 +204,7 @@ class Shaper(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, frozen=True, kw_only=True):
     """What a landing adds to a stream's figures."""
 
     events: int = 0
@@ -229,8 +224,7 @@ class Tally:
     """Fields that the last answer could not be asked for; None: no answer in this landing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Landing:
+class Landing(Struct, frozen=True, kw_only=True):
     """Everything that one landing commits, and what the puller knew when it made it."""
 
     claim: Claim
@@ -254,15 +248,13 @@ class Landing:
     tally: Tally = field(default_factory=Tally)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Landed:
+class Landed(Struct, frozen=True, kw_only=True):
     """It is committed; `sequence` is the part's, None if there was none."""
 
     sequence: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behind:
+class Behind(Struct, frozen=True, kw_only=True):
     """Nothing was committed: others landed meanwhile. Read `parts` (load again if `reload`), drop again, retry."""
 
     parts: Sequence[Part] = ()
@@ -277,8 +269,7 @@ AGREEING_SWEEPS = 2
 """So many complete sweeps in a row must miss a record before it is inferred closed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suspect:
+class Suspect(Struct, frozen=True, kw_only=True):
     """An open record of the lake that a sweep did not show."""
 
     record_id: str
@@ -295,8 +286,7 @@ class Suspect:
     """When it was asked for with every status, by the API's clock."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
+class Coverage(Struct, frozen=True, kw_only=True):
     """How many records of one status of a stream the source counts, and how many the lake has."""
 
     status: str
@@ -374,16 +364,14 @@ class SuspectLedger(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(Struct, frozen=True, kw_only=True):
     """What `Memory.load` found: the versions, and the last sequence of the table that it took into account."""
 
     known: Known
     through: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenRecords:
+class OpenRecords(Struct, frozen=True, kw_only=True):
     """Records whose latest version is open, as far as their created date lies in a time range."""
 
     rows: Mapping[str, str]

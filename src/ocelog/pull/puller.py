@@ -6,9 +6,12 @@ broken instants are searched for, and only they are parked.
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.errors import HaltError, SourceThrottledError, SourceUnavailableError, TransientError
 from ocelog.model import Checkpoint, Kind, Origin, Slice, SliceState, Stamp, StreamFaults, table_name
@@ -37,8 +40,7 @@ Blames: TypeAlias = Literal["slice", "stream"]
 """What an error is about: this slice alone, so that its neighbours go on, or the whole stream, which should rest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drained:
+class Drained(Struct, frozen=True, kw_only=True):
     """How far a slice came, and what stopped it short of its end (None: nothing, or it was asked to stop)."""
 
     slice_: Slice
@@ -47,8 +49,7 @@ class Drained:
     """None without an error. "stream" after the source failed on an empty time range too, or refused everything."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """What one request came to; told after the commit."""
 
     slice_: Slice
@@ -132,8 +133,7 @@ def _nobodys(slice_: Slice) -> Stamp:
     return Stamp(source_id=slice_.source_id, source_label="", origin=slice_.origin, observed_us=0, parsed_us=0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Nowhere:
+class _Nowhere(Struct, frozen=True, kw_only=True):
     """What a source says of a time range in which nothing can be: a healthy one counts 0 and shows nothing."""
 
     counts: int

@@ -7,11 +7,14 @@ answers: ADR 17 lists them.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import gcd
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.errors import HaltError, SourceThrottledError, TransientError
 from ocelog.model import Checkpoint, Narrowed, Origin, Slice, SliceState, StreamFaults
@@ -109,8 +112,7 @@ class Reading:
         return Reading(resumed=False, before=None if self.resumed else self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class Moved(Struct, frozen=True, kw_only=True):
     """The slice goes on from this checkpoint (or is drained, or parked)."""
 
     to: Slice
@@ -125,15 +127,13 @@ class Moved:
     """Totals that were off are right again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
+class Split(Struct, frozen=True, kw_only=True):
     """The slice is replaced by these."""
 
     children: tuple[Slice, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Narrow:
+class Narrow(Struct, frozen=True, kw_only=True):
     """A second that a cursor skips records of: to be split by another filter, or moved to `otherwise` if none helps."""
 
     otherwise: Moved

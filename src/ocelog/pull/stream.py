@@ -1,7 +1,8 @@
 """A stream: one log type of one source, with all that reads it."""
 
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from ocelog.model import Kind, SourceRow
 from ocelog.pull.planner import StreamSettings
@@ -11,8 +12,7 @@ from ocelog.pull.puller import Puller
 _MARGIN = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class Stream(Struct, frozen=True, kw_only=True):
     """One log type of one source."""
 
     row: SourceRow

@@ -8,11 +8,14 @@ one. What no status shows, in two complete sweeps in a row, gets an inferred ver
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.model import Kind, Origin, Slice, SliceState, table_name
@@ -64,8 +67,7 @@ class Stage(StrEnum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
+class Sweep(Struct, frozen=True, kw_only=True):
     """A stream's newest sweep, and what the last complete one found. Instants in microseconds."""
 
     source_id: str
@@ -98,8 +100,7 @@ class Sweep:
     """The last sweep after which coverage was measured."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """How the slices of a sweep ended, once none waits any more."""
 
     parked: int
@@ -116,8 +117,7 @@ class Outcome:
     """Suspects that were created before this instant have been asked for with every status, or cannot be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """What a sweep does next: saved in one transaction."""
 
     to: Sweep

@@ -8,6 +8,8 @@ from itertools import repeat
 from struct import Struct
 from typing import TypeAlias
 
+import msgspec
+
 from ocelog.model import Known
 from ocelog.pull.ports import Shaped
 
@@ -34,8 +36,7 @@ def row_names(source_id: str, log_type: str) -> Callable[[str, str, int], str]:
     return row_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """Which events of a page are new, under which row ids, and where they belong."""
 
     keep: list[int]

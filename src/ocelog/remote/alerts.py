@@ -1,8 +1,9 @@
 """Alerts of a remote Ocelog, what people do with them, and what is kept quiet there."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.alert.alert import Alert, TimelineEntry
 from ocelog.alert.listing import AlertDetails, Attempt, Waiting
@@ -16,8 +17,7 @@ from ocelog.remote.values import us_of
 _PAGE = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True):
     """All there is about one alert, why nobody was told of it, and what holds up each channel that is to be told."""
 
     details: AlertDetails
@@ -25,8 +25,7 @@ class Told:
     held_up: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Alerts:
+class Alerts(Struct, frozen=True):
     """The alerts there."""
 
     client: Client

@@ -1,8 +1,9 @@
 """Channels of a remote Ocelog: how they are, and what their far ends answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.alert.routing import ChannelRow, ChannelStatus, read
 from ocelog.channels.ports import Receipt
@@ -10,8 +11,7 @@ from ocelog.remote.client import Client, error_of
 from ocelog.remote.values import us_of
 
 
-@dataclass(frozen=True, slots=True)
-class Channels:
+class Channels(Struct, frozen=True):
     """The channels there."""
 
     client: Client

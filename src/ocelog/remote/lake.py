@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.app.export import ENDING
 from ocelog.app.queries import Answer
@@ -92,8 +93,7 @@ class _Pieces(io.RawIOBase):
         return size
 
 
-@dataclass(frozen=True, slots=True)
-class Lake:
+class Lake(Struct, frozen=True):
     """The lake there."""
 
     client: Client

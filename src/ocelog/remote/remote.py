@@ -1,7 +1,8 @@
 """Everything that can be asked of a remote Ocelog."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ocelog.remote.client import Client
 from ocelog.remote.users import Users
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from ocelog.remote.sources import Sources
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(Struct, frozen=True):
     """A remote Ocelog."""
 
     client: Client

@@ -1,9 +1,10 @@
 """Rules of a remote Ocelog: which run, what one would have said, and turning them on and off."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.alert.would_be import WouldBeAlert
 from ocelog.app.rule_folders import Turned
@@ -16,8 +17,7 @@ from ocelog.remote.values import instant_of
 from ocelog.times import to_us
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """The rules there."""
 
     client: Client

@@ -1,8 +1,9 @@
 """Sources of a remote Ocelog, how they are, and what is known of their logs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.app.source_showing import SourceView
 from ocelog.app.status import Gap
@@ -13,8 +14,7 @@ from ocelog.remote.client import Client
 from ocelog.remote.values import instant_of, us_of
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """The sources there."""
 
     client: Client
@@ -77,8 +77,7 @@ class Sources:
         return done
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
+class Coverage(Struct, frozen=True, kw_only=True):
     """What was measured."""
 
     gaps: list[tuple[str, str, Gap]]

@@ -1,14 +1,13 @@
 """Users of a remote Ocelog, and their tokens."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ocelog.access import ApiToken, Role, Scope, User
 from ocelog.remote.client import Client
 from ocelog.remote.values import us_of
 
 
-@dataclass(frozen=True, slots=True)
-class Users:
+class Users(Struct, frozen=True):
     """The users there."""
 
     client: Client

@@ -9,9 +9,12 @@ import sysconfig
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ocelog.errors import SandboxError
 from ocelog.sandbox.channel import Channel, Frame
@@ -29,8 +32,7 @@ _OF_NETWORK = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(Struct, frozen=True, kw_only=True):
     """What a child may take at most; the kernel ends it, or fails its calls, above that."""
 
     memory_bytes: int
@@ -40,8 +42,7 @@ class Bounds:
     scratch_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class Spec(Struct, frozen=True, kw_only=True):
     """What a child is for."""
 
     entry: str | None

@@ -5,10 +5,10 @@ import struct
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from hashlib import sha256
 
 import pyarrow as pa
+from msgspec import Struct, field
 
 from ocelog.model import Kind, Rejection
 from ocelog.schema.columns.frame import Frame
@@ -27,8 +27,7 @@ _EVERYWHERE = 8
 """If so many parts of a page fail and no other fits, all of its records have what the typed reader refuses."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecodedPage:
+class DecodedPage(Struct, frozen=True, kw_only=True):
     """What the records of a page are."""
 
     frame: Frame

@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from ocelog.alert.notice import Notice
 from ocelog.channels import answer
@@ -45,8 +45,7 @@ _OPTIONS = frozenset(
 """Options with which apprise does otherwise than channels do: it hides failures, follows redirects, reads files."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppriseChannel:
+class AppriseChannel(Struct, frozen=True, kw_only=True):
     """Sends each message from a process of its own, which is ended when its time is over."""
 
     service: str

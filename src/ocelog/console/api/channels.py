@@ -3,10 +3,10 @@
 What reaches into the machine itself is for whoever has a shell there: files, and addresses of private networks.
 """
 
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Request
+from msgspec.structs import replace
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 

@@ -1,10 +1,10 @@
 """Create new > Wiz: what to click where, the form, live checks, and what comes after."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
+from msgspec.structs import replace
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import rule_folders, source_changes, sources, users

@@ -5,9 +5,10 @@ PyIceberg reads them too, but takes a quarter of a second to import, which is mo
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
+
+from msgspec import Struct
 
 from ocelog.files import check_regular
 from ocelog.lake.catalog.file_io import local_path
@@ -28,8 +29,7 @@ _OF_A_FILE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(Struct, frozen=True, kw_only=True):
     """A line of a manifest list."""
 
     path: str
@@ -39,8 +39,7 @@ class Manifest:
     """Whether it names data files; others name files of deletes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """A data file, as its manifest names it."""
 
     path: str

@@ -5,11 +5,12 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from struct import unpack
 from typing import Any, Literal
 from urllib.parse import quote
+
+import msgspec
 
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, OcelogError
 from ocelog.files import read_regular
@@ -23,8 +24,7 @@ MARK = "ocelog.published-through"
 """Table property `<ledger id>:<sequence>`. A property, because a snapshot summary goes with the next foreign commit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableFile:
+class TableFile(msgspec.Struct, frozen=True, kw_only=True):
     """A Parquet file of a table. The range of p_cursor_time is None if its writer did not note it."""
 
     path: str
@@ -37,8 +37,7 @@ class TableFile:
     """Its values under the partitioning `spec_id`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableState:
+class TableState(msgspec.Struct, frozen=True, kw_only=True):
     """A table at one commit."""
 
     table: str

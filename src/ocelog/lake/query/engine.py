@@ -31,8 +31,7 @@ _PLAIN = {pa.time64("us"): pa.int64(), pa.time64("ns"): pa.int64()}
 """Types whose values are checked as numbers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one query may use."""
 
     timeout: timedelta = timedelta(seconds=60)
@@ -43,8 +42,7 @@ class Limits:
     """Of one row of the answer; rows together are handed on in pieces that are no larger."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guards:
+class Guards(msgspec.Struct, frozen=True, kw_only=True):
     """What keeps a query in. Tests leave parts of it out, to show that the rest holds."""
 
     layers: Layers = EVERY

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, QueryError, SandboxError
 from ocelog.lake.catalog.columns import with_table_columns
@@ -31,8 +32,7 @@ MAX_TIMEOUT = GRACE - timedelta(minutes=1)
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """The rows of an answer, computed while they are read."""
 
     schema: pa.Schema
@@ -45,8 +45,7 @@ class Answer:
     """What `all_logs` lacks: for each table that cannot be read, why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtraTable:
+class ExtraTable(Struct, frozen=True, kw_only=True):
     """A small table that is not in the lake, such as one of the ledger: its rows are copied into each query on it."""
 
     schema: pa.Schema

@@ -2,8 +2,9 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ocelog.lake.catalog.state import CATALOG_NAME, NAMESPACE, catalog_path, catalog_uri
 from ocelog.lake.ports import LakeLedger
@@ -18,8 +19,7 @@ _PACKAGES = ("org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2", "org.xe
 # ruff: noqa: S608
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LakeInfo:
+class LakeInfo(Struct, frozen=True, kw_only=True):
     """A table as other engines see it, and what waits to become part of it."""
 
     table: str

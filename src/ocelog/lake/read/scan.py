@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import Struct
 
 from ocelog.errors import LakeDamagedError, LakeUnavailableError
 from ocelog.files import check_regular
@@ -16,8 +16,7 @@ from ocelog.lake.storage.checksums import read_error
 CURSOR = "p_cursor_time"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """Which rows to return; None: no condition."""
 
     source_id: str | None = None

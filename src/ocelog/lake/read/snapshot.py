@@ -1,9 +1,10 @@
 """What is there at one instant: the table's files, and the parts that no commit of the table holds yet."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from ocelog.errors import HomeError
 from ocelog.lake.catalog.state import TableFile, TableState, TableStates
@@ -14,8 +15,7 @@ GRACE = timedelta(minutes=10)
 """How long a part outlives its publishing; no query may take longer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True):
     """Every row exactly once, as of one instant."""
 
     table: str

@@ -1,7 +1,6 @@
 """How the many small files that publishing leaves become few, so that reading a table costs the same for years."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import Struct
 
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.catalog.conform import conform
@@ -39,8 +39,7 @@ _COLUMN_CHUNKS = 40_000
 """In the one file that is open; each is remembered with a kilobyte."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """When files are rewritten: at least so many at once, the largest at most `ratio` times the others together."""
 
     least: int

@@ -1,8 +1,9 @@
 """Whether everything that the ledger and the tables' metadata name is there and whole."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 from ocelog.lake.catalog.state import TableFile
@@ -17,8 +18,7 @@ MOST_FILES = 10_000
 """Files that one look asks the disk about, of all tables together: `ocelog status` must stay quick."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
+class Damage(Struct, frozen=True, kw_only=True):
     """Something of a table that is lost or damaged, or that this user may not read."""
 
     table: str

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import disk_usage
 
 import pyarrow as pa
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.catalog.state import TableFile, TableState, TableStates
@@ -31,8 +32,7 @@ _SPARE_BYTES = 200_000_000
 """Left free on the disk, beside ten times what is rewritten: sorting may need the disk too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tended:
+class Tended(Struct, frozen=True, kw_only=True):
     """What one call did to a table, or would do."""
 
     table: str

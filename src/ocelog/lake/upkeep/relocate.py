@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
+
+from msgspec import Struct
 
 from ocelog.errors import HomeError
 from ocelog.files import read_regular
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableFiles:
+class TableFiles(Struct, frozen=True, kw_only=True):
     """The files of a table's present snapshot, by path."""
 
     metadata: Path

@@ -10,13 +10,13 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import Struct
 
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, OcelogError
 from ocelog.files import read_regular
@@ -49,8 +49,7 @@ _DRAFT = "__repair"
 """Ends the name under which a table is made again; it takes its own name when it is whole."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """Metadata of a table that can be parsed."""
 
     location: Path
@@ -63,8 +62,7 @@ class Candidate:
     """Whether all that it names is there, and the metadata among it can be read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebuilt:
+class Rebuilt(Struct, frozen=True, kw_only=True):
     """A table that was made again."""
 
     rows: int

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.catalog.conform import conform
@@ -42,12 +44,11 @@ class Reshaped:
     """Files that have such rows and cannot be rewritten, and why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
+class _Found(Struct, frozen=True, kw_only=True):
     """What was refilled in one file."""
 
     rows: int = 0
-    values: Mapping[str, int] = field(default_factory=dict)
+    values: Mapping[str, int] = msgspec.field(default_factory=dict)
     paths: frozenset[str] = frozenset()
     """The files in its place."""
 

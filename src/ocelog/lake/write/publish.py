@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.errors import LakeDamagedError
 from ocelog.lake.catalog.state import TableStates
@@ -19,8 +19,7 @@ _COMMIT_BYTES = 512 * 1024 * 1024
 """Parts in one commit; what waits beyond goes into the next."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class Published(Struct, frozen=True, kw_only=True):
     """What one call brought into a table."""
 
     table: str

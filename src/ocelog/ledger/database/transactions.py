@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+from msgspec import Struct, field
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -28,8 +28,7 @@ _POSTGRES_LIMITS = "-c lock_timeout=30s -c statement_timeout=120s -c idle_in_tra
 _ADDRESSES = "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Database:
+class Database(Struct, frozen=True, kw_only=True):
     """An open database: transactions that write, and snapshots that only read."""
 
     writers: Engine

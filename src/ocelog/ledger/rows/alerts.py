@@ -1,9 +1,9 @@
 """How alerts, their timeline and what is to be told of them lie in the ledger."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
+from msgspec.structs import fields
 from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry

@@ -1,7 +1,6 @@
 """When a parked slice stands for others that could not be read either."""
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from ocelog.ledger import tables

@@ -1,11 +1,11 @@
 """Which slices there are, who holds them, and how they move, split and park."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
+from msgspec.structs import asdict, fields, replace
 from sqlalchemy import (
     BigInteger,
     ColumnElement,

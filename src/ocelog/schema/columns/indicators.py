@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import TypeAlias
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.schema.language.fields import Array, LogSchema, Object, Text, Type
 
@@ -14,8 +14,7 @@ Read: TypeAlias = Callable[[str], tuple[str | None, ...]]
 """Returns what a text, trimmed and not empty, gives to each column; None if it is not what it should be."""
 
 
-@dataclass(frozen=True, slots=True)
-class IndicatorReader:
+class IndicatorReader(Struct, frozen=True):
     """Which columns an indicator fills, and how a text is read for them."""
 
     columns: tuple[str, ...]
@@ -51,8 +50,7 @@ _NO_END = 1 << 62
 _HOST = re.compile(r"[^\s/?#@:\[\]\\\"'<>(),;|{}]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndicatorField:
+class IndicatorField(Struct, frozen=True, kw_only=True):
     """An indicator of a text field; a field may have several."""
 
     path: str

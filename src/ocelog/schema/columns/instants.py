@@ -1,10 +1,10 @@
 """When events happened, changed and count for the cursor: the instants of a page, column by column."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct, field
 
 from ocelog.model import Kind
 from ocelog.schema.columns.frame import Frame
@@ -12,8 +12,7 @@ from ocelog.schema.decode.timestamps import INSTANT, all_canonical
 from ocelog.schema.language.fields import LogSchema, Timestamp, leaves
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instants:
+class Instants(Struct, frozen=True, kw_only=True):
     """The instants of a page's events."""
 
     cursor: pa.Array

@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import msgspec
 import pyarrow as pa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.schema.columns.fill import record_of_row
 from ocelog.schema.columns.frame import Frame
@@ -30,8 +31,7 @@ Path: TypeAlias = tuple[str | int, ...]
 """The way to a value, from the record: names, and places in lists."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefilledRows:
+class RefilledRows(Struct, frozen=True, kw_only=True):
     """Some rows, refilled."""
 
     rows: pa.Table

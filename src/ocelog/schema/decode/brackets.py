@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 import msgspec
+from msgspec import Struct
 
 MOST_NESTED = 250
 """Levels of free JSON that whatever reads it later can follow, on any interpreter and any stack.
@@ -24,8 +24,7 @@ _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _OTHERS = bytes(code for code in range(256) if code not in _STEPS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Members:
+class Members(Struct, frozen=True, kw_only=True):
     """What can be told of an object's members."""
 
     texts: dict[str, bytes]

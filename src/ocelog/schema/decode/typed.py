@@ -2,7 +2,6 @@
 
 import keyword
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -34,8 +33,7 @@ def attribute(name: str) -> str:
     return "_x" + name.encode().hex()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """The struct of an object, with the structs of the objects in it."""
 
     struct: type[msgspec.Struct]

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec import Struct
+
 INDICATORS = (
     "actor_id",
     "aws_account_id",
@@ -26,8 +28,7 @@ INDICATORS = (
 """What a text can be an indicator of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validate:
+class Validate(Struct, frozen=True, kw_only=True):
     """What a text must be, in addition to being text. `ip` and `cidr` are any, ipv4 or ipv6; None asks for nothing."""
 
     allow: frozenset[str] | None = None
@@ -36,8 +37,7 @@ class Validate:
     cidr: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(Struct, frozen=True, kw_only=True):
     """`string`. A JSON boolean or number is taken as its text."""
 
     indicators: tuple[str, ...] = ()
@@ -46,45 +46,38 @@ class Text:
     """The source is known to send a JSON boolean: shaping expects it, so that it costs nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Integer:
+class Integer(Struct, frozen=True, kw_only=True):
     """`smallint`, `int` or `bigint`: 16, 32 or 64 bits."""
 
     bits: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Real:
+class Real(Struct, frozen=True, kw_only=True):
     """`float`: 64 bits."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Boolean:
+class Boolean(Struct, frozen=True, kw_only=True):
     """`boolean`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timestamp:
+class Timestamp(Struct, frozen=True, kw_only=True):
     """`timestamp`. `formats` are tried in order: rfc3339, unix, unix_ms, unix_us, unix_ns or a strftime pattern."""
 
     formats: tuple[str, ...] = ("rfc3339",)
     event_time: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Json:
+class Json(Struct, frozen=True, kw_only=True):
     """`json`: any JSON value, kept as its text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Array:
+class Array(Struct, frozen=True, kw_only=True):
     """`array`; its elements may be null."""
 
     element: "Type"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Object:
+class Object(Struct, frozen=True, kw_only=True):
     """`object`."""
 
     fields: "tuple[Field, ...]"
@@ -93,8 +86,7 @@ class Object:
 Type: TypeAlias = Text | Integer | Real | Boolean | Timestamp | Json | Array | Object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(Struct, frozen=True, kw_only=True):
     """A named part of a record. `required` inside an object binds only if the object is present."""
 
     name: str

@@ -1,7 +1,6 @@
 """Which states of a record count as the same: a hash of all that a person would call a change."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import repeat
 from typing import Any
@@ -93,8 +92,7 @@ class _HashedObject:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Member:
+class _Member(msgspec.Struct, frozen=True, kw_only=True):
     """A field that counts."""
 
     at: int

@@ -5,8 +5,10 @@ No network here: status, headers and body in, meaning out.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import NoReturn, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
 from ocelog.pull.ports import Answer, CursorLost, Page, Unusable
@@ -43,16 +45,14 @@ _REQUIRED = re.compile(r"required: \[([^\]]*)\].*permissions: \[([^\]]*)\]", re.
 """Wiz's own words if a scope is missing: which are needed, and which the account has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldsRefused:
+class FieldsRefused(Struct, frozen=True, kw_only=True):
     """The API does not let this account ask for some fields; the request is to be sent without them."""
 
     errors: tuple[GraphError, ...]
     request_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRefused:
+class TokenRefused(Struct, frozen=True, kw_only=True):
     """The token has lapsed, or was never good."""
 
     reason: str

@@ -1,7 +1,6 @@
 """How the body of a GraphQL answer comes apart: its records untouched, and all that stands around them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
@@ -12,8 +11,7 @@ _LONGEST_MESSAGE = 500
 _MOST_ERRORS = 2_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphError:
+class GraphError(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of `errors`, with what is not as GraphQL says left out."""
 
     message: str
@@ -25,8 +23,7 @@ class GraphError:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. `records` is None if the API sent none, not even an empty list."""
 
     records: bytes | list[bytes] | None

@@ -3,9 +3,10 @@
 import html
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
 
 from ocelog.sources.wiz.envelope import readable
 
@@ -21,8 +22,7 @@ _REQUEST_ID_NAMES = ("x-request-id", "x-wiz-request-id", "x-amzn-requestid", "x-
 """Which of them Wiz sends is nowhere written down; the first that is there is shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpAnswer:
+class HttpAnswer(Struct, frozen=True, kw_only=True):
     """One HTTP answer, with its body unpacked. Header names are in lower case."""
 
     status: int

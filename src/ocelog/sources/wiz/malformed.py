@@ -1,9 +1,9 @@
 """How the records of an answer are found when the answer as a whole is not JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from ocelog.schema.decode.brackets import split_array, split_object
 
@@ -12,8 +12,7 @@ class CutShortError(ValueError):
     """The text ends, or goes astray, before the value does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Malformed:
+class Malformed(Struct, frozen=True, kw_only=True):
     """An answer taken apart: `envelope` is the answer with no records in it."""
 
     envelope: bytes

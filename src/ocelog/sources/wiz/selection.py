@@ -5,8 +5,9 @@ graphql-core is loaded only once something is refused: a tenant where nothing is
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError
 from ocelog.sources.wiz.envelope import GraphError
@@ -22,16 +23,14 @@ _FRAGMENT = re.compile(rf"can never be of type {_Q}(\w+){_Q}|unknown type {_Q}(\
 _COUNTS = frozenset({"totalCount", "maxCountReached"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True):
     """A query's text, and the dotted paths of record fields that it no longer asks for."""
 
     text: str
     refused: frozenset[str] = field(default_factory=frozenset)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _QueryField:
+class _QueryField(Struct, frozen=True, kw_only=True):
     """One field or fragment of a query, and where it stands."""
 
     node: Any

@@ -1,12 +1,13 @@
 """What a Wiz source is set to: every option of `source add`, as one value that the ledger keeps as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from ocelog.errors import ConfigError
 from ocelog.phrases import Phrase
@@ -20,8 +21,7 @@ from ocelog.units import write_list
 _MOST_PROJECTS = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WizSettings:
+class WizSettings(Struct, frozen=True, kw_only=True):
     """How one tenant is asked. Holds no secret. Made by `settings`, which checks it."""
 
     token_url: str

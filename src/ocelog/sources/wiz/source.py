@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
 from ocelog.pull.clock import ApiClock
@@ -41,8 +42,7 @@ _FORGET_SECONDS = 3600.0
 _TIMELY_US = 60_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
+class _Kept(Struct, frozen=True, kw_only=True):
     """What is asked for until `until`, on our monotonic clock."""
 
     selection: Selection

@@ -4,10 +4,11 @@ Each fact about the vendor's API says where it was read; all of it was read in 2
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from msgspec import Struct
 
 from ocelog.model import Kind
 from ocelog.pull.ports import Ask
@@ -33,8 +34,7 @@ _LATER_OF_ISSUES = (
 _LATER_OF_FINDINGS = ("cisaKevReleaseDate", "cisaKevDueDate")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Root:
+class Root(Struct, frozen=True, kw_only=True):
     """Where the API keeps one log type: its query root, and what the filters there are called."""
 
     kind: Kind

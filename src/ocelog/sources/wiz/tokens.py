@@ -4,11 +4,12 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, NoReturn, Protocol
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
 from ocelog.errors import (
     AccessRefusedError,
