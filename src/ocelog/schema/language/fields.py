@@ -1,7 +1,6 @@
 """What kinds of fields a log schema can have: closed unions, so that mypy finds who has no answer to a new kind."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -97,8 +96,7 @@ class Field(Struct, frozen=True, kw_only=True):
     """Not on the vendor's page; we added it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogSchema:
+class LogSchema(Struct, frozen=True, kw_only=True):
     """The log schema of one log type. `version` counts up when fields are added; rows carry it."""
 
     log_type: str
