@@ -21,6 +21,7 @@ from ocelog.detect.checkout import parse_checkout
 from ocelog.detect.evaluate import RuleSet
 from ocelog.errors import SandboxError
 from ocelog.judging.judge import Allowance, Judge, Judged, Unjudged
+from ocelog.judging.loaded_child import LoadedChild
 from ocelog.judging.wire import LONGEST_CONTEXT, WireMatch
 from ocelog.sandbox.kernel import Layers, landlock_version, seccomp_supported
 from ocelog.schema.columns.sent import SentRows
@@ -213,6 +214,65 @@ def test_a_rule_that_hangs_on_every_row_is_given_up_and_the_others_go_on(judged:
     reason = "it ended, or had to be ended, 4 times in one batch"
     assert found.unjudged == [Unjudged(rule="a_hang", first=2, last=50, reason=reason, own_fault=True)]
     assert matched(found, "b_good") == list(range(1, 50, 2))
+
+
+HANG = "def rule(event):\n    while True: pass"
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
+    """How long each answer was waited for: the rule, and seconds."""
+    waited = list[tuple[str, float]]()
+    ask = LoadedChild.ask
+
+    def noted(self: LoadedChild, rule: str, first: int, last: int, *, within: float) -> Any:
+        waited.append((rule, within))
+        return ask(self, rule, first, last, within=within)
+
+    monkeypatch.setattr(LoadedChild, "ask", noted)
+    return waited
+
+
+def test_what_all_rules_that_hang_take_of_a_batch_is_bounded(
+    judged: Callable[..., Judged], patience: list[tuple[str, float]]
+) -> None:
+    allowance = Allowance(call_seconds=1, hurried_seconds=0.5, lost_seconds=1, memory_bytes=256 << 20)
+    found = judged(rows=50, allowance=allowance, a_hang=HANG, b_hang=HANG, c_hang=HANG, d_good=GOOD)
+    reason = "it had to be ended, and such rules took more than 1 s of one batch"
+    assert found.unjudged == [
+        Unjudged(rule=f"{name}_hang", first=0, last=50, reason=reason, own_fault=True) for name in "abc"
+    ]
+    assert found.errors == []
+    assert matched(found, "d_good") == list(range(1, 50, 2))
+    assert patience == [("a_hang", 1), ("b_hang", 0.5), ("c_hang", 0.5), ("d_good", 0.5)]
+
+
+def test_a_rule_that_has_cost_a_child_is_hurried_in_later_batches_too(
+    judge: Callable[..., Judge], patience: list[tuple[str, float]]
+) -> None:
+    allowance = Allowance(call_seconds=2, hurried_seconds=0.1, memory_bytes=256 << 20)
+    made = judge(allowance=allowance)
+    made.load(bundle(a_hang="def rule(event):\n    while event['n'] == 1: pass\n    return True", b_good=GOOD))
+    for _ in range(2):
+        found = made.judge(numbered(3), log_type="Acme.Door")
+        assert (failed(found, "a_hang"), matched(found, "a_hang")) == ([(1, 2, "rule", "TimeoutError")], [0, 2])
+    assert [within for rule, within in patience if rule == "a_hang"] == [2, *[0.1] * 7]
+    assert {within for rule, within in patience if rule == "b_good"} == {2}
+
+
+def test_a_rule_that_nobody_wants_any_more_is_not_asked_on(judge: Callable[..., Judge]) -> None:
+    made = judge(allowance=QUICK)
+    made.load(bundle(a_hang=HANG, b_good=GOOD))
+    asked = set[str]()
+
+    def is_wanted(rule: str) -> bool:
+        asked.add(rule)
+        return False
+
+    found = made.judge(numbered(5), log_type="Acme.Door", is_wanted=is_wanted)
+    reason = "it was turned off, or its folder removed, while it was asked"
+    assert found.unjudged == [Unjudged(rule="a_hang", first=0, last=5, reason=reason)]
+    assert (matched(found, "b_good"), asked) == ([1, 3], {"a_hang"})
 
 
 def test_a_rule_has_so_long_for_one_batch(judged: Callable[..., Judged]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,7 @@ from ocelog.app.jury import FolderJury
 from ocelog.app.rule_suspending import FAILED_TIMES, Suspending
 from ocelog.detect.folders import RULE_FILES
 from ocelog.installation.opening import Installation, opened
+from ocelog.judging.judge import Judge
 from ocelog.ledger.rows.unjudged import add_unjudged
 from ocelog.model import Position
 
@@ -289,7 +291,7 @@ def slow_for(installation: Installation, jury: FolderJury, *, seconds: float, ev
 @pytest.mark.usefixtures("folder")
 def test_a_rule_that_takes_long_for_few_events_is_suspended(installation: Installation, jury: FolderJury) -> None:
     (why,) = slow_for(installation, jury, seconds=14, events=40)
-    assert why == "it used up its time 3 times in a row, and took 14 s for the last 40 events"
+    assert why == "it used up its time in 3 of its last 10 batches, and took 14 s for the last 40 events"
     assert not slow_for(installation, jury, seconds=9, events=1)
 
 
@@ -297,6 +299,52 @@ def test_a_rule_that_takes_long_for_few_events_is_suspended(installation: Instal
 def test_a_rule_that_takes_long_for_many_events_is_not(installation: Installation, jury: FolderJury) -> None:
     assert not slow_for(installation, jury, seconds=34, events=5_000)
     assert slow_for(installation, jury, seconds=36, events=5_000)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_rule_that_takes_long_now_and_then_is_suspended_too(installation: Installation, jury: FolderJury) -> None:
+    suspending, rules = Suspending(installation.ledger), {"Mine.Good": jury.rules("Wiz.Issues")["Mine.Good"]}
+
+    def found(*seconds: float) -> int:
+        batches = [Judged(events=[event_of()], rules=rules, seconds={"Mine.Good": took}) for took in seconds]
+        return sum(len(suspending.found(said, lambda _: False)) for said in batches)
+
+    assert not found(14, *[0] * 9, 14, *[0] * 9), "long ago is forgotten"
+    assert found(14, 0, 0, 14, 0, 0, 14) == 1
+
+
+def test_no_folder_waits_for_another(
+    ocelog: Ocelog, folder: Path, jury: FolderJury, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = folder.with_name("other")
+    other.mkdir()
+    write(other, "Other")
+    ocelog("rules", "add", str(other), "--name", "other")
+    assert {"Mine.Good", "Mine.Other"} <= mine(jury).keys()
+    both = threading.Barrier(2, timeout=10)
+    judge = Judge.judge
+
+    def meeting(self: Judge, rows: Any, **more: Any) -> Any:
+        both.wait()
+        return judge(self, rows, **more)
+
+    monkeypatch.setattr(Judge, "judge", meeting)
+    said = jury.judge_by({"Mine.Good", "Mine.Other"}, pa.table({"id": ["i"]}), "Wiz.Issues", [event_of()])
+    assert said.rules.keys() == {"Mine.Good", "Mine.Other"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_rule_that_hangs_is_let_go_once_it_is_turned_off_or_its_folder_is_removed(
+    ocelog: Ocelog, jury: FolderJury
+) -> None:
+    mine(jury)
+    (bench,) = (each for each in jury.benches.values() if each.folder.name == "mine")
+    assert jury._is_wanted(bench.folder.id, "Mine.Good")
+    ocelog("rules", "disable", "Mine.Good")
+    assert not jury._is_wanted(bench.folder.id, "Mine.Good")
+    ocelog("rules", "enable", "Mine.Good")
+    ocelog("rules", "remove", "mine")
+    assert not jury._is_wanted(bench.folder.id, "Mine.Good")
 
 
 def test_a_suspension_ends_once_a_file_turns_its_rule_off(

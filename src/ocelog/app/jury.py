@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ from ocelog.app.running_rules import Running, running, unread
 from ocelog.detect.folders import RuleFolder
 from ocelog.detect.rule import CorrelationRule, Query
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge, LoadedRule
+from ocelog.judging.judge import OF_NETWORK, Judge, LoadedRule
 from ocelog.judging.judge import Judged as Answer
 from ocelog.judging.loaded_child import Rows
 
@@ -145,12 +146,32 @@ class FolderJury:
                 asked[name] = judged_by(rule, bench.folder.id)
         channels = self.channels()
         answers = list[Answer]()
-        for folder_id, names in by_bench.items():
-            answers.append(self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels))
-            self.went_on()
+        with ThreadPoolExecutor(max(1, len(by_bench)), thread_name_prefix="jury") as side_by_side:
+            # No folder waits for the children of another.
+            for answer in side_by_side.map(lambda each: self._judge(each, rows, log_type, channels), by_bench.items()):
+                answers.append(answer)
+                self.went_on()
         said = said_of(events, asked, answers)
         self._pace.took(said.seconds)
         return replace(said, errors=[*said.errors, *self._suspending.found(said, self._is_mended)])
+
+    def _judge(
+        self, asked: tuple[str, Collection[str]], rows: Rows, log_type: str | None, channels: Mapping[str, str]
+    ) -> Answer:
+        folder_id, names = asked
+        return self.benches[folder_id].judge.judge(
+            rows,
+            log_type=log_type,
+            rules=names,
+            channels=channels,
+            is_wanted=lambda name: self._is_wanted(folder_id, name),
+        )
+
+    def _is_wanted(self, folder_id: str, name: str) -> bool:
+        """Whether the folder of a rule that is being asked is still registered, and nobody has turned the rule off."""
+        ledger = self.installation.ledger.rules
+        state = ledger.states().get(name)
+        return (state is None or state.enabled is not False) and any(each.id == folder_id for each in ledger.folders())
 
     def _is_mended(self, name: str) -> bool:
         """Whether the files of a rule that was asked are not as they were read, or a person turned it off meanwhile."""
@@ -216,6 +237,7 @@ class FolderJury:
             unsafe=folder.unprotected,
             changing=changing(),
             keep_out=(str(home),),
+            allowance=OF_NETWORK if folder.network else None,
             named=folder.named_error,
         )
 

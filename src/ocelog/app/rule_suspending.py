@@ -15,7 +15,9 @@ SLOW_SECONDS = 10.0
 SLOW_EACH = 0.005
 """and so long for each event: a large batch may take as long as it must, up to what stops the rule."""
 KILLED_TIMES = 3
-"""A rule that uses up its time in so many batches, one after the other, is suspended."""
+"""A rule that uses up its time in so many batches"""
+KILLED_OF = 10
+"""of the last so many is suspended."""
 FAILED_TIMES = 20
 """So is one that fails on every event of so many batches."""
 log = structlog.get_logger()
@@ -23,12 +25,13 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Suspending:
-    """Counts how often each rule has failed in a row, since it was changed or turned on."""
+    """Counts how often each rule has failed lately, since it was changed or turned on."""
 
     ledger: Ledger
     _revisions: dict[str, str] = field(default_factory=dict)
     """By which each rule judged last."""
     _killed: dict[str, int] = field(default_factory=dict)
+    """A bit for each of the last batches, the newest the lowest: whether the rule used up its time."""
     _failed: dict[str, int] = field(default_factory=dict)
     _to_suspend: dict[str, str] = field(default_factory=dict)
     """Rules that are suspended once the piece is committed that tells of it, and why."""
@@ -59,10 +62,10 @@ class Suspending:
                 self._revisions[name] = rule.revision
             # What was found of a piece that was not committed is found anew, or is over.
             self._to_suspend.pop(name, None)
-            self._killed[name] = self._killed.get(name, 0) + 1 if name in killed else 0
+            self._killed[name] = (self._killed.get(name, 0) << 1 | (name in killed)) & ((1 << KILLED_OF) - 1)
             self._failed[name] = self._failed.get(name, 0) + 1 if rows.get(name, 0) >= len(said.events) else 0
-            if self._killed[name] >= KILLED_TIMES:
-                why = f"it used up its time {KILLED_TIMES} times in a row"
+            if self._killed[name].bit_count() >= KILLED_TIMES:
+                why = f"it used up its time in {KILLED_TIMES} of its last {KILLED_OF} batches"
                 if name in slow:
                     events = counted(len(said.events), "event")
                     why += f", and took {said.seconds[name]:,.0f} s for the last {events}"

@@ -1,7 +1,8 @@
 """How events are judged: by the rules of one folder, in a child that may do nothing else.
 
 A rule that hangs, or takes its child with it, costs its own answer about that row. The next child is asked about that
-rule's rows one by one, so that it is known which row it was; behind it the rule goes on, and the others never notice.
+rule's rows one by one, so that it is known which row it was; behind it the rule goes on. The others wait meanwhile, so
+a rule that has cost a child is hurried, and what such rules may cost together is bounded for each batch.
 """
 
 import time
@@ -32,12 +33,16 @@ _PIECE_BYTES = 8 << 20
 class Allowance(Struct, frozen=True, kw_only=True):
     """What the rules of a folder may take."""
 
-    call_seconds: float = 15.0
+    call_seconds: float = 5.0
     """For one rule on one row; so long may its module take to load, too."""
+    hurried_seconds: float = 1.0
+    """For one row, once the rule has cost a child."""
     rule_seconds: float = 60.0
     """For one rule in one batch. What is left then is unjudged."""
-    batch_seconds: float = 1800.0
+    batch_seconds: float = 300.0
     """For all rules in one batch."""
+    lost_seconds: float = 20.0
+    """What calls that cost a child may take in one batch, of all rules. From then on each rule may cost one more."""
     kills: int = 4
     """How many children a rule may cost in one batch: two for each row that it hangs on."""
     memory_bytes: int = 512 << 20
@@ -47,6 +52,10 @@ class Allowance(Struct, frozen=True, kw_only=True):
     """After so long without work the child is ended; the next batch begins another."""
     child_seconds: float = 3600.0
     """A child that is older makes room for a new one before the next batch."""
+
+
+OF_NETWORK = Allowance(call_seconds=15.0, hurried_seconds=5.0)
+"""What rules may take that ask others: they wait for answers."""
 
 
 class LoadedRule(Struct, frozen=True, kw_only=True):
@@ -192,13 +201,16 @@ class Judge:
         log_type: str | None,
         rules: Iterable[str] | None = None,
         channels: Mapping[str, str] | None = None,
+        is_wanted: Callable[[str], bool] = lambda _rule: True,
     ) -> Judged:
         """Ask `rules` about each row: rows of the table of `log_type`, or, without one, of a scheduled query.
 
         `rules` None: all that are enabled, of `log_type` or of any scheduled query. `channels`: name or id of each
-        channel that there is -> its id; None: a rule may name any. Raises SandboxError if this machine cannot run them.
+        channel that there is -> its id; None: a rule may name any. `is_wanted` is asked about a rule each time that it
+        has cost a child: whether anybody still wants to know what it says. Raises SandboxError if this machine cannot
+        run them.
         """
-        return self._thread.run(lambda: self._judge(rows, log_type, rules, channels))
+        return self._thread.run(lambda: self._judge(rows, log_type, rules, channels, is_wanted))
 
     def close(self) -> None:
         """End the child, whatever it does: whoever waits for it hears SandboxError. The next call begins another."""
@@ -230,7 +242,12 @@ class Judge:
         )
 
     def _judge(
-        self, rows: Rows, log_type: str | None, rules: Iterable[str] | None, channels: Mapping[str, str] | None
+        self,
+        rows: Rows,
+        log_type: str | None,
+        rules: Iterable[str] | None,
+        channels: Mapping[str, str] | None,
+        is_wanted: Callable[[str], bool],
     ) -> Judged:
         if self._rules is None:
             raise RuleFileError("No rules are loaded.")
@@ -242,6 +259,8 @@ class Judge:
             allowance=self._allowance,
             abouts={name: self._rules[name].about for name in known},
             broken=self._broken,
+            is_wanted=is_wanted,
+            hurried={name for name in known if self._kills.get(name)},
         )
         if total and known:
             self._child.want(known, oldest=self._allowance.child_seconds)
@@ -291,7 +310,11 @@ class _Batch:
     allowance: Allowance
     abouts: Mapping[str, About]
     broken: dict[str, Fault]
+    is_wanted: Callable[[str], bool]
+    hurried: set[str]
+    """Rules that have cost a child, in this batch or before."""
     kills: dict[str, int] = field(default_factory=dict)
+    _lost_seconds: float = 0.0
     _until: float = 0.0
     _alone: bool = False
     """Whether each rule is asked in a child of its own: one has harmed another, and nobody knows which."""
@@ -358,6 +381,8 @@ class _Batch:
             # By itself it harms nothing: another did.
             self._alone = True
             self.kills[rule] -= 1
+            if not self.kills[rule]:
+                self.hurried.discard(rule)
         return piece.count
 
     def _is_ready(self, piece: Piece, rule: str, at: int, *, alone: bool) -> bool:
@@ -371,6 +396,7 @@ class _Batch:
                 self._note_unjudged(rule, piece, at, self._given_up[rule])
                 return False
             self._count_kill(rule)
+            self._lost_seconds += time.monotonic() - began
             fault = self.broken[rule] = _fault("setup", lost)
         finally:
             self._spend(rule, began)
@@ -392,8 +418,14 @@ class _Batch:
     def _ask(self, piece: Piece, rule: str, first: int, last: int) -> int:
         """Ask `rule` about some rows, and note what it says; return the first that it says nothing of. Raises Lost."""
         began = time.monotonic()
+        within = self.allowance.call_seconds
+        if rule in self.hurried or self._lost_seconds >= self.allowance.lost_seconds:
+            within = min(within, self.allowance.hurried_seconds)
         try:
-            answer = self.child.ask(rule, first, last)
+            answer = self.child.ask(rule, first, last, within=within)
+        except Lost:
+            self._lost_seconds += time.monotonic() - began
+            raise
         finally:
             self._spend(rule, began)
         self._bytes[rule] = self._bytes.get(rule, 0) + self.child.answer_bytes
@@ -409,6 +441,10 @@ class _Batch:
         allowed = self.allowance
         if (reason := self._given_up.get(rule)) is not None:
             return reason
+        if self.kills.get(rule, 0) and not self.is_wanted(rule):
+            return "it was turned off, or its folder removed, while it was asked"
+        if self.kills.get(rule, 0) and self._lost_seconds >= allowed.lost_seconds:
+            return f"it had to be ended, and such rules took more than {allowed.lost_seconds:g} s of one batch"
         if self.kills.get(rule, 0) >= allowed.kills:
             return f"it ended, or had to be ended, {allowed.kills} times in one batch"
         if self._seconds.get(rule, 0.0) >= allowed.rule_seconds:
@@ -428,6 +464,7 @@ class _Batch:
             self.kills.get(rule, 0) >= allowed.kills
             or self._seconds.get(rule, 0.0) >= allowed.rule_seconds
             or self._bytes.get(rule, 0) >= allowed.rule_bytes
+            or (self.kills.get(rule, 0) > 0 and self._lost_seconds >= allowed.lost_seconds)
         )
 
     def _spend(self, rule: str, began: float) -> None:
@@ -435,6 +472,7 @@ class _Batch:
 
     def _count_kill(self, rule: str) -> None:
         self.kills[rule] = self.kills.get(rule, 0) + 1
+        self.hurried.add(rule)
 
     def _note_failed(self, rule: str, piece: Piece, first: int, last: int, fault: Fault) -> None:
         first, last = piece.first + first, piece.first + last

@@ -155,13 +155,14 @@ class LoadedChild:
             self._ran[rule] = None if found.fault is None else found.fault.fault()
         return self._ran[rule]
 
-    def ask(self, rule: str, first: int, last: int) -> WireAnswer:
+    def ask(self, rule: str, first: int, last: int, *, within: float) -> WireAnswer:
         """Ask `rule` about rows of the piece, from `first` up to `last`, which is not one of them.
 
-        The answer may be about some of the rows only, but is about one at least. Raises Lost, SandboxError.
+        The answer may be about some of the rows only, but is about one at least, `within` so many seconds. Raises Lost,
+        SandboxError.
         """
         asked = {"rule": rule, "first": first, "last": last}
-        answer = self._tell("judge", asked, WireAnswer, self.call_seconds, rule)
+        answer = self._tell("judge", asked, WireAnswer, within, rule)
         channels = None if self._piece is None or self._piece.channels is None else self._piece.channels.values()
         if not (first < answer.last <= last and answer.is_about(first, channels)):
             raise self._lost(no_answer(), "judge", rule)
