@@ -140,8 +140,9 @@ def test_each_user_has_two_slots_and_all_have_four() -> None:
         for user in ("ann", "ann", "bob"):
             held.enter_context(slots.taken(user, stop))
         assert refusal(slots, "ann").startswith("2 of your queries are running")
-        held.enter_context(slots.taken("bob", stop))
-        assert refusal(slots, "eve").startswith("4 queries of several users are running")
+        assert refusal(slots, "bob").startswith("3 queries of several users are running"), "the last is for a third"
+        held.enter_context(slots.taken("eve", stop))
+        assert refusal(slots, "joe").startswith("4 queries of several users are running")
     assert slots.running == 0
     with slots.taken("ann", stop), slots.taken("ann", stop):
         assert slots.running == 2

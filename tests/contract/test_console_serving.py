@@ -29,7 +29,7 @@ from ocelog.console.tls import Tls
 from ocelog.errors import ConfigError
 from ocelog.installation.config import load
 from receivers.tls import certified
-from visiting import PASSWORD, SAME_SITE, console_of
+from visiting import PASSWORD, SAME_SITE, console_of, program
 
 LOCAL = Address(host="127.0.0.1", port=0)
 
@@ -380,6 +380,26 @@ def test_a_flood_of_sign_ins_takes_no_threads_from_pages(tmp_path: Path, monkeyp
         busy = console.guest().post("/sign-in", name="x", password="y")
         assert (busy.status_code, busy.headers["retry-after"]) == (503, "3")
         assert "Too much is going on" in busy.text
+
+
+def test_what_waits_for_a_far_end_takes_no_threads_from_pages_by_the_api_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("at_once", "waiting"):
+        monkeypatch.setattr(capacity.SLOW, name, 0)
+    source = {"product": "wiz", "name": "n", "secret": "s", "settings": {}}
+    with console_of(tmp_path / "home") as console:
+        asked = program(console)
+        for method, path, body in (
+            ("POST", "/channels/x/test", None),
+            ("POST", "/sources", source),
+            ("PATCH", "/sources/x", {"name": "y"}),
+            ("POST", "/sources/x/check", None),
+            ("POST", "/sources/x/secret", {"secret": "s"}),
+        ):
+            busy = asked(method, path, json=body)
+            assert (busy.status_code, busy.json()["code"]) == (429, "too_many_requests"), path
+            assert busy.headers["retry-after"] == "5"
 
 
 def test_a_room_takes_so_many_and_of_one_user_fewer() -> None:

@@ -181,10 +181,8 @@ def resend(
     return [Changed(alert=alert, changed=changed) for alert, changed in done]
 
 
-def untold_because(
-    installation: Installation, found: AlertDetails, threshold: Callable[[str], int | None]
-) -> str | None:
-    """Say why nobody was told of an alert, or not yet; None: somebody was. `threshold` returns that of a rule."""
+def untold_because(installation: Installation, found: AlertDetails) -> str | None:
+    """Say why nobody was told of an alert, or not yet; None: somebody was."""
     alert, now_us = found.alert, to_us(datetime.now(UTC))
     if any(each.delivered for each in found.attempts):
         return None
@@ -197,7 +195,9 @@ def untold_because(
         covered = suppressed(alert, installation.ledger.alerts.suppressions(), now_us)
         if covered is not None:
             return Phrase("no: %(why)s", why=covered.why)
-        least = threshold(alert.rule_id)
+        from ocelog.app import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
+
+        least = rule_folders.threshold(installation, alert.rule_id)
         if least is None:
             return Phrase(
                 "no: below the threshold of its rule, %(matches)s matches so far", matches=format(alert.matches, ",")

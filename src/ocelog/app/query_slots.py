@@ -46,11 +46,15 @@ class QuerySlots:
             return self._running.total()
 
     def _is_free(self, user_id: str) -> bool:
-        return self._running[user_id] < self.per_user and self._running.total() < self.in_all
+        if not self._running[user_id]:
+            return self._running.total() < self.in_all
+        # The last is kept for somebody who has none: two users do not shut out a third.
+        return self._running[user_id] < self.per_user and self._running.total() < self.in_all - 1
 
     def _busy(self, user_id: str) -> QueryBusyError:
         if self._running[user_id] >= self.per_user:
             return QueryBusyError(
                 f"{self.per_user} of your queries are running: this one begins when one of them ends or is cancelled."
             )
-        return QueryBusyError(f"{self.in_all} queries of several users are running: this one begins when one ends.")
+        running = self._running.total()
+        return QueryBusyError(f"{running} queries of several users are running: this one begins when one ends.")

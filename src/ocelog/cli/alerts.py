@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -220,7 +219,7 @@ def show_(ids: Ids, *, json: Json = False) -> None:
     else:
         with opened(reading=True) as installation:
             found = use.details(installation, ids)
-            why = [use.untold_because(installation, each, partial(_threshold, installation)) for each in found]
+            why = [use.untold_because(installation, each) for each in found]
             held_up = [use.waits_because(installation, each) for each in found]
     if json:
         _print_json(
@@ -756,12 +755,6 @@ def _details_json(found: AlertDetails) -> dict[str, Any]:
             for each in found.waiting
         ],
     }
-
-
-def _threshold(installation: Installation, rule: str) -> int | None:
-    from ocelog.app import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
-
-    return rule_folders.threshold(installation, rule)
 
 
 def _line(alert: Alert, *, untold: bool, narrow: bool) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
+
+from ocelog.console.asking import Asker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,7 +92,7 @@ SLOW = Room(at_once=8, waiting=8, most_of_one=4)
 
 
 def slowly(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """Run a handler of a route, which has a `visitor`, among those that may take long."""
+    """Run a handler of a route, which has a `visitor` or a `caller`, among those that may take long."""
     return _in(SLOW, handler)
 
 
@@ -102,7 +104,7 @@ def hashing(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
 def _in(room: Room, handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     @functools.wraps(handler)
     async def run(*args: P.args, **named: P.kwargs) -> T:
-        visitor: Any = named["visitor"]
-        return await room.run_for(visitor.user.id, handler, *args, **named)
+        asker = cast("Asker", named.get("visitor") or named["caller"])
+        return await room.run_for(asker.user.id, handler, *args, **named)
 
     return run

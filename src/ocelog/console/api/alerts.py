@@ -14,7 +14,7 @@ from ocelog.alert import changes
 from ocelog.alert.alert import Alert as AlertRow
 from ocelog.alert.changes import Act, CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.app import alerts, rule_folders
+from ocelog.app import alerts
 from ocelog.app.alerts import Changed as ChangedRow
 from ocelog.app.search import matched_events
 from ocelog.console.api.caller import Analyst, Caller, Viewer
@@ -223,9 +223,7 @@ def _details(caller: Caller, alert_id: str) -> AlertDetails:
             Waiting(channel=each.channel, happened=each.happened, due_at=_at(each.due_us), tries=each.tries)
             for each in found.waiting
         ],
-        untold_because=alerts.untold_because(
-            caller.installation, found, lambda rule: rule_folders.threshold(caller.installation, rule)
-        ),
+        untold_because=alerts.untold_because(caller.installation, found),
         held_up=alerts.waits_because(caller.installation, found),
     )
 

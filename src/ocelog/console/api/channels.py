@@ -20,6 +20,7 @@ from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.repeats import IdempotencyKey, once
 from ocelog.console.api.values import Line, Name, instant
+from ocelog.console.capacity import slowly
 from ocelog.errors import ChannelRefusedError, ConfigError, TransientError
 from ocelog.installation.opening import Installation
 from ocelog.model import Severity
@@ -227,6 +228,7 @@ def edit_channel(caller: Admin, channel: Name, body: ChannelEdit) -> Channel:
 
 
 @router.post("/{channel}/test")
+@slowly
 def test_channel(caller: Admin, channel: Name) -> Receipt:
     """Send a marked message now, and return what the far end answers."""
     row = _found(caller.installation, channel)

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from ocelog.access import Scope
+from ocelog.console.capacity import BusyError
 from ocelog.console.roles import NotAllowedError
 from ocelog.errors import (
     ConfigError,
@@ -213,10 +214,16 @@ def _bug(request: Request, error: Exception) -> Response:
     return problem(500, "bug", CODES["bug"])
 
 
+def _busy(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+    detail = "Too much of this is going on, or too much of yours: try again in some seconds."
+    return problem(429, "too_many_requests", detail, headers={"retry-after": str(_RETRY_S)})
+
+
 HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
     OcelogError: _known,
     RefusedError: _refused,
     NotAllowedError: _not_allowed,
+    BusyError: _busy,
     HTTPException: _http,
     RequestValidationError: _invalid,
     ClientDisconnect: _gone,

@@ -22,7 +22,6 @@ from ocelog.times import from_us
 from ocelog.units import instant
 
 router = APIRouter(prefix="/rules", tags=["Rules"])
-_LONGEST_SOURCE = 200_000
 Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -196,10 +195,8 @@ def _found(installation: Installation, name: str) -> ListedRule:
 def _whole(installation: Installation, name: str) -> RuleFiles:
     rule = _found(installation, name)
     about = None if isinstance(rule.item, RuleQuery) else rule.item.about
-    path = rule.root / rule.item.place.file
-    paths = [each for each in (path, path.with_suffix(".py")) if each.is_file()]
-    files = {each.name: each.read_text(errors="replace")[:_LONGEST_SOURCE] for each in paths}
-    return RuleFiles(**_values(rule), runbook="" if about is None else about.runbook, files=files)
+    runbook = "" if about is None else about.runbook
+    return RuleFiles(**_values(rule), runbook=runbook, files=rule_folders.texts(rule))
 
 
 @router.get("")

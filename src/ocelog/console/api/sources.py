@@ -17,6 +17,7 @@ from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.repeats import IdempotencyKey, once
 from ocelog.console.api.values import Line, Name, instant
+from ocelog.console.capacity import slowly
 from ocelog.errors import ConfigError
 from ocelog.health.settings import AFTER, EVEN_IF_QUIET, QUIET_HOURS, REPEAT, read_after, read_repeat, written
 from ocelog.installation.opening import Installation
@@ -178,6 +179,7 @@ def list_sources(caller: Viewer, limit: Limit = 50, cursor: Cursor = None) -> Pa
 
 
 @router.post("", status_code=201, response_model=Source)
+@slowly
 def add_source(request: Request, caller: Admin, body: NewSource, idempotency_key: IdempotencyKey = None) -> Response:
     """Add a source, once it is known to work. What is wrong is in the answer's `detail`."""
     installation = caller.installation
@@ -268,6 +270,7 @@ def get_source(caller: Viewer, source: Name) -> Source:
 
 
 @router.patch("/{source}")
+@slowly
 def edit_source(caller: Admin, source: Name, body: SourceEdit) -> Source:
     """Change a source: its settings, what is read of it, its no-events alarms; or pause and resume it."""
     installation = caller.installation
@@ -315,6 +318,7 @@ def _with_checks(error: ConfigError, checked: Sequence[HealthItem]) -> ConfigErr
 
 
 @router.post("/{source}/check")
+@slowly
 def check_source(caller: Admin, source: Name) -> Checks:
     """Ask a source for a little of everything, now, and return what works."""
     row = found(caller.installation, source)
@@ -329,6 +333,7 @@ def check_source(caller: Admin, source: Name) -> Checks:
 
 
 @router.post("/{source}/secret", status_code=204)
+@slowly
 def rotate_secret(caller: Admin, source: Name, body: NewSecret) -> None:
     """Put a new secret in the place of the present one, once it works."""
     row = found(caller.installation, source)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.alert import changes
@@ -13,7 +15,9 @@ from ocelog.alert.changes import Act, CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app import alerts
 from ocelog.app.log_types import kinds
+from ocelog.app.queries import Stop
 from ocelog.app.search import matched_events, summaries
+from ocelog.console.asking import answered
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
@@ -149,7 +153,7 @@ def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogE
         status=200 if refused is None else 422,
         found=found,
         alert=found.alert,
-        why=alerts.untold_because(installation, found, lambda _: None),
+        why=alerts.untold_because(installation, found),
         held_up=alerts.waits_because(installation, found),
         reasons=list(CloseReason),
         resent=refused is None and request.query_params.get("said") == "resent",
@@ -182,16 +186,21 @@ def change(
 
 
 @router.get("/alerts/{alert_id}/events")
-def events(request: Request, visitor: Viewer, alert_id: str) -> Response:
+async def events(request: Request, visitor: Viewer, alert_id: str) -> Response:
     """Show the events of an alert: asked for apart, since it reads the lake."""
     installation = installation_of(request)
+
+    def look(stop: Stop) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, str]]:
+        rows = matched_events(installation, alert_id, limit=_SHOWN, stop=stop)
+        untitled = [{**each, "p_row_id": each["event_row_id"]} for each in rows if not each["title"]]
+        return rows, summaries(installation, untitled, stop=stop)
+
     rows: Sequence[Mapping[str, Any]] = ()
     said: Mapping[str, str] = {}
     refused = None
     try:
-        rows = matched_events(installation, alert_id, limit=_SHOWN)
-        untitled = [{**each, "p_row_id": each["event_row_id"]} for each in rows if not each["title"]]
-        said = summaries(installation, untitled)
+        rows, said = await answered(request, visitor, look)
     except OcelogError as error:
         refused = error
-    return page(request, "alert_events.html", visitor=visitor, rows=rows, said=said, refused=refused)
+    shown = partial(page, request, "alert_events.html", visitor=visitor, rows=rows, said=said, refused=refused)
+    return await run_in_threadpool(shown)
