@@ -252,3 +252,16 @@ def test_an_address_that_is_taken_or_not_ours_is_told(site: Site) -> None:
     for where in (Address(host="127.0.0.1", port=site.server.port), Address(host="nowhere.invalid", port=0)):
         with pytest.raises(HomeError, match="--listen"):
             listen(where)
+
+
+def test_it_begins_to_end_while_the_process_still_ends_other_things(site: Site) -> None:
+    asked = threading.Event()
+    server = Server(site.app, listen(LOCAL), stopping=asked.is_set)
+    server.start()
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+    asked.set()
+    server._thread.join(30)
+    assert not server.alive
+    server.stop()

@@ -393,7 +393,7 @@ def test_what_waits_for_a_far_end_takes_no_threads_from_pages_by_the_api_either(
         for method, path, body in (
             ("POST", "/channels/x/test", None),
             ("POST", "/sources", source),
-            ("PATCH", "/sources/x", {"name": "y"}),
+            ("PATCH", "/sources/x", {"paused": True}),
             ("POST", "/sources/x/check", None),
             ("POST", "/sources/x/secret", {"secret": "s"}),
         ):

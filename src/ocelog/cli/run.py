@@ -57,5 +57,5 @@ def command(
         )
         how = serving.plan(installation.settings, wanted)
         assert how is not None  # noqa: S101 - it is not off
-        with serving.served(installation, how, lambda: turned_at):
+        with serving.served(installation, how, lambda: turned_at, stopping=stop):
             service.run()

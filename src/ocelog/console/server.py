@@ -173,6 +173,17 @@ class _Early(asyncio.Protocol):
         self.lost = True
 
 
+class _Looking(uvicorn.Server):
+    """Ends by itself, too, within a tenth of a second, once `stopping` says so."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], bool]) -> None:
+        super().__init__(config)
+        self.stopping = stopping
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self.stopping()
+
+
 @dataclass(slots=True)
 class Server:
     """Serves `app` on a socket that listens, from `start` to `stop`."""
@@ -182,6 +193,8 @@ class Server:
     tls: Tls | None = None
     trusts: Callable[[str], bool] = lambda _: False
     """Whether a proxy of ours, through which many come, has an address."""
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the process was asked to end: the server begins to at once, beside whatever else has to."""
     _server: uvicorn.Server = field(init=False)
     _thread: threading.Thread = field(init=False)
 
@@ -204,7 +217,7 @@ class Server:
             timeout_graceful_shutdown=_GRACEFUL,
             h11_max_incomplete_event_size=_LONGEST_HEAD,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Looking(config, self.stopping)
         # Not waited for at the end of the process, whatever hangs in it.
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
 

@@ -84,17 +84,23 @@ def plan(settings: Settings, wanted: Wanted) -> Plan | None:
 
 @contextmanager
 def served(
-    installation: Installation, how: Plan, turned_at: Callable[[], float], invitation: Invitation | None = None
+    installation: Installation,
+    how: Plan,
+    turned_at: Callable[[], float],
+    invitation: Invitation | None = None,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[str]:
     """Serve within the block, which is given the address that a person opens. Raises HomeError if that cannot be.
 
-    An `invitation` is for this machine alone: it is left out where others may ask.
+    It begins to end within the block once `stopping` says so: what else the process ends does not wait for it. An
+    `invitation` is for this machine alone: it is left out where others may ask.
     """
     if not how.where.is_local or how.front.proxies:
         invitation = None
     found_by = endpoints.endpoints(installation, turned_at=turned_at, front=how.front)
     app = site.site(installation, found_by, invitation)
-    serving = server.Server(app, listen(how.where), tls=how.tls, trusts=how.front.trusts)
+    serving = server.Server(app, listen(how.where), tls=how.tls, trusts=how.front.trusts, stopping=stopping)
     serving.start()
     found, link = Address(host=how.where.host, port=serving.port), how.link(serving.port)
     log.info("listening", address=str(found), open=link)
