@@ -30,6 +30,18 @@ function tellTimes (within) {
 document.addEventListener('htmx:load', (event) => tellTimes(event.detail.elt))
 tellTimes(document)
 
+// Whoever has sent a form is led to what does not hold in it, or else to what was found.
+function lead (within) {
+  const place = within.querySelector('.is-invalid') ?? within.querySelector('[data-verdict]')
+  if (!place) return
+  place.focus({ preventScroll: true })
+  place.scrollIntoView({ block: place.matches('[data-verdict]') ? 'start' : 'center' })
+}
+document.addEventListener('htmx:afterSettle', (event) => {
+  if (event.detail.elt.matches('[data-leads]')) lead(event.detail.elt)
+})
+lead(document.querySelector('main'))
+
 function theme (name) {
   root.dataset.bsTheme = name
 }

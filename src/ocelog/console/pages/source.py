@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -29,6 +29,19 @@ _SAID = ("changed", "swept", "sees_more", "paused", "resumed", "rotated")
 """What is said once after a change."""
 
 
+async def _overview(request: Request) -> Overview | None:
+    """Return how the streams were seen last, for whoever must not fail because that is not known."""
+    overviews = request.app.state.overviews
+    try:
+        found: Overview | None = await overviews.latest() or await overviews.take()
+    except (TimeoutError, OcelogError):
+        return None
+    return found
+
+
+Seen = Annotated[Overview | None, Depends(_overview)]
+
+
 @router.get("/sources/{source_id}")
 async def show(request: Request, visitor: Viewer, source_id: str, said: str = "") -> Response:
     """Show one source."""
@@ -41,8 +54,9 @@ def _page(
     request: Request,
     visitor: Visitor,
     source_id: str,
-    overview: Overview | None = None,
+    overview: Overview | None,
     *,
+    at: str = "",
     found: Sequence[HealthItem] = (),
     refused: OcelogError | None = None,
     said: str = "",
@@ -69,6 +83,7 @@ def _page(
         typed=typed or {},
         offered={} if broken is not None else sources.product_of(row).log_types,
         chosen=settings.get("log_types", ()) if chosen is None else chosen,
+        at=at,
         said=said if said in _SAID else "",
         kept=sources.secret_kept(installation, row),
         streams=streams,
@@ -79,42 +94,58 @@ def _page(
     )
 
 
-def _done(request: Request, visitor: Visitor, source_id: str, what: str, do: Callable[[SourceRow], Any]) -> Response:
-    installation = installation_of(request)
+def _done(
+    request: Request,
+    visitor: Visitor,
+    source_id: str,
+    seen: Overview | None,
+    what: str,
+    do: Callable[[SourceRow, list[HealthItem]], Any],
+) -> Response:
+    """Do something that is noted as `what`; it may tell what it found of the source."""
+    installation, found = installation_of(request), list[HealthItem]()
     try:
         row = sources.find(installation, source_id)
-        do(row)
+        do(row, found)
     except OcelogError as error:
-        return _page(request, visitor, source_id, refused=error)
+        return _page(request, visitor, source_id, seen, at=what, found=found, refused=error)
     users.note(installation, visitor.user, f"source.{what}", row.name, visitor.origin)
-    return RedirectResponse("/sources" if what == "removed" else f"/sources/{row.id}?said={what}", status_code=303)
+    return RedirectResponse(
+        ("/sources" if what == "removed" else f"/sources/{row.id}") + f"?said={what}", status_code=303
+    )
 
 
 @router.post("/sources/{source_id}/check")
 @slowly
-def check(request: Request, visitor: Admin, source_id: str) -> Response:
+def check(request: Request, visitor: Admin, source_id: str, seen: Seen) -> Response:
     """Ask the source for a little of everything, and show what works."""
     installation = installation_of(request)
     try:
         row = sources.find(installation, source_id)
         found = sources.check(source_settings(row), sources.reveal(installation, row))
     except OcelogError as error:
-        return _page(request, visitor, source_id, refused=error)
-    return _page(request, visitor, source_id, found=found)
+        return _page(request, visitor, source_id, seen, refused=error)
+    return _page(request, visitor, source_id, seen, found=found)
 
 
 @router.post("/sources/{source_id}/edit")
-async def edit(request: Request, visitor: Admin, source_id: str) -> Response:
+async def edit(request: Request, visitor: Admin, source_id: str, seen: Seen) -> Response:
     """Change the settings, once what they reach is known to work."""
     sent = await request.form()
     values = {name: value for name, value in sent.items() if isinstance(value, str)}
     secret = values.pop("secret", "").strip()
     chosen = [str(each) for each in sent.getlist("log_types")]
-    return await SLOW.run_for(visitor.user.id, _edited, request, visitor, source_id, values, chosen, secret)
+    return await SLOW.run_for(visitor.user.id, _edited, request, visitor, source_id, seen, values, chosen, secret)
 
 
 def _edited(
-    request: Request, visitor: Visitor, source_id: str, typed: Mapping[str, str], chosen: Sequence[str], secret: str
+    request: Request,
+    visitor: Visitor,
+    source_id: str,
+    seen: Overview | None,
+    typed: Mapping[str, str],
+    chosen: Sequence[str],
+    secret: str,
 ) -> Response:
     installation, found = installation_of(request), list[HealthItem]()
     try:
@@ -128,7 +159,7 @@ def _edited(
         )
         done = source_changes.edit(installation, row, change, Listener(found=found.extend))
     except OcelogError as error:
-        return _page(request, visitor, source_id, found=found, refused=error, typed=typed, chosen=chosen)
+        return _page(request, visitor, source_id, seen, found=found, refused=error, typed=typed, chosen=chosen)
     named = ", ".join(sorted({*change.own, *change.streams, *(["log_types"] if change.log_types else [])}))
     alarms = ", ".join(sorted({f"no_events_{each}" for some in change.no_events.values() for each in some}))
     what = ", ".join(filter(None, (named, alarms)))
@@ -138,51 +169,51 @@ def _edited(
 
 
 @router.post("/sources/{source_id}/pause")
-def pause(request: Request, visitor: Admin, source_id: str) -> Response:
+def pause(request: Request, visitor: Admin, source_id: str, seen: Seen) -> Response:
     """Stop reading a source, until it is resumed."""
     installation = installation_of(request)
 
-    def do(row: SourceRow) -> None:
+    def do(row: SourceRow, _: list[HealthItem]) -> None:
         source_changes.pause(installation, row, paused=True)
 
-    return _done(request, visitor, source_id, "paused", do)
+    return _done(request, visitor, source_id, seen, "paused", do)
 
 
 @router.post("/sources/{source_id}/resume")
-def resume(request: Request, visitor: Admin, source_id: str) -> Response:
+def resume(request: Request, visitor: Admin, source_id: str, seen: Seen) -> Response:
     """Read a source again from where it stopped."""
     installation = installation_of(request)
 
-    def do(row: SourceRow) -> None:
+    def do(row: SourceRow, _: list[HealthItem]) -> None:
         source_changes.pause(installation, row, paused=False)
 
-    return _done(request, visitor, source_id, "resumed", do)
+    return _done(request, visitor, source_id, seen, "resumed", do)
 
 
 @router.post("/sources/{source_id}/rotate")
 @slowly
-def rotate(request: Request, visitor: Admin, source_id: str, secret: Annotated[str, Form()]) -> Response:
+def rotate(request: Request, visitor: Admin, source_id: str, seen: Seen, secret: Annotated[str, Form()]) -> Response:
     """Put a new secret in the place of the present one, once it works."""
     installation = installation_of(request)
 
-    def do(row: SourceRow) -> None:
+    def do(row: SourceRow, found: list[HealthItem]) -> None:
         given = GivenSecret(value=_secret(secret.strip()))
-        source_changes.rotate(installation, row, SourceChange(), given, Listener())
+        source_changes.rotate(installation, row, SourceChange(), given, Listener(found=found.extend))
 
-    return _done(request, visitor, source_id, "rotated", do)
+    return _done(request, visitor, source_id, seen, "rotated", do)
 
 
 @router.post("/sources/{source_id}/remove")
-def remove(request: Request, visitor: Admin, source_id: str, name: Annotated[str, Form()] = "") -> Response:
+def remove(request: Request, visitor: Admin, source_id: str, seen: Seen, name: Annotated[str, Form()] = "") -> Response:
     """Stop reading a source and forget its secret; its rows stay."""
     installation = installation_of(request)
 
-    def do(row: SourceRow) -> None:
+    def do(row: SourceRow, _: list[HealthItem]) -> None:
         if name.strip() != row.name:
             raise ConfigError(Phrase("To remove it, type its name: %(name)s", name=row.name))
         source_changes.remove(installation, row)
 
-    return _done(request, visitor, source_id, "removed", do)
+    return _done(request, visitor, source_id, seen, "removed", do)
 
 
 def _secret(given: str) -> Secret:

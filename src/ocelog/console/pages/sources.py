@@ -27,7 +27,7 @@ def start(visitor: Viewer) -> Response:  # noqa: ARG001 - nobody is led on who h
 
 
 @router.get("/sources")
-async def sources(request: Request, visitor: Viewer, text: str = "", after: str = "") -> Response:
+async def sources(request: Request, visitor: Viewer, text: str = "", after: str = "", said: str = "") -> Response:
     """Show the sources with their streams, by name, of thousands those whose name is like `text`."""
     found: Overview = await request.app.state.overviews.take()
     of_source = defaultdict[str, list[StreamStatus]](list)
@@ -45,13 +45,20 @@ async def sources(request: Request, visitor: Viewer, text: str = "", after: str 
         of_source={name: of_source[name] for name in shown},
         many=len(of_source) > _PAGE,
         text=text,
+        said=said,
         further=further,
         removed=await run_in_threadpool(_removed, request) if visitor.may("admin") else [],
-        again=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        again=_again(request),
         # It reads the lake, for which the page does not wait: the table asks for itself again.
-        activity=await request.app.state.activities.latest() or {},
+        activity=await request.app.state.activities.latest(),
         now=datetime.now(UTC),
     )
+
+
+def _again(request: Request) -> str:
+    """Return the address of the same list, which says no more what was done before."""
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "said"]
+    return f"/sources?{urlencode(asked)}" if asked else "/sources"
 
 
 def _removed(request: Request) -> list[SourceRow]:

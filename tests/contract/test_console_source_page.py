@@ -1,0 +1,116 @@
+"""What the pages of sources say after something was tried or done, and where."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocelog.access import Role
+from ocelog.app import sources
+from ocelog.errors import OcelogError
+from ocelog.pull.ports import HealthItem, HealthState
+from visiting import Console, console_of
+from visiting.everything import SECRET, add_source, nothing_is_asked
+
+REFUSED = [
+    HealthItem(name="token", state=HealthState.OK, text="A token was given."),
+    HealthItem(name="address", state=HealthState.FAIL, text="Wiz refused <this>."),
+]
+FORM: dict[str, Any] = {
+    "name": "far",
+    "client_id": "x",
+    "secret": SECRET,
+    "log_types": ["Wiz.Audit"],
+    "api_url": "https://api.example.com/graphql",
+    "token_url": "cognito",
+    "backfill": "30d",
+    "do": "check",
+}
+
+
+@pytest.fixture
+def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
+    nothing_is_asked(monkeypatch)
+    with console_of(tmp_path / "home") as opened:
+        add_source(opened, "prod")
+        yield opened
+
+
+def fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "check", lambda *_, **__: REFUSED)
+
+
+def test_the_verdict_stands_before_what_was_found_and_what_fails_before_what_works(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = console.as_(Role.ADMIN)
+    well = admin.post("/sources/new", **FORM).text
+    assert well.index("data-verdict") < well.index("Everything looks good.") < well.index("A token was given.")
+    fails(monkeypatch)
+    bad = admin.post("/sources/new", **FORM).text
+    said = [bad.index(each) for each in ("data-verdict", "does not work as", "Wiz refused", "A token was given.")]
+    assert said == sorted(said)
+    assert "data-verdict" not in admin.get("/sources/new").text
+
+
+def test_each_field_that_does_not_hold_is_marked_so_that_one_is_led_to_it(console: Console) -> None:
+    text = console.as_(Role.ADMIN).post("/sources/new", **(FORM | {"client_id": "", "log_types": []})).text
+    assert "data-leads" in text
+    marked = re.findall(r'<input class="[^"]* is-invalid"[^>]* name="(\w+)"', text)
+    assert set(marked) == {"client_id", "log_types"}
+    assert "data-verdict" not in text
+
+
+def test_a_secret_that_is_refused_gets_the_reason(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails(monkeypatch)
+    answer = console.as_(Role.ADMIN).post("/sources/prod/rotate", secret="another-secret")
+    assert answer.status_code == 422
+    assert "The old secret stays." in answer.text
+    assert "Wiz refused &lt;this&gt;." in answer.text
+    assert "another-secret" not in answer.text
+    assert re.search(r"<details[^>]* open><summary>Replace the client secret", answer.text)
+
+
+@pytest.mark.parametrize(
+    ("what", "given"), [("check", {}), ("rotate", {"secret": "x"}), ("edit", {}), ("remove", {"name": "other"})]
+)
+def test_the_streams_stay_on_the_page_whatever_was_tried(
+    console: Console, monkeypatch: pytest.MonkeyPatch, what: str, given: dict[str, Any]
+) -> None:
+    fails(monkeypatch)
+    text = console.as_(Role.ADMIN).post(f"/sources/prod/{what}", **given).text
+    assert 'href="/schemas/Wiz.Audit"' in text
+
+
+def test_what_was_tried_is_told_though_nobody_knows_how_the_streams_are(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: Any, **__: Any) -> Any:
+        raise OcelogError("The ledger is busy.")
+
+    monkeypatch.setattr("ocelog.console.endpoints.overview", breaks)
+    answer = console.as_(Role.ADMIN).post("/sources/prod/check")
+    assert answer.status_code == 200
+    assert "A token was given." in answer.text
+
+
+def test_it_says_that_a_source_was_removed_and_says_it_once(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    then = admin.post("/sources/prod/remove", name="prod").headers["location"]
+    text = admin.get(then).text
+    assert "Removed. Its rows stay." in text
+    assert 'hx-get="/sources"' in text
+    assert "Removed. Its rows stay." not in admin.get("/sources").text
+
+
+def test_a_row_of_the_list_says_on_a_phone_what_each_value_is(console: Console) -> None:
+    text = console.as_(Role.ADMIN).get("/sources").text
+    assert '<table class="table table-vcenter card-table stacked">' in text
+    assert {"Last event", "Complete through", "Lag"} <= set(re.findall(r'<td[^>]* data-label="([^"]+)"', text))
+
+
+def test_a_long_name_of_a_user_is_cut_at_its_end(console: Console) -> None:
+    text = console.as_(Role.ADMIN).get("/sources").text
+    assert re.search(r'<a [^>]*href="/account" title="[^"]+"><span class="cut">', text)
