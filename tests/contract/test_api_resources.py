@@ -210,6 +210,8 @@ def test_a_program_works_with_alerts(asked: Program, console: Console, there: Ma
     noted = triage("POST", f"/alerts/{alert}/changes", json={"do": "comment", "text": "<b>seen</b>"}).json()
     assert noted["timeline"][-1]["detail"] == "<b>seen</b>"
     assert noted["timeline"][-1]["who"] == "analyst@example.com"
+    quiet = triage("POST", f"/alerts/{alert}/changes", json={"do": "comment", "text": "hush", "quiet": True}).json()
+    assert quiet["timeline"][-1]["detail"] == "hush; nobody was told"
     closed = triage("POST", f"/alerts/{alert}/changes", json={"do": "close", "reason": "benign"}).json()
     assert (closed["status"], closed["close_reason"]) == ("CLOSED", "benign")
     assert triage("POST", f"/alerts/{alert}/changes", json={"do": "close"}).status_code == 422

@@ -21,8 +21,9 @@ from msgspec.structs import replace
 import receivers
 from documents import DOCS, blocks
 from ocelog.alert.notice import Happened
-from ocelog.channels.http_post import Reach
-from ocelog.channels.ports import Channel
+from ocelog.channels.deadline import Deadline
+from ocelog.channels.http_post import HttpPost, Reach
+from ocelog.channels.ports import Channel, Receipt
 from ocelog.channels.registry import parse, separate
 from ocelog.channels.webhook import signature
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError, OcelogError
@@ -411,6 +412,8 @@ ALIAS = "/v2/alerts/ocelog-3f2a/{}?identifierType=alias"
     [
         (Happened.OPENED, [("POST", "/v2/alerts")]),
         (Happened.ESCALATED, [("POST", "/v2/alerts"), ("PUT", ALIAS.format("priority"))]),
+        (Happened.REOPENED, [("POST", "/v2/alerts"), ("PUT", ALIAS.format("priority"))]),
+        (Happened.RESENT, [("POST", "/v2/alerts"), ("PUT", ALIAS.format("priority"))]),
         (Happened.ACKNOWLEDGED, [("POST", ALIAS.format("acknowledge"))]),
         (Happened.RESOLVED, [("POST", ALIAS.format("close"))]),
         (Happened.CLOSED, [("POST", ALIAS.format("close"))]),
@@ -427,6 +430,21 @@ def test_opsgenie_hears_what_becomes_of_an_alert(happened: Happened, asked: list
         assert (told["alias"], told["priority"], len(told["message"]) <= 130) == ("ocelog-3f2a", "P2", True)
     else:
         assert "by Ann" in told["note"]
+
+
+def test_both_requests_of_opsgenie_have_the_time_of_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = list[Deadline | None]()
+    send = HttpPost.send
+
+    def noted(self: HttpPost, *asked: Any, deadline: Deadline | None = None, **more: Any) -> Receipt:
+        deadlines.append(deadline)
+        return send(self, *asked, deadline=deadline, **more)
+
+    monkeypatch.setattr(HttpPost, "send", noted)
+    with receiver() as far:
+        KINDS[2].channel(far.url).send(notice(happened=Happened.ESCALATED))
+    first, second = deadlines
+    assert first is second is not None
 
 
 @pytest.mark.parametrize("kind", KINDS[1:3], ids=lambda kind: kind.name)

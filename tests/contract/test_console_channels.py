@@ -41,6 +41,16 @@ def test_no_kind_that_writes_on_the_machine_is_added(console: Console, kind: str
     assert console.installation.ledger.channels.listed() == []
 
 
+def test_a_secret_is_not_written_into_the_form_that_is_shown_again(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    form = {"csrf": admin.token, "kind": "webhook", "name": "ops", "set.url": "https://hooks.example.com/kept-away"}
+    form["set.headers"] = "Authorization: Bearer kept-back\nBad Name: x"
+    answer = admin.client.post("/channels/new", data=form, headers=SAME_SITE)
+    assert answer.status_code == 422
+    assert 'value="ops"' in answer.text
+    assert "kept-back" not in answer.text
+
+
 def test_nothing_works_before_it_was_tried(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     admin = console.as_(Role.ADMIN)
     form: dict[str, Any] = {"kind": "webhook", "name": "ops", "set.url": "https://hooks.example.com/x"}

@@ -18,6 +18,7 @@ from ocelog.alert.delivering import (
     allowance,
     notice_of,
     rest,
+    says_nothing_new,
     try_again,
 )
 from ocelog.alert.notice import AlertStatus, Happened, Notice
@@ -124,6 +125,28 @@ def test_what_waited_is_told_as_it_is_now(
 ) -> None:
     notice = notice_of(handed(*happened, status=status, visible=visible), "key", 1)
     assert (notice.happened, notice.status, notice.merged) == (told, status, len(happened))
+
+
+@pytest.mark.parametrize(
+    ("happened", "put_off", "status", "last", "muted", "said"),
+    [
+        # It came back before its alert was muted, and is not told while that lasts.
+        (R, True, AlertStatus.OPEN, V, True, True),
+        (R, True, AlertStatus.OPEN, V, False, False),
+        (R, False, AlertStatus.OPEN, V, True, False),
+        # It came and went within its quiet.
+        (V, False, AlertStatus.RESOLVED, V, False, True),
+        (V, False, AlertStatus.RESOLVED, OPEN, False, False),
+        (V, False, AlertStatus.RESOLVED, None, False, False),
+    ],
+)
+def test_what_says_nothing_new_is_not_told(
+    happened: Happened, put_off: bool, status: AlertStatus, last: Happened | None, muted: bool, said: bool
+) -> None:
+    found = handed(happened, status=status)
+    ((name, entries),) = found.entries.items()
+    waiting = [replace(each, put_off=put_off) for each in entries]
+    assert says_nothing_new(found.alerts[name], waiting, last, muted=muted) is said
 
 
 def test_a_key_is_the_same_only_if_the_same_goes_together() -> None:
