@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ocelog.app.queries import Stop
-from ocelog.errors import QueryBusyError
+from ocelog.errors import QueryBusyError, QueryError
 
-WAITS = timedelta(milliseconds=800)
+WAITS = timedelta(seconds=2)
 """How long a query waits for others to end before whoever asked is told so, and may ask again."""
 
 
@@ -21,29 +21,52 @@ class QuerySlots:
     per_user: int = 2
     in_all: int = 4
     _running: Counter[str] = field(default_factory=Counter)
+    _places: dict[tuple[str, str], Stop] = field(default_factory=dict)
+    """What ends the query whose answer goes to a place of a page."""
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     @contextmanager
-    def taken(self, user_id: str, stop: Stop, *, wait: timedelta = WAITS) -> Iterator[None]:
-        """Hold a slot of a user within the block. Raises QueryBusyError if none is free after `wait`."""
+    def taken(self, user_id: str, stop: Stop, *, wait: timedelta = WAITS, place: str = "") -> Iterator[None]:
+        """Hold a slot of a user within the block. A newer query for the same `place` of a page ends an older one.
+
+        Raises QueryBusyError if none is free after `wait`, and QueryError if the query is stopped meanwhile.
+        """
+        key = (user_id, place)
         with self._changed:
-            if not self._changed.wait_for(lambda: stop.is_set or self._is_free(user_id), wait.total_seconds()):
-                raise self._busy(user_id)
-            self._running[user_id] += 1
+            if place:
+                self._end(key)
+                self._places[key] = stop
         try:
-            yield
+            with self._changed:
+                if not self._changed.wait_for(lambda: stop.is_set or self._is_free(user_id), wait.total_seconds()):
+                    raise self._busy(user_id)
+                if stop.is_set:
+                    raise QueryError("The query was cancelled.", code="query_cancelled")
+                self._running[user_id] += 1
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._running[user_id] -= 1
+                    if not self._running[user_id]:
+                        del self._running[user_id]
+                    self._changed.notify_all()
         finally:
             with self._changed:
-                self._running[user_id] -= 1
-                if not self._running[user_id]:
-                    del self._running[user_id]
-                self._changed.notify_all()
+                if self._places.get(key) is stop:
+                    del self._places[key]
 
     @property
     def running(self) -> int:
         """How many queries run."""
         with self._changed:
             return self._running.total()
+
+    def _end(self, key: tuple[str, str]) -> None:
+        if (older := self._places.get(key)) is not None:
+            older.set()
+            # It may still wait for a slot.
+            self._changed.notify_all()
 
     def _is_free(self, user_id: str) -> bool:
         if not self._running[user_id]:

@@ -16,6 +16,7 @@ from ocelog.app.queries import Stop
 from ocelog.app.query_slots import QuerySlots
 
 T = TypeVar("T")
+_LONGEST_TAB = 64
 
 
 class Asker(Protocol):
@@ -64,12 +65,13 @@ class Worker:
 async def answered(request: Request, asker: Asker, work: Callable[[Stop], T]) -> T:
     """Return what `work` does, in a slot of whoever asks. If they go away, its query ends: raises ClientDisconnect.
 
-    Raises QueryBusyError if no slot is free, and what `work` raises.
+    So does that of a search when a newer one is made in the same tab. Raises QueryBusyError if no slot is free, and
+    what `work` raises.
     """
-    stop, slots = Stop(), slots_of(request)
+    stop, slots, place = Stop(), slots_of(request), _place_of(request)
 
     def run() -> T:
-        with slots.taken(asker.user.id, stop):
+        with slots.taken(asker.user.id, stop, place=place):
             return work(stop)
 
     worker = Worker()
@@ -135,6 +137,12 @@ def slots_of(request: Request) -> QuerySlots:
     found = request.app.state.query_slots
     assert isinstance(found, QuerySlots)  # noqa: S101 - put there by `site.py`
     return found
+
+
+def _place_of(request: Request) -> str:
+    """Return where the answer of a search goes: the tab, as its script names it, and the part of the page."""
+    tab = request.headers.get("x-ocelog-tab", "")[:_LONGEST_TAB]
+    return f"{tab} {request.url.path}" if tab and request.url.path.startswith("/search/") else ""
 
 
 async def _unless_gone(request: Request, done: "asyncio.Future[T]") -> T:
