@@ -59,6 +59,15 @@ class Found:
         """Whether the values of a column are lists."""
         return self.schema.names.count(column) == 1 and bool(pa.types.is_list(self.schema.field(column).type))
 
+    @property
+    def numbers(self) -> frozenset[str]:
+        """Return which columns hold numbers."""
+        return frozenset(
+            each.name
+            for each in self.schema
+            if pa.types.is_integer(each.type) or pa.types.is_floating(each.type) or pa.types.is_decimal(each.type)
+        )
+
 
 def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> Found:
     """Return the first rows of the answer. Raises QueryError, with the nearest name for one that is not there."""
@@ -122,9 +131,14 @@ def histogram(installation: Installation, sql: str, *, stop: Stop | None = None)
 def names(installation: Installation) -> Sequence[str]:  # noqa: ARG001 - views of a home may come
     """Return the names of tables, views and columns, to be completed."""
     schemas = {**table_schemas(), **ledger_schemas(), **{name: each.columns() for name, each in saved_views().items()}}
-    current = [f"{name}_current" for name in table_schemas() if name.startswith("wiz_")]
     columns = [column for schema in schemas.values() for column in schema.names]
-    return list(dict.fromkeys([*schemas, *current, ALL_LOGS, *columns]))
+    return list(dict.fromkeys([*tables(), *columns]))
+
+
+def tables() -> Sequence[str]:
+    """Return the names of all that can be read: tables and views."""
+    current = [f"{name}_current" for name in table_schemas() if name.startswith("wiz_")]
+    return [*table_schemas(), *ledger_schemas(), *saved_views(), *current, ALL_LOGS]
 
 
 def checked(sql: str) -> str:

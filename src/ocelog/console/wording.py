@@ -51,7 +51,7 @@ _SOURCE = "/sources/{0}"
 _OPTION = re.compile(r" ?\(--[a-z][^()]*\)")
 """In brackets, which option does at the command line what a page has a field for."""
 _LINKS = [
-    (re.compile(f"ocelog {pattern}"), path, label)
+    (re.compile(f"`?ocelog {pattern}`?"), path, label)
     for pattern, path, label in (
         (rf"source remove {_NAME} --purge", "/sources/{0}/purge", translatable("Delete with all rows")),
         (rf"source remove {_NAME}", _SOURCE, translatable("Remove")),
@@ -71,6 +71,7 @@ _LINKS = [
         (r"rules list", "/rules", translatable("Detections")),
         (rf"alerts show {_NAME}", "/alerts/{0}", translatable("Alerts")),
         (r"alerts list", "/alerts", translatable("Alerts")),
+        (r"tables(?: T)?", "/schemas", translatable("Schemas")),
     )
 ]
 """Commands for which the console has a page: the path, and what the link says behind the name."""

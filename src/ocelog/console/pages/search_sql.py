@@ -14,10 +14,24 @@ from ocelog.console.pages.search import file_of, refused
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, installation_of
 from ocelog.errors import ConfigError, OcelogError
-from ocelog.phrases import Phrase
+from ocelog.phrases import Phrase, translatable
 
 router = APIRouter()
 _MOST_COLUMNS = 12
+_EXAMPLES = (
+    (
+        translatable("The newest events"),
+        "SELECT p_event_time, p_log_type, p_row_id FROM all_logs ORDER BY p_event_time DESC LIMIT 100",
+    ),
+    (
+        translatable("How many events there are of each log type"),
+        "SELECT p_log_type, count(*) AS events FROM all_logs GROUP BY ALL ORDER BY events DESC",
+    ),
+    (
+        translatable("How many events each user has caused"),
+        "SELECT unnest(p_any_usernames) AS name, count(*) AS events FROM all_logs GROUP BY ALL ORDER BY events DESC",
+    ),
+)
 
 
 def _address(path: str, sql: str, **more: object) -> str:
@@ -40,6 +54,8 @@ def show(request: Request, visitor: Viewer, sql: str = "") -> Response:
         here=_address("/search/sql", sql, c=columns),
         rows=_address("/search/sql/rows", sql, c=columns),
         formats=list(Format),
+        examples=[(name, text, _address("/search/sql", text)) for name, text in _EXAMPLES],
+        tables=sql_search.tables(),
         commands={"CLI": f"ocelog query {shlex.quote(sql)}"},
     )
 
@@ -59,6 +75,7 @@ async def rows(request: Request, visitor: Viewer, sql: str = "") -> Response:
         "search_sql_rows.html",
         visitor=visitor,
         found=found,
+        numbers=found.numbers,
         histogram=_address("/search/sql/histogram", sql),
         columns=[
             (name, _address("/search/sql/values", sql, field=name, each="yes" if found.is_list(name) else ""))
