@@ -5,8 +5,16 @@ import './sql.js'
 window.htmx = htmx
 const root = document.documentElement
 
+// A search that is made anew in the same tab takes the place of the one before.
+function tab () {
+  const name = sessionStorage.getItem('tab') ?? String(crypto.getRandomValues(new Uint32Array(2)).join('-'))
+  sessionStorage.setItem('tab', name)
+  return name
+}
+
 // A request that changes something says that it comes from this page.
 document.addEventListener('htmx:configRequest', (event) => {
+  event.detail.headers['X-Ocelog-Tab'] = tab()
   const token = document.querySelector('meta[name=csrf]')?.content
   if (token) event.detail.headers['X-CSRF-Token'] = token
 })
@@ -61,8 +69,27 @@ document.addEventListener('click', (event) => {
     htmx.trigger(place, 'htmx:abort')
     place.textContent = cancels.dataset.said
   }
+  const emptied = event.target.closest('[data-empties]')
+  if (emptied) document.querySelector(emptied.dataset.empties).replaceChildren()
   const copied = event.target.closest('[data-copy]')
   if (copied) navigator.clipboard.writeText(copied.dataset.copy)
+})
+
+// What was asked for with a click is shown where one looks, and read from there.
+document.addEventListener('htmx:load', (event) => {
+  if (!event.detail.elt.matches?.('[data-arrives]')) return
+  event.detail.elt.focus({ preventScroll: true })
+  event.detail.elt.scrollIntoView({ block: 'nearest' })
+})
+
+// A column of an event is put into the search that one came from, if it was one of the same log type.
+if (location.pathname === '/search') sessionStorage.setItem('search', location.search)
+document.addEventListener('click', (event) => {
+  const column = event.target.closest('a[data-column]')
+  const last = new URLSearchParams(sessionStorage.getItem('search') ?? '')
+  if (!column || last.get('log') !== column.dataset.log) return
+  last.set('column', column.dataset.column)
+  column.href = `/search/column?${last}`
 })
 
 // A row opens what it is about, wherever it is clicked that nothing else happens and no text is being chosen.
@@ -133,12 +160,31 @@ document.addEventListener('keydown', (event) => {
     const search = document.querySelector('[data-search]')
     event.preventDefault()
     if (search) search.focus()
-    else if (document.querySelector('meta[name=csrf]')) location.assign('/search')
+    else if (document.querySelector('meta[name=csrf]')) {
+      // What is typed until the other page is there is not lost.
+      sessionStorage.setItem('typed', '')
+      location.assign('/search')
+      return
+    }
+  }
+  if (sessionStorage.getItem('typed') !== null) {
+    if (event.key.length === 1) sessionStorage.setItem('typed', sessionStorage.getItem('typed') + event.key)
+    return
   }
   if (event.key === 'j') go(1)
   if (event.key === 'k') go(-1)
   if (event.key === '?') document.querySelector('dialog.help')?.showModal()
 })
+
+const typed = sessionStorage.getItem('typed')
+if (typed !== null) {
+  sessionStorage.removeItem('typed')
+  const field = document.querySelector('[data-search]')
+  if (field && location.pathname === '/search') {
+    field.value += typed
+    field.focus()
+  }
+}
 
 // A tab that nobody sees asks for nothing again and again: thirty open ones cost as much as one.
 document.addEventListener('htmx:beforeRequest', (event) => {

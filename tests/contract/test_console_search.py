@@ -21,6 +21,7 @@ import pytest
 
 from ocelog.access import Role, User
 from ocelog.app import saved_searches
+from ocelog.app.log_types import kinds
 from ocelog.app.queries import Stop, ask
 from ocelog.app.query_slots import QuerySlots
 from ocelog.console.event_view import page_of
@@ -169,6 +170,47 @@ def test_who_waits_for_a_slot_has_it_when_another_ends() -> None:
         assert not has_it.is_set()
     thread.join(10)
     assert has_it.is_set()
+
+
+def test_a_newer_query_for_the_same_place_of_a_page_ends_the_older() -> None:
+    slots, older, other = QuerySlots(per_user=2), Stop(), Stop()
+    begun, ended = threading.Event(), threading.Event()
+    older.ends(ended.set)
+
+    def hold() -> None:
+        with slots.taken("ann", older, place="tab /search/rows"):
+            begun.set()
+            ended.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    begun.wait(10)
+    with slots.taken("ann", other), slots.taken("ann", Stop(), wait=timedelta(seconds=20), place="tab /search/rows"):
+        assert (older.is_set, other.is_set) == (True, False)
+    thread.join(10)
+    assert (slots.running, slots._places) == (0, {})
+
+
+def test_a_query_that_is_stopped_while_it_waits_takes_no_slot() -> None:
+    slots, stop = QuerySlots(per_user=1), Stop()
+    stop.set()
+    with (
+        slots.taken("ann", Stop()),
+        pytest.raises(QueryError, match="cancelled"),
+        slots.taken("ann", stop, wait=timedelta(seconds=20)),
+    ):
+        raise AssertionError
+    assert slots.running == 0
+
+
+def test_a_search_of_the_same_tab_takes_the_place_of_the_one_before(console: Console) -> None:
+    guest, viewer, older = console.as_(Role.VIEWER), user(console, "viewer@example.com"), Stop()
+    with slots_of(console).taken(viewer.id, older, place="1-2 /search/rows"):
+        for tab, path in (("2-1", "/search/rows"), ("1-2", "/search/histogram"), ("", "/search/rows")):
+            assert guest.get(f"{path}?{urlencode(TIME)}", headers={"x-ocelog-tab": tab}).status_code == 200
+            assert not older.is_set, (tab, path)
+        assert guest.get(f"/search/rows?{urlencode(TIME)}", headers={"x-ocelog-tab": "1-2"}).status_code == 200
+        assert older.is_set
 
 
 def leave_once_it_runs(console: Console, path: str, query: str, runs: Runs) -> float:
@@ -353,7 +395,8 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
 def found_by(console: Console, **more: str) -> list[tuple[str, str]]:
     """Return where each row of a search leads, and what that link says."""
     text = console.as_(Role.VIEWER).get(f"/search/rows?{urlencode({**AUGUST, **more})}").text
-    return re.findall(r'<a href="/events/([\w.]+)/\w+">([^<]*)</a>', text)
+    links = re.findall(r'<a class="text-reset" href="/events/([\w.]+)/\w+">(.*?)</a>', text, re.DOTALL)
+    return [(log_type, " ".join(re.sub("<[^>]*>", "", words).split())) for log_type, words in links]
 
 
 def test_a_row_says_what_happened_and_leads_to_its_event(several: Console) -> None:
@@ -371,7 +414,7 @@ def test_what_happened_stands_before_the_columns_that_may_be_empty(several: Cons
     heads = re.findall(r"<th [^>]*>(?:<a [^>]*>)?([^<]+)", text)
     assert heads[:4] == ["Time", "Log type", "What happened", "Source"]
     cells = re.findall(r'<tr data-href="[^"]*/Wiz.Issues/.*?</tr>', text, re.DOTALL)[0].split("<td")
-    assert SAID["i1"] in cells[3]
+    assert SAID["i1"].partition(" · ")[2] in cells[3]
     assert ['class="cut blank"' in each for each in cells[4:]] == [False, True, True]
 
 
@@ -449,8 +492,59 @@ def test_each_part_of_a_search_is_a_chip_that_takes_it_away(console: Console) ->
         "f": conditions[1:],
     }
     bare = console.as_(Role.VIEWER).get("/search").text
-    assert "chip" not in bare
+    assert "bg-blue-lt chip" not in bare
     assert all(f'placeholder="such as {each}"' in bare for each in ("DeleteUser", "203.0.113.9"))
+
+
+def test_a_wrong_condition_keeps_the_form_and_suggests_the_field(console: Console) -> None:
+    guest = console.as_(Role.VIEWER)
+    given = {"log": AUDIT, "q": "kept", **TIME, "field": "acton", "operator": "has", "value": "Cre"}
+    for path in (f"/search/condition?{urlencode(given)}", f"/search?{urlencode({**given, 'f': 'acton:is:x'})}"):
+        answer = guest.get(path)
+        assert answer.status_code == 422
+        assert "did you mean &#39;action&#39;?" in answer.text
+        assert 'name="q" value="kept"' in answer.text
+        assert 'hx-get="/search/rows' not in answer.text
+    answer = guest.get(f"/search/condition?{urlencode(given)}")
+    assert 'name="field" value="acton"' in answer.text
+    assert '<option value="has" selected>' in answer.text
+    assert 'name="value" value="Cre"' in answer.text
+
+
+def test_a_column_is_added_by_the_form_and_suggested_if_it_is_misspelt(console: Console) -> None:
+    guest, query = console.as_(Role.VIEWER), urlencode({"log": AUDIT, **TIME})
+    shown = guest.get(f"/search?{query}").text
+    assert 'action="/search/column"' in shown
+    added = guest.get(f"/search/column?{query}&column=user.name", follow_redirects=False)
+    assert added.status_code == 303
+    assert parse_qs(added.headers["location"].partition("?")[2])["c"][-1] == "user.name"
+    again = guest.get(f"/search/column?{query}&c=user.name&column=user.name", follow_redirects=False)
+    assert parse_qs(again.headers["location"].partition("?")[2])["c"] == ["user.name"]
+    wrong = guest.get(f"/search/column?{query}&column=user.nam")
+    assert (wrong.status_code, "did you mean &#39;user.name&#39;?" in wrong.text) == (422, True)
+
+
+def test_the_values_of_a_column_stand_above_the_rows_and_are_gone_to(console: Console) -> None:
+    guest, query = console.as_(Role.VIEWER), urlencode({"log": AUDIT, **TIME})
+    rows = guest.get(f"/search/rows?{query}").text
+    assert rows.index('id="values"') < rows.index("<table")
+    values = guest.get(f"/search/values?{query}&field=action").text
+    assert 'tabindex="-1" data-arrives' in values
+    assert 'data-empties="#values"' in values
+
+
+def test_nothing_found_says_what_may_help(console: Console) -> None:
+    guest = console.as_(Role.VIEWER)
+    ranged = guest.get(f"/search/rows?{urlencode({**TIME, 'indicator': '203.0.113.0/24'})}").text
+    assert "203.0.113.0/24 is a range of addresses" in ranged or "There is no source yet" in ranged
+
+
+def test_a_severity_has_a_badge_and_no_default_column_repeats_what_happened(several: Console) -> None:
+    text = several.as_(Role.VIEWER).get(f"/search/rows?{urlencode({**AUGUST, 'log': 'Wiz.Issues'})}").text
+    assert re.search(r'class="badge bg-\w+-lt">(CRITICAL|HIGH|MEDIUM|LOW)</span>', text)
+    for kind in kinds().values():
+        summed = {each for one in kind.summary for each in ((one,) if isinstance(one, str) else one)}
+        assert not set(kind.columns) & (summed - {"type"}), kind.log_type
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http://plain.example", None, 5, "data:text/html,x"])
@@ -461,6 +555,30 @@ def test_only_secure_addresses_of_records_are_linked(address: Any) -> None:
 
 def sql_page(console: Console, part: str, sql: str, **more: str) -> Any:
     return console.as_(Role.VIEWER).get(f"/search/sql{part}?{urlencode({'sql': sql, **more})}")
+
+
+def test_sql_begins_with_examples_and_tables_that_work(console: Console) -> None:
+    shown = console.as_(Role.VIEWER).get("/search/sql").text
+    examples = re.findall(r'href="(/search/sql\?sql=[^"]*)"', shown)
+    assert len(examples) == 3
+    for each in examples:
+        answer = console.as_(Role.VIEWER).get(unescape(each).replace("/search/sql?", "/search/sql/rows?"))
+        assert answer.status_code == 200, answer.text
+    assert '<a class="mono me-2" href="/schemas">wiz_audit</a>' in shown
+
+
+def test_numbers_of_an_answer_stand_at_the_right(console: Console) -> None:
+    shown = sql_page(console, "/rows", "SELECT action, count(*) AS events FROM wiz_audit GROUP BY ALL").text
+    assert re.findall(r'<th scope="col"( class="text-end")?><a [^>]*>(\w+)', shown) == [
+        ("", "action"),
+        (' class="text-end"', "events"),
+    ]
+
+
+def test_advice_on_tables_leads_to_their_page(console: Console) -> None:
+    shown = sql_page(console, "/rows", "SELECT * FROM wiz_audi").text
+    assert "ocelog tables" not in shown
+    assert '<a href="/schemas">Schemas</a> lists them' in shown
 
 
 def test_sql_is_answered_counted_over_time_and_by_value(console: Console) -> None:

@@ -5,17 +5,19 @@ import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from ipaddress import ip_network
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import saved_searches, users
+from ocelog.app import saved_searches, sources, users
 from ocelog.app import search as searching
 from ocelog.app.export import Format, exported
 from ocelog.app.log_types import kinds
@@ -28,6 +30,7 @@ from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.phrases import Phrase
+from ocelog.suggest import suggest
 from ocelog.times import from_us, to_us
 from ocelog.units import instant
 
@@ -167,18 +170,30 @@ def refused(request: Request, visitor: Visitor, error: OcelogError, part: str = 
 @router.get("/search")
 def show(request: Request, visitor: Viewer) -> Response:
     """Show the form, and places for what is asked apart: the rows and the histogram."""
-    saved = saved_searches.listed(installation_of(request), visitor.user)
     try:
         asked = asked_of(request.query_params)
-        fields = searching.paths_of(searching.columns_of(asked.search.log_type))
-        commands = _commands(request, asked)
     except OcelogError as error:
         return refused(request, visitor, error)
+    return _form(request, visitor, asked)
+
+
+def _form(
+    request: Request, visitor: Visitor, asked: Asked, refused_for: OcelogError | None = None, **tried: str
+) -> Response:
+    """Show the form; if what it has does not hold, why, and no places for an answer."""
+    fields = searching.paths_of(searching.columns_of(asked.search.log_type))
+    try:
+        commands = _commands(request, asked)
+    except OcelogError as error:
+        commands, refused_for = {}, refused_for or error
     return page(
         request,
         "search.html",
         visitor=visitor,
+        status=200 if refused_for is None else 422,
         asked=asked,
+        refused=refused_for,
+        tried={"field": "", "operator": "", "value": "", **tried},
         log_types=list(kinds()),
         periods=PERIODS,
         operators=list(Operator),
@@ -186,8 +201,8 @@ def show(request: Request, visitor: Viewer) -> Response:
         commands=commands,
         formats=list(Format),
         query=urlencode(asked.fixed(), doseq=True),
-        saved=saved,
-        sql=commands["SQL"],
+        saved=saved_searches.listed(installation_of(request), visitor.user),
+        sql=commands.get("SQL", ""),
         here=asked.address(),
     )
 
@@ -196,7 +211,29 @@ def show(request: Request, visitor: Viewer) -> Response:
 def condition(request: Request, visitor: Viewer, field: str, operator: str, value: str = "") -> Response:
     """Lead to the search with one condition more, as the form describes it."""
     try:
-        return RedirectResponse(asked_of(request.query_params).with_condition(field, operator, value), status_code=303)
+        asked = asked_of(request.query_params)
+    except OcelogError as error:
+        return refused(request, visitor, error)
+    try:
+        searching.statement(replace(asked.search, conditions=[_condition(f"{field}:{operator}:{value}")]), [])
+    except OcelogError as error:
+        return _form(request, visitor, asked, error, field=field, operator=operator, value=value)
+    return RedirectResponse(asked.with_condition(field, operator, value), status_code=303)
+
+
+@router.get("/search/column")
+def column(request: Request, visitor: Viewer, column: str = "") -> Response:
+    """Lead to the search with one column more."""
+    try:
+        asked = asked_of(request.query_params)
+        known = searching.paths_of(searching.columns_of(asked.search.log_type))
+        if column not in known:
+            nearest = suggest(column, known) or "."
+            missing = ConfigError(Phrase("There is no field %(path)s%(paths)s", path=repr(column), paths=nearest))
+            return _form(request, visitor, asked, missing)
+        return RedirectResponse(
+            asked.address() if column in asked.columns else asked.with_column(column), status_code=303
+        )
     except OcelogError as error:
         return refused(request, visitor, error)
 
@@ -220,7 +257,25 @@ async def rows(request: Request, visitor: Viewer, after_us: int | None = None, a
     further = None
     if found.further is not None:
         further = asked.address("/search/rows", after_us=to_us(found.further.at), after_row=found.further.row_id)
-    return page(request, "search_rows.html", visitor=visitor, asked=asked, found=found, said=said, further=further)
+    has_sources = bool(found.rows) or bool(await run_in_threadpool(sources.listed, installation))
+    return page(
+        request,
+        "search_rows.html",
+        visitor=visitor,
+        asked=asked,
+        found=found,
+        said=said,
+        further=further,
+        has_sources=has_sources,
+        is_range=_is_range(asked.search.indicator),
+    )
+
+
+def _is_range(text: str) -> bool:
+    try:
+        return "/" in text and bool(ip_network(text, strict=False))
+    except ValueError:
+        return False
 
 
 @router.get("/search/histogram")
