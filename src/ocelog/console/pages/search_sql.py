@@ -28,8 +28,8 @@ _EXAMPLES = (
         "SELECT p_log_type, count(*) AS events FROM all_logs GROUP BY ALL ORDER BY events DESC",
     ),
     (
-        translatable("How many events each user has caused"),
-        "SELECT unnest(p_any_usernames) AS name, count(*) AS events FROM all_logs GROUP BY ALL ORDER BY events DESC",
+        translatable("How many events there are of each day"),
+        "SELECT date_trunc('day', p_event_time) AS day, count(*) AS events FROM all_logs GROUP BY 1 ORDER BY 1 DESC",
     ),
 )
 
