@@ -6,6 +6,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from msgspec import Struct, field
@@ -18,7 +19,7 @@ from ocelog.app.sources import GivenSecret, source_id
 from ocelog.channels.kind import ChannelKind
 from ocelog.channels.ports import Channel, Receipt
 from ocelog.channels.registry import CHANNELS, find_kind, parse
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.model import Severity
 from ocelog.phrases import Phrase
@@ -175,6 +176,27 @@ def send_test(installation: Installation, row: ChannelRow) -> Receipt:
 def open_channel(installation: Installation, row: ChannelRow) -> Channel:
     """Return what sends through a channel. Raises ConfigError, and HomeError if a secret cannot be read."""
     return _built(installation, row, _secrets(installation, row, {}))
+
+
+def hosts(installation: Installation, rows: Sequence[ChannelRow]) -> dict[str, str]:
+    """Return, by the id of a channel, the host to which it sends, of which the rest of the address may be a secret."""
+    found = dict[str, str]()
+    for row in rows:
+        kind = CHANNELS.get(row.kind)
+        addresses = [] if kind is None else [each for each in kind.settings if each.is_address]
+        try:
+            secrets = _secrets(installation, row, {}) if any(each.secret for each in addresses) else {}
+            given = [
+                secrets[each.name].reveal() if each.name in secrets else row.settings.get(each.name)
+                for each in addresses
+            ]
+            named = [host for each in given if each and "://" in each and (host := urlsplit(each).hostname)]
+        except (OcelogError, ValueError):
+            # What is wrong with it is told where it is used.
+            continue
+        if named:
+            found[row.id] = named[0]
+    return found
 
 
 def log_type_pattern(text: str) -> str:

@@ -12,9 +12,21 @@ KEPT = timedelta(days=400)
 """How long the trail is kept."""
 
 
-def deeds(installation: Installation, *, before: int | None = None, limit: int) -> list[Deed]:
-    """Return what was done, the newest first, from the deed before the number `before`."""
-    return installation.ledger.users.trail(before=before, limit=limit)
+def deeds(
+    installation: Installation,
+    *,
+    before: int | None = None,
+    limit: int,
+    who: str | None = None,
+    what: str | None = None,
+) -> list[Deed]:
+    """Return what was done, the newest first, from the deed before the number `before`; by whom, and only what."""
+    return installation.ledger.users.trail(before=before, limit=limit, who=who, what=what)
+
+
+def names(installation: Installation) -> tuple[list[str], list[str]]:
+    """Return who stands on the trail, and what."""
+    return installation.ledger.users.trail_names()
 
 
 def last_done(installation: Installation, what: str) -> dict[str, int]:

@@ -12,7 +12,7 @@ from functools import cache
 from uuid import uuid4
 
 import argon2
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
@@ -66,6 +66,8 @@ class Origin(Struct, frozen=True, kw_only=True):
 
     address: str
     browser: str = ""
+    noted: list[str] = field(default_factory=list)
+    """What went on the trail of it already."""
 
 
 class SignedIn(Struct, frozen=True, kw_only=True):
@@ -506,6 +508,7 @@ def _mark(secret: Secret) -> str:
 
 
 def _deed(who: str, what: str, target: str, origin: Origin, **details: str) -> Deed:
+    origin.noted.append(what)
     return Deed(at_us=_now_us(), who=who, what=what, target=target, details=details, address=origin.address)
 
 

@@ -14,6 +14,7 @@ from ocelog.console.event_view import parts, written
 from ocelog.console.languages import language_of
 from ocelog.console.visitor import Visitor
 from ocelog.console.wording import introduced, linked, told
+from ocelog.errors import OcelogError
 from ocelog.phrases import LANGUAGES, catalogue
 from ocelog.times import from_us
 from ocelog.units import about, write_duration, write_size
@@ -70,6 +71,10 @@ def page(
     request: Request, template: str, /, *, visitor: Visitor | None, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """Return the page that `template` makes of `values`."""
+    # The trail says why a request was refused.
+    why = next((each for each in (values.get("refused"), values.get("error")) if isinstance(each, OcelogError)), None)
+    if status >= 400:
+        request.state.refused = why.code if why is not None else values.get("kind", "")
     language = language_of(request, None if visitor is None else visitor.user.language)
     text = (
         _environment(language)

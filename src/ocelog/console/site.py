@@ -22,6 +22,7 @@ from ocelog.console.api import application as api
 from ocelog.console.assets import PREFIX, Assets
 from ocelog.console.background import Background
 from ocelog.console.capacity import BusyError
+from ocelog.console.deeds import Noting
 from ocelog.console.endpoints import Endpoints, Looks
 from ocelog.console.invitation import Invitation
 from ocelog.console.pages import (
@@ -209,7 +210,9 @@ def site(installation: Installation, endpoints: Endpoints, invitation: Invitatio
     return Site(
         endpoints=endpoints,
         assets=assets,
-        pages=_Guarded(GZipMiddleware(app, minimum_size=_LEAST_COMPRESSED, compresslevel=_COMPRESSED)),
+        pages=_Guarded(
+            GZipMiddleware(Noting(app, installation), minimum_size=_LEAST_COMPRESSED, compresslevel=_COMPRESSED)
+        ),
         api=_Guarded(api.api(installation, endpoints.looks, app.state.query_slots)),
         first_token=token,
     )

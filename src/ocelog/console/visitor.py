@@ -136,9 +136,12 @@ def needs(role: Role) -> Callable[..., Any]:
     async def visitor(request: Request, found: Annotated[Visitor | None, Depends(signed_in)]) -> Visitor:
         if found is None:
             raise NotSignedInError
+        request.state.visitor = found
         demand(found.user, role)
         if request.method not in _HARMLESS:
-            given = request.headers.get(TOKEN_HEADER) or (await request.form()).get(TOKEN_FIELD)
+            form = await request.form()
+            request.state.named = name if isinstance(name := form.get("name"), str) else ""
+            given = request.headers.get(TOKEN_HEADER) or form.get(TOKEN_FIELD)
             if not found.may_send(given):
                 raise ForeignPageError
         return found

@@ -270,13 +270,25 @@ class UserLedger:
         with self._database.write() as tx:
             add_deed(tx, deed)
 
-    def trail(self, *, before: int | None = None, limit: int = 100) -> list[Deed]:
-        """Return what was done, the newest first, from the one before the number `before`."""
+    def trail(
+        self, *, before: int | None = None, limit: int = 100, who: str | None = None, what: str | None = None
+    ) -> list[Deed]:
+        """Return what was done, the newest first, from the one before the number `before`; by whom, and only what."""
         found = select(tables.deeds).order_by(_d.number.desc()).limit(limit)
         if before is not None:
             found = found.where(_d.number < before)
+        if who is not None:
+            found = found.where(_d.who == who)
+        if what is not None:
+            found = found.where(_d.what == what)
         with self._database.read() as tx:
             return [_deed_of(row) for row in tx.execute(found).mappings()]
+
+    def trail_names(self) -> tuple[list[str], list[str]]:
+        """Return who stands on the trail, and what."""
+        with self._database.read() as tx:
+            who, what = (list(tx.execute(select(each).distinct()).scalars()) for each in (_d.who, _d.what))
+        return sorted(who), sorted(what)
 
     def last_done(self, what: str) -> dict[str, int]:
         """Return when something was done last to each of what it was done to."""

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from ocelog.alert import changes
 from ocelog.alert.changes import Act, CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.app import alerts
+from ocelog.app import alerts, users
 from ocelog.app.log_types import kinds
 from ocelog.app.queries import Stop
 from ocelog.app.search import matched_events, summaries
@@ -31,6 +31,16 @@ _SHOWN = 20
 """Events of an alert that its page shows."""
 _BULK = ("triage", "take", "close", "reopen")
 """What can be done to many, and is said once it was."""
+_DEEDS = {
+    "triage": "alert.triaged",
+    "take": "alert.assigned",
+    "assign": "alert.assigned",
+    "comment": "alert.commented",
+    "close": "alert.closed",
+    "reopen": "alert.reopened",
+    "resend": "alert.resent",
+}
+"""What is on the trail of what was done."""
 _KEEPING = ("triage", "take")
 """What more is to be done to the same."""
 _FILTERS = ("status", "severity", "type", "rule", "log_type", "assignee", "since", "text", "everything")
@@ -128,6 +138,8 @@ def change_many(
         count = alerts.change_many(installation, ids, _act({"do": do, "reason": reason}, visitor.user.name))
     except ConfigError as error:
         return _list(request, visitor, error, ids)
+    more = {"reason": reason} if do == "close" else {}
+    users.note(installation, visitor.user, _DEEDS[do], ", ".join(ids), visitor.origin, count=str(count), **more)
     done: dict[str, Any] = {"said": do, "count": count, "left": len(ids) - count}
     if do in _KEEPING:
         done["chosen"] = ",".join(ids)
@@ -182,6 +194,8 @@ def change(
             alerts.change(installation, [alert_id], _act(form, visitor.user.name))
     except ConfigError as error:
         return _details(request, visitor, alert_id, error)
+    more = {"reason": reason} if do == "close" else {}
+    users.note(installation, visitor.user, _DEEDS[do], alert_id, visitor.origin, **more)
     return RedirectResponse(f"/alerts/{alert_id}{'?said=resent' if do == 'resend' else ''}", status_code=303)
 
 

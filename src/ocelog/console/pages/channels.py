@@ -28,7 +28,7 @@ from ocelog.quiet_hours import read_quiet_hours
 from ocelog.secret import Secret
 
 router = APIRouter()
-_TESTED = "channel.tested"
+_TESTED, _TEST_FAILED = "channel.tested", "channels.test_refused"
 _SAID = ("added", "paused", "resumed", "resent", "removed", "routed")
 """What is said once after something was done."""
 _DIGITS = 10
@@ -44,6 +44,7 @@ def _list(
     refused: OcelogError | None = None,
     answered: Mapping[str, str] | None = None,
     typed: Mapping[str, str] | None = None,
+    failed: str = "",
 ) -> Response:
     installation = installation_of(request)
     statuses = channels.statuses(installation)
@@ -51,7 +52,15 @@ def _list(
     # An address may say anything: what it names must be there.
     name = next((each.channel.name for each in statuses if each.channel.id == of), "")
     tested = last_done(installation, _TESTED)
-    tried = {
+    not_taken = last_done(installation, _TEST_FAILED)
+    test_failed = {
+        each.channel.id
+        for each in statuses
+        if each.channel.id == failed
+        or not_taken.get(each.channel.name, 0)
+        > max(each.channel.added_us, each.delivered_us or 0, tested.get(each.channel.name, 0))
+    }
+    tried = test_failed | {
         each.channel.id
         for each in statuses
         if each.delivered_us is not None
@@ -65,6 +74,8 @@ def _list(
         status=200 if refused is None else 422,
         statuses=statuses,
         tried=tried,
+        test_failed=test_failed,
+        hosts=channels.hosts(installation, [each.channel for each in statuses]) if visitor.may("admin") else {},
         said=said if said in _SAID and (name or said == "removed") else "",
         of=name,
         count=_count(request.query_params.get("count", "")),
@@ -168,11 +179,13 @@ def _done(
 def test(request: Request, visitor: Admin, channel_id: str) -> Response:
     """Send a marked message now, and show what the far end answers."""
     installation = installation_of(request)
+    row = None
     try:
         row = channels.find(installation, channel_id)
+        request.state.target = row.name
         receipt = channels.send_test(installation, row)
     except OcelogError as error:
-        return _list(request, visitor, error)
+        return _list(request, visitor, error, failed=row.id if row is not None else "")
     users.note(installation, visitor.user, _TESTED, row.name, visitor.origin)
     return _list(request, visitor, answered={"name": row.name, "answer": f"{receipt.status} {receipt.text}".strip()})
 

@@ -1,0 +1,142 @@
+"""The audit trail in the browser: every deed and every refusal is on it, in words, and it can be filtered."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from bookkeeping.alerts import alert_of, opened
+from ocelog.access import Deed, Role
+from ocelog.channels.ports import Receipt
+from ocelog.console.deeds import WORDS, deed_of_route, said, told
+from ocelog.console.pages import sign_in
+from ocelog.console.site import ROUTERS
+from ocelog.errors import TransientError
+from visiting import Console, console_of
+
+ROUTES = [
+    route
+    for router in ROUTERS
+    if router is not sign_in.anonymous
+    for route in router.routes
+    if isinstance(route, APIRoute) and (route.methods or set()) - {"GET", "HEAD"}
+]
+"""Every route that changes something, for whoever has signed in."""
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    with console_of(tmp_path / "home") as opened_:
+        yield opened_
+
+
+def last(console: Console) -> Deed:
+    return console.installation.ledger.users.trail(limit=1)[0]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=deed_of_route)
+def test_every_route_notes_what_it_refuses_or_does(console: Console, route: APIRoute) -> None:
+    guest = console.as_(Role.ADMIN)
+    before = console.installation.ledger.users.trail(limit=1)[0].number
+    params = dict.fromkeys(route.param_convertors, "nothing-such")
+    answer = guest.post(route.path.format(**params))
+    found = [each for each in console.installation.ledger.users.trail() if each.number > before]
+    assert found, (route.path, answer.status_code)
+    assert found[0].who == "admin@example.com"
+    if answer.status_code >= 400:
+        assert found[0].what == f"{deed_of_route(route)}_refused"
+
+
+def test_every_route_has_words_in_each_language() -> None:
+    assert {deed_of_route(route) for route in ROUTES} <= WORDS.keys()
+    for what in WORDS:
+        assert said(what, "ko") != said(what, "en"), what
+
+
+def test_a_role_that_does_not_suffice_is_on_the_trail(console: Console) -> None:
+    viewer = console.as_(Role.VIEWER)
+    assert viewer.get("/users").status_code == 403
+    assert (last(console).who, last(console).what) == ("viewer@example.com", "page.open_refused")
+    assert last(console).details == {"page": "/users", "reason": "role"}
+    assert viewer.post("/users/role", name="viewer@example.com", role="admin").status_code == 403
+    assert (last(console).what, last(console).details) == ("users.role_refused", {"reason": "role"})
+
+
+def test_a_demotion_that_is_refused_is_on_the_trail(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    for each in console.installation.ledger.users.listed():
+        if each.role is Role.ADMIN and each.name != "admin@example.com":
+            admin.post("/users/disable", name=each.name)
+    assert admin.post("/users/role", name="admin@example.com", role="viewer").status_code == 422
+    deed = last(console)
+    assert (deed.what, deed.target, deed.details) == (
+        "users.role_refused",
+        "admin@example.com",
+        {"reason": "config_invalid"},
+    )
+
+
+def test_what_is_done_to_alerts_is_on_the_trail(console: Console) -> None:
+    one, other = alert_of(1), alert_of(2)
+    opened(console.installation.ledger, one, other)
+    analyst = console.as_(Role.ANALYST)
+    assert analyst.post("/alerts", do="triage", ids=other.id).status_code == 303
+    assert (last(console).what, last(console).target) == ("alert.triaged", other.id)
+    assert analyst.post(f"/alerts/{one.id}", do="comment", text="a remark").status_code == 303
+    assert (last(console).what, last(console).target) == ("alert.commented", one.id)
+    assert analyst.post(f"/alerts/{one.id}", do="close", reason="false_positive").status_code == 303
+    assert (last(console).what, last(console).details) == ("alert.closed", {"reason": "false_positive"})
+    assert analyst.post(f"/alerts/{one.id}", do="reopen").status_code == 303
+    assert last(console).what == "alert.reopened"
+
+
+def test_a_test_of_a_destination_is_on_the_trail_and_its_card_whatever_came_of_it(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = console.as_(Role.ADMIN)
+    form: dict[str, Any] = {"kind": "webhook", "name": "ops", "set.url": "https://hooks.example.com/secret-path"}
+    admin.post("/channels/new", **form)
+    (row,) = console.installation.ledger.channels.listed()
+
+    def refuse(_: object) -> Receipt:
+        raise TransientError("hooks.example.com answered 500")
+
+    monkeypatch.setattr("ocelog.app.channels.open_channel", lambda *_: SimpleNamespace(send=refuse))
+    at_once = admin.post(f"/channels/{row.id}/test").text
+    assert (last(console).what, last(console).target) == ("channels.test_refused", "ops")
+    for text in (at_once, admin.get("/channels").text):
+        assert "test failed" in text
+        assert "not tried yet" not in text
+        assert "Nobody knows yet" not in text
+        assert "hooks.example.com" in text
+        assert "secret-path" not in text
+        assert "Hears of every severity." in text
+    monkeypatch.setattr(
+        "ocelog.app.channels.open_channel", lambda *_: SimpleNamespace(send=lambda _: Receipt(status="200"))
+    )
+    assert "test failed" not in admin.post(f"/channels/{row.id}/test").text
+    assert last(console).what == "channel.tested"
+
+
+def test_the_trail_is_read_in_words_and_filtered(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    console.as_(Role.VIEWER).get("/users")
+    everything = admin.get("/trail").text
+    assert "refused: open a page" in everything
+    assert "reason: their role does not allow it" in everything
+    by_viewer = admin.get("/trail?who=viewer%40example.com").text
+    assert by_viewer.count("<tr><td>") < everything.count("<tr><td>")
+    refusals = admin.get("/trail?what=page.open_refused").text
+    assert refusals.count("<tr><td>") == 1
+    assert "Nothing is like that." in admin.get("/trail?who=nobody&what=x").text
+
+
+def test_what_was_asked_and_shared_is_told_as_people_write_it() -> None:
+    assert told({"shared": "false"}, "en") == "shared: no"
+    assert (
+        told({"asked": "log=Wiz.Audit&since=2026-10-29T06%3A09"}, "en")
+        == "asked: log=Wiz.Audit, since=2026-10-29T06:09"
+    )
