@@ -496,6 +496,30 @@ def test_each_part_of_a_search_is_a_chip_that_takes_it_away(console: Console) ->
     assert all(f'placeholder="such as {each}"' in bare for each in ("DeleteUser", "203.0.113.9"))
 
 
+def test_an_event_shows_first_what_matters_then_its_fields_by_group(several: Console) -> None:
+    notes = json.dumps([{"text": "Look here"}])
+    rows = [
+        row("Wiz.Issues", "i3", later(days=day), severity="HIGH", status=status, notes=notes)
+        for day, status in ((210, "OPEN"), (211, "RESOLVED"))
+    ]
+    land(several.installation, "Wiz.Issues", rows)
+    guest = several.as_(Role.VIEWER)
+    shown = guest.get(f"/events/Wiz.Issues/{rows[1]['p_row_id']}").text
+    card = shown[shown.index("<dl") : shown.index("</dl>")]
+    assert re.search(r'<dt class="mono">severity</dt><dd [^>]*>\s*<span class="badge bg-orange-lt">HIGH</span>', card)
+    assert shown.index("<dl") < shown.index("What changed") < shown.index("Every field")
+    groups = re.findall(r'<th scope="rowgroup"[^>]*>([^<]*)</th>', shown)
+    assert "notes" in groups
+    assert groups[-1] == "Kept by Ocelog"
+    # A field in a list is sought in the whole of it, and each column may be shown.
+    link = unescape(re.findall(r'href="(/search[^"]*notes%3Ahas%3ALook\+here)"', shown)[0])
+    assert guest.get(link.replace("/search?", "/search/rows?")).status_code == 200
+    assert "/search/column?log=Wiz.Issues&amp;period=30d&amp;column=severity" in shown
+    # In its history instants are shown as below.
+    changed = shown[shown.index("What changed") : shown.index("Every field")]
+    assert not re.search(r">\d{4}-\d\d-\d\dT[\d:.]+Z<", changed)
+
+
 def test_a_wrong_condition_keeps_the_form_and_suggests_the_field(console: Console) -> None:
     guest = console.as_(Role.VIEWER)
     given = {"log": AUDIT, "q": "kept", **TIME, "field": "acton", "operator": "has", "value": "Cre"}

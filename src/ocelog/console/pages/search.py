@@ -1,6 +1,7 @@
 """Search: what a person chose stands in the address, so that a link shows the same."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,17 @@ _MOST_COLUMNS = 12
 _LONGEST_FILTER = 200
 """Characters of a value that a link searches for."""
 _FIRST_COLUMNS = 4
+_IN_JSON = re.compile(r"""[^"\\\x00-\x1f]{3,200}""")
+"""A text that stands in JSON as it is."""
+_MATTERS = (
+    *("severity", "vendorSeverity", "status", "action", "performer.name", "sourceIP", "userAgent"),
+    *("sourceRule.name", "sourceRules[0].name", "entitySnapshot.name", "entitySnapshot.type"),
+    *("entitySnapshot.subscriptionName", "vulnerableAsset.name", "vulnerableAsset.type"),
+    *("vulnerableAsset.subscriptionName", "assignee.name", "projects[0].name", "dueAt", "fixedVersion"),
+    *("projects[0].projectOwners[0].name", "remediation", "sourceRules[0].resolutionRecommendation"),
+    "sourceRule.resolutionRecommendation",
+)
+"""What it is about, how bad it is, whose it is, and what mends it."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -385,11 +397,41 @@ def _filters(log_type: str, event: Mapping[str, Any]) -> dict[str, dict[str, str
     def address(name: str, operator: Operator, value: str) -> str:
         return f"/search?{urlencode({'log': log_type, 'period': '30d', 'f': f'{name}:{operator}:{value}'})}"
 
-    return {
+    known = searching.paths_of(searching.columns_of(log_type))
+    found = {
         name: {"is_": address(name, Operator.IS, one[0]), "is_not": address(name, Operator.IS_NOT, one[0])}
-        for name in searching.paths_of(searching.columns_of(log_type))
+        for name in known
         if (one := parts(at_path(event, name))) and len(one) == 1 and len(one[0]) <= _LONGEST_FILTER
     }
+    # What stands inside a list or inside JSON is found as a text of the whole column.
+    for path, value in leaves(event).items():
+        column = re.split(r"[.\[]", path, maxsplit=1)[0]
+        if path not in known and column in known and _IN_JSON.fullmatch(value):
+            found[path] = {"is_": address(column, Operator.HAS, value)}
+    return found
+
+
+def _columns(log_type: str) -> dict[str, str]:
+    """Return where each field is shown as a column more than those that a search shows."""
+    return {
+        name: f"/search/column?{urlencode({'log': log_type, 'period': '30d', 'column': name})}"
+        for name in searching.paths_of(searching.columns_of(log_type))
+    }
+
+
+def _first(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields by which a person judges an event, those that it has."""
+    return {name: values[name] for name in _MATTERS if values.get(name)}
+
+
+def _groups(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return fields by what they are part of: first those of the record itself, last those that Ocelog adds."""
+    found: dict[str, dict[str, str]] = {"": {}}
+    for name, value in values.items():
+        whole = re.split(r"[.\[]", name, maxsplit=1)[0]
+        group = "p_" if name.startswith("p_") else whole if whole != name else ""
+        found.setdefault(group, {})[name] = value
+    return {name: inner for name, inner in sorted(found.items(), key=lambda each: each[0] == "p_") if inner}
 
 
 @router.get("/events/{log_type}/{row_id}")
@@ -423,12 +465,15 @@ async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -
         row_id=row_id,
         event=found,
         summary=summary_of(log_type, found),
-        values=leaves(found),
         instants=instants(found),
         raw=raw(found),
         page=page_of(found, kinds()[log_type].page),
         alerts=told,
         filters=_filters(log_type, found),
+        columns=_columns(log_type),
+        first=_first(leaves(found)),
+        groups=_groups(leaves(found)),
+        moments=[instants(each) for each in history],
         history=history,
         said=[summary_of(log_type, each) for each in history],
         seen=seen,
