@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
@@ -68,6 +68,7 @@ def turn(
     visitor: Admin,
     names: Annotated[Sequence[str], Form(max_length=1_000)] = (),
     on: Annotated[bool, Form()] = False,  # noqa: FBT002 - a field of a form
+    back: Annotated[str, Form()] = "",
 ) -> Response:
     """Turn rules or packs on or off."""
     installation = installation_of(request)
@@ -80,6 +81,8 @@ def turn(
     what = "rule.enabled" if on else "rule.disabled"
     for name in (*turned.packs, *turned.rules[: len(names)]):
         users.note(installation, visitor.user, what, name, visitor.origin)
+    if back and list(names) == [back]:
+        return RedirectResponse(f"/rules/{quote(back, safe='')}?said={'on' if on else 'off'}", status_code=303)
     query = urlencode({"said": "on" if on else "off", "count": len(turned.packs) + len(turned.rules)})
     return RedirectResponse(f"/rules?{query}", status_code=303)
 
@@ -163,6 +166,7 @@ def _details(
         visitor=visitor,
         status=200 if refused is None else 422,
         rule=rule,
+        said=said if (said := request.query_params.get("said", "")) in ("on", "off") else "",
         about=about,
         grouped=None if about is None else timedelta(minutes=about.dedup_minutes),
         texts=rule_folders.texts(rule),

@@ -29,6 +29,7 @@ def _page(request: Request, visitor: Visitor, refused: ConfigError | None = None
         roles=list(Role),
         refused=refused,
         name=name,
+        added=next((each.name for each in listed if each.id == request.query_params.get("added")), ""),
     )
 
 
@@ -58,10 +59,10 @@ def add(
     """Make a user."""
     installation = installation_of(request)
     try:
-        users.add(installation, name, role, Secret(password), by=visitor.user, origin=visitor.origin)
+        made = users.add(installation, name, role, Secret(password), by=visitor.user, origin=visitor.origin)
     except ConfigError as error:
         return _page(request, visitor, error, name)
-    return RedirectResponse("/users", status_code=303)
+    return RedirectResponse(f"/users?added={made.id}", status_code=303)
 
 
 @router.post("/users/role")
