@@ -104,6 +104,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """What a list of settings calls it, or a form that offers `choices`; empty: as it is asked."""
     before: str = ""
     """What is said before it is asked."""
+    hint: str = ""
+    """What a form that offers `choices` says in the place of that; empty: the same."""
     choices: Mapping[str, str] = field(default_factory=dict)
     """Answers that a form offers, and what it calls them; there is always another. Empty: any text."""
     default: Callable[[Answers], str] | None = None

@@ -114,3 +114,24 @@ def test_a_row_of_the_list_says_on_a_phone_what_each_value_is(console: Console) 
 def test_a_long_name_of_a_user_is_cut_at_its_end(console: Console) -> None:
     text = console.as_(Role.ADMIN).get("/sources").text
     assert re.search(r'<a [^>]*href="/account" title="[^"]+"><span class="cut">', text)
+
+
+def test_the_page_of_a_source_leads_to_its_events_and_alerts_and_keeps_itself_up_to_date(console: Console) -> None:
+    text = console.as_(Role.ADMIN).get("/sources/prod").text
+    assert 'href="/search?log=Wiz.Audit&amp;period=7d&amp;f=p_source_id%3Ais%3Aprod"' in text
+    assert 'href="/alerts?log_type=Wiz.Audit"' in text
+    assert re.search(r'<div id="streams" hx-get="/sources/prod" hx-trigger="every \d+s"', text)
+
+
+def test_whoever_has_created_a_source_is_led_to_its_page_and_turns_packs_by_switches(console: Console) -> None:
+    text = console.as_(Role.ADMIN).get("/sources/prod/added").text
+    assert re.search(r'href="/sources/prod">Watch it being read', text)
+    assert set(re.findall(r'role="switch" aria-checked="(\w+)"', text)) <= {"true", "false"}
+    assert "Packs overlap." in text
+    assert ">Save<" not in text
+
+
+def test_what_does_not_exist_is_said_without_a_code_of_programs(console: Console) -> None:
+    answer = console.as_(Role.ADMIN).get("/sources/nothing")
+    assert answer.status_code == 404
+    assert "config_invalid" not in answer.text

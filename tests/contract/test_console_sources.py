@@ -89,7 +89,9 @@ def until(condition: Callable[[], Any]) -> Any:
 def form_of(page: str) -> dict[str, Any]:
     """Return what the form of the settings holds, as a browser would send it."""
     form = page[page.index('action="/sources/prod/edit"') : page.index("</form></details>")]
-    found: dict[str, Any] = dict(re.findall(r'<input class="form-control"[^>]* name="([^"]+)" value="([^"]*)"', form))
+    found: dict[str, Any] = dict(
+        re.findall(r'<input class="form-control[^"]*"[^>]* name="([^"]+)" value="([^"]*)"', form)
+    )
     for name, options in re.findall(r'<select[^>]* name="([^"]+)">(.*?)</select>', form):
         found[name] = re.findall(r'value="(\w+)" selected', options)[0]
     found["log_types"] = re.findall(r'name="log_types" value="([^"]+)" checked', form)
@@ -144,13 +146,13 @@ def test_settings_are_changed_in_the_browser(console: Console) -> None:
         ("rate", "fast", "is not a number"),
         ("rate", "5000", "from 0.01 to 1000"),
         ("page_size", "1.5", "is not a number"),
-        ("client_id", "", "is needed"),
+        ("client_id", "", "Client ID is needed"),
         ("poll", "0s", ""),
-        ("poll", "2d", "from 1s to 1d"),
+        ("poll", "2d", "Request new records every 2d: choose something from 1s to 1d"),
         ("sweep_every", "1m", "from 10m to 30d"),
         ("backfill", "long", "write all"),
-        ("after", "1s", "after: "),
-        ("quiet_hours", "at night", "quiet_hours: "),
+        ("after", "1s", "Alarm without events after: "),
+        ("quiet_hours", "at night", "But not during these hours: "),
         ("log_types", "", "at least one log type"),
     ],
 )
@@ -164,6 +166,8 @@ def test_a_setting_that_does_not_hold_is_told_beside_what_was_typed(
     answer = guest.post("/sources/prod/edit", **form)
     assert answer.status_code == 422
     assert why in unescape(answer.text)
+    if field != "log_types" and text != "5000":
+        assert f'is-invalid" id="set-{field}"' in answer.text
     assert form_of(answer.text) == form
     assert saved(console) == before
 
@@ -235,7 +239,7 @@ def test_rejections_are_tried_again_while_the_service_runs(console: Console) -> 
         guest.post("/sources/prod/replay")
         until(lambda: "fit now and landed" in guest.get("/sources/prod/rejections").text)
         text = guest.get("/sources/prod/rejections").text
-        assert "Of 1 rejected records of all sources, 1 fit now and landed." in text
+        assert "Of 1 rejected records, 1 fit now and landed." in text
         assert "being tried again" not in text
         asked = program(console)
         assert asked("POST", "/rejections/replay").json()["repeats"] == 1, "the API does so too, and nothing twice"

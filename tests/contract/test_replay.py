@@ -32,7 +32,7 @@ def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 found = pickle.loads(sys.stdin.buffer.read())
-rejections.stored = lambda _: found
+rejections.stored = lambda *_: found
 SliceLedger.land = kill
 with opened() as installation:
     rejections.replay(installation)
@@ -67,7 +67,7 @@ def found() -> list[list[Stored]]:
 
 
 def replay(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Replayed:
-    monkeypatch.setattr(rejections, "stored", lambda _: found())
+    monkeypatch.setattr(rejections, "stored", lambda *_: found())
     return rejections.replay(installation)
 
 

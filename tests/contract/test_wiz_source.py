@@ -516,7 +516,7 @@ def test_where_the_scopes_of_the_log_types_are_enough_no_other_is_missed(connect
     finally:
         server.api.behave(resources_scope=True)
     assert not any("read:resources" in item.text + item.todo for item in items)
-    assert {item.state for item in items if item.name in {"issues", "findings"}} == {"ok"}
+    assert {item.state for item in items if item.name in {"Wiz.Issues", "Wiz.VulnerabilityFinding"}} == {"ok"}
     assert page.refused == frozenset()
     assert any(record["vulnerableAsset"] for record in _records(page))
 
@@ -560,19 +560,19 @@ def _states(items: list[HealthItem]) -> dict[str, str]:
 def test_a_source_that_works_is_well_in_every_item(connect: Connect) -> None:
     states = _states(connect().check())
     assert states.pop("clock") in {"ok", "warn"}  # the simulated tenant lives in a time of its own
-    assert states == dict.fromkeys(("token", "address", *SHOWN), "ok")
+    assert states == dict.fromkeys(("token", "address", *(SHORT_NAMES[short] for short in SHOWN)), "ok")
 
 
 def test_each_item_that_fails_says_what_to_do(connect: Connect, server: Server) -> None:
     server.accounts.replace(server.client_id, scopes=("read:resources", "read:issues"))
     items = connect().check()
     failed = {item.name: item for item in items if item.state == "fail"}
-    assert set(failed) == {"audit", "findings"}
+    assert set(failed) == {"Wiz.Audit", "Wiz.VulnerabilityFinding"}
     assert not any(item.later for item in items)
     assert not any("projects" in item.text + item.todo for item in items)
     assert not any("read:resources" in item.todo for item in items)
-    assert "admin:audit" in failed["audit"].todo
-    assert "read:vulnerabilities" in failed["findings"].todo
+    assert "admin:audit" in failed["Wiz.Audit"].todo
+    assert "read:vulnerabilities" in failed["Wiz.VulnerabilityFinding"].todo
     assert all(item.todo for item in items if item.state != "ok")
 
 
@@ -592,7 +592,7 @@ def test_a_check_waits_for_an_api_that_is_busy_and_says_so(connect: Connect, ser
     source.prime()
     server.faults.add(fault, type="issues", times=3)
     items = {item.name: item for item in check(source, told=told.append, sleep=slept.append)}
-    assert items["issues"].state == "ok"
+    assert items["Wiz.Issues"].state == "ok"
     assert slept == [1, 2, 4]
     assert all("Trying again in" in text for text in told)
 
@@ -673,15 +673,15 @@ def test_a_project_that_nothing_belongs_to_is_named(connect: Connect, server: Se
 def test_a_project_that_could_not_be_asked_about_is_not_accused(connect: Connect, server: Server) -> None:
     server.accounts.replace(server.client_id, scopes=("read:resources", "read:issues"))
     items = {item.name: item for item in connect(projects=["no-such-id"], log_types=["findings"]).check()}
-    assert items["findings"].state == "fail"
+    assert items["Wiz.VulnerabilityFinding"].state == "fail"
     assert "project ids" not in items
 
 
 def test_refused_fields_are_a_warning(connect: Connect, server: Server) -> None:
     server.faults.add("hidden-field", field="Issue.sourceRule")
     items = {item.name: item for item in connect().check()}
-    assert items["issues"].state == "warn"
-    assert "sourceRule" in items["issues"].text
+    assert items["Wiz.Issues"].state == "warn"
+    assert "sourceRule" in items["Wiz.Issues"].text
 
 
 def test_what_cannot_be_reached_is_named(connect: Connect, server: Server) -> None:

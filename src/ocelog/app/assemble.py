@@ -62,6 +62,8 @@ class Assembly:
     """Hears of each request that was answered, after its commit."""
     lake: FileLake = field(init=False)
     publisher: Publisher = field(init=False)
+    console: bool = False
+    """A person can create a source in a browser, too."""
     damaged: dict[str, ConfigError] = field(default_factory=dict)
     """Id of each source whose settings could not be read when the streams were last asked for -> why."""
     landed: int = 0

@@ -125,6 +125,8 @@ class PullLoop:
                 todo = f"Go on in another terminal: {resume}"
             else:
                 reason, todo = "There is no source yet.", "Add one in another terminal: ocelog source add"
+                if assembly.console:
+                    todo = "Create one in the console, or in another terminal: ocelog source add"
             log.warning("nothing to read", reason=reason, todo=todo)
         self._read_names = names
         if fresh and not first:

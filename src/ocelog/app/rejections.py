@@ -34,7 +34,7 @@ _MOST_BYTES = 64_000_000
 _ANSWER = "concat_ws(' ', p_source_id, p_log_type, p_origin, lpad(epoch_us(p_observed_at)::VARCHAR, 20, '0'))"
 """What the records of one answer have in common, in one text."""
 _ANSWERS = f"""
-SELECT {_ANSWER} AS answer, sum(strlen(raw)) AS bytes FROM rejections GROUP BY ALL ORDER BY answer
+SELECT {_ANSWER} AS answer, sum(strlen(raw)) AS bytes FROM rejections WHERE {{of}} GROUP BY ALL ORDER BY answer
 """  # noqa: S608 - ours
 _STORED = f"""
 SELECT p_source_id, p_source_label, p_log_type, p_origin, p_observed_at, expected, raw, raw_encoding, unknown_fields
@@ -75,8 +75,8 @@ class Replayed(Struct, frozen=True, kw_only=True):
     """Not tried: they must be requested again."""
 
 
-def replay(installation: Installation) -> Replayed:
-    """Shape every rejected record anew, and land those that fit now as they would have landed then.
+def replay(installation: Installation, source_id: str | None = None) -> Replayed:
+    """Shape rejected records anew, of one source or of all, and land those that fit now as they would have then.
 
     A record that came only together with an error is left alone: it would be a version that never was.
     Calling it twice lands nothing twice, and beside a service of this process it lands as one more slice would. The
@@ -93,7 +93,7 @@ def replay(installation: Installation) -> Replayed:
         lake = FileLake(installation.home.path, installation.ledger.lake, schemas)
         found = Replayed(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=0)
         fit, landed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-        for everything in stored(installation):
+        for everything in stored(installation, source_id):
             whole = [each for each in everything if each.whole]
             found = replace(found, sent_with_errors=found.sent_with_errors + len(everything) - len(whole))
             for _, group in groupby(whole, key=lambda each: each.page):
@@ -110,16 +110,20 @@ def replay(installation: Installation) -> Replayed:
     return found
 
 
-def stored(installation: Installation) -> Iterator[list[Stored]]:
-    """Yield every rejected record, as many at once as fit into memory; those of one answer come together."""
-    for first, last in _some_answers(installation):
+def stored(installation: Installation, source_id: str | None = None) -> Iterator[list[Stored]]:
+    """Yield rejected records, as many at once as fit into memory; those of one answer come together."""
+    for first, last in _some_answers(installation, source_id):
         yield _between(installation, first, last)
 
 
-def _some_answers(installation: Installation) -> Iterator[tuple[str, str]]:
-    """Yield first and last of as many answers in a row as are held at once; together they are all with rejections."""
+def _some_answers(installation: Installation, source_id: str | None) -> Iterator[tuple[str, str]]:
+    """Yield first and last of as many answers in a row as are held at once; together they are all with rejections.
+
+    The names of answers begin with the source, so that between two of one source there is none of another.
+    """
+    of = "TRUE" if source_id is None else f"p_source_id = {literal(source_id)}"
     queries = Queries(installation.home.path, installation.ledger.lake, table_schemas())
-    with queries.run(_ANSWERS, limits=_LIMITS, trusted=True) as answer:
+    with queries.run(_ANSWERS.format(of=of), limits=_LIMITS, trusted=True) as answer:
         rows = [row for batch in answer.batches for row in batch.to_pylist()]
     held, size = list[str](), 0
     for row in rows:

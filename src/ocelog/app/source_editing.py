@@ -171,6 +171,26 @@ def change(
     )
 
 
+def wrong(row: SourceRow, texts: Mapping[str, str], log_types: Sequence[str]) -> dict[str, str]:
+    """Return why a text of a form does not hold, by the name of its field."""
+    found = dict[str, str]()
+    for each in fields(row):
+        text = texts.get(each.name, each.value)
+        try:
+            change(row, {each.name: text}, log_types or source_settings(row).log_types, secret=None, public_only=False)
+        except ConfigError as error:
+            found[each.name] = _labelled(error.phrase, each)
+    return found
+
+
+def _labelled(text: str, about: Field) -> str:
+    """Return a text that names a setting as programs do as one that names it as the form does."""
+    if not isinstance(text, Phrase):
+        return text
+    names, label = (about.name, about.name.partition(":")[0]), Phrase(about.short or about.label)
+    return Phrase(text.template, **{name: label if value in names else value for name, value in text.values.items()})
+
+
 _STREAMS: Mapping[str, Callable[[str], Any]] = {
     "backfill": partial(written_backfill, named=""),
     "poll": partial(written_poll, named="poll"),

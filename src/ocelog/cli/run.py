@@ -39,9 +39,11 @@ def command(
             if news is not None:
                 news.tell()
 
-        assembly = Assembly(installation=installation, told=logs.step if news is None else news.step)
+        console = (listen or installation.settings.listen).strip().lower() != "off"
+        told = logs.step if news is None else news.step
+        assembly = Assembly(installation=installation, told=told, console=console)
         service = Service(assembly=assembly, stop=stop, alive=alive, failing=pulse.failing)
-        if (listen or installation.settings.listen).strip().lower() == "off":
+        if not console:
             service.run()
             return
         # Takes some time and memory, which a service without it saves.

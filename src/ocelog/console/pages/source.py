@@ -59,6 +59,7 @@ def _page(
     at: str = "",
     found: Sequence[HealthItem] = (),
     refused: OcelogError | None = None,
+    wrong: Mapping[str, str] | None = None,
     said: str = "",
     typed: Mapping[str, str] | None = None,
     chosen: Sequence[str] | None = None,
@@ -75,12 +76,13 @@ def _page(
         request,
         "source.html",
         visitor=visitor,
-        status=200 if refused is None else 422,
+        status=200 if refused is None and not wrong else 422,
         row=row,
         broken=broken,
         settings={name: value for name, value in settings.items() if value not in (None, [], "")},
         fields=[] if broken is not None else source_editing.fields(row),
         typed=typed or {},
+        wrong=wrong or {},
         offered={} if broken is not None else sources.product_of(row).log_types,
         chosen=settings.get("log_types", ()) if chosen is None else chosen,
         at=at,
@@ -150,6 +152,9 @@ def _edited(
     installation, found = installation_of(request), list[HealthItem]()
     try:
         row = sources.find(installation, source_id)
+        wrong = source_editing.wrong(row, typed, chosen)
+        if wrong:
+            return _page(request, visitor, source_id, seen, wrong=wrong, typed=typed, chosen=chosen)
         change = source_editing.change(
             row,
             typed,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import purge, rejections, sources, users
@@ -19,7 +20,6 @@ from ocelog.phrases import Phrase
 
 router = APIRouter()
 _SHOWN = 20
-_REPLAY = "replay"
 
 
 def _background(request: Request) -> Background:
@@ -57,22 +57,23 @@ async def _rejections(request: Request, visitor: Visitor, source_id: str) -> Res
         source_id=source_id,
         rows=rows,
         refused=refused,
-        replay=_background(request).last(_REPLAY),
+        replay=_background(request).last(f"replay {source_id}"),
     )
 
 
 @router.post("/sources/{source_id}/replay")
 async def replay(request: Request, visitor: Analyst, source_id: str) -> Response:
-    """Begin to shape every rejected record anew, of all sources, and to land those that fit by now."""
+    """Begin to shape every rejected record of a source anew, and to land those that fit by now."""
     installation = installation_of(request)
+    row = await run_in_threadpool(sources.find, installation, source_id)
 
     def do() -> rejections.Replayed:
-        done = rejections.replay(installation)
+        done = rejections.replay(installation, row.id)
         told = {"tried": str(done.tried), "landed": str(done.events)}
-        users.note(installation, visitor.user, "rejections.replayed", "", visitor.origin, **told)
+        users.note(installation, visitor.user, "rejections.replayed", row.name, visitor.origin, **told)
         return done
 
-    _background(request).begin(_REPLAY, do)
+    _background(request).begin(f"replay {source_id}", do)
     return await _rejections(request, visitor, source_id)
 
 

@@ -95,7 +95,7 @@ def read_answer(
         return _with_errors(answered, envelope, page, root, after)
     if answered.status == 403:
         raise AccessRefusedError(
-            answered.told(f"Wiz refused {root.title} (HTTP 403). {_check_access(root)}"), code="access_denied"
+            answered.told(f"Wiz refused {root.title} (HTTP 403)."), todo=_check_access(root), code="access_denied"
         )
     if answered.status != 200:
         raise ContractBrokenError(answered.told(f"Wiz answered HTTP {answered.status} about {root.title}"))
@@ -204,18 +204,17 @@ def _refuse_if_denied(answered: HttpAnswer, errors: Sequence[GraphError], root: 
         return
     what = (_summary(errors) if denied is None else denied.message) or "HTTP 403"
     if denied is not None and denied.code == "FORBIDDEN_IP":
-        raise AccessRefusedError(answered.told(f"Wiz refused {root.title}: {what}. {_ALLOW_ADDRESS}"))
+        raise AccessRefusedError(answered.told(f"Wiz refused {root.title}: {what}."), todo=_ALLOW_ADDRESS)
     listed = _REQUIRED.search(what)
     if listed is not None and set(listed[1].split()).isdisjoint(listed[2].split()):
         raise AccessRefusedError(
-            answered.told(
-                f"Wiz refused {root.title}: {what}. Add the scope {root.scope} to the service account in Wiz "
-                f"(Settings > Access Management > Service Accounts), or leave {root.short} out of this source."
-            ),
+            answered.told(f"Wiz refused {root.title}: {what}."),
+            todo=f"Add the scope {root.scope} to the service account in Wiz (Settings > Access Management > Service "
+            f"Accounts), or leave {root.kind.log_type} out of this source.",
             code="scope_missing",
         )
     raise AccessRefusedError(
-        answered.told(f"Wiz refused {root.title}: {what}. {_check_access(root)}"), code="access_denied"
+        answered.told(f"Wiz refused {root.title}: {what}."), todo=_check_access(root), code="access_denied"
     )
 
 
@@ -226,7 +225,7 @@ def _check_access(root: Root) -> str:
         bound = f" and is not bound to projects (such an account cannot read {root.title})"
     return (
         f"Check in Wiz (Settings > Access Management > Service Accounts) that the service account has the scope "
-        f"{root.scope}{bound}, or leave {root.short} out of this source."
+        f"{root.scope}{bound}, or leave {root.kind.log_type} out of this source."
     )
 
 

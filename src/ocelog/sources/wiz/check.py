@@ -108,7 +108,7 @@ def _way_in(source: CheckableSource, tries: _Tries, our_now: Callable[[], dateti
     try:
         tries.of(source.fetch_token)
     except AccessRefusedError as error:
-        yield HealthItem(name="token", state=HealthState.FAIL, text=error.phrase, todo=_AS_WIZ_SAYS)
+        yield HealthItem(name="token", state=HealthState.FAIL, text=error.what, todo=error.todo or _AS_WIZ_SAYS)
         return
     except OcelogError as error:
         yield _unreachable(Phrase("the token URL"), source.settings.token_url, error)
@@ -185,7 +185,7 @@ _THROTTLED = Phrase(
 
 def _query(source: CheckableSource, tries: _Tries, root: Root) -> tuple[HealthItem, AccessRefusedError | None]:
     """Ask for one record of the last day; return what was found, and the refusal if it was refused."""
-    name = root.short
+    name = root.kind.log_type
 
     def ask() -> Answer:
         now = source.now()
@@ -203,6 +203,8 @@ def _query(source: CheckableSource, tries: _Tries, root: Root) -> tuple[HealthIt
     try:
         answer = tries.of(ask)
     except AccessRefusedError as error:
+        if error.todo:
+            return HealthItem(name=name, state=HealthState.FAIL, text=error.what, todo=error.todo), error
         todo = _AS_WIZ_SAYS
         if error.code in ("scope_missing", "access_denied"):
             missing = error.code == "scope_missing"
@@ -233,9 +235,9 @@ def _query(source: CheckableSource, tries: _Tries, root: Root) -> tuple[HealthIt
 def _answered(root: Root, total: int | None, refused: frozenset[str]) -> HealthItem:
     counted = Phrase("answered") if total is None else Phrase("answered: %(total)s in the last day", total=total)
     if not refused:
-        return HealthItem(name=root.short, state=HealthState.OK, text=counted)
+        return HealthItem(name=root.kind.log_type, state=HealthState.OK, text=counted)
     return HealthItem(
-        name=root.short,
+        name=root.kind.log_type,
         state=HealthState.WARN,
         text=Phrase(
             "%(counted)s, without %(refused)s, which Wiz refuses to this account",
@@ -252,9 +254,9 @@ def _projects(source: CheckableSource, queries: list[HealthItem], denied: Collec
     Nothing is said of a binding unless Wiz denied access: an outage or a missing scope says nothing about it.
     """
     failed = {item.name for item in queries if item.state is HealthState.FAIL}
-    limited = write_list(root.short for root in ROOTS.values() if root.project_filter is not None)
+    limited = write_list(root.kind.log_type for root in ROOTS.values() if root.project_filter is not None)
     for root in (ROOTS[name] for name in source.settings.log_types if ROOTS[name].project_filter is None):
-        if root.short in denied:
+        if root.kind.log_type in denied:
             yield HealthItem(
                 name="projects",
                 state=HealthState.FAIL,
@@ -265,18 +267,20 @@ def _projects(source: CheckableSource, queries: list[HealthItem], denied: Collec
                     Phrase(
                         "If yours is, make another one for %(short)s only, without projects, and leave %(short)s "
                         "out of this source.",
-                        short=root.short,
+                        short=root.kind.log_type,
                     )
                 ),
             )
-        elif source.settings.projects and root.short not in failed:
+        elif source.settings.projects and root.kind.log_type not in failed:
             yield HealthItem(
                 name="projects",
                 state=HealthState.WARN,
                 text=Phrase(
                     "the projects limit %(limited)s only; all of %(title)s is read", limited=limited, title=root.title
                 ),
-                todo=Phrase("To read nothing of other projects, leave %(short)s out of this source.", short=root.short),
+                todo=Phrase(
+                    "To read nothing of other projects, leave %(short)s out of this source.", short=root.kind.log_type
+                ),
             )
 
 

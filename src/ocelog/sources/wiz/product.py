@@ -221,6 +221,7 @@ _STEPS = (
                 before=(
                     "  On the same page, the login address says which cloud: app.wiz.io is cognito, app.wiz.us fedramp."
                 ),
+                hint=translatable("On the same page, the login address says which cloud."),
                 prompt="Token URL: cognito, fedramp, govcloud or a URL",
                 short="Token URL",
                 choices={

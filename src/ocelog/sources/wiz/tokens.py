@@ -209,11 +209,9 @@ def _refuse(answered: HttpAnswer) -> NoReturn:
         raise AccessRefusedError(told, code="web_page")
     if status in (400, 401, 403):
         raise AccessRefusedError(
-            answered.told(
-                f"Wiz refused the service account (HTTP {status}{_reason(answered)}). Check client id and secret, "
-                "the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the account is "
-                "there, that it has not expired, and that its secret has not been rotated."
-            )
+            answered.told(f"Wiz refused this client id and secret (HTTP {status}{_reason(answered)})."),
+            todo="Check both, the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the "
+            "service account is there, that it has not expired, and that its secret has not been rotated.",
         )
     raise ContractBrokenError(answered.told(f"The token URL answered HTTP {status}: check that it is the right one."))
 
