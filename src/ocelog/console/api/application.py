@@ -52,9 +52,10 @@ ROUTERS = (
 )
 """Everything that can be asked."""
 _ABOUT = """\
-Most of what a person can do in the console and by commands, for programs. Each request shows a token (`Authorization: Bearer
-ocelog_...`), which has at most the role of its user. A list is read page by page: `next` of a page is the `cursor` of
-the one after it. Instants are in RFC 3339, in UTC. An error is `application/problem+json` whose `code` is stable.
+Most of what a person can do in the console and by commands, for programs. Each request shows a token (`Authorization:
+Bearer ocelog_...`), which has at most the role of its user. A list is read page by page: `next` of a page is the
+`cursor` of the one after it. Instants are in RFC 3339, in UTC. An error is `application/problem+json` whose `code` is
+stable.
 """
 _meta = APIRouter(tags=["API"])
 
