@@ -73,3 +73,12 @@ def test_what_is_sent_again_says_so_and_what_waits_for_nothing_is_due(console: C
 def test_closing_does_not_look_like_what_is_done_by_default(console: Console) -> None:
     text = console.as_(Role.ANALYST).get(f"/alerts/{alert_of(2).id}").text
     assert re.search(r'<button class="btn" name="do" value="close">', text)
+
+
+def test_no_address_is_a_link_but_that_of_the_record(console: Console) -> None:
+    page, other = "https://app.wiz.io/issues/1", "https://evil.example/sign-in"
+    opened(console.installation.ledger, alert_of(9, link=page, context={"url": page, "note": other}))
+    text = console.as_(Role.VIEWER).get(f"/alerts/{alert_of(9).id}").text
+    assert text.count(f'href="{page}"') == 2
+    assert other in text
+    assert f'href="{other}"' not in text
