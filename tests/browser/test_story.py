@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -139,19 +138,20 @@ def add_source(me: Person, tenant: Simulated) -> str:
     expect(page.get_by_role("heading", name=me.say("Everything looks good!"))).to_be_visible()
     assert tenant.client_secret not in page.content()
     me.look("source-added", picture=True)
-    off = page.get_by_role("button", name=re.compile(f"^{re.escape(me.say('Turn off'))} "))
-    name = str(off.first.get_attribute("aria-label")).removeprefix(me.say("Turn off")).strip()
-    off.first.click()
-    page.get_by_role("button", name=f"{me.say('Turn on')} {name}").click()
-    expect(page.get_by_role("button", name=f"{me.say('Turn off')} {name}")).to_be_visible()
-    page.get_by_label(me.say("Another time"), exact=True).select_option("6h")
-    me.button("Save").click()
-    expect(page.get_by_label(me.say("Another time"), exact=True)).to_have_value("6h")
+    name = str(page.get_by_role("switch", checked=True).first.get_attribute("aria-label"))
+    for on in (False, True):
+        page.get_by_role("switch", name=name, exact=True).click()
+        expect(page.get_by_role("switch", name=name, exact=True, checked=on)).to_be_visible()
+    other = page.locator("button[name=after][value='6h']")
+    other.click()
+    expect(other).to_have_attribute("aria-pressed", "true")
     return urlsplit(page.url).path.split("/")[2]
 
 
 def watch_it_being_read(me: Person, ocelog: Ocelog) -> None:
     me.link("Watch it being read").click()
+    expect(me.page.get_by_role("heading", name="prod", exact=True)).to_be_visible()
+    me.link("Sources").click()
     ocelog("source", "edit", "prod", "--poll", "1s")
     row = me.page.get_by_role("row").filter(has_text="Wiz.Audit")
     me.until(lambda: row.locator("svg.sparkline").count() > 0)

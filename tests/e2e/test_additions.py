@@ -442,7 +442,7 @@ def test_what_contributing_says_is_enough(copy: Copy, tenant: Server) -> None:
 
 def _has_the_log_type(told: Sequence[str], files: Sequence[Path], documents: str) -> None:
     checked, found, columns, fields, help_ = told
-    assert "old: answered" in checked
+    assert "Wiz.OldIssues: answered" in checked
     (row,) = json.loads(found)
     assert row["old"] == row["issues"] == 40
     assert 0 < row["open"] < 40

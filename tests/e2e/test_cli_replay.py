@@ -102,7 +102,7 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
         unknown=frozenset(),
     )
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
-    monkeypatch.setattr(replaying, "stored", lambda _: [[kept]])
+    monkeypatch.setattr(replaying, "stored", lambda *_: [[kept]])
     results = []
     for _ in range(2):
         with pytest.raises(SystemExit) as ended:
@@ -140,7 +140,7 @@ def test_a_field_that_was_refused_when_a_record_was_rejected_takes_the_value_of_
         for hours, record, unknown in ((0, first, frozenset[str]()), (1, later, frozenset({"notes"})))
     ]
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
-    monkeypatch.setattr(replaying, "stored", lambda _: [kept])
+    monkeypatch.setattr(replaying, "stored", lambda *_: [kept])
     with pytest.raises(SystemExit) as ended:
         main(["rejections", "--replay", "--json"])
     assert not ended.value.code
@@ -180,13 +180,13 @@ def test_records_that_a_replay_has_landed_are_not_said_to_be_missing_any_more(
 
     as_stored = replaying.stored
 
-    def one_fits(installation: Installation) -> Iterator[list[Stored]]:
-        for first, *others in as_stored(installation):
+    def one_fits(installation: Installation, source_id: str | None = None) -> Iterator[list[Stored]]:
+        for first, *others in as_stored(installation, source_id):
             sound = {**json.loads(first.raw), "createdAt": RECORD["createdAt"]}
             yield [replace(first, raw=json.dumps(sound).encode()), *others]
 
-    def dying(installation: Installation) -> Iterator[list[Stored]]:
-        yield from one_fits(installation)
+    def dying(installation: Installation, source_id: str | None = None) -> Iterator[list[Stored]]:
+        yield from one_fits(installation, source_id)
         raise TransientError("the disk is away")
 
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
