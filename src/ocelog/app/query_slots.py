@@ -34,7 +34,10 @@ class QuerySlots:
         key = (user_id, place)
         with self._changed:
             if place:
-                self._end(key)
+                if (older := self._places.get(key)) is not None:
+                    older.set()
+                    # It may still wait for a slot.
+                    self._changed.notify_all()
                 self._places[key] = stop
         try:
             with self._changed:
@@ -61,12 +64,6 @@ class QuerySlots:
         """How many queries run."""
         with self._changed:
             return self._running.total()
-
-    def _end(self, key: tuple[str, str]) -> None:
-        if (older := self._places.get(key)) is not None:
-            older.set()
-            # It may still wait for a slot.
-            self._changed.notify_all()
 
     def _is_free(self, user_id: str) -> bool:
         if not self._running[user_id]:
