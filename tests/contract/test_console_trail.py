@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Deed, Role
 from ocelog.channels.ports import Receipt
+from ocelog.console import deeds
 from ocelog.console.deeds import WORDS, deed_of_route, said, told
 from ocelog.console.pages import sign_in
 from ocelog.console.site import ROUTERS
@@ -140,3 +141,15 @@ def test_what_was_asked_and_shared_is_told_as_people_write_it() -> None:
         told({"asked": "log=Wiz.Audit&since=2026-10-29T06%3A09"}, "en")
         == "asked: log=Wiz.Audit, since=2026-10-29T06:09"
     )
+
+
+def test_nobody_fills_the_trail_by_asking_for_what_they_may_not(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deeds, "_APART", 3600.0)
+    analyst, admin = console.as_(Role.ANALYST), console.as_(Role.ADMIN)
+    before = admin.get("/trail?what=page.open_refused").text.count("analyst@example.com")
+    for _ in range(20):
+        assert analyst.get("/users").status_code == 403
+    after = admin.get("/trail?what=page.open_refused").text.count("analyst@example.com")
+    assert after - before == 1

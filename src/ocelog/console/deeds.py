@@ -4,7 +4,8 @@ Each route that changes something is noted by its own name, unless what it did n
 route is forgotten, and none has to remember.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -20,6 +21,8 @@ from ocelog.phrases import catalogue, say_in, translatable
 
 log = structlog.get_logger()
 _REFUSED = "_refused"
+_APART = 1.0
+"""Seconds between two refusals of the same kind that are noted."""
 _HARMLESS = frozenset({"GET", "HEAD"})
 WORDS: Mapping[str, str] = {
     "account.add_token": translatable("make an API token"),
@@ -174,8 +177,12 @@ def deed_of_route(route: Any) -> str:
 class Noting:
     """Notes each request of somebody who has signed in that changes something, or is refused, before its answer."""
 
-    def __init__(self, app: ASGIApp, installation: Installation) -> None:
-        self._app, self._installation = app, installation
+    def __init__(
+        self, app: ASGIApp, installation: Installation, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._app, self._installation, self._monotonic = app, installation, monotonic
+        self._refused_at = dict[tuple[str, str, str], float]()
+        """When a user was refused a deed for a reason, as it was noted last."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -203,6 +210,8 @@ class Noting:
             return
         else:
             what, details = deed_of_route(route), {}
+        if what.endswith(_REFUSED) and self._is_noted(visitor.user.id, what, reason):
+            return
         params = ", ".join(map(str, scope.get("path_params", {}).values()))
         target = state.get("target") or params or state.get("named", "")
         try:
@@ -212,3 +221,11 @@ class Noting:
         except OcelogError:
             # What was done is done, and its answer must come.
             log.exception("the trail could not be written", what=what, who=visitor.user.name)
+
+    def _is_noted(self, user_id: str, what: str, reason: str) -> bool:
+        """Whether such a refusal was noted a moment ago: nobody fills the ledger by asking for what they may not."""
+        key, now = (user_id, what, reason), self._monotonic()
+        if now < self._refused_at.get(key, float("-inf")) + _APART:
+            return True
+        self._refused_at[key] = now
+        return False
