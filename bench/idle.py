@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ocelog.app import sources
+from ocelog.app.sources import sources
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.ledger.ledger import Ledger

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ocelog.app import search, sql_search
 from ocelog.app.log_types import table_schemas
-from ocelog.app.search import Condition, Operator, Search
+from ocelog.app.search import search, sql_search
+from ocelog.app.search.search import Condition, Operator, Search
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.lake import FileLake

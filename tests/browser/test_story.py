@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 from browsing import ROOT, Admin, Person, person
 from commands import Ocelog, Simulated, simulator
-from ocelog.app.health import AlertedErrors, age_silence, look_at_streams
+from ocelog.app.loops.health import AlertedErrors, age_silence, look_at_streams
 from ocelog.installation.opening import opened
 from ocelog.times import rfc3339
 

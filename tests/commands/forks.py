@@ -43,7 +43,7 @@ _LATER = (
     "encodings.idna",
     "fastavro",
     "importlib.readers",
-    "ocelog.app.service",
+    "ocelog.app.loops.service",
     "ocelog.content",
     "ocelog.lake.upkeep.compaction",
     "ocelog.remote.alerts",

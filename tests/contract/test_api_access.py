@@ -12,7 +12,7 @@ import time_machine
 from fastapi.routing import APIRoute
 
 from ocelog.access import Role, Scope, User
-from ocelog.app import users
+from ocelog.app.users import users
 from ocelog.console.api.application import BASE, ROUTERS, application
 from ocelog.console.api.caller import Rates
 from ocelog.console.api.problems import CODES, RefusedError

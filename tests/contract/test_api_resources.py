@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 
 from ocelog.access import Role, Scope
-from ocelog.app import channels, users
-from ocelog.app.status_report import status_report
+from ocelog.app.alerts import channels
+from ocelog.app.status.status_report import status_report
+from ocelog.app.users import users
 from ocelog.errors import ChannelRefusedError
 from visiting import Console, Program, console_of, program
 from visiting.everything import ISSUES, RULE, SECRET, fill, nothing_is_asked

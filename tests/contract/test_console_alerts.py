@@ -8,8 +8,8 @@ import pytest
 
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role
-from ocelog.app import channels
-from ocelog.app.channels import ChannelChange
+from ocelog.app.alerts import channels
+from ocelog.app.alerts.channels import ChannelChange
 from visiting import SAME_SITE, Console, Guest, console_of
 
 

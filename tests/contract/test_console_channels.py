@@ -9,8 +9,8 @@ import pytest
 
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role
-from ocelog.app import channels
-from ocelog.app.channels import ChannelChange
+from ocelog.app.alerts import channels
+from ocelog.app.alerts.channels import ChannelChange
 from ocelog.channels.ports import Receipt
 from visiting import SAME_SITE, Console, console_of
 
@@ -59,7 +59,7 @@ def test_nothing_works_before_it_was_tried(console: Console, monkeypatch: pytest
     assert "not tried yet" in told
     assert "works</span>" not in told
     monkeypatch.setattr(
-        "ocelog.app.channels.open_channel", lambda *_: SimpleNamespace(send=lambda _: Receipt(status="200"))
+        "ocelog.app.alerts.channels.open_channel", lambda *_: SimpleNamespace(send=lambda _: Receipt(status="200"))
     )
     (row,) = console.installation.ledger.channels.listed()
     assert "works</span>" in admin.post(f"/channels/{row.id}/test").text

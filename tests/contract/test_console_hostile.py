@@ -16,7 +16,8 @@ from sqlalchemy import insert
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role
 from ocelog.alert.alert import TimelineEntry
-from ocelog.app import rule_folders, users
+from ocelog.app.judging import rule_folders
+from ocelog.app.users import users
 from ocelog.console.rendering import _visible
 from ocelog.console.site import ROUTERS
 from ocelog.errors import LedgerUnavailableError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocelog.access import Role
-from ocelog.app import users
+from ocelog.app.users import users
 from ocelog.console import serving
 from ocelog.console.endpoints import endpoints
 from ocelog.console.front import Front

@@ -10,8 +10,8 @@ import pytest
 from joserfc.jwk import OctKey, RSAKey
 
 from ocelog.access import Role
-from ocelog.app import users
-from ocelog.app.oidc import read_issuer, read_roles
+from ocelog.app.users import users
+from ocelog.app.users.oidc import read_issuer, read_roles
 from ocelog.console.endpoints import endpoints
 from ocelog.console.front import Front
 from ocelog.console.site import site

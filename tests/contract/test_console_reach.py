@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from ocelog.access import Role
-from ocelog.app import sources
-from ocelog.app.source_changes import Listener, SourceChange, edit
 from ocelog.app.source_settings import source_settings
+from ocelog.app.sources import sources
+from ocelog.app.sources.source_changes import Listener, SourceChange, edit
 from ocelog.errors import ConfigError
 from ocelog.secret import Secret
 from ocelog.sources.registry import SOURCES

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ocelog.access import Role, Scope
-from ocelog.app.samples import MOST_RECORDS, sample
+from ocelog.app.records.samples import MOST_RECORDS, sample
 from ocelog.errors import ConfigError
 from visiting import Console, console_of, program
 

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocelog.access import Role, User
-from ocelog.app import saved_searches
 from ocelog.app.log_types import kinds
-from ocelog.app.queries import Stop, ask
-from ocelog.app.query_slots import QuerySlots
+from ocelog.app.search import saved_searches
+from ocelog.app.search.queries import Stop, ask
+from ocelog.app.search.query_slots import QuerySlots
 from ocelog.console.event_view import page_of
 from ocelog.errors import QueryBusyError, QueryError
 from ocelog.installation.opening import Installation
@@ -265,7 +265,7 @@ def slots_of(console: Console) -> QuerySlots:
 def test_a_request_that_goes_away_ends_its_query_within_a_second(
     console: Console, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocelog.app.search.statement", lambda *_, **__: ENDLESS)
+    monkeypatch.setattr("ocelog.app.search.search.statement", lambda *_, **__: ENDLESS)
     assert leave_once_it_runs(console, "/search/rows", urlencode(TIME), runs) < 1
     slots = slots_of(console)
     with slots._changed:
@@ -282,10 +282,10 @@ def test_parts_of_pages_that_read_the_lake_end_with_their_request(
             return list(answer.batches)
 
     found = SimpleNamespace(id="x")
-    monkeypatch.setattr("ocelog.app.sources.find", lambda *_: found)
-    monkeypatch.setattr("ocelog.app.rule_folders.find_rule", lambda *_: found)
+    monkeypatch.setattr("ocelog.app.sources.sources.find", lambda *_: found)
+    monkeypatch.setattr("ocelog.app.judging.rule_folders.find_rule", lambda *_: found)
     monkeypatch.setattr("ocelog.console.pages.source_rows.rejected", endless)
-    monkeypatch.setattr("ocelog.app.rule_showing.history", endless)
+    monkeypatch.setattr("ocelog.app.rules.rule_showing.history", endless)
     assert leave_once_it_runs(console, path, "", runs) < 1
     slots = slots_of(console)
     with slots._changed:
@@ -298,7 +298,7 @@ def test_parts_of_pages_that_read_the_lake_take_a_slot(
     console: Console, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr("ocelog.console.pages.source_rows.rejected", lambda *_, **__: pytest.fail("it is asked"))
-    monkeypatch.setattr("ocelog.app.rule_showing.history", lambda *_, **__: pytest.fail("it is asked"))
+    monkeypatch.setattr("ocelog.app.rules.rule_showing.history", lambda *_, **__: pytest.fail("it is asked"))
     viewer = user(console, "viewer@example.com")
     with slots_of(console).taken(viewer.id, Stop()), slots_of(console).taken(viewer.id, Stop()):
         assert "2 of your queries are running" in console.as_(Role.VIEWER).get(path.format("x")).text
@@ -425,7 +425,7 @@ def test_a_page_reads_what_its_rows_say_in_one_query_more(several: Console, monk
         asked.append(sql)
         return ask(installation, sql, **more)
 
-    monkeypatch.setattr("ocelog.app.search.ask", noted)
+    monkeypatch.setattr("ocelog.app.search.search.ask", noted)
     assert len(found_by(several)) == len(SAID)
     assert len(asked) == 2
     # Each table between the first and the last instant of its own rows, and no row but these.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ocelog.app.overview import Overview
+from ocelog.app.status.overview import Overview
 from ocelog.console import endpoints as endpoints_module
 from ocelog.console import server as server_module
 from ocelog.console.address import Address, listen, read_address

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ocelog.access import Role
-from ocelog.app import sources
+from ocelog.app.sources import sources
 from ocelog.errors import OcelogError
 from ocelog.pull.ports import HealthItem, HealthState
 from visiting import Console, console_of

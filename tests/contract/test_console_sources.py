@@ -15,15 +15,15 @@ import pytest
 from msgspec.structs import replace
 
 from ocelog.access import Role
-from ocelog.app import source_changes, sources
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import table_schemas
-from ocelog.app.queries import ask
-from ocelog.app.service import Service
-from ocelog.app.source_changes import Listener, SourceChange
+from ocelog.app.loops.service import Service
+from ocelog.app.search.queries import ask
 from ocelog.app.source_settings import source_settings
-from ocelog.app.sources import GivenSecret
-from ocelog.app.stream_health import alarm_settings
+from ocelog.app.sources import source_changes, sources
+from ocelog.app.sources.source_changes import Listener, SourceChange
+from ocelog.app.sources.sources import GivenSecret
+from ocelog.app.sources.stream_health import alarm_settings
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import LakeUnavailableError
 from ocelog.installation.home_lock import SERVICE, held
@@ -284,7 +284,7 @@ def test_a_removed_source_can_still_be_deleted_and_a_half_deleted_one_stands_fir
     def fails(*_: object) -> None:
         raise LakeUnavailableError("The disk <hangs>.")
 
-    monkeypatch.setattr("ocelog.app.purge.delete_rows", fails)
+    monkeypatch.setattr("ocelog.app.sources.purge.delete_rows", fails)
     guest.post("/sources/prod/purge", name="prod")
     until(lambda: "The disk &lt;hangs&gt;." in guest.get("/sources/prod/purge").text)
     shown = guest.get("/sources").text

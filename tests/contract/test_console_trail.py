@@ -105,7 +105,7 @@ def test_a_test_of_a_destination_is_on_the_trail_and_its_card_whatever_came_of_i
     def refuse(_: object) -> Receipt:
         raise TransientError("hooks.example.com answered 500")
 
-    monkeypatch.setattr("ocelog.app.channels.open_channel", lambda *_: SimpleNamespace(send=refuse))
+    monkeypatch.setattr("ocelog.app.alerts.channels.open_channel", lambda *_: SimpleNamespace(send=refuse))
     at_once = admin.post(f"/channels/{row.id}/test").text
     assert (last(console).what, last(console).target) == ("channels.test_refused", "ops")
     for text in (at_once, admin.get("/channels").text):
@@ -116,7 +116,7 @@ def test_a_test_of_a_destination_is_on_the_trail_and_its_card_whatever_came_of_i
         assert "secret-path" not in text
         assert "Hears of every severity." in text
     monkeypatch.setattr(
-        "ocelog.app.channels.open_channel", lambda *_: SimpleNamespace(send=lambda _: Receipt(status="200"))
+        "ocelog.app.alerts.channels.open_channel", lambda *_: SimpleNamespace(send=lambda _: Receipt(status="200"))
     )
     assert "test failed" not in admin.post(f"/channels/{row.id}/test").text
     assert last(console).what == "channel.tested"

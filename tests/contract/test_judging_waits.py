@@ -12,7 +12,7 @@ from ocelog.alert.deciding import Policy
 from ocelog.alert.detecting import Detecting
 from ocelog.alert.judged import Event, Judged, JudgedBy
 from ocelog.alert.ports import Elsewhere
-from ocelog.app.detecting import HomeClaims
+from ocelog.app.loops.detecting import HomeClaims
 from ocelog.detect.rule import About, Place
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables

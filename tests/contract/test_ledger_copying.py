@@ -10,9 +10,9 @@ import pytest
 from bookkeeping.races import everything
 from bookkeeping.records import landing, planned, slice_of, taken
 from ocelog.access import Deed, Role, Session, User
-from ocelog.app import users
-from ocelog.app.backup import back_up, restore
-from ocelog.app.users import Origin
+from ocelog.app.maintenance.backup import back_up, restore
+from ocelog.app.users import users
+from ocelog.app.users.users import Origin
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.installation import home as homes
 from ocelog.installation.making import make

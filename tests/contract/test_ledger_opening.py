@@ -20,8 +20,8 @@ from sqlalchemy import inspect, text
 
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import planned, slice_of
-from ocelog.app.sources import row_of
-from ocelog.app.status import stream_statuses
+from ocelog.app.sources.sources import row_of
+from ocelog.app.status.status import stream_statuses
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
 from ocelog.ledger import tables
 from ocelog.ledger.database import open as opening

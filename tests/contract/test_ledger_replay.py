@@ -18,8 +18,8 @@ from ocelog.alert.detecting import Detecting, Step
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import Committed, Piece
-from ocelog.app.detecting import NoJury
-from ocelog.app.replaying import ReplayClaims
+from ocelog.app.loops.detecting import NoJury
+from ocelog.app.rules.replaying import ReplayClaims
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.detect.unjudged import Covered

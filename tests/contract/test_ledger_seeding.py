@@ -19,7 +19,7 @@ from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import Elsewhere, Piece
-from ocelog.app.replaying import ReplayClaims
+from ocelog.app.rules.replaying import ReplayClaims
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.errors import LakeDamagedError

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from bookkeeping.alerts import alert_of, opened
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row
 from ocelog.alert.ids import ONBOARDED
-from ocelog.app.onboarding import Onboarding
+from ocelog.app.loops.onboarding import Onboarding
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin

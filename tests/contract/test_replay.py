@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bookkeeping.records import begun, source_row
-from ocelog.app import rejections
 from ocelog.app.log_types import table_schemas
-from ocelog.app.rejections import Replayed, Stored
+from ocelog.app.records import rejections
+from ocelog.app.records.rejections import Replayed, Stored
 from ocelog.errors import LostFenceError
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
@@ -24,7 +24,7 @@ OBSERVED = datetime(2026, 8, 2, tzinfo=UTC)
 RECORD = {"id": "late-1", "createdAt": "2026-08-01T00:00:00Z", "updatedAt": "2026-08-01T01:00:00Z", "status": "OPEN"}
 KILLED = """
 import os, pickle, signal, sys
-from ocelog.app import rejections
+from ocelog.app.records import rejections
 from ocelog.installation.opening import opened
 from ocelog.ledger.pulling import SliceLedger
 

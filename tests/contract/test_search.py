@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ocelog.app import search
 from ocelog.app.log_types import kinds, table_schemas
-from ocelog.app.queries import ask
-from ocelog.app.search import Condition, Operator, Search
+from ocelog.app.search import search
+from ocelog.app.search.queries import ask
+from ocelog.app.search.search import Condition, Operator, Search
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.model import table_name

@@ -9,8 +9,8 @@ import pytest
 from lakeside.ledger import MemoryLedger
 from lakeside.things import SCHEMAS, row, rows
 from ocelog.alert.ports import Waiting
-from ocelog.app import seeding
-from ocelog.app.seeding import CurrentRecords
+from ocelog.app.loops import seeding
+from ocelog.app.loops.seeding import CurrentRecords
 from ocelog.lake.lake import FileLake
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import Position

@@ -10,8 +10,8 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
-from ocelog.app import loop_alerts
-from ocelog.app.health import AlertedErrors
+from ocelog.app.loops import loop_alerts
+from ocelog.app.loops.health import AlertedErrors
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger

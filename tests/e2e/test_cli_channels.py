@@ -13,7 +13,7 @@ from commands.kept import Kept
 from commands.terminal import conversation
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.notice import AlertStatus, Happened
-from ocelog.app import channels
+from ocelog.app.alerts import channels
 from ocelog.installation.opening import opened
 from ocelog.ledger.rows import alerts
 from ocelog.model import Severity

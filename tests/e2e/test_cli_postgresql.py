@@ -112,7 +112,7 @@ def test_a_ledger_that_goes_away_is_told_by_the_log_healthz_and_silence_until_it
     ocelog("init", "--ledger", ledger_url)
     ocelog.add(tenant, "prod", "--log-type", "audit", "--poll", "1s")
     elsewhere = create_engine(make_url(ledger_url).set(drivername="postgresql+psycopg", database="postgres"))
-    service = hastened(ocelog, {"ocelog.app.heartbeat._AGAIN": 0.5}, "run", "--listen", "0")
+    service = hastened(ocelog, {"ocelog.app.loops.heartbeat._AGAIN": 0.5}, "run", "--listen", "0")
     with service, elsewhere.connect() as admin:
         admin.execution_options(isolation_level="AUTOCOMMIT")
         try:

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from commands import Ocelog, simulator
 from commands.kept import Kept
 from commands.terminal import bare_lines, on_a_terminal
-from ocelog.app import rejections as replaying
-from ocelog.app.rejections import Stored
+from ocelog.app.records import rejections as replaying
+from ocelog.app.records.rejections import Stored
 from ocelog.cli import main
 from ocelog.errors import TransientError
 from ocelog.installation.opening import Installation, opened

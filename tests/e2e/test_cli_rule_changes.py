@@ -21,9 +21,9 @@ from ocelog.alert.judged import Event, Judged, Unjudged
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
 from ocelog.alert.ports import Committed, Piece
-from ocelog.app import folder_reading
-from ocelog.app.jury import FolderJury
-from ocelog.app.rule_suspending import FAILED_TIMES, Suspending
+from ocelog.app.judging import folder_reading
+from ocelog.app.judging.jury import FolderJury
+from ocelog.app.judging.rule_suspending import FAILED_TIMES, Suspending
 from ocelog.detect.folders import RULE_FILES
 from ocelog.installation.opening import Installation, opened
 from ocelog.judging.judge import Judge
@@ -172,7 +172,7 @@ def test_files_that_a_bug_keeps_from_being_read_leave_the_last_good_rules_and_ev
     def fail(*_: object) -> None:
         raise RecursionError
 
-    monkeypatch.setattr("ocelog.app.folder_reading.refused_rules", fail)
+    monkeypatch.setattr("ocelog.app.judging.folder_reading.refused_rules", fail)
     write(folder, "Other")
     assert mine(jury) == before
     assert len(jury.rules("Wiz.Issues")) == ours

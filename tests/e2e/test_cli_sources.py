@@ -10,7 +10,7 @@ import pytest
 from commands import Ocelog, Simulated, simulator
 from commands.kept import Kept
 from commands.terminal import conversation
-from ocelog.app import sources
+from ocelog.app.sources import sources
 from ocelog.cli import main
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened

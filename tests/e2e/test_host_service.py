@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, callfilter
-from ocelog.app import backup, host_service
-from ocelog.app.host_service import HostService
+from ocelog.app.maintenance import backup, host_service
+from ocelog.app.maintenance.host_service import HostService
 from ocelog.cli import show, typed
 from ocelog.cli.lines import Lines
 from ocelog.errors import ConfigError, HomeError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, Simulated, simulator
-from ocelog.app import purge
+from ocelog.app.sources import purge
 from ocelog.cli import main
 from ocelog.installation.opening import opened
 from ocelog.lake.upkeep.purge import delete_rows

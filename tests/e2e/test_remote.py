@@ -12,7 +12,7 @@ import pytest
 
 from commands import Done, Ocelog, fork_server
 from ocelog.access import Role, Scope
-from ocelog.app import users
+from ocelog.app.users import users
 from ocelog.cli.place import REMOTE
 from ocelog.console import serving
 from receivers.tls import certified

@@ -13,9 +13,9 @@ import pytest
 from commands import SIMULATED, Ocelog
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import table_schemas
-from ocelog.app.purge import purge
-from ocelog.app.repair import Repair, examine, repair
-from ocelog.app.service import Pulled, Service
+from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.maintenance.repair import Repair, examine, repair
+from ocelog.app.sources.purge import purge
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened

@@ -12,8 +12,8 @@ import pytest
 from commands import SIMULATED, Ocelog
 from commands.terminal import conversation
 from ocelog.app.assemble import Assembly
-from ocelog.app.scheduled import ScheduledLoop
-from ocelog.app.service import Service
+from ocelog.app.loops.scheduled import ScheduledLoop
+from ocelog.app.loops.service import Service
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened

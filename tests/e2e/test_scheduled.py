@@ -12,10 +12,10 @@ import pytest
 
 from commands import SIMULATED, Ocelog
 from ocelog.app.assemble import Assembly
-from ocelog.app.query_runs import run_query
-from ocelog.app.scheduled import ScheduledLoop
-from ocelog.app.scheduled_rows import found_rows
-from ocelog.app.service import Service
+from ocelog.app.loops.query_runs import run_query
+from ocelog.app.loops.scheduled import ScheduledLoop
+from ocelog.app.loops.scheduled_rows import found_rows
+from ocelog.app.loops.service import Service
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
@@ -245,7 +245,7 @@ def test_a_slow_query_holds_up_no_other(scheduled: Scheduled, monkeypatch: pytes
             last_asked.set()
         return run_query(installation, query, **more)
 
-    monkeypatch.setattr("ocelog.app.scheduled.run_query", run)
+    monkeypatch.setattr("ocelog.app.loops.scheduled.run_query", run)
     scheduled.after(1)
     assert waited == [True], "it was answered before the last one was asked"
     assert len(scheduled.matches("Mine.View")) > before
@@ -259,7 +259,7 @@ def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(
             raise ValueError("nobody expected it")
         return found_rows(rows, query, **more)
 
-    monkeypatch.setattr("ocelog.app.scheduled.found_rows", found)
+    monkeypatch.setattr("ocelog.app.loops.scheduled.found_rows", found)
     scheduled.after(1)
     (told,) = scheduled.alerts("Mine.Wrong", "DETECTION_ERROR")[:1]
     assert "no_such_column" in str(told["description"])
@@ -305,7 +305,7 @@ def test_rules_that_come_with_ocelog_find_what_they_are_about(scheduled: Schedul
 
 def test_what_is_not_due_is_not_run(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduled.after(1)
-    monkeypatch.setattr("ocelog.app.scheduled.run_query", None)
+    monkeypatch.setattr("ocelog.app.loops.scheduled.run_query", None)
     scheduled.after(0)
 
 
@@ -335,7 +335,7 @@ def test_errors_of_a_schedule_are_over_once_it_works_again(
         raise ValueError("a bug")
 
     with monkeypatch.context() as broken:
-        broken.setattr("ocelog.app.scheduled.run_query", fails)
+        broken.setattr("ocelog.app.loops.scheduled.run_query", fails)
         broken.setattr(type(scheduled.loop._correlator), "find", fails)
         scheduled.after(2)
     assert open_errors() == {"Mine.Counts", "Mine.Together"}

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 
 from commands import Ocelog
 from commands.kept import Kept
-from ocelog.app import publishing
 from ocelog.app.assemble import Assembly
-from ocelog.app.service import Pulled, Service
-from ocelog.app.status import lost_lines
+from ocelog.app.loops import publishing
+from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.status.status import lost_lines
 from ocelog.cli import main, upkeep
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import HomeError, LakeUnavailableError, LedgerUnavailableError

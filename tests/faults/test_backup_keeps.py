@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from bookkeeping.records import source_row
-from ocelog.app.backup import back_up, restore
 from ocelog.app.log_types import table_schemas
-from ocelog.app.repair import examine, repair
+from ocelog.app.maintenance.backup import back_up, restore
+from ocelog.app.maintenance.repair import examine, repair
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.write.damage import lost_part

@@ -173,7 +173,10 @@ def test_every_folder_and_file_of_the_architecture_is_there_and_none_is_left_out
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize("folder", ["app", "alert", "detect"])
+ROOMS = sorted(f"app/{path.parent.name}" for path in (ROOT / "src" / "ocelog" / "app").glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("folder", ["app", *ROOMS, "alert", "detect"])
 def test_the_architecture_says_what_each_module_of_a_crowded_folder_is_for(folder: str) -> None:
     lines = (ROOT / "ARCHITECTURE.md").read_text().splitlines()
     (row,) = [line for line in lines if line.startswith(f"| `src/ocelog/{folder}/`")]

@@ -12,7 +12,7 @@ import pytest
 
 from commands import Ocelog, simulator
 from documents import DOCS, blocks, typed_commands
-from ocelog.app.tables import meanings
+from ocelog.app.search.tables import meanings
 from ocelog.errors import QueryError
 from ocelog.lake.query.statement import checked
 

@@ -152,12 +152,12 @@ def test_settings_are_read_in_one_place() -> None:
     assert {name for name in readers if name.startswith("src/ocelog/")} <= {
         "src/ocelog/installation/config.py",
         "src/ocelog/cli/__init__.py",  # does a shell ask for completions, a person for a traceback?
-        "src/ocelog/app/host_service.py",  # where systemd looks for a user, and what a terminal is told
+        "src/ocelog/app/maintenance/host_service.py",  # where systemd looks for a user, and what a terminal is told
         "src/ocelog/cli/typed.py",  # how `service exec` was typed
         "src/ocelog/cli/pager.py",  # PAGER, LESS and TERM, which are those of the terminal
         "src/ocelog/cli/secret_input.py",  # --client-secret-env
         "src/ocelog/ledger/vault.py",  # --client-secret-ref env:NAME
-        "src/ocelog/app/oidc.py",  # oidc_secret: env:NAME
+        "src/ocelog/app/users/oidc.py",  # oidc_secret: env:NAME
         "src/ocelog/sources/wiz/opening.py",  # which variable of the HTTP client's own does not hold?
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ocelog.alert.notice import Notice
 from ocelog.alert.routing import ChannelRow
-from ocelog.app.delivering import DeliverLoop
+from ocelog.app.loops.delivering import DeliverLoop
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError
 from ocelog.ledger.delivery import LEASE, DeliveryLedger

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from greenlet import getcurrent, greenlet
 from msgspec.structs import replace
 
-from ocelog.app.sweep_stages import advance
+from ocelog.app.loops.sweep_stages import advance
 from ocelog.errors import LostFenceError
 from ocelog.model import REJECTIONS, RULE_MATCHES, Origin, Slice, SliceState, SourceRow, table_name
 from ocelog.pull import planner

@@ -23,7 +23,7 @@ from ocelog.alert.delivering import (
 )
 from ocelog.alert.notice import AlertStatus, Happened, Notice
 from ocelog.alert.routing import ChannelRow
-from ocelog.app.delivering import DeliverLoop, attempt
+from ocelog.app.loops.delivering import DeliverLoop, attempt
 from ocelog.channels.http_post import LONGEST_SECONDS, Reach
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError, HomeError, LedgerUnavailableError

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from ocelog.alert.detecting import Step
-from ocelog.app import detecting
-from ocelog.app.detecting import DetectLoop
-from ocelog.app.failure_log import FailureLog
+from ocelog.app.loops import detecting
+from ocelog.app.loops.detecting import DetectLoop
+from ocelog.app.loops.failure_log import FailureLog
 from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, OcelogError, SandboxError
 from ocelog.ledger.ledger import Ledger
 

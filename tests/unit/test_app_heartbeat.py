@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from ocelog.app.heartbeat import HeartbeatLoop, get
+from ocelog.app.loops.heartbeat import HeartbeatLoop, get
 from ocelog.errors import ChannelUnavailableError, OcelogError
 from ocelog.secret import Secret
 from receiving import far_end

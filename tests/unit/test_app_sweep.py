@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, planned, slice_of
-from ocelog.app.sweep import SweepResult, _read_due
+from ocelog.app.loops.sweep import SweepResult, _read_due
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.source_settings import SECRET_NAME
-from ocelog.app.sources import row_of
+from ocelog.app.sources.sources import row_of
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.pull.stream import Stream

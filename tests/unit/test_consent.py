@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from ocelog.app.repair import Repair
+from ocelog.app.maintenance.repair import Repair
 from ocelog.cli import repair as command
 from ocelog.cli.consent import confirm
 from ocelog.errors import ConfigError

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pytest
 
 from ocelog.alert.judged import Judged
-from ocelog.app import correlating
-from ocelog.app.correlating import Correlator, TooMuchError
+from ocelog.app.loops import correlating
+from ocelog.app.loops.correlating import Correlator, TooMuchError
 from ocelog.detect.rule import About, Correlation, CorrelationRule, Place, Schedule, Step, Transition
 from ocelog.model import table_name
 from ocelog.schema.columns.table import MATCH_SCHEMA

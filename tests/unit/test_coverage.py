@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row
-from ocelog.app.coverage import CoverageLoop, to_measure
+from ocelog.app.loops.coverage import CoverageLoop, to_measure
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage

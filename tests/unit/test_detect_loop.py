@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ocelog.alert.detecting import Step
-from ocelog.app.detecting import DetectLoop
-from ocelog.app.failure_log import FailureLog
+from ocelog.app.loops.detecting import DetectLoop
+from ocelog.app.loops.failure_log import FailureLog
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 

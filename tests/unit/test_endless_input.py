@@ -9,8 +9,8 @@ from threading import Thread
 
 import pytest
 
-from ocelog.app.backup import restore
-from ocelog.app.queries import MAX_LENGTH
+from ocelog.app.maintenance.backup import restore
+from ocelog.app.search.queries import MAX_LENGTH
 from ocelog.cli import query, shape, sql
 from ocelog.errors import ConfigError, HomeError, SchemaError
 from ocelog.schema.language.parse import read_schema

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from ocelog.app.expiry import expiry_now
-from ocelog.app.sources import row_of
+from ocelog.app.sources.sources import row_of
 from ocelog.errors import HomeError
 from ocelog.ledger.ledger import Ledger
 from ocelog.sources.wiz.settings import from_mapping

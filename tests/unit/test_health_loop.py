@@ -15,11 +15,11 @@ from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.raising import Raised
-from ocelog.app.health import HealthLoop, age_silence, end_limits, look_at_streams
-from ocelog.app.loop import Work
-from ocelog.app.sources import row_of
-from ocelog.app.status import StreamStatus, stream_statuses
-from ocelog.app.stream_health import stream_healths
+from ocelog.app.loops.health import HealthLoop, age_silence, end_limits, look_at_streams
+from ocelog.app.loops.loop import Work
+from ocelog.app.sources.sources import row_of
+from ocelog.app.sources.stream_health import stream_healths
+from ocelog.app.status.status import StreamStatus, stream_statuses
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import LedgerUnavailableError
 from ocelog.health.stream import AlarmState, State

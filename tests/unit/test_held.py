@@ -9,9 +9,9 @@ from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
-from ocelog.app.loop import Work
-from ocelog.app.publishing import PublishLoop
-from ocelog.app.pulling import Reader, Reading
+from ocelog.app.loops.loop import Work
+from ocelog.app.loops.publishing import PublishLoop
+from ocelog.app.loops.pulling import Reader, Reading
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
 

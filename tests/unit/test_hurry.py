@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, Clock, next_due, planned, slice_of, taken
-from ocelog.app.pulling import Reader
+from ocelog.app.loops.pulling import Reader
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
 from ocelog.ledger.ledger import Ledger

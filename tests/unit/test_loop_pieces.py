@@ -14,13 +14,13 @@ from ocelog.alert.delivering import Entry, Handed
 from ocelog.alert.detecting import Step
 from ocelog.alert.notice import Happened
 from ocelog.alert.routing import ChannelRow
-from ocelog.app import delivering, publishing
-from ocelog.app.delivering import DeliverLoop
-from ocelog.app.detecting import DetectLoop
 from ocelog.app.log_types import kinds
-from ocelog.app.loop import Work
-from ocelog.app.publishing import PublishLoop
-from ocelog.app.scheduled import ScheduledLoop
+from ocelog.app.loops import delivering, publishing
+from ocelog.app.loops.delivering import DeliverLoop
+from ocelog.app.loops.detecting import DetectLoop
+from ocelog.app.loops.loop import Work
+from ocelog.app.loops.publishing import PublishLoop
+from ocelog.app.loops.scheduled import ScheduledLoop
 from ocelog.detect.rule import Schedule
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import LostFenceError

@@ -15,10 +15,10 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.listing import NotJudged
 from ocelog.alert.routing import ChannelFault, ChannelRow, ChannelStatus
 from ocelog.alert.suppressing import Suppression
-from ocelog.app.judging_pace import Slowest
-from ocelog.app.metrics import METRICS, Sample, render, samples
-from ocelog.app.sources import row_of
-from ocelog.app.status import stream_statuses
+from ocelog.app.judging.judging_pace import Slowest
+from ocelog.app.sources.sources import row_of
+from ocelog.app.status.metrics import METRICS, Sample, render, samples
+from ocelog.app.status.status import stream_statuses
 from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
 from ocelog.ledger.alerts import OpenAlerts

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of
-from ocelog.app.planning import REMEMBERED, forget_old, lacking, plan_time_range, totals_are_right_again
+from ocelog.app.loops.planning import REMEMBERED, forget_old, lacking, plan_time_range, totals_are_right_again
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState, StreamFaults
 from ocelog.times import to_us

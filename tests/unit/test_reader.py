@@ -18,10 +18,10 @@ from structlog.testing import capture_logs
 
 from bookkeeping.races import written
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_row
-from ocelog.app import coverage, publishing
-from ocelog.app.planning import REMEMBERED
-from ocelog.app.pulling import LOOK_EVERY, REST, Reader, rest_after
-from ocelog.app.service import PATIENCE, Service
+from ocelog.app.loops import coverage, publishing
+from ocelog.app.loops.planning import REMEMBERED
+from ocelog.app.loops.pulling import LOOK_EVERY, REST, Reader, rest_after
+from ocelog.app.loops.service import PATIENCE, Service
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, LakeUnavailableError, OcelogError, SourceUnavailableError
 from ocelog.installation.home_lock import SILENT

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from ocelog.app.schedule_history import MOST_RUNS, past_runs
+from ocelog.app.rules.schedule_history import MOST_RUNS, past_runs
 from ocelog.detect.rule import Place, Query, Schedule
 from ocelog.detect.timetable import timetable, written
 from ocelog.times import to_us

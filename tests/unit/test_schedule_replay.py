@@ -3,8 +3,8 @@
 import pytest
 
 from ocelog.alert.judged import Event, JudgedBy, Match
-from ocelog.app.correlating import MOST_NAMED
-from ocelog.app.schedule_replay import Landed
+from ocelog.app.loops.correlating import MOST_NAMED
+from ocelog.app.rules.schedule_replay import Landed
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 

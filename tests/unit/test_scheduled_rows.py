@@ -1,6 +1,6 @@
 """What `rule_matches` keeps of rows of scheduled queries."""
 
-from ocelog.app.scheduled_rows import found_rows, match_source
+from ocelog.app.loops.scheduled_rows import found_rows, match_source
 from ocelog.schema.columns.table import FROM_EVENT
 
 

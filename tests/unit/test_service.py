@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from ocelog.app.failure_log import FailureLog
-from ocelog.app.heartbeat import HeartbeatLoop
-from ocelog.app.loop import Work
-from ocelog.app.pulling import Reader
-from ocelog.app.service import Pulled, Service
+from ocelog.app.loops.failure_log import FailureLog
+from ocelog.app.loops.heartbeat import HeartbeatLoop
+from ocelog.app.loops.loop import Work
+from ocelog.app.loops.pulling import Reader
+from ocelog.app.loops.service import Pulled, Service
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
@@ -128,7 +128,7 @@ def test_what_failed_for_lack_of_room_is_tried_as_soon_as_there_is_room(
     free, hurried = 0, list[int]()
     full = Counting(name="pull", every=9, error=LedgerUnavailableError("no room", code="disk_full"))
     service = service_of(tmp_path, full, stop=Stop())
-    monkeypatch.setattr("ocelog.app.service.free_bytes", lambda _: free)
+    monkeypatch.setattr("ocelog.app.loops.service.free_bytes", lambda _: free)
     monkeypatch.setattr(Reader, "room_again", lambda _: hurried.append(len(full.ran)))
 
     def waited(now: float) -> float | None:

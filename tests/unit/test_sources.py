@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.app import sources
-from ocelog.app.sources import GivenSecret, clean_name, row_of, source_id
+from ocelog.app.sources import sources
+from ocelog.app.sources.sources import GivenSecret, clean_name, row_of, source_id
 from ocelog.errors import ConfigError
 from ocelog.installation import making
 from ocelog.installation.opening import opened

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ocelog.app.sources import row_of
-from ocelog.app.status import StreamStatus, failing_loops, lagging, stream_statuses, sweep_of, unpublished
+from ocelog.app.sources.sources import row_of
+from ocelog.app.status.status import StreamStatus, failing_loops, lagging, stream_statuses, sweep_of, unpublished
 from ocelog.installation.home_lock import Holder
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, LoopFault, LoopMark, Marks, NewPart, Origin, Slice, SliceState, StreamFaults

@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from ocelog.app.log_types import kinds
-from ocelog.app.search import columns_of, paths_of
-from ocelog.app.summaries import chosen_paths, summary_of, summary_paths
+from ocelog.app.search.search import columns_of, paths_of
+from ocelog.app.search.summaries import chosen_paths, summary_of, summary_paths
 from ocelog.model import Kind
 from ocelog.schema.language.fields import Boolean, Field, LogSchema, Text, Timestamp
 
@@ -78,7 +78,7 @@ def test_a_log_type_that_names_nothing_is_summed_up_by_what_it_has() -> None:
 
 def test_values_that_are_no_texts_are_written_as_words(monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [("a",), ("b",), ("c",), ("d",), ("e",)]
-    monkeypatch.setattr("ocelog.app.summaries.summary_paths", lambda _: paths)
+    monkeypatch.setattr("ocelog.app.search.summaries.summary_paths", lambda _: paths)
     at = datetime(2026, 3, 30, 12, tzinfo=UTC)
     event = {"a": True, "b": 7.5, "c": at, "d": ["x", None, "y"], "e": {"no": "words"}, "p_row_id": "r1"}
     assert summary_of("Wiz.Audit", event) == "true · 7.5 · 2026-03-30T12:00:00Z · x, y"

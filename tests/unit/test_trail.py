@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ocelog.access import Deed
-from ocelog.app import upkeep
-from ocelog.app.trail import KEPT, deeds, shorten_trail
+from ocelog.app.maintenance import upkeep
+from ocelog.app.users.trail import KEPT, deeds, shorten_trail
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.times import to_us

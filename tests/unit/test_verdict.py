@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import NOW
-from ocelog.app.status import verdict
-from ocelog.app.status_report import _verdict
+from ocelog.app.status.status import verdict
+from ocelog.app.status.status_report import _verdict
 
 MINUTE = timedelta(minutes=1)
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from starlette.testclient import TestClient
 
 from ocelog.access import Role, Scope
-from ocelog.app import users
-from ocelog.app.users import Origin
+from ocelog.app.users import users
+from ocelog.app.users.users import Origin
 from ocelog.console.endpoints import endpoints
 from ocelog.console.front import Front
 from ocelog.console.site import Site, site

@@ -7,10 +7,12 @@ import pytest
 
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role, Scope
-from ocelog.app import channels, source_changes, sources, users
-from ocelog.app.channels import ChannelChange
-from ocelog.app.source_changes import SourceChange
-from ocelog.app.sources import GivenSecret
+from ocelog.app.alerts import channels
+from ocelog.app.alerts.channels import ChannelChange
+from ocelog.app.sources import source_changes, sources
+from ocelog.app.sources.source_changes import SourceChange
+from ocelog.app.sources.sources import GivenSecret
+from ocelog.app.users import users
 from ocelog.pull.ports import HealthItem, HealthState
 from ocelog.secret import Secret
 from visiting import HERE, Console

@@ -29,7 +29,7 @@ from ocelog.secret import shown_path
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
 LONGEST_SECONDS = 60.0
-"""No kind of channel may take longer for one try: the lease of who delivers outlasts it (`app/delivering.py`)."""
+"""No kind of channel may take longer for one try: the lease of who delivers outlasts it (`app/loops/delivering.py`)."""
 MOST_BYTES = 16_384
 """Of an answer: what is read of it. The status says whether the message was taken."""
 _AT_ONCE = 16_384

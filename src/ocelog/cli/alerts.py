@@ -18,7 +18,7 @@ from ocelog.alert.changes import Act, CloseReason
 from ocelog.alert.listing import AlertDetails, AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
-from ocelog.app import alerts as use
+from ocelog.app.alerts import alerts as use
 from ocelog.cli import completion, output, remote, show
 from ocelog.cli.consent import confirm
 from ocelog.errors import ConfigError

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ocelog.app.answer_values import interval, values
-from ocelog.app.queries import Answer
+from ocelog.app.search.answer_values import interval, values
+from ocelog.app.search.queries import Answer
 from ocelog.cli import show
 from ocelog.cli.pager import paging
 from ocelog.errors import ConfigError, QueryError

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.backup import back_up
+from ocelog.app.maintenance.backup import back_up
 from ocelog.cli import show
 from ocelog.installation.opening import opened
 from ocelog.units import write_size

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.alert.routing import ChannelStatus, written
-from ocelog.app import channels
-from ocelog.app.sources import GivenSecret
+from ocelog.app.alerts import channels
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.channels.ports import Receipt
 from ocelog.cli import completion, remote, show
 from ocelog.cli.channel_options import ChannelOptions, wanted, with_options

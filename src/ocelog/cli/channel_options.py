@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from ocelog.alert.notice import AlertType
 from ocelog.alert.routing import Routing
-from ocelog.app.channels import ChannelChange, log_type_pattern, severities
+from ocelog.app.alerts.channels import ChannelChange, log_type_pattern, severities
 from ocelog.app.log_types import short_names
-from ocelog.app.sources import GivenSecret
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import completion
 from ocelog.cli.secret_input import Wanted, given_secret
 from ocelog.errors import ConfigError

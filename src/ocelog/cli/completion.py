@@ -51,7 +51,7 @@ def sources(incomplete: str) -> list[str]:  # noqa: ARG001 - typer's own filter 
 
 def products(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
     """Return the name of each product that has sources."""
-    from ocelog.app.sources import products as known  # noqa: PLC0415 - for the shell only
+    from ocelog.app.sources.sources import products as known  # noqa: PLC0415 - for the shell only
 
     return list(known())
 
@@ -76,14 +76,14 @@ def users(incomplete: str) -> list[str]:  # noqa: ARG001 - see above
 
 def kinds(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
     """Return the name of each kind of channel."""
-    from ocelog.app.channels import channel_kinds  # noqa: PLC0415 - for the shell only
+    from ocelog.app.alerts.channels import channel_kinds  # noqa: PLC0415 - for the shell only
 
     return list(channel_kinds())
 
 
 def tables(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
     """Return the name of each table and view."""
-    from ocelog.app.tables import meanings  # noqa: PLC0415 - for the shell only
+    from ocelog.app.search.tables import meanings  # noqa: PLC0415 - for the shell only
 
     return list(meanings())
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app.coverage_report import coverage_report
-from ocelog.app.status import Gap
+from ocelog.app.loops.coverage_report import coverage_report
+from ocelog.app.status.status import Gap
 from ocelog.cli import completion, logs, remote, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened

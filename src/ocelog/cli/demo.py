@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from ocelog.app import sources
 from ocelog.app.assemble import Assembly
-from ocelog.app.queries import ask
-from ocelog.app.service import Service
-from ocelog.app.source_changes import point_to
+from ocelog.app.loops.service import Service
+from ocelog.app.search.queries import ask
+from ocelog.app.sources import sources
+from ocelog.app.sources.source_changes import point_to
 from ocelog.cli import answers, logs, show
 from ocelog.cli.demo_alerts import MATCHES, Play, audience
 from ocelog.cli.news import News
@@ -97,7 +97,7 @@ def command(
 def _go_on(assembly: Assembly, stop: Stop) -> None:
     """Keep reading, and serve the console to whoever opens the link, until a stop is asked for."""
     # Takes some time, which a demo that ends saves.
-    from ocelog.app import users  # noqa: PLC0415 - see above
+    from ocelog.app.users import users  # noqa: PLC0415 - see above
     from ocelog.console import serving  # noqa: PLC0415 - see above
     from ocelog.console.invitation import Invitation  # noqa: PLC0415 - see above
 

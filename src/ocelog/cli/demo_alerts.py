@@ -13,10 +13,10 @@ from uuid import uuid4
 
 import typer
 
-from ocelog.app import channels
-from ocelog.app.channels import ChannelChange
-from ocelog.app.health import age_silence
-from ocelog.app.sources import GivenSecret
+from ocelog.app.alerts import channels
+from ocelog.app.alerts.channels import ChannelChange
+from ocelog.app.loops.health import age_silence
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import show
 from ocelog.cli.demo_receiver import Receiver, receiver
 from ocelog.cli.simulator import Tenant

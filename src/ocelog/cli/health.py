@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from ocelog.app.source_changes import Listener
+from ocelog.app.sources.source_changes import Listener
 from ocelog.cli import show
 from ocelog.pull.ports import HealthItem, HealthState
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.host_service import HOME, HostService, run_as_service
+from ocelog.app.maintenance.host_service import HOME, HostService, run_as_service
 from ocelog.cli import show, typed
 from ocelog.errors import ConfigError
 from ocelog.installation import config

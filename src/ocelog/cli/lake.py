@@ -7,7 +7,7 @@ import typer
 from msgspec.structs import asdict
 
 from ocelog.app.log_types import table_names
-from ocelog.app.tables import LakeInfo, check_table, current_sql, lake_info, literal, meanings
+from ocelog.app.search.tables import LakeInfo, check_table, current_sql, lake_info, literal, meanings
 from ocelog.cli import completion, show
 from ocelog.installation.opening import opened
 from ocelog.model import REJECTIONS

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ocelog.app.status import caught_up
+from ocelog.app.status.status import caught_up
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.pull.puller import Step

@@ -6,7 +6,7 @@ import typer
 from msgspec.structs import asdict
 
 from ocelog.app.assemble import Assembly
-from ocelog.app.service import Service
+from ocelog.app.loops.service import Service
 from ocelog.cli import logs, show
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop

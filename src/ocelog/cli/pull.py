@@ -9,9 +9,9 @@ import typer
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import short_names
-from ocelog.app.planning import TimeRange
-from ocelog.app.selection import select_streams
-from ocelog.app.service import Pulled, Service
+from ocelog.app.loops.planning import TimeRange
+from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.sources.selection import select_streams
 from ocelog.cli import completion, logs, show
 from ocelog.cli.progress import Progress, progress
 from ocelog.cli.signals import listening

@@ -1,6 +1,6 @@
 """`ocelog source remove --purge`: a source goes, and every row of it."""
 
-from ocelog.app.purge import purge
+from ocelog.app.sources.purge import purge
 from ocelog.cli import show
 from ocelog.cli.consent import confirm
 from ocelog.installation.opening import Installation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 from msgspec import Struct
 
-from ocelog.app.queries import MAX_LENGTH, Answer, Limits, ask, remarks
+from ocelog.app.search.queries import MAX_LENGTH, Answer, Limits, ask, remarks
 from ocelog.cli import answers, remote, show
 from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8

@@ -9,7 +9,7 @@ import typer
 from msgspec.structs import replace
 
 from ocelog.app.source_settings import written_backfill
-from ocelog.app.sources import GivenSecret
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import show
 from ocelog.cli.secret_input import asked_secret
 from ocelog.cli.source_options import SourceOptions

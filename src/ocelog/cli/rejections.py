@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from msgspec.structs import asdict
 
-from ocelog.app.queries import ask
-from ocelog.app.rejections import replay
+from ocelog.app.records.rejections import replay
+from ocelog.app.search.queries import ask
 from ocelog.cli import remote, show
 from ocelog.cli.query import Options, Output, answer_remotely, chosen_output, write_answer
 from ocelog.errors import ConfigError

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.repair import Repair, examine, repair
+from ocelog.app.maintenance.repair import Repair, examine, repair
 from ocelog.cli import show
 from ocelog.cli.consent import confirm
 from ocelog.installation.home_lock import held

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.reshape import reshapable_tables, reshape_each
-from ocelog.app.tables import check_table
+from ocelog.app.records.reshape import reshapable_tables, reshape_each
+from ocelog.app.search.tables import check_table
 from ocelog.cli import completion, show
 from ocelog.cli.progress import file_progress
 from ocelog.installation.opening import opened

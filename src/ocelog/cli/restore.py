@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.backup import restore
+from ocelog.app.maintenance.backup import restore
 from ocelog.cli import show
 from ocelog.cli.secret_input import given_ledger
 from ocelog.installation import config

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app import rule_folders, rule_showing
-from ocelog.app.rule_folders import near
+from ocelog.app.judging import rule_folders
+from ocelog.app.judging.rule_folders import near
+from ocelog.app.rules import rule_showing
 from ocelog.cli import completion, remote, show
 from ocelog.cli.rule_listing import from_here, on_of
 from ocelog.detect.unjudged import oldest_us

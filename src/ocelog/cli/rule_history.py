@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app.replaying import Replayed
-from ocelog.app.rule_candidates import find_candidate
-from ocelog.app.rule_history import try_rule
-from ocelog.app.rule_replay import replay_rule
-from ocelog.app.rule_trial import Lacking, Tried
+from ocelog.app.rules.replaying import Replayed
+from ocelog.app.rules.rule_candidates import find_candidate
+from ocelog.app.rules.rule_history import try_rule
+from ocelog.app.rules.rule_replay import replay_rule
+from ocelog.app.rules.rule_trial import Lacking, Tried
 from ocelog.cli import completion, remote, show
 from ocelog.cli.progress import file_progress
 from ocelog.detect.rule import Kind

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app import rule_showing
 from ocelog.app.log_types import kinds
-from ocelog.app.rule_showing import NOT_RUN
+from ocelog.app.rules import rule_showing
+from ocelog.app.rules.rule_showing import NOT_RUN
 from ocelog.cli import completion, remote, show
 from ocelog.installation.opening import opened
 from ocelog.units import counted

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app import rules
 from ocelog.app.log_types import log_types
-from ocelog.app.rules import Checked, Report
+from ocelog.app.rules import rules
+from ocelog.app.rules.rules import Checked, Report
 from ocelog.cli import completion, rule_folders, rule_history, rule_listing, show
 from ocelog.cli.progress import count_progress
 from ocelog.units import counted, write_list

@@ -3,7 +3,7 @@
 import time
 
 from ocelog.app.assemble import Assembly
-from ocelog.app.service import Service
+from ocelog.app.loops.service import Service
 from ocelog.cli import logs, output, serving_options
 from ocelog.cli.news import News
 from ocelog.cli.signals import listening

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app import schema_showing
+from ocelog.app.records import schema_showing
 from ocelog.cli import completion, remote, show
 from ocelog.schema.language.fields import leaves
 from ocelog.schema.language.parse import read_schema

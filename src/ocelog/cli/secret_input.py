@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import typer
 from msgspec import Struct
 
-from ocelog.app.sources import GivenSecret
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import show
 from ocelog.errors import ConfigError
 from ocelog.secret import Secret, hidden, may_be_shown, shown_path

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app import source_changes, source_showing, sources
 from ocelog.app.source_settings import source_settings
-from ocelog.app.source_showing import SourceView
+from ocelog.app.sources import source_changes, source_showing, sources
+from ocelog.app.sources.source_showing import SourceView
 from ocelog.cli import completion, health, purging, remote, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.pull.ports import HealthState

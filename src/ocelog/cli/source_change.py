@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from ocelog.app import sources
-from ocelog.app.source_changes import described, prove, tell_conflict
-from ocelog.app.source_changes import edit as edit_source
-from ocelog.app.source_changes import rotate as rotate_secret
-from ocelog.app.sources import GivenSecret, products
+from ocelog.app.sources import sources
+from ocelog.app.sources.source_changes import described, prove, tell_conflict
+from ocelog.app.sources.source_changes import edit as edit_source
+from ocelog.app.sources.source_changes import rotate as rotate_secret
+from ocelog.app.sources.sources import GivenSecret, products
 from ocelog.cli import completion, health, show, wizard
 from ocelog.cli import source_options as options
 from ocelog.cli.secret_input import asked_secret, somebody_is_there

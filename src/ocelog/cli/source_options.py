@@ -10,7 +10,6 @@ import typer
 from msgspec import Struct, field
 
 from ocelog.app.log_types import log_types, short_names
-from ocelog.app.source_changes import SourceChange
 from ocelog.app.source_settings import (
     BACKFILL,
     POLL,
@@ -19,7 +18,8 @@ from ocelog.app.source_settings import (
     written_poll,
     written_sweep_every,
 )
-from ocelog.app.sources import GivenSecret, products
+from ocelog.app.sources.source_changes import SourceChange
+from ocelog.app.sources.sources import GivenSecret, products
 from ocelog.cli import completion
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError

@@ -10,8 +10,8 @@ import pyarrow as pa
 import typer
 from msgspec.structs import replace
 
-from ocelog.app.queries import MAX_LENGTH
-from ocelog.app.tables import check_table, columns, meanings
+from ocelog.app.search.queries import MAX_LENGTH
+from ocelog.app.search.tables import check_table, columns, meanings
 from ocelog.cli import show, tables
 from ocelog.cli.history import history_file
 from ocelog.cli.query import (

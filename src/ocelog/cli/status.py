@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.status_report import StatusReport, status_report
+from ocelog.app.status.status_report import StatusReport, status_report
 from ocelog.cli import completion, remote, show
 from ocelog.installation.opening import opened
 from ocelog.units import duration

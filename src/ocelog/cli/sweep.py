@@ -8,8 +8,8 @@ import typer
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import short_names
-from ocelog.app.selection import select_streams
-from ocelog.app.sweep import SweepResult, Swept, sweep, waiting_slices
+from ocelog.app.loops.sweep import SweepResult, Swept, sweep, waiting_slices
+from ocelog.app.sources.selection import select_streams
 from ocelog.cli import completion, logs, show
 from ocelog.cli.progress import progress
 from ocelog.cli.signals import listening

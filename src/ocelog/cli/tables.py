@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
-from ocelog.app.tables import check_table, columns, meanings, sql_type
+from ocelog.app.search.tables import check_table, columns, meanings, sql_type
 from ocelog.cli import completion, remote, show
 from ocelog.installation import config
 

@@ -6,8 +6,8 @@ import typer
 from msgspec.structs import asdict
 
 from ocelog.app.log_types import table_names
-from ocelog.app.tables import check_table
-from ocelog.app.upkeep import tend
+from ocelog.app.maintenance.upkeep import tend
+from ocelog.app.search.tables import check_table
 from ocelog.cli import completion, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from ocelog.access import Role, Scope, User
-from ocelog.app import users
-from ocelog.app.users import Origin
+from ocelog.app.users import users
+from ocelog.app.users.users import Origin
 from ocelog.cli import completion, remote, show
 from ocelog.cli.secret_input import Wanted, asked_secret, given_secret
 from ocelog.errors import ConfigError

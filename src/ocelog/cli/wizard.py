@@ -8,9 +8,9 @@ import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.app import sources
-from ocelog.app.source_changes import described, free_name, prove
-from ocelog.app.sources import GivenSecret
+from ocelog.app.sources import sources
+from ocelog.app.sources.source_changes import described, free_name, prove
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import health, questions
 from ocelog.cli.questions import asked, say
 from ocelog.cli.source_options import SourceOptions

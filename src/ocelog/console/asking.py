@@ -12,8 +12,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from ocelog.access import User
-from ocelog.app.queries import Stop
-from ocelog.app.query_slots import QuerySlots
+from ocelog.app.search.queries import Stop
+from ocelog.app.search.query_slots import QuerySlots
 
 T = TypeVar("T")
 _LONGEST_TAB = 64

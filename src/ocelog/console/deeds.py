@@ -13,7 +13,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ocelog.app import users
+from ocelog.app.users import users
 from ocelog.console.visitor import Visitor
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation

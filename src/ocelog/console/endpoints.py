@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 import structlog
 from msgspec import Struct
 
-from ocelog.app.metrics import render
-from ocelog.app.overview import Overview, overview
+from ocelog.app.status.metrics import render
+from ocelog.app.status.overview import Overview, overview
 from ocelog.console.front import Front
 from ocelog.console.server import Message
 from ocelog.errors import OcelogError

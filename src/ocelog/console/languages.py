@@ -9,9 +9,9 @@ from starlette.requests import Request
 from ocelog.access import Role, Scope
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.app import sources
-from ocelog.app.channels import channel_kinds
-from ocelog.app.search import Operator
+from ocelog.app.alerts.channels import channel_kinds
+from ocelog.app.search.search import Operator
+from ocelog.app.sources import sources
 from ocelog.detect.rule import Kind
 from ocelog.health.stream import AlarmState, State
 from ocelog.phrases import LANGUAGES, translatable

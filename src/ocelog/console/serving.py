@@ -8,7 +8,8 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from ocelog.app import sources, users
+from ocelog.app.sources import sources
+from ocelog.app.users import users
 from ocelog.console import endpoints, server, site
 from ocelog.console.address import Address, listen, read_address
 from ocelog.console.front import Front

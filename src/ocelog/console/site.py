@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ocelog.app.activity import activity
-from ocelog.app.oidc import provider_of
-from ocelog.app.query_slots import QuerySlots
+from ocelog.app.search.activity import activity
+from ocelog.app.search.query_slots import QuerySlots
+from ocelog.app.users.oidc import provider_of
 from ocelog.console.api import application as api
 from ocelog.console.assets import PREFIX, Assets
 from ocelog.console.background import Background

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from ocelog.app.source_changes import SourceChange
-from ocelog.app.sources import GivenSecret
+from ocelog.app.sources.source_changes import SourceChange
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.phrases import Phrase
 from ocelog.product import LOG_TYPES, SECRET, Product, Question, Rights

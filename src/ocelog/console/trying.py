@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import Request
 
-from ocelog.app import rule_candidates, rule_folders, rule_history, rules
-from ocelog.app.queries import Stop
-from ocelog.app.rule_trial import Tried
+from ocelog.app.judging import rule_folders
+from ocelog.app.rules import rule_candidates, rule_history, rules
+from ocelog.app.rules.rule_trial import Tried
+from ocelog.app.search.queries import Stop
 from ocelog.console.asking import Asker, answered
 from ocelog.errors import ConfigError, QueryError
 from ocelog.installation.opening import Installation

@@ -15,8 +15,8 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from ocelog.access import Role, User
-from ocelog.app import users
-from ocelog.app.users import Origin, SignedIn
+from ocelog.app.users import users
+from ocelog.app.users.users import Origin, SignedIn
 from ocelog.console.roles import demand, taking
 from ocelog.installation.opening import Installation
 from ocelog.secret import Secret

@@ -9,7 +9,7 @@ from ocelog.alert.alert import Alert, TimelineEntry
 from ocelog.alert.listing import AlertDetails, Attempt, Waiting
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
-from ocelog.app.alerts import AT_ONCE, Changed, Found
+from ocelog.app.alerts.alerts import AT_ONCE, Changed, Found
 from ocelog.model import Severity
 from ocelog.remote.client import Client
 from ocelog.remote.values import us_of

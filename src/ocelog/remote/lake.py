@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 from msgspec import Struct
 
-from ocelog.app.export import ENDING
-from ocelog.app.queries import Answer
+from ocelog.app.search.export import ENDING
+from ocelog.app.search.queries import Answer
 from ocelog.errors import QueryError, RemoteUnavailableError
 from ocelog.remote.client import Client, error_of
 

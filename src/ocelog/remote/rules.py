@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.alert.would_be import WouldBeAlert
-from ocelog.app.rule_folders import Turned
-from ocelog.app.rule_trial import Lacking, Sample, Tried
+from ocelog.app.judging.rule_folders import Turned
+from ocelog.app.rules.rule_trial import Lacking, Sample, Tried
 from ocelog.detect.rule import Kind
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.model import Severity

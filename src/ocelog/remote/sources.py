@@ -5,9 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from ocelog.app.source_showing import SourceView
-from ocelog.app.status import Gap
-from ocelog.app.status_report import StatusReport
+from ocelog.app.sources.source_showing import SourceView
+from ocelog.app.status.status import Gap
+from ocelog.app.status.status_report import StatusReport
 from ocelog.errors import ConfigError
 from ocelog.pull.ports import HealthItem, HealthState
 from ocelog.remote.client import Client

@@ -14,9 +14,9 @@ from ocelog.alert import changes
 from ocelog.alert.alert import Alert as AlertRow
 from ocelog.alert.changes import Act, CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.app import alerts
-from ocelog.app.alerts import Changed as ChangedRow
-from ocelog.app.search import matched_events
+from ocelog.app.alerts import alerts
+from ocelog.app.alerts.alerts import Changed as ChangedRow
+from ocelog.app.search.search import matched_events
 from ocelog.console.api.caller import Analyst, Caller, Viewer
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, read_cursor, write_cursor
 from ocelog.console.api.problems import not_found

@@ -7,8 +7,8 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from ocelog.app.overview import Overview
-from ocelog.app.query_slots import QuerySlots
+from ocelog.app.search.query_slots import QuerySlots
+from ocelog.app.status.overview import Overview
 from ocelog.console.api import (
     alerts,
     channels,

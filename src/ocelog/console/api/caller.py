@@ -18,8 +18,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocelog.access import Role, User
-from ocelog.app import users
-from ocelog.app.users import Bearer, Origin
+from ocelog.app.users import users
+from ocelog.app.users.users import Bearer, Origin
 from ocelog.console.api.problems import CODES, RefusedError, of_error, of_refusal
 from ocelog.console.roles import demand, taking
 from ocelog.console.visitor import origin_of

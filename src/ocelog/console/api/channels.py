@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from ocelog.alert.notice import AlertType
 from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing, written
-from ocelog.app import channels
-from ocelog.app.channels import SHELL_KINDS, SHELL_SETTINGS, ChannelChange, log_type_pattern
-from ocelog.app.sources import GivenSecret
+from ocelog.app.alerts import channels
+from ocelog.app.alerts.channels import SHELL_KINDS, SHELL_SETTINGS, ChannelChange, log_type_pattern
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.console.api.caller import Admin, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from ocelog.app import search
-from ocelog.app.answer_values import rows as rows_of
-from ocelog.app.export import Ending, arrow, exported
-from ocelog.app.export import Format as ExportFormat
 from ocelog.app.log_types import kinds, log_types
-from ocelog.app.queries import MAX_LENGTH, REMOTE_ROW_BYTES, Limits, Stop, ask, remarks
-from ocelog.app.search import Condition, Key, Operator, Search
-from ocelog.app.summaries import summary_of
+from ocelog.app.search import search
+from ocelog.app.search.answer_values import rows as rows_of
+from ocelog.app.search.export import Ending, arrow, exported
+from ocelog.app.search.export import Format as ExportFormat
+from ocelog.app.search.queries import MAX_LENGTH, REMOTE_ROW_BYTES, Limits, Stop, ask, remarks
+from ocelog.app.search.search import Condition, Key, Operator, Search
+from ocelog.app.search.summaries import summary_of
 from ocelog.console.api.caller import Viewer
 from ocelog.console.api.paging import MOST, Page, read_cursor, write_cursor
 from ocelog.console.api.problems import CODES, RefusedError, not_found

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
-from ocelog.app.overview import Overview
-from ocelog.app.status import verdict
+from ocelog.app.status.overview import Overview
+from ocelog.app.status.status import verdict
 from ocelog.console.api.caller import Viewer
 from ocelog.times import from_us
 

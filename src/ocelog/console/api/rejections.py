@@ -5,10 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
-from ocelog.app import rejections, search, sources
 from ocelog.app.log_types import log_types
-from ocelog.app.queries import Stop
-from ocelog.app.search import Key, Rows
+from ocelog.app.records import rejections
+from ocelog.app.search import search
+from ocelog.app.search.queries import Stop
+from ocelog.app.search.search import Key, Rows
+from ocelog.app.sources import sources
 from ocelog.console.api.caller import Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, read_cursor, write_cursor
 from ocelog.console.api.problems import CODES, RefusedError

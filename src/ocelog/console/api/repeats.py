@@ -8,7 +8,7 @@ from fastapi import Header, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from ocelog.app import users
+from ocelog.app.users import users
 from ocelog.console.api.caller import Caller
 from ocelog.console.api.problems import CODES, RefusedError
 

@@ -5,7 +5,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from ocelog.access import SavedSearch as SearchRow
-from ocelog.app import saved_searches
+from ocelog.app.search import saved_searches
 from ocelog.console.api.caller import Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found

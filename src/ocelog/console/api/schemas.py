@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ocelog.app import schema_showing
 from ocelog.app.log_types import kinds, log_types
-from ocelog.app.samples import MOST_BYTES, sample
-from ocelog.app.tables import columns, sql_type
+from ocelog.app.records import schema_showing
+from ocelog.app.records.samples import MOST_BYTES, sample
+from ocelog.app.search.tables import columns, sql_type
 from ocelog.console.api.caller import Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found

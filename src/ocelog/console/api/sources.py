@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
-from ocelog.app import source_changes, source_showing, sources
 from ocelog.app.log_types import log_types
-from ocelog.app.source_changes import Listener, SourceChange
 from ocelog.app.source_settings import source_settings, written_backfill, written_poll, written_sweep_every
-from ocelog.app.sources import GivenSecret
+from ocelog.app.sources import source_changes, source_showing, sources
+from ocelog.app.sources.source_changes import Listener, SourceChange
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.console.api.caller import Admin, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
-from ocelog.app.coverage_report import coverage_report
-from ocelog.app.status_report import status_report
+from ocelog.app.loops.coverage_report import coverage_report
+from ocelog.app.status.status_report import status_report
 from ocelog.console.api.caller import Viewer
 from ocelog.console.api.problems import not_found
 from ocelog.units import duration

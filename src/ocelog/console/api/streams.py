@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
-from ocelog.app.overview import Overview
-from ocelog.app.status import StreamStatus
+from ocelog.app.status.overview import Overview
+from ocelog.app.status.status import StreamStatus
 from ocelog.console.api.caller import Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 

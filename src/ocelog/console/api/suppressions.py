@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from ocelog.alert.suppressing import Suppression as SuppressionRow
-from ocelog.app import alerts
+from ocelog.app.alerts import alerts
 from ocelog.console.api.caller import Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found

@@ -6,7 +6,7 @@ import pyarrow as pa
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from ocelog.app import tables
+from ocelog.app.search import tables
 from ocelog.console.api.caller import Viewer
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.values import Name

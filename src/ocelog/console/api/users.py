@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from ocelog.access import ApiToken, Role, Scope
 from ocelog.access import User as UserRow
-from ocelog.app import users
-from ocelog.app.trail import deeds
+from ocelog.app.users import users
+from ocelog.app.users.trail import deeds
 from ocelog.console.api.caller import Admin, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of, read_cursor, write_cursor
 from ocelog.console.api.problems import not_found

@@ -13,10 +13,11 @@ from starlette.responses import RedirectResponse, Response
 from ocelog.alert import changes
 from ocelog.alert.changes import Act, CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.app import alerts, users
+from ocelog.app.alerts import alerts
 from ocelog.app.log_types import kinds
-from ocelog.app.queries import Stop
-from ocelog.app.search import matched_events, summaries
+from ocelog.app.search.queries import Stop
+from ocelog.app.search.search import matched_events, summaries
+from ocelog.app.users import users
 from ocelog.console.asking import answered
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of

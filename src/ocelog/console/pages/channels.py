@@ -13,10 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.alert.routing import ChannelRow, Routing
-from ocelog.app import channels, users
-from ocelog.app.channels import SHELL_KINDS, SHELL_SETTINGS, ChannelChange
-from ocelog.app.sources import GivenSecret
-from ocelog.app.trail import last_done
+from ocelog.app.alerts import channels
+from ocelog.app.alerts.channels import SHELL_KINDS, SHELL_SETTINGS, ChannelChange
+from ocelog.app.sources.sources import GivenSecret
+from ocelog.app.users import users
+from ocelog.app.users.trail import last_done
 from ocelog.channels.kind import ChannelKind
 from ocelog.console.capacity import slowly
 from ocelog.console.rendering import page

@@ -7,9 +7,11 @@ from fastapi import APIRouter, Form, Request
 from msgspec.structs import replace
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import rule_folders, source_changes, sources, users
-from ocelog.app.source_changes import Listener
+from ocelog.app.judging import rule_folders
 from ocelog.app.source_settings import source_settings
+from ocelog.app.sources import source_changes, sources
+from ocelog.app.sources.source_changes import Listener
+from ocelog.app.users import users
 from ocelog.console.capacity import SLOW
 from ocelog.console.rendering import page
 from ocelog.console.source_form import BACKFILLS, SourceForm

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import rule_folders, rule_showing, rules, users
+from ocelog.app.judging import rule_folders
+from ocelog.app.judging.rule_folders import ListedRule
 from ocelog.app.log_types import kinds
-from ocelog.app.queries import Stop
-from ocelog.app.rule_folders import ListedRule
-from ocelog.app.rule_trial import Tried
-from ocelog.app.search import Bars
+from ocelog.app.rules import rule_showing, rules
+from ocelog.app.rules.rule_trial import Tried
+from ocelog.app.search.queries import Stop
+from ocelog.app.search.search import Bars
+from ocelog.app.users import users
 from ocelog.console import trying
 from ocelog.console.asking import answered
 from ocelog.console.pages import search

@@ -7,8 +7,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ocelog.app.log_types import kinds, log_types
-from ocelog.app.samples import Sample, sample
-from ocelog.app.tables import columns, meanings, sql_type
+from ocelog.app.records.samples import Sample, sample
+from ocelog.app.search.tables import columns, meanings, sql_type
 from ocelog.console.asking import answered
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of

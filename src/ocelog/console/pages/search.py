@@ -18,13 +18,15 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import saved_searches, sources, users
-from ocelog.app import search as searching
-from ocelog.app.export import Format, exported
 from ocelog.app.log_types import kinds
-from ocelog.app.queries import Stop
-from ocelog.app.search import Condition, Key, Operator, Rows, Search
-from ocelog.app.summaries import summary_of
+from ocelog.app.search import saved_searches
+from ocelog.app.search import search as searching
+from ocelog.app.search.export import Format, exported
+from ocelog.app.search.queries import Stop
+from ocelog.app.search.search import Condition, Key, Operator, Rows, Search
+from ocelog.app.search.summaries import summary_of
+from ocelog.app.sources import sources
+from ocelog.app.users import users
 from ocelog.console.asking import answered, streamed
 from ocelog.console.event_view import at_path, instants, leaves, page_of, parts, raw
 from ocelog.console.rendering import page

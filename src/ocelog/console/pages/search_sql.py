@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from ocelog.app import saved_searches, sql_search
-from ocelog.app.export import Format
+from ocelog.app.search import saved_searches, sql_search
+from ocelog.app.search.export import Format
 from ocelog.console.asking import answered
 from ocelog.console.pages.search import file_of, refused
 from ocelog.console.rendering import page

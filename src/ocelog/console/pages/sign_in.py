@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import users
+from ocelog.app.users import users
 from ocelog.console.capacity import SIGNING_IN
 from ocelog.console.front import Front
 from ocelog.console.rendering import page

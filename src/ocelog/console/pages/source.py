@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import source_changes, source_editing, sources, users
-from ocelog.app.overview import Overview
-from ocelog.app.source_changes import Listener, SourceChange
 from ocelog.app.source_settings import damage, source_settings
-from ocelog.app.sources import GivenSecret
-from ocelog.app.status import verdict
+from ocelog.app.sources import source_changes, source_editing, sources
+from ocelog.app.sources.source_changes import Listener, SourceChange
+from ocelog.app.sources.sources import GivenSecret
+from ocelog.app.status.overview import Overview
+from ocelog.app.status.status import verdict
+from ocelog.app.users import users
 from ocelog.console.capacity import SLOW, slowly
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of

@@ -7,9 +7,11 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import purge, rejections, sources, users
-from ocelog.app.queries import Stop
-from ocelog.app.search import rejected
+from ocelog.app.records import rejections
+from ocelog.app.search.queries import Stop
+from ocelog.app.search.search import rejected
+from ocelog.app.sources import purge, sources
+from ocelog.app.users import users
 from ocelog.console.asking import answered
 from ocelog.console.background import Background
 from ocelog.console.pages import search

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import sources as all_sources
-from ocelog.app.overview import Overview
-from ocelog.app.status import StreamStatus, verdict
+from ocelog.app.sources import sources as all_sources
+from ocelog.app.status.overview import Overview
+from ocelog.app.status.status import StreamStatus, verdict
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, installation_of
 from ocelog.model import SourceRow

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from ocelog.app.trail import deeds, names
+from ocelog.app.users.trail import deeds, names
 from ocelog.console.deeds import said, told
 from ocelog.console.languages import language_of
 from ocelog.console.rendering import page

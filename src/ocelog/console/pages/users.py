@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.access import Role
-from ocelog.app import users
+from ocelog.app.users import users
 from ocelog.console.capacity import hashing
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Visitor, installation_of

@@ -1,4 +1,4 @@
-"""How waiting parts become rows of an Iceberg table, each exactly once. When it is time is told in app/publishing."""
+"""How waiting parts become rows of an Iceberg table, each exactly once; `app/loops/publishing` says when."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ class Publisher:
                 self._ledger.raise_counter(table, mark)
 
     def publish(self, table: str, *, went_on: Callable[[], None] = lambda: None) -> Published:
-        """Append everything that waits; when it is time for that, `is_time` in app/publishing says.
+        """Append everything that waits; when it is time for that, `is_time` in `app/loops/publishing` says.
 
         `went_on` is called with each commit.
         Raises LakeUnavailableError when another commit came first: nothing was appended, and the same call works.

@@ -1,0 +1,424 @@
+"""What a person can do with alerts: find them, work with them, send them again, and keep some quiet for a while."""
+
+import getpass
+import re
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from msgspec import Struct
+
+from ocelog.alert.alert import OPEN, Alert
+from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_possible, quietly
+from ocelog.alert.changes import resend as resent
+from ocelog.alert.listing import AlertDetails, AlertFilter, Waiting
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
+from ocelog.alert.suppressing import LONGEST, Suppression, conditions, like, suppressed
+from ocelog.app.log_types import log_types
+from ocelog.app.sources import sources
+from ocelog.errors import ConfigError
+from ocelog.installation.opening import Installation
+from ocelog.model import Severity
+from ocelog.phrases import Phrase
+from ocelog.secret import shown
+from ocelog.suggest import suggest
+from ocelog.times import from_us, to_us
+from ocelog.units import duration, instant, write_duration, write_instant, write_list
+
+AT_ONCE = 200
+"""Alerts that one transaction changes, if a person selects many."""
+_SEE = "See: ocelog alerts list"
+_LONGEST_ID = 32
+_SHOWN = 5
+_DURATION = re.compile(r"[0-9]+[smhdw]", re.IGNORECASE)
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """Alerts as a person asked for them."""
+
+    alerts: Sequence[Alert]
+    more: bool
+    """Whether there are others behind the last."""
+    untold: int
+    """How many others would be among them, of which nobody was to hear."""
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """An alert after a person wanted something of it."""
+
+    alert: Alert
+    changed: bool
+    """Not so if it was like this already."""
+
+
+def word(kind: type[_Word], text: str) -> _Word:
+    """Return the member of `kind` that a person means. Raises ConfigError with the nearest."""
+    words = {each.value.casefold(): each for each in kind}
+    found = words.get(text.strip().replace("-", "_").casefold())
+    if found is None:
+        nearest = suggest(text, [each.value for each in kind]) or "."
+        expected = write_list([each.value for each in kind], "or")
+        raise ConfigError(
+            Phrase(
+                "%(text)s is not known%(nearest)s Expected %(expected)s.",
+                text=repr(text),
+                nearest=nearest,
+                expected=expected,
+            )
+        )
+    return found
+
+
+def wanted(
+    installation: Installation,
+    *,
+    statuses: Collection[str] = (),
+    severities: Collection[str] = (),
+    types: Collection[str] = (),
+    rule: str | None = None,
+    source_names: Collection[str] = (),
+    log_type: str | None = None,
+    assignee: str | None = None,
+    since: str | None = None,
+    text: str | None = None,
+    everything: bool = False,
+    untold: bool = False,
+) -> AlertFilter:
+    """Return which alerts a person means; those that are open, unless they ask for a status or for `everything`.
+
+    Raises ConfigError with the nearest name.
+    """
+    chosen = frozenset(word(AlertStatus, each) for each in statuses)
+    return AlertFilter(
+        statuses=chosen or (frozenset() if everything else OPEN),
+        severities=frozenset(word(Severity, each) for each in severities),
+        types=frozenset(word(AlertType, each) for each in types),
+        rule=rule,
+        source_ids=frozenset(sources.find(installation, each, removed=True).id for each in source_names),
+        log_type=None if log_type is None else log_types([log_type])[0],
+        assignee=assignee,
+        since_us=None if since is None else to_us(instant(since, now=datetime.now(UTC))),
+        text=text,
+        untold=untold or everything,
+    )
+
+
+def listed(installation: Installation, wanted: AlertFilter, *, limit: int, after: str | None = None) -> Found:
+    """Return alerts, the newest first; `after` names the last of the page before. Raises ConfigError."""
+    ledger = installation.ledger.alerts
+    last = None
+    if after is not None:
+        before = details(installation, [after])[0].alert
+        last = (before.opened_us, before.id)
+    found = ledger.listed(wanted, limit=limit + 1, after=last)
+    untold = 0 if wanted.untold else ledger.count_untold(wanted)
+    return Found(alerts=found[:limit], more=len(found) > limit, untold=untold)
+
+
+def details(installation: Installation, given: Collection[str]) -> list[AlertDetails]:
+    """Return all there is about alerts, named by how their ids begin. Raises ConfigError."""
+    ledger = installation.ledger.alerts
+    found = [(name, ledger.details(name)) for name in _ids(installation, given)]
+    for name, each in found:
+        if each is None:
+            raise ConfigError(Phrase("There is no alert %(name)s any more. %(see)s", name=name, see=_SEE))
+    return [each for _, each in found if each is not None]
+
+
+def change(installation: Installation, given: Collection[str], act: Act, *, quiet: bool = False) -> list[Changed]:
+    """Change alerts, all of them or none; if `quiet`, nobody is told. Raises ConfigError."""
+    act = quietly(act) if quiet else act
+    done = installation.ledger.alerts.change(_ids(installation, given), act, quiet=quiet)
+    return [Changed(alert=alert, changed=changed) for alert, changed in done]
+
+
+def chosen(installation: Installation, wanted: AlertFilter) -> dict[str, Severity]:
+    """Return the ids of all alerts that a person selects, with their severities."""
+    return installation.ledger.alerts.chosen(wanted)
+
+
+def change_many(installation: Installation, ids: Collection[str], act: Act, *, quiet: bool = False) -> int:
+    """Change many alerts, some at a time, so that others write in between; return how many changed.
+
+    Those that are gone or cannot be changed so, such as what is over by now, stay as they are.
+    """
+    act = if_possible(quietly(act) if quiet else act)
+    there = list(ids)
+    pieces = (there[at : at + AT_ONCE] for at in range(0, len(there), AT_ONCE))
+    return sum(installation.ledger.alerts.change_some(some, act, quiet=quiet) for some in pieces)
+
+
+def resend(
+    installation: Installation, given: Collection[str], channel_names: Collection[str], *, who: str
+) -> list[Changed]:
+    """Tell of alerts once more: through the named channels, else those that were told, else those that take them now.
+
+    Raises ConfigError, and nothing is told, if an alert has none.
+    """
+    ledger = installation.ledger
+    channels = ledger.channels.listed()
+    names = {each.id: each.name for each in channels}
+    named = [_channel(channels, name).id for name in channel_names]
+    found = details(installation, given)
+    to = {
+        each.alert.id: named or ledger.alerts.told_channels(each.alert.id) or channels_for(each.alert, channels)
+        for each in found
+    }
+    for name, ids in to.items():
+        if not ids:
+            raise ConfigError(
+                Phrase("No channel takes the alert %(name)s: say which one with --channel NAME.", name=name)
+            )
+
+    def act(alert: Alert, now_us: int) -> Change | None:
+        return resent(write_list(names.get(each, each) for each in to[alert.id]), who=who)(alert, now_us)
+
+    done = ledger.alerts.resend(list(to), act, to)
+    return [Changed(alert=alert, changed=changed) for alert, changed in done]
+
+
+def untold_because(installation: Installation, found: AlertDetails) -> str | None:
+    """Say why nobody was told of an alert, or not yet; None: somebody was."""
+    alert, now_us = found.alert, to_us(datetime.now(UTC))
+    if any(each.delivered for each in found.attempts):
+        return None
+    if not alert.to_be_told:
+        muted = next((each.detail for each in reversed(found.timeline) if each.what == "suppressed"), None)
+        if muted is not None:
+            return Phrase("no: %(why)s", why=muted)
+        if alert.known:
+            return Phrase("no: it was there already when its source or its rule was new")
+        covered = suppressed(alert, installation.ledger.alerts.suppressions(), now_us)
+        if covered is not None:
+            return Phrase("no: %(why)s", why=covered.why)
+        from ocelog.app.judging import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
+
+        least = rule_folders.threshold(installation, alert.rule_id)
+        if least is None:
+            return Phrase(
+                "no: below the threshold of its rule, %(matches)s matches so far", matches=format(alert.matches, ",")
+            )
+        return Phrase(
+            "no: below the threshold of its rule, %(matches)s of %(least)s matches so far",
+            matches=format(alert.matches, ","),
+            least=format(least, ","),
+        )
+    if found.waiting:
+        return Phrase("not yet: %(why)s", why="; ".join(waits_because(installation, found)))
+    if found.attempts:
+        given_up = dict.fromkeys(each.channel for each in found.attempts if each.final)
+        return Phrase("no: it was given up for %(channels)s", channels=write_list(given_up))
+    channels = installation.ledger.channels.listed()
+    if not channels:
+        return Phrase("no: there is no channel. Add one: ocelog channel add --help")
+    if alert.destinations == ():
+        return Phrase("no: its rule says that nobody is to hear of it")
+    if is_unrouted(alert, channels):
+        return Phrase("no: no channel takes it. See what each takes: ocelog channel list")
+    if not channels_for(alert, channels):
+        return Phrase("not yet: the channels that take it wait until nobody has acknowledged it for long enough")
+    return Phrase("no: the channels that take it now were not there, or took others, when it happened")
+
+
+def waits_because(installation: Installation, found: AlertDetails) -> list[str]:
+    """Say of each channel that is still to be told of an alert what holds that up."""
+    now_us = to_us(datetime.now(UTC))
+    return list(dict.fromkeys(f"{each.channel}: {_holds_up(installation, each, now_us)}" for each in found.waiting))
+
+
+def _holds_up(installation: Installation, waiting: Waiting, now_us: int) -> str:
+    """Say what holds up an entry."""
+    status = next(
+        (each for each in installation.ledger.channels.statuses() if each.channel.name == waiting.channel), None
+    )
+    if status is None:
+        return "it was removed, and what waited goes to others"
+    routing = status.channel.routing
+    if status.channel.paused:
+        return f"it is paused. To go on: ocelog channel resume {status.channel.id}"
+    if status.failures:
+        rests = max(status.rests_until_us or 0, waiting.due_us)
+        return f"it fails ({status.trouble or 'no answer'}), and is tried again at {write_instant(from_us(rests))}"
+    now = from_us(now_us)
+    if routing.quiet_hours is not None and routing.quiet_hours.cover(now):
+        return f"it has quiet hours until {write_instant(routing.quiet_hours.end_after(now))}"
+    if waiting.due_us > now_us:
+        return f"it is due at {write_instant(from_us(waiting.due_us))}"
+    return "it is sent by the service within seconds, or by the next ocelog pull, unless its limit per hour is reached"
+
+
+def _channel(channels: Sequence[ChannelRow], name: str) -> ChannelRow:
+    found = next((each for each in channels if name in (each.id, each.name)), None)
+    if found is None:
+        known = [each.name for each in channels]
+        there = f"There are: {write_list(known)}." if known else "There is none yet."
+        raise ConfigError(
+            Phrase(
+                "There is no channel %(name)s%(known)s %(there)s",
+                name=shown(name),
+                known=suggest(name, known) or ".",
+                there=there,
+            )
+        )
+    return found
+
+
+def person(installation: Installation, given: str | None) -> str:
+    """Return who works with alerts: as given, else OCELOG_USER, else the login name. Raises ConfigError."""
+    name = given or installation.settings.user
+    if not name:
+        try:
+            name = getpass.getuser()
+        except (OSError, KeyError, ImportError):
+            raise ConfigError(
+                Phrase("This user has no login name. Say who you are: --as NAME, or OCELOG_USER=NAME.")
+            ) from None
+    return one_line(name, "A name", LONGEST_NAME)
+
+
+def one_line(text: str, what: str, longest: int) -> str:
+    """Return `text` as it is kept. Raises ConfigError."""
+    text = text.strip()
+    if not text or len(text) > longest or not text.isprintable():
+        raise ConfigError(
+            Phrase("%(what)s is one line of 1 to %(longest)s characters.", what=what, longest=format(longest, ","))
+        )
+    return text
+
+
+def _ids(installation: Installation, given: Collection[str]) -> list[str]:
+    ledger = installation.ledger.alerts
+    return list(dict.fromkeys(_named("alert", each, lambda start: ledger.ids(start, limit=_SHOWN)) for each in given))
+
+
+def _named(what: str, given: str, beginning: Callable[[str], Sequence[str]]) -> str:
+    """Return the id that begins as given. Raises ConfigError, with those that may be meant."""
+    start = given.strip().lower()
+    see = _SEE if what == "alert" else "See: ocelog alerts suppressions"
+    if not re.fullmatch(rf"[0-9a-f]{{1,{_LONGEST_ID}}}", start):
+        raise ConfigError(
+            f"{given!r} is not the id of an {what}: that is up to {_LONGEST_ID} of 0 to 9 and a to f. {see}"
+            if what == "alert"
+            else f"{given!r} is not the id of a {what}. {see}"
+        )
+    found = beginning(start)
+    if len(found) == 1 or start in found:
+        return start if start in found else found[0]
+    if found:
+        raise ConfigError(
+            Phrase(
+                "More than one %(what)s begins with %(given)s: %(shown)s. Type more of the id.",
+                what=what,
+                given=repr(given),
+                shown=", ".join(each[:12] for each in found[:_SHOWN]),
+            )
+        )
+    for length in range(len(start) - 1, 3, -1):
+        near = beginning(start[:length])
+        if near:
+            raise ConfigError(
+                Phrase(
+                    "No %(what)s begins with %(given)s; did you mean %(start)s? %(see)s",
+                    what=what,
+                    given=repr(given),
+                    start=repr(near[0][: max(10, len(start))]),
+                    see=see,
+                )
+            )
+    raise ConfigError(Phrase("No %(what)s begins with %(given)s. %(see)s", what=what, given=repr(given), see=see))
+
+
+# What is kept quiet.
+
+
+def suppress(
+    installation: Installation,
+    rule: str | None,
+    *,
+    where: Collection[str],
+    source_names: Collection[str] = (),
+    lasts: timedelta | None,
+    until: str | None,
+    since: str | None,
+    owner: str,
+    reason: str,
+) -> Suppression:
+    """Tell nobody of some alerts for a while; None for `rule` is a maintenance window. Raises ConfigError."""
+    now = datetime.now(UTC)
+    begins = now if since is None else _planned(since, now)
+    if (lasts is None) == (until is None):
+        raise ConfigError(Phrase("Say how long: either --for, such as --for 7d, or --until with a time."))
+    ends = begins + lasts if lasts is not None else _planned(until or "", now)
+    if since is not None and begins < now:
+        ahead = f", or write +{since.strip()} for that time from now" if _DURATION.fullmatch(since.strip()) else ""
+        raise ConfigError(
+            Phrase("--from %(since)s is past: leave it out to begin now%(ahead)s.", since=since, ahead=ahead)
+        )
+    if ends <= max(begins, now):
+        raise ConfigError(Phrase("It would end before it begins: choose a later --until."))
+    if ends - begins > LONGEST or begins - now > LONGEST:
+        raise ConfigError(
+            Phrase(
+                "A suppression lasts at most %(longest)s, and begins within that time. What is never to "
+                "be told is better disabled in its rule.",
+                longest=write_duration(LONGEST),
+            )
+        )
+    if rule is not None:
+        rule = one_line(rule, "A rule's id", LONGEST_NAME)
+    fields = conditions(where)
+    if source_names:
+        ids = [sources.find(installation, each, removed=True).id for each in source_names]
+        fields["source"] = [*fields.get("source", []), *ids]
+    made = Suppression(
+        id=secrets.token_hex(4),
+        rule=rule,
+        fields=fields,
+        owner=one_line(owner, "An owner", LONGEST_NAME),
+        reason=one_line(reason, "A reason", LONGEST_TEXT),
+        since_us=to_us(begins),
+        until_us=to_us(ends),
+        added_us=to_us(now),
+    )
+    installation.ledger.alerts.suppress(made)
+    return made
+
+
+def _planned(text: str, now: datetime) -> datetime:
+    """Read a time that may lie ahead: `+2h` is in two hours. Raises ConfigError."""
+    ahead = text.strip().removeprefix("+")
+    return now + duration(ahead) if ahead != text.strip() else instant(text, now=now)
+
+
+def unknown_rule(installation: Installation, rule: str) -> str | None:
+    """Say that no alert so far is of such a rule, with the nearest that one is of; None: there are some."""
+    known = installation.ledger.alerts.rule_ids()
+    if any(like(rule, each) for each in known):
+        return None
+    return f"No alert so far is of a rule {rule!r}{suggest(rule, known) or '.'}"
+
+
+def suppressions(installation: Installation, *, over: bool = False) -> list[Suppression]:
+    """Return what is kept quiet, or will be; what is over only if asked for."""
+    return installation.ledger.alerts.suppressions(over=over)
+
+
+def muting(installation: Installation, rule: str) -> list[Suppression]:
+    """Return what keeps alerts of a rule quiet just now, all of them or some."""
+    now_us = to_us(datetime.now(UTC))
+    there = installation.ledger.alerts.suppressions()
+    return [each for each in there if each.is_active(now_us) and (each.rule is None or like(each.rule, rule))]
+
+
+def end_suppressions(installation: Installation, given: Collection[str]) -> Mapping[str, bool]:
+    """End suppressions now, named by how their ids begin; return by id whether that changed something."""
+    ledger = installation.ledger.alerts
+    known = [each.id for each in ledger.suppressions(over=True)]
+    ids = [
+        _named("suppression", each, lambda start: [name for name in known if name.startswith(start)]) for each in given
+    ]
+    return {name: ledger.end_suppression(name) for name in dict.fromkeys(ids)}

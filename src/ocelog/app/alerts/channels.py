@@ -1,0 +1,325 @@
+"""How channels come, change and go, and how a message is sent through one: what a person can do with them."""
+
+import json
+import re
+import time
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from ocelog.alert.notice import Happened, Notice
+from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing
+from ocelog.app.log_types import kinds, short_names
+from ocelog.app.sources.sources import GivenSecret, source_id
+from ocelog.channels.kind import ChannelKind
+from ocelog.channels.ports import Channel, Receipt
+from ocelog.channels.registry import CHANNELS, find_kind, parse
+from ocelog.errors import ConfigError, OcelogError
+from ocelog.installation.opening import Installation
+from ocelog.model import Severity
+from ocelog.phrases import Phrase
+from ocelog.secret import Secret, hidden, may_be_shown, shown
+from ocelog.suggest import suggest
+
+MOST_CHANNELS = 100
+"""Each is delivered to in a thread of its own."""
+SHELL_KINDS = frozenset({"file", "stdout"})
+SHELL_SETTINGS = frozenset({"allow_private", "ca_file"})
+"""Kinds and settings that reach into the machine or its network: for whoever has a shell there, not from a distance."""
+_LONGEST_NAME = 100
+_PATTERN = re.compile(r"[*?\[]")
+
+
+class ChannelChange(Struct, frozen=True, kw_only=True):
+    """What a person wants of a channel; what is not named stays as it is, or is the default."""
+
+    name: str | None = None
+    settings: Mapping[str, str | None] = field(default_factory=dict)
+    """None: as if it had never been set."""
+    secrets: Mapping[str, GivenSecret] = field(default_factory=dict)
+    routing: Callable[[Routing], Routing] = lambda before: before
+    remote: bool = False
+    """Whoever asks is not at this machine, and must not learn the secrets: another address takes them, too."""
+
+
+def channel_kinds() -> Mapping[str, ChannelKind]:
+    """Return the kinds of channels, by name."""
+    return CHANNELS
+
+
+def secret_names(kind: str, *, required: bool = False) -> list[str]:
+    """Return what is secret of a kind of channel, or only what it cannot be without. Raises ConfigError."""
+    return [each.name for each in find_kind(kind).settings if each.secret and (each.required or not required)]
+
+
+def statuses(installation: Installation) -> list[ChannelStatus]:
+    """Return how each channel is."""
+    return installation.ledger.channels.statuses()
+
+
+def find(installation: Installation, name: str) -> ChannelRow:
+    """Return the channel called `name`, or with that id. Raises ConfigError with the nearest name."""
+    found = installation.ledger.channels.find(unicodedata.normalize("NFC", name.strip()))
+    if found is None:
+        known = [row.name for row in installation.ledger.channels.listed()]
+        raise ConfigError(
+            Phrase(
+                "There is no channel %(name)s%(known)s",
+                name=shown(name),
+                known=suggest(name, known) or ". See: ocelog channel list",
+            )
+        )
+    return found
+
+
+def add(installation: Installation, kind: str, name: str, change: ChannelChange) -> ChannelRow:
+    """Add a channel. Raises ConfigError if something is missing, or does not hold."""
+    there = installation.ledger.channels.listed()
+    if len(there) >= MOST_CHANNELS:
+        raise ConfigError(
+            Phrase(
+                "There are %(most_channels)s channels already, which is the most that there may be.",
+                most_channels=MOST_CHANNELS,
+            )
+        )
+    name = _clean_name(name)
+    row = ChannelRow(
+        id=_free_id(name, {each.id for each in there}),
+        name=name,
+        kind=find_kind(kind).name,
+        settings={key: value for key, value in change.settings.items() if value is not None},
+        routing=change.routing(Routing()),
+        added_us=time.time_ns() // 1000,
+    )
+    _check(installation, row, {key: each.value for key, each in change.secrets.items()})
+    vault = installation.channel_vault() if change.secrets else None
+    # Nothing is sent before its secrets are there.
+    installation.ledger.channels.add(replace(row, paused=True))
+    for key, each in change.secrets.items():
+        if vault is not None:
+            _keep(vault.put, vault.put_reference, row.id, key, each)
+    return installation.ledger.channels.change(row, lambda there: replace(there, paused=False))
+
+
+def edit(installation: Installation, before: ChannelRow, change: ChannelChange) -> ChannelRow:
+    """Change a channel; a running service notices. Raises ConfigError, and then nothing was changed."""
+    row = _edited(before, change)
+    _refuse_new_address(installation, before, row, change)
+    kept = {} if not change.secrets and row.settings == before.settings else _secrets(installation, row, change.secrets)
+    if kept or change.settings:
+        _check(installation, row, kept)
+    if change.secrets:
+        vault = installation.channel_vault()
+        for key, each in change.secrets.items():
+            _keep(vault.put, vault.put_reference, row.id, key, each)
+    return installation.ledger.channels.change(before, lambda there: _edited(there, change))
+
+
+def _refuse_new_address(
+    installation: Installation, before: ChannelRow, after: ChannelRow, change: ChannelChange
+) -> None:
+    """Refuse to send the secrets that are kept to an address that is named remotely. Raises ConfigError."""
+    if not change.remote:
+        return
+    left = sorted(set(installation.ledger.channels.secrets_kept(before.id)) - change.secrets.keys())
+    for each in find_kind(before.kind).settings:
+        is_other = each.name in change.secrets or before.settings.get(each.name) != after.settings.get(each.name)
+        if each.is_address and is_other and left:
+            raise ConfigError(
+                Phrase(
+                    "Another %(name)s takes %(secrets)s, too: what is secret is sent there.",
+                    name=each.name,
+                    secrets=", ".join(left),
+                )
+            )
+
+
+def pause(installation: Installation, row: ChannelRow, *, paused: bool) -> None:
+    """Send nothing through a channel, or all that waits."""
+    installation.ledger.channels.change(row, lambda there: replace(there, paused=paused))
+
+
+def remove(installation: Installation, row: ChannelRow) -> int:
+    """Forget a channel with its secrets; return how many messages that waited went to other channels, or nowhere."""
+    return installation.ledger.channels.remove(row.id)
+
+
+def resend(installation: Installation, row: ChannelRow) -> int:
+    """Have what was given up sent again; return of how many alerts."""
+    return installation.ledger.delivery.resend(row.id)
+
+
+def send_test(installation: Installation, row: ChannelRow) -> Receipt:
+    """Send a marked message through a channel now, and return what the far end answered. Raises what sending raises.
+
+    If it was taken, the channel does not fail any more, and what waits for it is tried at once.
+    """
+    notice = Notice(
+        key=f"test-{uuid4().hex}",
+        alert_id="test",
+        happened=Happened.TEST,
+        severity=Severity.INFO,
+        title=f"Test of the channel {row.name}",
+        rule_id="test",
+        opened_us=time.time_ns() // 1000,
+    )
+    receipt = open_channel(installation, row).send(notice)
+    installation.ledger.delivery.works(row.id)
+    return receipt
+
+
+def open_channel(installation: Installation, row: ChannelRow) -> Channel:
+    """Return what sends through a channel. Raises ConfigError, and HomeError if a secret cannot be read."""
+    return _built(installation, row, _secrets(installation, row, {}))
+
+
+def hosts(installation: Installation, rows: Sequence[ChannelRow]) -> dict[str, str]:
+    """Return, by the id of a channel, the host to which it sends, of which the rest of the address may be a secret."""
+    found = dict[str, str]()
+    for row in rows:
+        kind = CHANNELS.get(row.kind)
+        addresses = [] if kind is None else [each for each in kind.settings if each.is_address]
+        try:
+            secrets = _secrets(installation, row, {}) if any(each.secret for each in addresses) else {}
+            given = [
+                secrets[each.name].reveal() if each.name in secrets else row.settings.get(each.name)
+                for each in addresses
+            ]
+            named = [host for each in given if each and "://" in each and (host := urlsplit(each).hostname)]
+        except (OcelogError, ValueError):
+            # What is wrong with it is told where it is used.
+            continue
+        if named:
+            found[row.id] = named[0]
+    return found
+
+
+def log_type_pattern(text: str) -> str:
+    """Return the log type that a person means, by its short or full name; a pattern as it is. Raises ConfigError."""
+    if _PATTERN.search(text):
+        return text
+    for name, kind in kinds().items():
+        if text.casefold() in (name.casefold(), kind.short.casefold()):
+            return name
+    known = [*short_names(), *kinds()]
+    raise ConfigError(
+        Phrase(
+            "There is no log type %(text)s%(known)s There are %(known2)s.",
+            text=shown(text),
+            known=suggest(text, known) or ".",
+            known2=", ".join(known),
+        )
+    )
+
+
+def _edited(row: ChannelRow, change: ChannelChange) -> ChannelRow:
+    settings = {**row.settings, **change.settings}
+    return replace(
+        row,
+        name=row.name if change.name is None else _clean_name(change.name),
+        settings={key: value for key, value in settings.items() if value is not None},
+        routing=change.routing(row.routing),
+    )
+
+
+def _clean_name(text: str) -> str:
+    name = unicodedata.normalize("NFC", text.strip())
+    if "://" in name or not may_be_shown(name):
+        raise ConfigError(
+            Phrase(
+                "A channel's name is what you call it, such as ops, and not its address, which may be a "
+                "secret. Given was %(name)s.",
+                name=hidden(name),
+            )
+        )
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ConfigError(
+            Phrase("A channel's name is one line of 1 to %(longest_name)s characters.", longest_name=_LONGEST_NAME)
+        )
+    return name
+
+
+def _free_id(name: str, taken: set[str]) -> str:
+    """Return an id for a channel called `name`; that of one which was renamed since stays its own."""
+    first = source_id(name)
+    return next(each for each in (first, *(f"{first}-{n}" for n in range(2, MOST_CHANNELS + 3))) if each not in taken)
+
+
+def _secrets(installation: Installation, row: ChannelRow, given: Mapping[str, GivenSecret]) -> dict[str, Secret]:
+    names = [each for each in installation.ledger.channels.secrets_kept(row.id) if each not in given]
+    vault = installation.channel_vault() if names else None
+    kept = {} if vault is None else {each: vault.get(row.id, each) for each in names}
+    return kept | {name: each.value for name, each in given.items()}
+
+
+def _check(installation: Installation, row: ChannelRow, secrets: Mapping[str, Secret]) -> None:
+    """Raise ConfigError if the channel could not be used so."""
+    secret = secret_names(row.kind)
+    for name in secrets:
+        if name not in secret:
+            known = f"It has {', '.join(secret)}." if secret else "It has none."
+            raise ConfigError(
+                Phrase(
+                    "A %(kind)s channel has no secret %(name)s%(secret)s %(known)s",
+                    kind=row.kind,
+                    name=shown(name),
+                    secret=suggest(name, secret) or ".",
+                    known=known,
+                )
+            )
+    misplaced = next((name for name in row.settings if name in secret), None)
+    if misplaced is not None:
+        raise ConfigError(
+            Phrase(
+                "%(misplaced)s of a %(kind)s channel is a secret: what is typed in a command is seen by "
+                "others. Give it with --secret-file %(misplaced)s=FILE, or leave it out to be asked for "
+                "it.",
+                misplaced=misplaced,
+                kind=row.kind,
+            )
+        )
+    _built(installation, row, secrets)
+
+
+def _built(installation: Installation, row: ChannelRow, secrets: Mapping[str, Secret]) -> Channel:
+    whole = Secret(json.dumps({name: each.reveal() for name, each in secrets.items()})) if secrets else None
+    settings: dict[str, Any] = dict(row.settings)
+    return parse(row.kind, settings, whole, home=installation.home.path)
+
+
+def _keep(
+    put: Callable[[str, str, Secret], None],
+    put_reference: Callable[[str, str, str], None],
+    channel_id: str,
+    name: str,
+    secret: GivenSecret,
+) -> None:
+    if secret.reference is not None:
+        put_reference(channel_id, name, secret.reference)
+    else:
+        put(channel_id, name, secret.value)
+
+
+def severities(texts: Sequence[str]) -> frozenset[Severity]:
+    """Read `HIGH`, or `medium+` for that and all that is worse. Raises ConfigError."""
+    found, words = set[Severity](), list(Severity)
+    for text in texts:
+        word = text.strip().upper()
+        least = next((each for each in words if each.value == word.removesuffix("+")), None)
+        if least is None:
+            near = suggest(word, [each.value for each in words])
+            raise ConfigError(
+                Phrase(
+                    "There is no severity %(text)s%(near)s Write INFO, LOW, MEDIUM, HIGH or CRITICAL, with a "
+                    "+ behind it for that and all that is worse.",
+                    text=shown(text),
+                    near=near or ".",
+                )
+            )
+        found.update(words[words.index(least) :] if word.endswith("+") else [least])
+    return frozenset(found)

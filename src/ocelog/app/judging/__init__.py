@@ -1,0 +1,1 @@
+"""Which rules judge: folders that are registered, what of them runs, and how they are asked."""

@@ -1,0 +1,203 @@
+"""What the files of a folder of rules are now, and by which version of each it is judged."""
+
+import os
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ocelog.app.judging.good_rules import GoodRules
+from ocelog.app.judging.rule_troubles import Unread
+from ocelog.app.log_types import changing
+from ocelog.detect.bundle import Bundle, fails, read_bundle
+from ocelog.detect.checking import Names, check
+from ocelog.detect.checkout import Checkout, parse_checkout
+from ocelog.detect.folders import RuleFolder
+from ocelog.detect.roots import find_root
+from ocelog.errors import OcelogError, RuleFileError
+from ocelog.judging.judge import Judge, Loaded
+from ocelog.schema.language.packaged import packaged_schemas
+
+_MOST_FILES = 100_000
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """A folder of rules, and who judges by it."""
+
+    folder: RuleFolder
+    judge: Judge
+    mark: str = ""
+    """What the folder looked like when it was read."""
+    files: tuple[str, Mapping[str, str]] | None = None
+    """What files were read then: their revision, and those that were refused."""
+    loaded: Loaded | None = None
+    trouble: str | None = None
+    """Why its files are not what is judged by."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Rules that name what nothing has, and why: their last good version runs, or nothing of them."""
+    off: frozenset[str] = frozenset()
+    """Those of them of which nothing good was there before."""
+    unread: Sequence[Unread] = ()
+    """Rules that do not run as a file does not read."""
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Rules of it that must not be asked."""
+        return self.off.union(each.rule_id for each in self.unread)
+
+
+class FolderReader(Struct, frozen=True):
+    """Reads folders again when they look different, and goes back to what was good."""
+
+    good: GoodRules
+
+    def read(self, bench: Bench) -> None:
+        """Read a folder again if it looks different; what does not read leaves the rules as they were."""
+        path = Path(bench.folder.path)
+        try:
+            mark = _mark(path)
+            if mark == bench.mark:
+                bench.trouble = None
+                return
+            had = self.good.read(bench.folder.id) if bench.loaded is None else bench.loaded.bundle
+            bundle = read_rules(bench.folder, had)
+            files = (bundle.revision(), bundle.refused)
+            if files == bench.files:
+                # Something else changed in the checkout that the folder lies in.
+                bench.mark, bench.trouble = mark, None
+                return
+            if bench.loaded is None:
+                self._load_good(bench, but=bundle)
+            # Ours are checked before they are released.
+            refused = {} if bench.folder.is_built_in else refused_rules(parse_checkout(bundle, changing()))
+            loaded = bench.judge.load(_mended(bundle, refused, bench))
+        except RuleFileError as error:
+            _note(bench, str(error))
+            if bench.loaded is None:
+                self._load_good(bench)
+            return
+        except OcelogError as error:
+            _note(bench, error.beside(None))
+            if bench.loaded is None:
+                raise
+            return
+        except Exception as error:
+            # What is in the files of one folder must stop no other.
+            log.exception("bug in Ocelog", folder=bench.folder.name)
+            _note(bench, f"a bug in Ocelog keeps its files from being read: {type(error).__name__}")
+            if bench.loaded is None:
+                self._load_good(bench)
+            return
+        # Of what is judged by, be it of before: a rule that was refused from the start was never good.
+        of_now = {} if bench.folder.is_built_in else refused_rules(parse_checkout(loaded.bundle, changing()))
+        bench.off = frozenset(of_now)
+        bench.mark, bench.files, bench.loaded, bench.trouble, bench.refused = mark, files, loaded, None, refused
+        if not bench.folder.is_built_in:
+            self.good.keep(bench.folder.id, loaded.bundle)
+        log.info("rules read", folder=bench.folder.name, rules=len(loaded.rules))
+        for each in (*loaded.faults, *loaded.kept):
+            log.warning("rule file left out", folder=bench.folder.name, reason=bench.folder.named(each.message))
+        for name, why in refused.items():
+            log.warning("rule refused", folder=bench.folder.name, rule=name, reason=bench.folder.named(why))
+
+    def has_changed(self, bench: Bench) -> bool:
+        """Whether a folder that reads looks different since it was read."""
+        try:
+            return bench.trouble is None and bench.mark != _mark(Path(bench.folder.path))
+        except RuleFileError:
+            return False
+
+    def _load_good(self, bench: Bench, *, but: Bundle | None = None) -> None:
+        """Judge by what was kept of a folder when it was good, unless it is as `but`."""
+        good = None if bench.folder.is_built_in else self.good.read(bench.folder.id)
+        if good is None or (but is not None and good.revision() == but.revision()):
+            return
+        refused = refused_rules(parse_checkout(good, changing()))
+        try:
+            bench.loaded, bench.off = bench.judge.load(good), frozenset(refused)
+        except RuleFileError as error:
+            log.warning("last good rules not read", folder=bench.folder.name, reason=str(error))
+            return
+        log.info("last good rules read", folder=bench.folder.name, rules=len(bench.loaded.rules))
+
+
+def _note(bench: Bench, trouble: str) -> None:
+    if trouble != bench.trouble:
+        bench.trouble = trouble
+        log.error("rules not read", folder=bench.folder.name, reason=trouble)
+
+
+def refused_rules(checkout: Checkout) -> dict[str, str]:
+    """Return the rules that name a field, a log type or a query that does not exist, and why; the first of each.
+
+    Their destinations are not looked at: a channel may be added later.
+    """
+    found = dict[str, str]()
+    for wrong in check(checkout, Names(schemas=packaged_schemas())):
+        if wrong.rule in checkout.rules:
+            found.setdefault(wrong.rule, str(wrong))
+    return found
+
+
+def read_rules(folder: RuleFolder, before: Bundle | None) -> Bundle:
+    """Read the files of a folder. Raises RuleFileError, also for one that was emptied since it was as `before`.
+
+    A sync that failed, or a disk that is not mounted, looks like that: no rule is taken for deleted because of it.
+    """
+    bundle = read_bundle(Path(folder.path))
+    if before is not None and not folder.is_built_in and _has_rules(before) and not _has_rules(bundle):
+        raise RuleFileError(
+            f"{folder.path}: it had rules, and is empty now. If that is meant: ocelog rules remove "
+            f"{shlex.quote(folder.name)}"
+        )
+    return bundle
+
+
+def _has_rules(bundle: Bundle) -> bool:
+    names = (*bundle.files, *bundle.refused)
+    return any(name.endswith((".yml", ".yaml")) and bundle.holds(name) for name in names)
+
+
+def _mended(bundle: Bundle, refused: Collection[str], bench: Bench) -> Bundle:
+    """Return a bundle with the files of refused rules as they were when these were good."""
+    if bench.loaded is None:
+        return bundle
+    files, before = dict(bundle.files), bench.loaded
+    for name in set(refused) - bench.off:
+        if name in before.rules:
+            theirs = before.rules[name].files
+            files |= {file: content for file, content in before.bundle.files.items() if file in theirs}
+    return replace(bundle, files=files)
+
+
+def _mark(path: Path) -> str:
+    """Return what changes when a file of a checkout is written, added or deleted. Raises RuleFileError."""
+    try:
+        return _mark_of(path)
+    except OSError as error:
+        raise RuleFileError(f"{error.filename or path}: it cannot be read: {error.strerror or error}") from error
+
+
+def _mark_of(path: Path) -> str:
+    if not path.exists():
+        raise RuleFileError(f"{path}: there is no such file or folder")
+    found, count, root = list[str](), 0, find_root(path)
+    for folder, folders, names in os.walk(root, onerror=fails):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            count += 1
+            if count > _MOST_FILES:
+                raise RuleFileError(f"{path}: its checkout has more than {_MOST_FILES:,} files")
+            try:
+                there = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - called for each file
+            except OSError:
+                continue
+            inside = os.path.relpath(folder, root)
+            found.append(f"{inside}/{name}:{there.st_ino}:{there.st_size}:{there.st_mtime_ns}")
+    return str(hash("\n".join(found)))

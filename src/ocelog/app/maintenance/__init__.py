@@ -1,0 +1,1 @@
+"""What keeps an installation going: backup, repair, upkeep, and the service of the machine."""

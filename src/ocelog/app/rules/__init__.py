@@ -1,0 +1,1 @@
+"""What a person does with rules: write and check them, look at them, and ask them about the past."""

@@ -1,0 +1,78 @@
+"""Which queries of a checkout could not run here, where, and why: each is planned on tables without rows."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from msgspec import Struct
+
+from ocelog.app.log_types import table_schemas
+from ocelog.app.search.ledger_views import ledger_schemas
+from ocelog.detect.rule import Place, Query
+from ocelog.errors import QueryError
+from ocelog.lake.query.plans import Plans, planning
+from ocelog.lake.read.saved_views import saved_views
+from ocelog.suggest import suggest
+
+_KEY = re.compile(r"[ \t]*[\"']?(?:Athena|Snowflake|Databricks)?Query[\"']?[ \t]*:")
+_COLUMN = re.compile(r"Referenced column \"([^\"]+)\" not found|does not have a column named \"([^\"]+)\"")
+_NAMES = (
+    _COLUMN,
+    re.compile(r"Could not find key \"([^\"]+)\" in struct"),
+    re.compile(r"at or near \"([^\"]+)\""),
+    re.compile(r"no (?:table|function) '([^']+)'"),
+)
+_ENGINE = re.compile(r"\A\w+ Error: ")
+_ADVICE = re.compile(r" ?`ocelog tables` lists them\.")
+
+
+class QueryFault(Struct, frozen=True, kw_only=True):
+    """A query that could not run."""
+
+    query: str
+    place: Place
+    why: str
+    is_foreign: bool
+    """Whether it was written for another engine, so that nobody need mend it."""
+
+
+def query_faults(queries: Iterable[Query], root: Path) -> list[QueryFault]:
+    """Return the `queries` of the checkout at `root` that could not run, in their order; the lake is not read."""
+    every = list(queries)
+    if not every:
+        return []
+    found = list[QueryFault]()
+    with planning(table_schemas(), ledger_schemas(), saved_views()) as plans:
+        for query in every:
+            try:
+                plans.plan(query.text)
+            except QueryError as error:
+                why, name = _told(str(error), query.text, plans)
+                place = Place(query.place.file, _line(root, query.place, name))
+                found.append(QueryFault(query=query.name, place=place, why=why, is_foreign=query.is_foreign))
+    return found
+
+
+def _told(text: str, sql: str, plans: Plans) -> tuple[str, str | None]:
+    """Return a problem in one line, and the name that it is about."""
+    name = next((next(filter(None, match.groups())) for each in _NAMES if (match := each.search(text))), None)
+    if (match := _COLUMN.search(text)) is not None and name is not None:
+        tables = frozenset(each for each in plans.names if re.search(rf"\b{re.escape(each)}\b", sql, re.IGNORECASE))
+        return f"there is no column {name!r}{suggest(name, plans.columns(tables))}", name
+    first = _ENGINE.sub("", text.strip().splitlines()[0]).strip()
+    if name is not None and "Candidate" in text:
+        first += suggest(name, re.findall(r"\"([^\"]+)\"", text.partition("Candidate")[2]))
+    return _ADVICE.sub("", first).rstrip("."), name
+
+
+def _line(root: Path, place: Place, name: str | None) -> int:
+    """Return the line of `name` in the SQL of the query at `place`; the line of its key if it is not found."""
+    try:
+        lines = (root / place.file).read_text("utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        return place.line
+    key = next((at for at in range(place.line - 1, len(lines)) if _KEY.match(lines[at])), place.line - 1)
+    if name is not None:
+        wanted = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+        return next((at for at in range(key, len(lines)) if wanted.search(lines[at])), key) + 1
+    return key + 1

@@ -1,0 +1,164 @@
+"""Which rule is to be asked about the past, what it judges, and who asks it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from ocelog.alert.judged import JudgedBy
+from ocelog.app.judging.rule_answers import judged_by
+from ocelog.app.judging.rule_folders import ListedRule, find_rule, listed
+from ocelog.app.log_types import changing, kinds
+from ocelog.detect.bundle import read_bundle
+from ocelog.detect.checkout import read_checkout
+from ocelog.detect.folders import RuleFolder
+from ocelog.detect.roots import find_root
+from ocelog.detect.rule import CorrelationRule, Kind, Query, Rule
+from ocelog.errors import ConfigError, RuleFileError
+from ocelog.installation.opening import Installation
+from ocelog.judging.judge import Judge, LoadedRule
+from ocelog.suggest import suggest
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A rule that is to be asked, and the files that it is in."""
+
+    id: str
+    path: Path
+    folder: RuleFolder | None
+    """None: it is in no registered folder."""
+
+
+class OfEvents(Struct, frozen=True, kw_only=True):
+    """A rule that judges events."""
+
+    rule: LoadedRule
+
+    @property
+    def by(self) -> JudgedBy:
+        """The rule as alerts know it."""
+        return judged_by(self.rule)
+
+
+class OfRows(Struct, frozen=True, kw_only=True):
+    """A rule that judges the rows of scheduled queries."""
+
+    rule: LoadedRule
+    queries: tuple[Query, ...]
+
+    @property
+    def by(self) -> JudgedBy:
+        """The rule as alerts know it."""
+        return judged_by(self.rule)
+
+
+class OfMatches(Struct, frozen=True, kw_only=True):
+    """A rule that looks for what belongs together in the matches of others."""
+
+    rule: CorrelationRule
+    revision: str
+    others: frozenset[str]
+    """Every correlation rule that there is: what these found is none of the matches that it looks at."""
+    statuses: Mapping[str, str]
+    """Of every rule that there is, whether it is on."""
+
+    @property
+    def by(self) -> JudgedBy:
+        """The rule as alerts know it."""
+        return JudgedBy(about=self.rule.about, revision=self.revision, on_schedule=True)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The rules whose matches it looks at."""
+        named = {step.rule: None for one in self.rule.correlations for step in one.steps}
+        return tuple(name for name in named if name not in self.others)
+
+
+Asked: TypeAlias = OfEvents | OfRows | OfMatches
+
+
+def find_candidate(installation: Installation, named: str) -> Candidate:
+    """Return the rule of that id in a registered folder, or the one in the file of that name. Raises ConfigError."""
+    path = Path(named).expanduser()
+    if path.suffix in {".yml", ".yaml", ".py"} and path.exists():
+        return Candidate(id="", path=path, folder=None)
+    return candidate_of(find_asked(installation, named))
+
+
+def candidate_of(found: ListedRule) -> Candidate:
+    """Return a rule of a registered folder."""
+    return Candidate(id=found.id, path=found.root / found.item.place.file, folder=found.folder)
+
+
+def find_asked(installation: Installation, named: str) -> ListedRule:
+    """Return the rule of that id, or the one that judges the rows of the query of that name. Raises ConfigError."""
+    found = find_rule(installation, named)
+    if not isinstance(found.item, Query):
+        return found
+    every = [rule for folder in listed(installation) for rule in folder.rules]
+    rules = {each.id: each for each in every if isinstance(each.item, Rule) and named in each.item.scheduled_queries}
+    if not rules:
+        raise ConfigError(f"No rule is asked about the rows of the query {named}: ask its SQL with `ocelog query`.")
+    if len(rules) > 1:
+        raise ConfigError(f"Several rules are asked about the rows of {named}; name one: {', '.join(sorted(rules))}.")
+    (rule,) = rules
+    return find_rule(installation, rule)
+
+
+def judge_of(installation: Installation, candidate: Candidate) -> Judge:
+    """Return what judges by the files of a rule, with what its folder is allowed."""
+    folder = candidate.folder
+    return Judge(
+        network=folder is not None and folder.network,
+        unsafe=folder is not None and folder.unprotected,
+        changing=changing(),
+        keep_out=(str(installation.home.path),),
+        named=str if folder is None else folder.named_error,
+    )
+
+
+def load_rule(installation: Installation, judge: Judge, candidate: Candidate) -> Asked:
+    """Have `judge` read a rule. Raises RuleFileError, and ConfigError if nothing here is what it judges."""
+    loaded = judge.load(read_bundle(candidate.path))
+    for fault in loaded.faults:
+        raise RuleFileError(fault.message if candidate.folder is None else candidate.folder.named(fault.message))
+    together, rules = loaded.correlations, loaded.rules
+    if candidate.id in together or (not candidate.id and together):
+        return _of_matches(installation, together[candidate.id or next(iter(together))], loaded.revision)
+    rule = rules.get(candidate.id) if candidate.id else next(iter(rules.values()), None)
+    if rule is None:
+        raise ConfigError(f"There is no rule in {candidate.path}.")
+    if rule.kind is Kind.SCHEDULED_RULE:
+        return OfRows(rule=rule, queries=_queries(installation, candidate, rule))
+    known = [one for one in rule.log_types if one in kinds()]
+    if not known:
+        raise ConfigError(f"No source here has events for {rule.id}: {', '.join(rule.log_types)}.")
+    return OfEvents(rule=rule)
+
+
+def _of_matches(installation: Installation, rule: CorrelationRule, revision: str) -> OfMatches:
+    every = [each for folder in listed(installation) for each in folder.rules]
+    others = {each.id for each in every if isinstance(each.item, CorrelationRule)}
+    return OfMatches(
+        rule=rule,
+        revision=revision,
+        others=frozenset({rule.id, *others}),
+        statuses={each.id: each.status for each in reversed(every)},
+    )
+
+
+def _queries(installation: Installation, candidate: Candidate, rule: LoadedRule) -> tuple[Query, ...]:
+    """Return the queries whose rows a rule judges: of its own checkout, else of another folder."""
+    own = read_checkout(find_root(candidate.path), changing()).queries
+    there = {name: each for name, each in own.items() if each.schedule is not None}
+    if not there.keys() >= set(rule.scheduled_queries):
+        every: Sequence[ListedRule] = [each for folder in listed(installation) for each in folder.rules]
+        there = {each.id: each.item for each in every if isinstance(each.item, Query)} | there
+    return tuple(_query(name, there, rule.id) for name in dict.fromkeys(rule.scheduled_queries))
+
+
+def _query(name: str, there: Mapping[str, Query], rule: str) -> Query:
+    if name not in there:
+        raise ConfigError(f"{rule} judges the rows of {name}, and there is no such query{suggest(name, there) or '.'}")
+    return there[name]

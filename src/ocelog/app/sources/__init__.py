@@ -1,0 +1,1 @@
+"""How sources come, change and go, and how each is doing."""

@@ -1,0 +1,1 @@
+"""How everything is: each stream, the whole, in words and as metrics."""

@@ -1,0 +1,612 @@
+"""What `ocelog status` says of an overview: the verdict, what needs attention, and all of it for programs."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from ocelog.app.advice import without_request
+from ocelog.app.status.overview import Overview, overview
+from ocelog.app.status.status import StreamStatus, Unpublished, Verdict, verdict
+from ocelog.detect.unjudged import oldest_us
+from ocelog.health.stream import AlarmState, State
+from ocelog.installation.home_lock import Holder
+from ocelog.installation.opening import Installation
+from ocelog.model import Severity, Slice, SliceState
+from ocelog.pull.sweep import Sweep
+from ocelog.times import from_us
+from ocelog.units import about, write_duration, write_instant, write_size
+
+_SAYS_MORE = frozenset({State.SILENT, State.QUIET, State.FORBIDDEN})
+"""States of health that say more of a stream than how far it is read."""
+_OTHERWISE = {
+    "new": "not read yet",
+    "catching up": "catching up",
+    "retrying": "retrying",
+    "broken": "broken",
+    "paused": "paused",
+}
+"""How it is said in the verdict that a stream is in a state in which it is not complete."""
+
+
+class StatusReport(Struct, frozen=True, kw_only=True):
+    """How an installation is, as people read it and as programs do."""
+
+    well: bool
+    """Nothing needs attention."""
+    first: str
+    """The verdict, or that something needs attention."""
+    urgent: Sequence[str]
+    """What does, and what to do; and what keeps alerts quiet."""
+    streams: Sequence[Mapping[str, Any]]
+    """A row of a table for each."""
+    details: Sequence[Mapping[str, Any]]
+    """More of each, if one source was asked about."""
+    notes: Sequence[str]
+    """What is merely good to know."""
+    service: str | None
+    """Which service runs; None: none."""
+    idle: str | None
+    """What there is instead; None: nothing to say."""
+    machine: str
+    """About the machine."""
+    values: Mapping[str, Any]
+    """The same for programs."""
+
+
+def status_report(
+    installation: Installation,
+    *,
+    allowed: timedelta,
+    now: datetime,
+    source: str | None = None,
+    near: Callable[[str], str] = str,
+    advise: bool = True,
+) -> StatusReport:
+    """Look at everything, or at the streams of one source; data may be as old as `allowed`.
+
+    `near` returns a path as the reader names it. Unless told to `advise`, rules are not read for what to do about
+    events that they did not judge. Raises ConfigError if there is no such source.
+    """
+    source_id = None
+    if source is not None:
+        from ocelog.app.sources import sources  # noqa: PLC0415 - takes longer than all the rest, with what it stands on
+
+        source_id = sources.find(installation, source).id
+    found = overview(installation, allowed=allowed, now=now, source_id=source_id)
+    todo = dict[str, str]()
+    if advise and any(each.rule_id for each in found.not_judged):
+        from ocelog.app.judging import rule_folders  # noqa: PLC0415 - as above
+
+        todo = rule_folders.what_to_do(installation, oldest_us(found.not_judged))
+    return report_of(found, todo, now, near, details=source is not None)
+
+
+def report_of(
+    found: Overview, todo: Mapping[str, str], now: datetime, near: Callable[[str], str] = str, *, details: bool
+) -> StatusReport:
+    """Put an overview into words; `todo` says what to do about events that were not judged, by rule."""
+    urgent = [each for each in found.streams if each.needs_attention]
+    told, idle = dict[tuple[str | None, ...], str](), found.holder is None
+    lines = [line for each in urgent for line in _remarks(each, told, idle=idle)]
+    waits = not idle and all(_only_waits(each) for each in urgent)
+    of_streams = len(lines)
+    lines += [*found.stale, *(line for each in found.not_published for line in each.lines)]
+    for fault in found.loop_faults:
+        lines.append(f"The loop {fault.loop!r} fails since {write_instant(fault.since)}: {fault.reason}")
+        lines.append(
+            "    To do: fix what the message says. A running service then tries again; otherwise run: ocelog pull"
+        )
+    for channel in found.channel_faults:
+        since = write_instant(from_us(channel.since_us))
+        lines.append(f"Alerts do not reach the channel {channel.name}, since {since}: {channel.reason}")
+        lines.append(f"    To do: see what the far end says: ocelog channel test {channel.id}")
+        lines.append(f"    Once it works, send what was given up: ocelog channel resend {channel.id}")
+    lines += _rule_troubles(found, near)
+    for rule in found.suspended_rules:
+        since = "" if rule.suspended_us is None else f" since {write_instant(from_us(rule.suspended_us))}"
+        lines.append(f"The rule {rule.rule_id} is suspended{since}, and judges nothing: {rule.reason}")
+        lines.append(f"    To do: mend it, then run: ocelog rules enable {shlex.quote(rule.rule_id)}")
+    lines += [*(_behind(found) if found.held_up else ()), *found.lagging]
+    if found.hangs:
+        lines.append(f"Hanging: {found.hangs}")
+    if found.key is not None:
+        lines.append(f"Key: {found.key}")
+    lines += [f"Lake: {line}" for line in found.lake]
+    if found.disk_is_short:
+        lines.append(f"Only {write_size(found.disk_free)} of disk are free: make room.")
+    heading = (
+        "Needs attention, and is tried again by itself:" if waits and len(lines) == of_streams else "Action required:"
+    )
+    notes = [line for each in found.streams if not each.needs_attention for line in _remarks(each, told, idle=idle)]
+    service, instead = _running(found)
+    return StatusReport(
+        well=found.well,
+        first=_verdict(verdict(found.streams), now) if found.well else heading,
+        urgent=[*lines, *_muted(found)],
+        streams=[_row(each) for each in found.streams],
+        details=[_details(each) for each in found.streams] if details else [],
+        notes=[*notes, *(() if found.held_up else _behind(found)), *_alerts(found, todo)],
+        service=service,
+        idle=instead,
+        machine=f"Disk free: {write_size(found.disk_free)}. SQL sandbox: {found.sandbox}",
+        values=_whole(found),
+    )
+
+
+def _running(found: Overview) -> tuple[str | None, str | None]:
+    """Return which service runs, and what there is to say if none does."""
+    match found.holder:
+        case None:
+            return None, "Nothing is running. Keep it going with: ocelog run" if found.streams else None
+        case str() as who:
+            return None, f"Whether anything runs is {who}."
+        case Holder() as who if who.is_service:
+            return f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).", None
+        case Holder() as who:
+            at_work = f"`{who.command}` is at work since {who.since} (process {who.pid} on {who.host})"
+            return None, f"No service is running; {at_work}. To keep it going, then run: ocelog run"
+
+
+def _muted(found: Overview) -> list[str]:
+    """Say what keeps alerts quiet just now: each maintenance window, and how many suppressions."""
+    lines = list[str]()
+    for each in (each for each in found.suppressions if each.rule is None):
+        what = "any alert" if not each.fields else f"alerts with {each.covered.partition(', ')[2]}"
+        until = write_instant(from_us(each.until_us))
+        lines.append(f"Muted: nobody is told of {what} until {until}, by {each.owner}: {each.reason}")
+        lines.append(f"    To end it: ocelog alerts unsuppress {each.id}")
+    others = [each for each in found.suppressions if each.rule is not None]
+    if others:
+        until = write_instant(from_us(max(each.until_us for each in others)))
+        rules = sorted({each.rule for each in others if each.rule is not None})
+        named = ", ".join(rules[:3]) + (", ..." if len(rules) > 3 else "")
+        lines.append(
+            f"Suppressed, the longest until {until}: alerts of {named} ({len(others)} "
+            f"suppression{'' if len(others) == 1 else 's'}). See: ocelog alerts suppressions"
+        )
+    return lines
+
+
+def _rule_troubles(found: Overview, near: Callable[[str], str]) -> list[str]:
+    """Say which files of rules have errors, and what to do: the first of each folder."""
+    lines = list[str]()
+    for folder_id, folder in found.rule_folders.items():
+        mine = [each for each in found.rule_troubles if each.folder_id == folder_id]
+        if not mine:
+            continue
+        more = f" ({len(mine) - 1:,} more)" if len(mine) > 1 else ""
+        lines.append(f"Rules of the folder {folder.name}: {near(mine[0].placed(folder))}{more}")
+        name = shlex.quote(folder.name)
+        if mine[0].rule_id:
+            lines.append(f"    To do: mend the file; it is read again by itself. What runs: ocelog rules list {name}")
+        else:
+            lines.append(f"    To do: put the folder back. If it is gone for good: ocelog rules remove {name}")
+    return lines
+
+
+def _behind(found: Overview) -> list[str]:
+    """Say that events wait for the rules, since when, and for which rule the most."""
+    if found.judging_behind is None:
+        return []
+    lines = [f"Judging is behind: events wait for the rules since {write_instant(found.judging_behind)}."]
+    if (slow := found.slowest) is not None:
+        batches = "batch" if slow.batches == 1 else f"{slow.batches} batches"
+        lines[0] += (
+            f" The rule {slow.rule} took the most time: {slow.seconds:,.0f} of {slow.of:,.0f} s that all rules took "
+            f"for the last {batches}."
+        )
+        off = f"ocelog rules disable {shlex.quote(slow.rule)}"
+        lines.append(f"    To do: if that is too much, mend it, or turn it off: {off}")
+    return lines
+
+
+def _alerts(found: Overview, todo: Mapping[str, str]) -> list[str]:
+    """Say how many alerts are open, and what rules were not asked about; `todo` says what to do, by rule."""
+    lines, told = list[str](), found.alerts.told
+    counts = [f"{told[severity]:,} {severity}" for severity in reversed(Severity) if severity in told]
+    if counts:
+        oldest_us = found.alerts.oldest_us
+        since = "" if oldest_us is None else f", the oldest since {write_instant(from_us(oldest_us))}"
+        lines.append(f"Open alerts: {', '.join(counts)}{since}. See: ocelog alerts list")
+    for each in found.not_judged:
+        rule = f"the rule {each.rule_id}" if each.rule_id else "any rule"
+        again = f" {todo[each.rule_id]}" if each.rule_id in todo else ""
+        span = f"{write_instant(from_us(each.first_us))} to {write_instant(from_us(each.last_us))}"
+        reason = each.reason.rstrip(".")
+        lines.append(f"{each.table}: {each.rows:,} rows ({span}) were not judged by {rule}: {reason}.{again}")
+    return lines
+
+
+def _verdict(found: Verdict, now: datetime) -> str:
+    """Say in one line whether all that happened is here, and up to when; else how many streams are how far."""
+    if not found.streams:
+        return "There is no source yet. Add one: ocelog source add"
+    ranges = f" ({found.ranges_left:,} time range{'' if found.ranges_left == 1 else 's'} left)"
+    rest = [
+        f"{found.others[state]} {said}{ranges if state == 'catching up' else ''}"
+        for state, said in _OTHERWISE.items()
+        if found.others.get(state)
+    ]
+    also = f"{', '.join(rest)}."
+    if found.paused_through is not None:
+        all_ = "The stream is" if found.streams == 1 else f"All {found.streams} streams are"
+        return f"{all_} paused; what is here is complete through {write_instant(found.paused_through)}."
+    if found.through is None:
+        return f"{'No stream is' if found.streams > 1 else 'The stream is not'} complete yet: {also}"
+    ago = about(max(now - found.through, timedelta(0)))
+    complete = f"complete through {write_instant(found.through)}, {ago} ago"
+    if found.complete == found.streams:
+        return f"{'The stream is' if found.streams == 1 else f'All {found.streams} streams are'} {complete}."
+    return f"{found.complete} of {found.streams} streams {'is' if found.complete == 1 else 'are'} {complete}; {also}"
+
+
+def _row(each: StreamStatus) -> dict[str, Any]:
+    through = None if each.complete_through is None else f"{each.complete_through:%Y-%m-%d %H:%MZ}"
+    return {
+        "source": each.source,
+        "log type": each.log_type,
+        "state": each.health.state.value if each.health.state in _SAYS_MORE else each.state,
+        "complete through": through,
+        "lag": None if each.lag is None else about(each.lag),
+    }
+
+
+def _details(each: StreamStatus) -> dict[str, Any]:
+    return {
+        "stream": f"{each.source} {each.log_type}",
+        "state": each.state,
+        "health": f"{each.health.state} since {write_instant(each.health.since)}",
+        **({"why": each.health.why} if each.health.why else {}),
+        "no-events alarm": _alarm(each),
+        "last received": write_instant(each.last_received),
+        **({} if each.rate is None else {"events per hour": f"{each.rate:,.1f}"}),
+        "last success": write_instant(each.last_success),
+        "last event": write_instant(each.last_event),
+        "complete through": write_instant(each.complete_through),
+        "time ranges left": each.slices_left,
+        **({} if each.eta is None else {"done in": f"about {about(each.eta)}"}),
+        **({"parked": len(each.parked)} if each.parked else {}),
+        **({"incomplete": len(each.short)} if each.short else {}),
+        "unpublished parts": each.waiting.parts,
+        "events": each.events,
+        "rejections": each.rejections,
+        "still rejected": each.still_rejected,
+    }
+
+
+def _alarm(each: StreamStatus) -> str:
+    """Say how the no-events alarm is and what it is set to."""
+    settings = each.alarm
+    if settings.after is None:
+        return "off"
+    again = f", again every {write_duration(settings.repeat)}" if settings.repeat else ""
+    hours = f", not within {settings.quiet_hours}" if settings.quiet_hours else ""
+    return f"{each.health.alarm}, after {write_duration(settings.after)}{again}{hours}"
+
+
+def _only_waits(each: StreamStatus) -> bool:
+    """Whether all that a stream of a running service needs attention for is tried again, without a person."""
+    vanished = each.last_sweep is not None and each.last_sweep.vanished
+    others = each.resume or each.short or each.clock_off or each.total_off_by or vanished
+    others = others or each.health.alarm is AlarmState.ALARM
+    return each.state != "broken" and not others
+
+
+def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idle: bool) -> list[str]:
+    """Return the lines about a stream; an error that another stream of its source has in `told` is not said again.
+
+    `idle`: nothing runs that would try anything again.
+    """
+    name = f"{each.source} {each.log_type}"
+    lines = list[str]()
+    if each.error is not None:
+        fault = (each.source_id, without_request(each.error), each.todo)
+        if (first := told.setdefault(fault, name)) != name:
+            lines.append(f"{name}: the same as {first}.")
+        else:
+            lines += [f"{name}: {each.error} ({write_instant(each.error_at)})", f"    To do: {each.todo}"]
+    if each.sweep is not None:
+        lines.append(
+            f"{name}: the first sweep is not done: {each.sweep}. Until then _current lacks older open records."
+        )
+    lines += _swept(name, each)
+    for parked in each.parked:
+        lines.append(f"{name}: parked {_stretch(parked)}: {parked.reason}")
+        again = (
+            "nothing is running that would try it again. Run: ocelog pull, or to keep it going: ocelog run"
+            if idle
+            else f"nothing yet; it is tried again at {write_instant(parked.due_at)}."
+        )
+        lines.append(f"    To do: {each.resume or again}")
+    for failing in each.failing:
+        lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
+        reason = failing.reason or "It does not get on; the log says more."
+        if each.error is None or without_request(reason) != without_request(each.error):
+            lines.append(f"    {reason}")
+        if each.resume:
+            lines.append(f"    To do: {each.resume}")
+    if each.total_off_by:
+        lines.append(
+            f"{name}: {each.product}'s totals are unreliable since {write_instant(each.total_off_since)}: they count "
+            f"up to {each.total_off_by} more records than it returns, and a second reading with other page edges "
+            "showed the same records. Perhaps this account may not see the others: check its projects."
+        )
+        lines.append("    To do: once the cause is gone, read the ranges again: ocelog pull --since 7d")
+    if each.clock_off is not None:
+        behind = "behind" if each.clock_off > timedelta(0) else "ahead of"
+        lines.append(
+            f"{name}: this machine's clock is {about(abs(each.clock_off))} {behind} {each.product}'s: one of them is "
+            "wrong. Nothing is missed, but ages are wrong. If it is this machine's, set it by NTP; if not, rows that "
+            "land meanwhile bear a wrong p_observed_at."
+        )
+    if each.health.state is State.SILENT and each.state != "empty" and each.error is None:
+        lines.append(f"{name}: silent. {each.health.why}")
+        lines.append(
+            f"    To do: see whether the tenant still writes it, and run: ocelog source check {each.source_id}. If so "
+            f"little happens there: ocelog source edit {each.source_id} --no-events-after 7d"
+        )
+    if each.state == "empty":
+        lines.append(
+            f"{name}: no record has ever come. Check what its account may read: ocelog source check {each.source_id}"
+        )
+    for short in each.short:
+        lines.append(
+            f"{name}: {short.short_by} records missing in {_stretch(short)}: {each.product} reported more than it "
+            "returned."
+        )
+        since, until = short.since.replace(microsecond=0), short.until.replace(microsecond=0) + timedelta(seconds=1)
+        again = f"ocelog pull --since {write_instant(since)} --until {write_instant(until)}"
+        lines.append(f"    To do: read it again: {again}")
+    if each.refused:
+        lines.append(f"{name}: {each.product} refuses these fields, new records lack them: {', '.join(each.refused)}")
+    if each.unknown_fields:
+        lines.append(
+            f"{name}: these fields have no column, or a value that no column can hold; they are kept in p_extra: "
+            f"{', '.join(each.unknown_fields)}"
+        )
+    if each.still_rejected:
+        lines.append(f"{name}: {each.still_rejected} records did not fit. See: ocelog rejections")
+    return lines
+
+
+def _swept(name: str, each: StreamStatus) -> list[str]:
+    """Tell of the daily sweep what needs attention, and in what the lake differs from what the source counts."""
+    lines = list[str]()
+    sweep = each.last_sweep
+    if sweep is not None and sweep.note is not None:
+        lines.append(f"{name}: {sweep.note}.")
+    if sweep is not None and sweep.vanished:
+        lines.append(f"    To do: check what its account may read: ocelog source check {each.source_id}")
+        lines.append(f"    If these records are really gone: ocelog sweep {each.source_id} --accept")
+    # No source keeps its logs for ever: that it has fewer entries than the lake is no fault.
+    different = [gap for gap in each.coverage if gap.difference > 0 or (gap.difference and gap.status)]
+    if different:
+        listed = "; ".join(map(str, different))
+        missing = sum(gap.difference for gap in different)
+        why = "A few are normal while records change. See: ocelog coverage"
+        if each.still_rejected and missing == each.still_rejected and not any(gap.at_least for gap in different):
+            why = f"The difference is the {missing} records that did not fit. See: ocelog rejections"
+        elif each.still_rejected:
+            why = f"Records that did not fit are not in the lake (see: ocelog rejections). {why}"
+        lines.append(f"{name}: counts differ: {listed} ({write_instant(different[0].measured)}). {why}")
+    return lines
+
+
+def _stretch(slice_: Slice) -> str:
+    return f"{write_instant(slice_.since)} to {write_instant(slice_.until)} by {slice_.by}"
+
+
+def _whole(found: Overview) -> dict[str, Any]:
+    who = found.holder
+    return {
+        "running": asdict(who) | {"alive_at": write_instant(who.alive_at), "service": who.is_service}
+        if isinstance(who, Holder)
+        else who,
+        "disk_free_bytes": found.disk_free,
+        "unpublished_rejection_parts": found.rejection_parts,
+        "streams": [_plain(each) for each in found.streams],
+        "not_published": [_plain_unpublished(each) for each in found.not_published],
+        "loops": [
+            {
+                "loop": each.loop,
+                "table": each.table,
+                "mark": each.sequence,
+                "parts_behind": each.parts,
+                "rows_behind": each.rows,
+                "oldest": None if each.oldest_us is None else write_instant(from_us(each.oldest_us)),
+            }
+            for each in found.loops
+        ],
+        "failing_loops": [
+            {
+                "loop": each.loop,
+                "failing_since": write_instant(each.since),
+                "error": each.reason,
+                "error_code": each.code,
+            }
+            for each in found.loop_faults
+        ],
+        "failing_channels": [
+            {
+                "channel": each.name,
+                "failing_since": write_instant(from_us(each.since_us)),
+                "error": each.reason,
+                "error_code": each.code,
+            }
+            for each in found.channel_faults
+        ],
+        "system_errors": [
+            {
+                "type": each.type.value,
+                "source": each.stream.source,
+                "log_type": each.stream.log_type,
+                "opened": write_instant(each.opened),
+                "told": write_instant(each.told),
+                "times_told": each.times,
+                "text": each.text,
+            }
+            for each in found.system_errors
+        ]
+        + [
+            {
+                "type": each.rule_id,
+                "source": None,
+                "log_type": None,
+                "opened": write_instant(from_us(each.opened_us)),
+                "told": None if each.told_us is None else write_instant(from_us(each.told_us)),
+                "times_told": int(each.told_us is not None),
+                "text": each.title,
+            }
+            for each in found.other_errors
+        ],
+        "open_alerts": {severity.value: found.alerts.told.get(severity, 0) for severity in reversed(Severity)},
+        "open_alerts_untold": found.alerts.untold,
+        "open_alerts_since": None if found.alerts.oldest_us is None else write_instant(from_us(found.alerts.oldest_us)),
+        "suppressions": [
+            {
+                "id": each.id,
+                "rule": each.rule,
+                "where": {name: list(values) for name, values in each.fields.items()},
+                "owner": each.owner,
+                "reason": each.reason,
+                "until": write_instant(from_us(each.until_us)),
+            }
+            for each in found.suppressions
+        ],
+        "channels": [
+            {
+                "channel": each.channel.name,
+                "paused": each.channel.paused,
+                "waiting": each.waiting,
+                "given_up": each.given_up,
+            }
+            for each in found.channels
+        ],
+        "judging_behind_since": None if found.judging_behind is None else write_instant(found.judging_behind),
+        "slowest_rule": None if found.slowest is None else found.slowest.rule,
+        "failing_rules": list(found.failing_rules),
+        "suspended_rules": [each.rule_id for each in found.suspended_rules],
+        "rule_troubles": [
+            {
+                "folder": found.rule_folders[each.folder_id].name,
+                "rule": each.rule_id or None,
+                "reason": each.placed(found.rule_folders[each.folder_id]),
+            }
+            for each in found.rule_troubles
+            if each.folder_id in found.rule_folders
+        ],
+        "not_judged": [
+            {
+                "table": each.table,
+                "rule": each.rule_id or None,
+                "rows": each.rows,
+                "first": write_instant(from_us(each.first_us)),
+                "last": write_instant(from_us(each.last_us)),
+                "reason": each.reason,
+            }
+            for each in found.not_judged
+        ],
+        "stale": found.stale,
+        "hangs": found.hangs,
+        "key_error": found.key,
+        "lake_error": " ".join(found.lake) or None,
+        "lake": found.lake,
+        "sql_sandbox": found.sandbox,
+    }
+
+
+def _plain_unpublished(each: Unpublished) -> dict[str, Any]:
+    return {
+        "table": each.table,
+        "parts": each.parts,
+        "rows": each.rows,
+        "oldest": write_instant(each.oldest),
+        "failing_since": None if each.fault is None else write_instant(each.fault.since),
+        "error": None if each.fault is None else each.fault.reason,
+        "error_code": None if each.fault is None else each.fault.code,
+    }
+
+
+def _plain(each: StreamStatus) -> dict[str, Any]:
+    return {
+        "source": each.source,
+        "log_type": each.log_type,
+        "state": each.state,
+        "needs_attention": each.needs_attention,
+        "health": each.health.state.value,
+        "health_since": write_instant(each.health.since),
+        "health_why": each.health.why,
+        "no_events_alarm": each.health.alarm.value,
+        "no_events_alarm_since": write_instant(each.health.alarm_since),
+        "silent_seconds": int(each.health.silence.total_seconds()),
+        "last_received": write_instant(each.last_received),
+        "events_per_hour": None if each.rate is None else round(each.rate, 2),
+        "last_success": write_instant(each.last_success),
+        "last_event": write_instant(each.last_event),
+        "complete_through": write_instant(each.complete_through),
+        "lag_seconds": None if each.lag is None else int(each.lag.total_seconds()),
+        "slices_left": each.slices_left,
+        "eta_seconds": None if each.eta is None else int(each.eta.total_seconds()),
+        "parked": [_plain_slice(slice_) for slice_ in each.parked],
+        "short": [_plain_slice(slice_) for slice_ in each.short],
+        "failing": [_plain_slice(slice_) for slice_ in each.failing],
+        "first_sweep": None
+        if each.sweep is None
+        else {"met": each.sweep.met, "total": each.sweep.total, "slices_left": each.sweep.slices_left},
+        "sweep": None if each.last_sweep is None else _plain_sweep(each.last_sweep),
+        "coverage": [
+            {
+                "status": gap.status or None,
+                "at_source": gap.at_source,
+                "at_least": gap.at_least,
+                "in_lake": gap.in_lake,
+                "difference": gap.difference,
+                "measured": write_instant(gap.measured),
+            }
+            for gap in each.coverage
+        ],
+        "unpublished": {"parts": each.waiting.parts, "rows": each.waiting.rows, "bytes": each.waiting.bytes},
+        "events": each.events,
+        "rejections": each.rejections,
+        "still_rejected": each.still_rejected,
+        "unknown_fields": each.unknown_fields,
+        "refused_fields": list(each.refused),
+        "total_off_by": each.total_off_by,
+        "total_off_since": write_instant(each.total_off_since),
+        "clock_off_seconds": None if each.clock_off is None else int(each.clock_off.total_seconds()),
+        "error": each.error,
+        "error_code": each.error_code,
+        "todo": each.todo,
+        "error_at": write_instant(each.error_at),
+    }
+
+
+def _plain_sweep(sweep: Sweep) -> dict[str, Any]:
+    return {
+        "round": sweep.round,
+        "stage": sweep.stage.value,
+        "complete": sweep.complete,
+        "finished": None if sweep.finished_us is None else write_instant(from_us(sweep.finished_us)),
+        "last_complete": None if sweep.complete_us is None else write_instant(from_us(sweep.complete_us)),
+        "seen": sweep.seen,
+        "missing": sweep.missing,
+        "inferred": sweep.inferred,
+        "vanished": sweep.vanished,
+        "note": sweep.note,
+    }
+
+
+def _plain_slice(slice_: Slice) -> dict[str, Any]:
+    return {
+        "since": write_instant(slice_.since),
+        "until": write_instant(slice_.until),
+        "by": slice_.by,
+        "reason": slice_.reason,
+        "short_by": slice_.short_by,
+        "due_at": write_instant(slice_.due_at) if slice_.state is SliceState.PARKED else None,
+        "failing_since": write_instant(slice_.failing_since),
+    }

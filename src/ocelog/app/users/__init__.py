@@ -1,0 +1,1 @@
+"""Who may use the console, how they sign in, and what they did."""
