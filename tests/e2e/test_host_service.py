@@ -241,7 +241,7 @@ def test_a_command_runs_as_the_user_of_the_service_with_its_home_and_key(tmp_pat
     key = tmp_path / "key"
     key.write_text("5e" * 32 + "\n")
     code = (
-        "import sys; from pathlib import Path; from ocelog.app import host_service as it; "
+        "import sys; from pathlib import Path; from ocelog.app.maintenance import host_service as it; "
         f"it.USER, it.HOME, it.KEY = 'nobody', Path('/srv/home'), Path({str(key)!r}); "
         "it.run_as_service(['-c', 'id -un; id -G; env'], Path('/bin/sh'), {})"
     )
