@@ -277,8 +277,9 @@ def test_rules_are_turned_tested_and_tried(asked: Program) -> None:
 
 def test_what_programs_change_is_on_the_trail_with_their_token(asked: Program) -> None:
     asked("PATCH", "/sources/spare", json={"paused": True})
-    deed = asked("GET", "/trail?limit=1").json()["items"][0]
+    deed, before = asked("GET", "/trail?limit=2").json()["items"]
     assert (deed["what"], deed["target"]) == ("source.paused", "spare")
+    assert (before["what"], before["target"]) != ("source.edited", "spare"), "nothing else was changed"
     assert deed["details"]["token"].startswith("test ")
 
 

@@ -17,7 +17,7 @@ from ocelog.cli.place import REMOTE
 from ocelog.console import serving
 from receivers.tls import certified
 from visiting import HERE, Console, console_of
-from visiting.everything import RULE, fill, nothing_is_asked
+from visiting.everything import RULE, SECRET, fill, nothing_is_asked
 
 NOW = re.compile(r"\b\d+(?:[smhd]|ms)( \d+[smhd])?\b|\d{4}-\d\d-\d\dT[\d:.]+Z|Cost: .*|[\d.]+ [GMT]B|\d{9,}")
 """What differs from one moment to the next."""
@@ -88,6 +88,8 @@ def test_a_command_prints_from_elsewhere_what_it_prints_beside_the_home(both: Bo
 def test_every_command_that_may_be_asked_elsewhere_is_compared_or_changes_something() -> None:
     changing = {
         *("source check", "source pause", "source resume", "rules enable", "rules disable"),
+        *("source add", "source edit", "source rotate", "source remove"),
+        *("channel add", "channel edit", "channel remove"),
         *("alerts assign", "alerts comment", "alerts triage", "alerts reopen", "alerts resend"),
         *("alerts suppress", "alerts mute", "alerts unsuppress", "channel pause", "channel resume", "channel resend"),
     }
@@ -128,6 +130,75 @@ def test_a_command_changes_elsewhere_what_it_changes_beside_the_home(both: Both,
         assert told[half:] == told[:half]
 
 
+NEW = "--token-url cognito --client-id other --api-url https://api.us1.app.wiz.io/graphql"
+
+
+def test_a_source_is_added_changed_and_removed_from_elsewhere(both: Both, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    handed = ("--client-secret-file", str(secret))
+    added = both.far("source", "add", "wiz", "far away", *NEW.split(), "--backfill", "3d", "--no-events-after",
+                     "audit=6h", "--log-type", "audit", *handed)  # fmt: skip
+    (source_id,) = re.findall(r"^Added 'far away' \(id ([a-z0-9-]+)\)\.$", added.out, re.MULTILINE)
+    shown = both.near("source", "show", source_id, "--json").json
+    assert (shown["client_id"], shown["backfill"]) == ("other", "3d")
+    assert {log_type: alarm["after"] for log_type, alarm in shown["no_events"].items()} == {"Wiz.Audit": "6h"}
+    edited = both.far("source", "edit", "far away", "--poll", "1m", "--no-events-after", "off", "--no-sweep")
+    assert edited.out == "Changed 'far away'.\n"
+    shown = both.near("source", "show", source_id, "--json").json
+    assert (shown["poll"], shown["sweep"], shown["client_id"]) == ("1m", False, "other")
+    assert shown["no_events"]["Wiz.Audit"]["after"] == "6h"
+    rotated = both.far("source", "rotate", "far away", "--client-id", "newer", *handed)
+    assert rotated.out == "'far away' has its new secret. Now revoke the old one in Wiz.\n"
+    shown = both.near("source", "show", source_id, "--json").json
+    assert shown["client_id"] == "newer"
+    assert both.far("source", "remove", "far away").out.startswith("Removed 'far away'; its rows stay.")
+    assert source_id not in both.near("source", "list").out
+
+
+def test_what_a_source_cannot_take_from_elsewhere_is_refused(both: Both, tmp_path: Path) -> None:
+    def refused(*typed: str) -> str:
+        return both.far(*typed, code=2).err.replace("\n", " ")
+
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    handed = ("--client-secret-file", str(secret))
+    twin = NEW.replace("other", "client~of~prod").split()
+    twin = [each.replace("~", " ") for each in twin]
+    assert "the machine of the home" in refused("source", "rotate", "prod", "--client-secret-ref", f"file:{secret}")
+    assert "the machine of the home" in refused("source", "edit", "prod", "--ca-file", str(secret))
+    assert "the machine of the home" in refused("source", "remove", "prod", "--purge")
+    assert "'prod'" in refused("source", "add", "wiz", "twin", *twin, *handed)
+    assert both.far("source", "add", "wiz", "twin", *twin, *handed, "--anyway", "--no-check").code == 0
+    assert both.far("source", "remove", "twin").code == 0
+    assert "takes the client secret, too" in refused("source", "edit", "prod", "--api-url", "eu1")
+    assert "No change was given" in refused("source", "edit", "prod")
+    assert "Missing" in refused("source", "add", "wiz", "nothing")
+
+
+def test_a_channel_is_added_changed_and_removed_from_elsewhere(both: Both, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("https://example.com/hush")
+    told = list[Any]()
+    for ocelog in (both.near, both.far):
+        added = ocelog("channel", "add", "webhook", "far hook", "--severity",
+                       "high+", "--quiet-hours", "22:00-07:00 Asia/Seoul", "--per-hour", "9",
+                       "--secret-file", f"url={secret}")  # fmt: skip
+        (channel_id,) = re.findall(r"^Added 'far hook' \(id ([a-z0-9-]+)\)\.$", added.out, re.MULTILINE)
+        shown = both.near("channel", "show", channel_id, "--json").json
+        ocelog("channel", "edit", "far hook", "--name", "farther", "--per-hour", "off", "--escalate-after", "30m",
+               "--quiet-hours", "off", "--critical-waits", "--secret-file", f"signing_key={secret}")  # fmt: skip
+        edited = both.near("channel", "show", channel_id, "--json").json
+        removed = ocelog("channel", "remove", "farther").out
+        told.append([{**each, "id": None} for each in (shown, edited)] + [removed])
+    assert told[1] == told[0]
+    assert told[0][0]["severities"] == ["HIGH", "CRITICAL"]
+    assert (told[0][1]["per_hour"], told[0][1]["escalate_after"]) == (None, "30m")
+    assert "only by a command" in both.far("channel", "add", "file", "x", "--set", "path=/x", code=2).err.replace(
+        "\n", " "
+    )
+
+
 def test_the_timeline_says_whose_token_it_was(both: Both) -> None:
     alert = "00000000000000000000000000000007"
     both.far("alerts", "comment", alert, "-m", "seen from elsewhere")
@@ -163,10 +234,10 @@ def test_parquet_from_elsewhere_holds_the_same(both: Both, tmp_path: Path) -> No
 
 
 def test_what_needs_the_home_says_so_and_what_needs_none_works(both: Both, tmp_path: Path) -> None:
-    for typed in ("pull", "init", "source add wiz x", "sql", "backup x", "config", "rules add x", "user add x"):
+    for typed in ("pull", "init", "sql", "backup x", "config", "rules add x", "user add x"):
         refused = both.far(*typed.split(), code=2)
         assert "works only on the machine of the home" in refused.err, typed
-    assert "source check, source list" in both.far("source", "edit", "prod", "--poll", "1m", code=2).err
+    assert "user list" in both.far("user", "add", "x", code=2).err
     assert "--measure works only" in both.far("coverage", "--measure", code=2).err
     assert both.far("source", "edit", "--help").out
     assert both.far("rules", "new", "Acme.X", "--in", str(tmp_path)).out.startswith("Wrote ")

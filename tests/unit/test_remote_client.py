@@ -3,7 +3,7 @@
 import io
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -36,6 +36,7 @@ class Far:
         self.asked = list[httpx2.Request]()
         self.slept = list[float]()
         self.told = list[str]()
+        self.now = 0.0
 
     def client(self, url: str = "https://ocelog.example.com") -> Client:
         return Client(
@@ -43,6 +44,7 @@ class Far:
             Secret(TOKEN),
             transport=httpx2.MockTransport(self._answer),
             sleep=self.slept.append,
+            monotonic=lambda: self.now,
             told=self.told.append,
         )
 
@@ -150,6 +152,21 @@ def test_each_failure_is_told_as_what_happens_next(
     assert words in str(raised.value)
     assert TOKEN not in str(raised.value)
     assert "ocelog.example.com" in str(raised.value) or words in str(raised.value)
+
+
+def test_an_answer_that_only_drips_is_given_up() -> None:
+    far = Far()
+
+    def dripping() -> Iterator[bytes]:
+        for _ in range(100):
+            far.now += 7.0
+            yield b" "
+        pytest.fail("it is read to its end")
+
+    far.answers.append(httpx2.Response(200, content=dripping()))
+    with pytest.raises(RemoteUnavailableError, match="did not finish its answer within 600 s"):
+        far.client().get("status")
+    assert 600 < far.now < 610
 
 
 def test_another_version_is_named_if_it_answers_what_is_not_known() -> None:

@@ -49,8 +49,11 @@ def add(
     given = chosen.secrets()
     missing = [each for each in channels.secret_names(kind, required=True) if each not in given]
     secrets = _asked(kind, missing, given)
-    with opened() as installation:
-        row = channels.add(installation, kind, name, chosen.change(secrets))
+    if (other := remote.chosen()) is not None:
+        row = other.channels.add({"kind": kind, "name": name, **chosen.body(secrets)}).channel
+    else:
+        with opened() as installation:
+            row = channels.add(installation, kind, name, chosen.change(secrets))
     typer.echo(f"Added {row.name!r} (id {row.id}).")
     show.hint(f"Try it: ocelog channel test {row.id}")
 
@@ -68,16 +71,26 @@ def edit(
     Without options it asks for its secrets again. Options that may be repeated replace the whole list; `any` empties
     it.
     """
-    given = chosen.secrets()
-    with opened() as installation:
-        before = channels.find(installation, name)
-        if chosen.is_blank and rename is None:
-            given = _asked(before.kind, channels.secret_names(before.kind, required=True), given)
-            if not given:
-                raise ConfigError("No change was given, such as --severity high+. See: ocelog channel edit --help")
-        change = chosen.change(given, rename)
-        row = channels.edit(installation, before, change)
+    if (other := remote.chosen()) is not None:
+        before = other.channels.status(name).channel
+        named = {} if rename is None else {"name": rename}
+        row = other.channels.edit(before.id, named | chosen.body(_changed(before.kind, chosen, rename))).channel
+    else:
+        with opened() as installation:
+            before = channels.find(installation, name)
+            change = chosen.change(_changed(before.kind, chosen, rename), rename)
+            row = channels.edit(installation, before, change)
     show.paragraph(f"Changed {row.name!r}.")
+
+
+def _changed(kind: str, chosen: ChannelOptions, rename: str | None) -> dict[str, GivenSecret]:
+    """Return the secrets that are to be kept: those that were given, or asked for if nothing was chosen at all."""
+    given = chosen.secrets()
+    if chosen.is_blank and rename is None:
+        given = _asked(kind, channels.secret_names(kind, required=True), given)
+        if not given:
+            raise ConfigError("No change was given, such as --severity high+. See: ocelog channel edit --help")
+    return given
 
 
 @app.command("list")
@@ -198,18 +211,30 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Without a terminal it never asks.")] = False,
 ) -> None:
     """Forget a channel and its secrets. What waits for it goes to the channels that take it now."""
+    if (other := remote.chosen()) is not None:
+        found = other.channels.status(name)
+        _ask_to_remove(found.channel.name, yes=yes)
+        other.channels.remove(found.channel.id)
+        _say_removed(found.channel.name, found.waiting)
+        return
     with opened() as installation:
         row = channels.find(installation, name)
-        if somebody_is_there() and not yes:
-            confirm(
-                f"Remove the channel {row.name!r}, with its settings and secrets?",
-                nothing="Nothing was removed",
-                unasked="Add --yes.",
-            )
+        _ask_to_remove(row.name, yes=yes)
         waited = channels.remove(installation, row)
-    show.paragraph(
-        f"Removed {row.name!r}." + (f" {waited} messages waited; other channels get them." if waited else "")
-    )
+    _say_removed(row.name, waited)
+
+
+def _ask_to_remove(name: str, *, yes: bool) -> None:
+    if somebody_is_there() and not yes:
+        confirm(
+            f"Remove the channel {name!r}, with its settings and secrets?",
+            nothing="Nothing was removed",
+            unasked="Add --yes.",
+        )
+
+
+def _say_removed(name: str, waited: int) -> None:
+    show.paragraph(f"Removed {name!r}." + (f" {waited} messages waited; other channels get them." if waited else ""))
 
 
 @app.command("resend")

@@ -11,12 +11,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.alert.notice import AlertType
-from ocelog.alert.routing import Routing
+from ocelog.alert.routing import Routing, written
 from ocelog.app.alerts.channels import ChannelChange, log_type_pattern, severities
 from ocelog.app.log_types import short_names
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import completion
-from ocelog.cli.secret_input import Wanted, given_secret
+from ocelog.cli.secret_input import Wanted, carried, given_secret
 from ocelog.errors import ConfigError
 from ocelog.quiet_hours import read_quiet_hours
 from ocelog.secret import may_be_shown, shown
@@ -129,6 +129,31 @@ class ChannelOptions(Struct, frozen=True, kw_only=True):
             secrets=secrets,
             routing=self._routing,
         )
+
+    def body(self, secrets: Mapping[str, GivenSecret]) -> dict[str, Any]:
+        """Return what was chosen, with `secrets`, as the API takes it. Raises ConfigError, also for what it cannot."""
+        change = self.change(secrets)
+        route = written(self._routing(Routing()))
+        chosen = {
+            "severities": self.severity,
+            "types": self.type_,
+            "log_types": self.log_type,
+            "rules": self.rule,
+            "quiet_hours": self.quiet_hours,
+            "critical_pierces": self.critical_waits,
+            "per_hour": self.per_hour,
+            "escalate_after": self.escalate_after,
+        }
+        return {
+            "settings": dict(change.settings),
+            "secrets": {name: carried(secret) for name, secret in secrets.items()},
+            # What is off is written as null, which the API takes for what is left out.
+            "route": {
+                name: (0 if name == "per_hour" else _OFF) if route[name] is None else route[name]
+                for name, given in chosen.items()
+                if given is not None
+            },
+        }
 
     def _routing(self, before: Routing) -> Routing:
         route, routing = before.route, before

@@ -18,7 +18,7 @@ REMOTE: Mapping[str, frozenset[str]] = {
     "rejections": frozenset(),
     "coverage": frozenset(),
     "schema": frozenset({"list", "show"}),
-    "source": frozenset({"list", "show", "check", "pause", "resume"}),
+    "source": frozenset({"list", "show", "add", "edit", "rotate", "check", "pause", "resume", "remove"}),
     "alerts": frozenset(
         {
             *("list", "show", "assign", "comment", "triage", "close", "reopen", "resend"),
@@ -26,7 +26,7 @@ REMOTE: Mapping[str, frozenset[str]] = {
         }
     ),
     "rules": frozenset({"list", "show", "enable", "disable", "try", "unjudged"}),
-    "channel": frozenset({"list", "show", "test", "pause", "resume", "resend"}),
+    "channel": frozenset({"list", "show", "add", "edit", "test", "pause", "resume", "remove", "resend"}),
     "user": frozenset({"list"}),
 }
 """Commands that can be asked of a remote Ocelog; of a group, which of its commands."""
@@ -45,7 +45,7 @@ class Named(Struct, frozen=True):
     token_file: str | None
 
 
-_named: ContextVar[Named | None] = ContextVar("elsewhere", default=None)
+_named: ContextVar[Named | None] = ContextVar("remote_ocelog", default=None)
 
 
 def words_of(arguments: Sequence[str]) -> list[str]:

@@ -36,6 +36,16 @@ CLIENT_SECRET = Wanted(what="client secret", ways=WAYS)
 LEDGER = Wanted(what="ledger's address", ways="--ledger env:VARIABLE or --ledger file:PATH (file:- is stdin)")
 
 
+def carried(secret: GivenSecret) -> str:
+    """Return a secret as it travels to a remote Ocelog. Raises ConfigError for one that is only referred to."""
+    if secret.reference is not None:
+        raise ConfigError(
+            "A reference names a place on the machine of the home: set it there. From here, give the secret itself: "
+            "from a file, a variable or stdin."
+        )
+    return secret.value.reveal()
+
+
 def somebody_is_there() -> bool:
     """Whether there is somebody to ask."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -9,6 +9,7 @@ from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import source_changes, source_showing, sources
 from ocelog.app.sources.source_showing import SourceView
 from ocelog.cli import completion, health, purging, remote, show, source_change
+from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.pull.ports import HealthState
 
@@ -110,15 +111,26 @@ def remove(
 
     If you add it again under the same name, it goes on where it stopped, and no row is doubled.
     """
+    if (other := remote.chosen()) is not None:
+        if purge:
+            raise ConfigError(
+                "--purge works only on the machine of the home: run it there, without --url and OCELOG_URL."
+            )
+        source = other.sources.find(name)
+        other.sources.remove(source.id)
+        _say_removed(source.name)
+        return
     with opened() as installation:
         row = sources.find(installation, name, removed=purge)
         if purge:
             purging.ask_and_purge(installation, row, yes=yes)
         else:
             source_changes.remove(installation, row)
-            show.paragraph(
-                f"Removed {row.name!r}; its rows stay. If you add it again by that name, it goes on where it stopped."
-            )
+            _say_removed(row.name)
+
+
+def _say_removed(name: str) -> None:
+    show.paragraph(f"Removed {name!r}; its rows stay. If you add it again by that name, it goes on where it stopped.")
 
 
 def _set_paused(name: str, *, paused: bool) -> None:

@@ -1,6 +1,6 @@
 """`ocelog source add`, `edit` and `rotate`: how a tenant is reached, proven before it is kept."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from msgspec.structs import replace
@@ -10,9 +10,9 @@ from ocelog.app.sources.source_changes import described, prove, tell_conflict
 from ocelog.app.sources.source_changes import edit as edit_source
 from ocelog.app.sources.source_changes import rotate as rotate_secret
 from ocelog.app.sources.sources import GivenSecret, products
-from ocelog.cli import completion, health, show, wizard
+from ocelog.cli import completion, health, remote, show, wizard
 from ocelog.cli import source_options as options
-from ocelog.cli.secret_input import asked_secret, somebody_is_there
+from ocelog.cli.secret_input import asked_secret, carried, somebody_is_there
 from ocelog.cli.source_options import SourceOptions
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
@@ -36,6 +36,10 @@ def add(
 ) -> None:
     """Add a source, such as a Wiz tenant. With no options on a terminal, it asks, and says what to click where."""
     product = _product(kind, name)
+    if (other := remote.chosen()) is not None:
+        added = other.sources.add(_body(product, name, chosen))
+        _say_added(added.name, added.id)
+        return
     with opened() as installation:
         # A lost key is told before anything is asked.
         installation.vault()
@@ -44,8 +48,23 @@ def add(
         else:
             row, secret = _described(installation, product, name, chosen)
         resumes = sources.add(installation, row, secret)
-    typer.echo(f"Added {row.name!r}{' again' if resumes else ''} (id {row.id}).")
+    _say_added(row.name, row.id, again=resumes)
     show.hint("Next: ocelog pull")
+
+
+def _say_added(name: str, source_id: str, *, again: bool = False) -> None:
+    typer.echo(f"Added {name!r}{' again' if again else ''} (id {source_id}).")
+
+
+def _body(product: Product, name: str | None, chosen: SourceOptions) -> dict[str, Any]:
+    """Return what a remote Ocelog is to add. Raises ConfigError."""
+    if chosen.is_blank and somebody_is_there():
+        raise ConfigError(
+            "From elsewhere, nothing is asked: give options, or add it in the console. See: ocelog source add --help"
+        )
+    secret = chosen.secret()
+    named = _named(product, name, chosen)
+    return {"product": product.name, "name": named, **chosen.body(secret or asked_secret())}
 
 
 def _product(kind: str | None, name: str | None) -> Product:
@@ -64,18 +83,24 @@ def _described(
 ) -> tuple[SourceRow, GivenSecret]:
     """Return the source that the options describe and its secret, proven if that is wanted."""
     secret = chosen.secret()
-    missing = [each.flag for each in product.options if each.required and each.name not in chosen.own]
-    if name is None:
-        missing.insert(0, f"{product.name} NAME")
-    if name is None or missing:
-        raise ConfigError(f"Missing: {', '.join(missing)}. See: ocelog source add --help")
+    named = _named(product, name, chosen)
     change = chosen.change(secret)
-    row = described(installation, product, name, change)
+    row = described(installation, product, named, change)
     secret = secret or asked_secret()
     tell_conflict(row, health.LISTENER)
     if change.check:
         prove(row, secret.value, "Nothing was saved; --no-check saves anyway.", health.LISTENER)
     return row, secret
+
+
+def _named(product: Product, name: str | None, chosen: SourceOptions) -> str:
+    """Return the name, if nothing is missing that a new source needs. Raises ConfigError."""
+    missing = [each.flag for each in product.options if each.required and each.name not in chosen.own]
+    if name is None:
+        missing.insert(0, f"{product.name} NAME")
+    if name is None or missing:
+        raise ConfigError(f"Missing: {', '.join(missing)}. See: ocelog source add --help")
+    return name
 
 
 @options.with_options()
@@ -93,7 +118,12 @@ def edit(
         chosen = replace(chosen, own={**chosen.own, "projects": []})
     if chosen.is_blank:
         raise ConfigError("No change was given, such as --poll 1m. See: ocelog source edit --help")
-    change = chosen.change(chosen.secret())
+    secret = chosen.secret()
+    if (other := remote.chosen()) is not None:
+        changed = other.sources.edit(name, chosen.body(secret))
+        show.paragraph(f"Changed {changed.name!r}.")
+        return
+    change = chosen.change(secret)
     with opened() as installation:
         done = edit_source(installation, sources.find(installation, name), change, health.LISTENER)
     show.paragraph(f"Changed {done.row.name!r}.")
@@ -114,8 +144,18 @@ def edit(
 def rotate(name: Name, *, chosen: SourceOptions) -> None:
     """Replace the client secret, after checking that the new one works. Nothing is pulled again."""
     secret = chosen.secret()
+    if (other := remote.chosen()) is not None:
+        source = other.sources.one(name)
+        given = carried(secret or asked_secret("New client secret"))
+        other.sources.rotate(source.id, {**chosen.own, "secret": given, "anyway": chosen.anyway})
+        _say_rotated(source.name, products()[source.product])
+        return
     with opened() as installation:
         before = sources.find(installation, name)
         secret = secret or asked_secret("New client secret")
         row = rotate_secret(installation, before, chosen.change(), secret, health.LISTENER)
-    show.paragraph(f"{row.name!r} has its new secret. Now revoke the old one in {sources.product_of(row).title}.")
+    _say_rotated(row.name, sources.product_of(row))
+
+
+def _say_rotated(name: str, product: Product) -> None:
+    show.paragraph(f"{name!r} has its new secret. Now revoke the old one in {product.title}.")

@@ -21,7 +21,7 @@ from ocelog.app.source_settings import (
 from ocelog.app.sources.source_changes import SourceChange
 from ocelog.app.sources.sources import GivenSecret, products
 from ocelog.cli import completion
-from ocelog.cli.secret_input import given_secret
+from ocelog.cli.secret_input import carried, given_secret
 from ocelog.errors import ConfigError
 from ocelog.health.settings import AFTER, EVEN_IF_QUIET, QUIET_HOURS, REPEAT, read_after, read_repeat, written
 from ocelog.product import Option
@@ -142,6 +142,27 @@ class SourceOptions(Struct, frozen=True, kw_only=True):
             check=not self.no_check,
             anyway=self.anyway,
         )
+
+    def body(self, secret: GivenSecret | None) -> dict[str, Any]:
+        """Return what was chosen, with `secret`, as the API takes it. Raises ConfigError, also for what it cannot."""
+        change = self.change(secret)
+        files = [each for product in products().values() for each in product.options if each.is_file]
+        for option in files:
+            if option.name in self.own:
+                raise ConfigError(f"{option.flag} names a file of the machine of the home: set it there.")
+        found = {
+            "settings": dict(self.own),
+            "log_types": self.log_type,
+            "backfill": self.backfill,
+            "sweep": self.sweep,
+            "sweep_every": self.sweep_every,
+            "poll": self.poll,
+            "no_events": {log_type or "*": dict(alarm) for log_type, alarm in change.no_events.items()},
+            "secret": None if secret is None else carried(secret),
+            "check": not self.no_check,
+            "anyway": self.anyway,
+        }
+        return {name: value for name, value in found.items() if value not in (None, {})}
 
     def _streams(self) -> dict[str, Any]:
         """Return what was chosen about how the streams are read. Raises ConfigError."""

@@ -28,6 +28,22 @@ class Channels(Struct, frozen=True):
         with self.client.reading():
             return _status(found)
 
+    def add(self, body: Mapping[str, Any]) -> ChannelStatus:
+        """Have a channel added; `body` is a `NewChannel` of the API."""
+        found = self.client.send("POST", "channels", body=body)
+        with self.client.reading():
+            return _status(found)
+
+    def edit(self, name: str, body: Mapping[str, Any]) -> ChannelStatus:
+        """Have a channel changed; `body` is a `ChannelEdit` of the API."""
+        found = self.client.send("PATCH", "channels", name, body=body)
+        with self.client.reading():
+            return _status(found)
+
+    def remove(self, name: str) -> None:
+        """Have a channel forgotten with its secrets."""
+        self.client.send("DELETE", "channels", name)
+
     def send_test(self, channel_id: str) -> Receipt:
         """Have a marked message sent; return what the far end answered. Raises OcelogError if it was not taken."""
         found = self.client.send("POST", "channels", channel_id, "test")

@@ -20,6 +20,8 @@ from ocelog.secret import Secret
 T = TypeVar("T")
 _CONNECT_S, _ANSWER_S = 10.0, 130.0
 """A server begins to answer within 120 s, or not at all."""
+_WHOLE_S = 600.0
+"""For which an answer that is held in memory may keep coming."""
 _LONGEST_WAIT_S = 120
 """For which an Ocelog that is asked too often is waited for, in all."""
 _LARGEST = 256 << 20
@@ -38,11 +40,12 @@ class Client:
         *,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Make a client of the Ocelog at `url`; `told` hears of waits. Raises ConfigError."""
         self._base = base_of(url)
-        self._token, self._sleep, self._told = token, sleep, told
+        self._token, self._sleep, self._monotonic, self._told = token, sleep, monotonic, told
         self._waited = 0
         self._version: str | None = None
         parts = urlsplit(self._base)
@@ -72,11 +75,13 @@ class Client:
     def send(self, method: str, *path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
         """Send a request and return its answer; None: it has none. Raises OcelogError."""
         with self.stream(method, *path, body=body, query=query) as answer:
-            content = bytearray()
+            content, until = bytearray(), self._monotonic() + _WHOLE_S
             for piece in answer.iter_bytes():
                 content += piece
                 if len(content) > _LARGEST:
                     raise ConfigError(f"{self.host} answered more than {_LARGEST:,} bytes: ask for less at once.")
+                if self._monotonic() > until:
+                    raise RemoteUnavailableError(f"{self.host} did not finish its answer within {_WHOLE_S:g} s.")
         if answer.status_code == 204:
             return None
         try:

@@ -53,6 +53,26 @@ class Sources(Struct, frozen=True):
                 for each in found["items"]
             ]
 
+    def add(self, body: Mapping[str, Any]) -> SourceView:
+        """Have a source added, once it works; `body` is a `NewSource` of the API."""
+        found = self.client.send("POST", "sources", body=body)
+        with self.client.reading():
+            return _view(found)
+
+    def edit(self, name: str, body: Mapping[str, Any]) -> SourceView:
+        """Have a source changed; `body` is a `SourceEdit` of the API."""
+        found = self.client.send("PATCH", "sources", name, body=body)
+        with self.client.reading():
+            return _view(found)
+
+    def rotate(self, name: str, body: Mapping[str, Any]) -> None:
+        """Have a secret put in the place of the present one, once it works; `body` is a `NewSecret` of the API."""
+        self.client.send("POST", "sources", name, "secret", body=body)
+
+    def remove(self, name: str) -> None:
+        """Have a source read no more, and its secret forgotten."""
+        self.client.send("DELETE", "sources", name)
+
     def pause(self, name: str, *, paused: bool) -> None:
         """Have a source read no more, or again."""
         self.client.send("PATCH", "sources", name, body={"paused": paused})

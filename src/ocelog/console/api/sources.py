@@ -63,6 +63,16 @@ class Source(BaseModel):
     damaged: str | None = Field(description="Why its settings cannot be used.")
 
 
+class AlarmEdit(BaseModel):
+    """What to change of the no-events alarm of a log type; null: as for all of them, or as it is by default."""
+
+    model_config = ConfigDict(extra="forbid")
+    after: Value | None = Field(default=None, description="A duration of 15m to 30d, or `off`.")
+    repeat: Value | None = Field(default=None, description="A duration of 15m to 30d, or `off`.")
+    quiet_hours: Value | None = Field(default=None, description="`22:00-07:00 Europe/Berlin`, or `off`.")
+    even_if_quiet: bool | None = None
+
+
 class NewSource(BaseModel):
     """A source to be added. It is asked for a little of everything first, and added only if that works."""
 
@@ -79,17 +89,15 @@ class NewSource(BaseModel):
     sweep: bool = Field(default=True, description="Read open records of any age at first, and again and again.")
     sweep_every: Value | None = Field(default=None, description="`10m` to `30d`.")
     poll: Value | None = Field(default=None, description="How often to ask for news, `1s` to `1d`.")
+    no_events_after: Value | None = Field(
+        default=None, description="A duration of 15m to 30d, or `off`: for all log types. None: `1d`."
+    )
+    no_events: dict[Line, AlarmEdit] = Field(
+        default={}, max_length=100, description="Log type -> its alarm; `*`: all of them that have none of their own."
+    )
     secret: SecretStr = Field(max_length=_LONGEST_SECRET)
-
-
-class AlarmEdit(BaseModel):
-    """What to change of the no-events alarm of a log type; null: as for all of them, or as it is by default."""
-
-    model_config = ConfigDict(extra="forbid")
-    after: Value | None = Field(default=None, description="A duration of 15m to 30d, or `off`.")
-    repeat: Value | None = Field(default=None, description="A duration of 15m to 30d, or `off`.")
-    quiet_hours: Value | None = Field(default=None, description="`22:00-07:00 Europe/Berlin`, or `off`.")
-    even_if_quiet: bool | None = None
+    check: bool = Field(default=True, description="Try it first. false: add it even if it does not work now.")
+    anyway: bool = Field(default=False, description="Also if another source reads the same tenant by this account.")
 
 
 class SourceEdit(BaseModel):
@@ -113,6 +121,7 @@ class SourceEdit(BaseModel):
     )
     secret: SecretStr | None = Field(default=None, max_length=_LONGEST_SECRET)
     check: bool = Field(default=True, description="Try it first. false: change it even if it does not work now.")
+    anyway: bool = Field(default=False, description="Also if another source reads the same tenant by this account.")
 
 
 class NewSecret(BaseModel):
@@ -123,6 +132,7 @@ class NewSecret(BaseModel):
     client_id: Annotated[str, Field(min_length=1, max_length=300)] | None = Field(
         default=None, description="The account's new id, if that changes too."
     )
+    anyway: bool = Field(default=False, description="Also if another source reads the same tenant by this account.")
 
 
 class Check(BaseModel):
@@ -198,12 +208,15 @@ def add_source(request: Request, caller: Admin, body: NewSource, idempotency_key
             public_only=not installation.settings.private_sources,
             log_types=body.log_types,
             streams=_streams(body),
+            no_events=_alarms(body),
             secret=GivenSecret(value=secret),
+            anyway=body.anyway,
         )
         row = source_changes.described(installation, product, body.name, change)
         checked = list[HealthItem]()
         try:
-            source_changes.prove(row, secret, "Nothing was saved.", Listener(found=checked.extend))
+            if body.check:
+                source_changes.prove(row, secret, "Nothing was saved.", Listener(found=checked.extend))
         except ConfigError as error:
             raise _with_checks(error, checked) from error
         sources.add(installation, row, GivenSecret(value=secret))
@@ -236,7 +249,7 @@ def _streams(body: NewSource | SourceEdit) -> dict[str, Any]:
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _alarms(body: SourceEdit) -> dict[str | None, dict[str, object]]:
+def _alarms(body: NewSource | SourceEdit) -> dict[str | None, dict[str, object]]:
     """Return what to change of the no-events alarms, by log type, as it is kept. Raises ConfigError."""
     found = dict[str | None, dict[str, object]]()
     if body.no_events_after is not None:
@@ -276,7 +289,7 @@ def edit_source(caller: Admin, source: Name, body: SourceEdit) -> Source:
     installation = caller.installation
     row = found(installation, source)
     change = _change(installation, row, body)
-    if change != SourceChange(check=body.check, public_only=change.public_only):
+    if change != SourceChange(check=body.check, anyway=body.anyway, public_only=change.public_only, remote=True):
         checked = list[HealthItem]()
         try:
             row = source_changes.edit(installation, row, change, Listener(found=checked.extend)).row
@@ -291,7 +304,7 @@ def edit_source(caller: Admin, source: Name, body: SourceEdit) -> Source:
 
 def _named(body: SourceEdit) -> set[str]:
     """Return what a request wants changed, by name; never a value."""
-    fields = body.model_fields_set - {"paused", "check", "settings"}
+    fields = body.model_fields_set - {"paused", "check", "anyway", "settings"}
     return fields | set(body.settings)
 
 
@@ -308,6 +321,7 @@ def _change(installation: Installation, row: SourceRow, body: SourceEdit) -> Sou
         no_events=_alarms(body),
         secret=None if body.secret is None else GivenSecret(value=given(body.secret)),
         check=body.check,
+        anyway=body.anyway,
     )
 
 
@@ -338,7 +352,7 @@ def rotate_secret(caller: Admin, source: Name, body: NewSecret) -> None:
     """Put a new secret in the place of the present one, once it works."""
     row = found(caller.installation, source)
     secret = GivenSecret(value=given(body.secret))
-    change = SourceChange(own={} if body.client_id is None else {"client_id": body.client_id})
+    change = SourceChange(own={} if body.client_id is None else {"client_id": body.client_id}, anyway=body.anyway)
     source_changes.rotate(caller.installation, row, change, secret, Listener())
     caller.note("source.rotated", row.name)
 
