@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
@@ -273,6 +273,18 @@ def test_a_rule_that_nobody_wants_any_more_is_not_asked_on(judge: Callable[..., 
     reason = "it was turned off, or its folder removed, while it was asked"
     assert found.unjudged == [Unjudged(rule="a_hang", first=0, last=5, reason=reason)]
     assert (matched(found, "b_good"), asked) == ([1, 3], {"a_hang"})
+
+
+def test_how_long_each_rule_takes_is_told_before_the_batch_is_done(judge: Callable[..., Judge]) -> None:
+    made = judge(allowance=Allowance(call_seconds=5, memory_bytes=256 << 20))
+    sleeps = "import time\ndef rule(event):\n    time.sleep(1.1 if event['n'] == 0 else 0)\n    return True"
+    made.load(bundle(a_good=GOOD, b_slow=sleeps))
+    told = list[Mapping[str, float]]()
+    found = made.judge(numbered(3), log_type="Acme.Door", slow=told.append)
+    assert matched(found, "b_slow") == [0, 1, 2]
+    (seconds,) = told
+    assert set(seconds) == {"a_good", "b_slow"}
+    assert seconds["b_slow"] >= 1.1 > seconds["a_good"]
 
 
 def test_a_rule_has_so_long_for_one_batch(judged: Callable[..., Judged]) -> None:

@@ -28,6 +28,7 @@ from ocelog.sandbox.kernel import EVERY, Layers
 
 _PIECE_ROWS = 2_000
 _PIECE_BYTES = 8 << 20
+_SLOW_SECONDS = 1.0
 
 
 class Allowance(Struct, frozen=True, kw_only=True):
@@ -202,15 +203,16 @@ class Judge:
         rules: Iterable[str] | None = None,
         channels: Mapping[str, str] | None = None,
         is_wanted: Callable[[str], bool] = lambda _rule: True,
+        slow: Callable[[Mapping[str, float]], None] = lambda _seconds: None,
     ) -> Judged:
         """Ask `rules` about each row: rows of the table of `log_type`, or, without one, of a scheduled query.
 
         `rules` None: all that are enabled, of `log_type` or of any scheduled query. `channels`: name or id of each
         channel that there is -> its id; None: a rule may name any. `is_wanted` is asked about a rule each time that it
-        has cost a child: whether anybody still wants to know what it says. Raises SandboxError if this machine cannot
-        run them.
+        has cost a child: whether anybody still wants to know what it says. `slow` hears, each time that a rule took a
+        second or more, how long each has taken so far. Raises SandboxError if this machine cannot run them.
         """
-        return self._thread.run(lambda: self._judge(rows, log_type, rules, channels, is_wanted))
+        return self._thread.run(lambda: self._judge(rows, log_type, rules, channels, is_wanted, slow))
 
     def close(self) -> None:
         """End the child, whatever it does: whoever waits for it hears SandboxError. The next call begins another."""
@@ -248,6 +250,7 @@ class Judge:
         rules: Iterable[str] | None,
         channels: Mapping[str, str] | None,
         is_wanted: Callable[[str], bool],
+        slow: Callable[[Mapping[str, float]], None],
     ) -> Judged:
         if self._rules is None:
             raise RuleFileError("No rules are loaded.")
@@ -260,6 +263,7 @@ class Judge:
             abouts={name: self._rules[name].about for name in known},
             broken=self._broken,
             is_wanted=is_wanted,
+            slow=slow,
             hurried={name for name in known if self._kills.get(name)},
         )
         if total and known:
@@ -311,6 +315,7 @@ class _Batch:
     abouts: Mapping[str, About]
     broken: dict[str, Fault]
     is_wanted: Callable[[str], bool]
+    slow: Callable[[Mapping[str, float]], None]
     hurried: set[str]
     """Rules that have cost a child, in this batch or before."""
     kills: dict[str, int] = field(default_factory=dict)
@@ -468,7 +473,10 @@ class _Batch:
         )
 
     def _spend(self, rule: str, began: float) -> None:
-        self._seconds[rule] = self._seconds.get(rule, 0.0) + time.monotonic() - began
+        took = time.monotonic() - began
+        self._seconds[rule] = self._seconds.get(rule, 0.0) + took
+        if took >= _SLOW_SECONDS:
+            self.slow(dict(self._seconds))
 
     def _count_kill(self, rule: str) -> None:
         self.kills[rule] = self.kills.get(rule, 0) + 1

@@ -1,6 +1,7 @@
 """Which rule judging spends its time on: noted by whoever judges, and read by whoever asks why it is behind."""
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -43,22 +44,37 @@ class JudgingPace:
     home: Path
     monotonic: Callable[[], float] = time.monotonic
     _last: deque[Mapping[str, float]] = field(default_factory=lambda: deque(maxlen=_BATCHES))
+    _present: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    """What rules have taken of the batch that is being judged, by folder."""
     _noted_at: float = float("-inf")
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    """Folders are asked side by side."""
+
+    def goes_on(self, folder_id: str, seconds: Mapping[str, float]) -> None:
+        """Note how long each rule of a folder has taken so far of a batch that takes long."""
+        with self._lock:
+            self._present[folder_id] = seconds
+            self._note()
 
     def took(self, seconds: Mapping[str, float]) -> None:
         """Count a batch: how long each rule took."""
-        if not seconds:
-            return
-        self._last.append(dict(seconds))
+        with self._lock:
+            self._present.clear()
+            if seconds:
+                self._last.append(dict(seconds))
+                self._note()
+
+    def _note(self) -> None:
         if self.monotonic() < self._noted_at + _EVERY:
             return
         self._noted_at = self.monotonic()
         total = dict[str, float]()
-        for each in self._last:
+        for each in (*self._last, *self._present.values()):
             for rule, took in each.items():
                 total[rule] = total.get(rule, 0.0) + took
+        batches = len(self._last) + bool(self._present)
         rule = max(total, key=lambda name: (total[name], name))
-        found = Slowest(rule=rule, seconds=total[rule], of=sum(total.values()), batches=len(self._last))
+        found = Slowest(rule=rule, seconds=total[rule], of=sum(total.values()), batches=batches)
         path = _path(self.home)
         draft = path.with_name(f"judging-{os.getpid()}-{time.monotonic_ns()}")
         # Where that fails, whoever asks is told less; nothing else stands on it.

@@ -165,6 +165,7 @@ class FolderJury:
             rules=names,
             channels=channels,
             is_wanted=lambda name: self._is_wanted(folder_id, name),
+            slow=lambda seconds: self._pace.goes_on(folder_id, seconds),
         )
 
     def _is_wanted(self, folder_id: str, name: str) -> bool:
