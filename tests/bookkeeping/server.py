@@ -11,6 +11,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from ocelog.ledger.ledger import Ledger
 
@@ -23,6 +24,8 @@ class Databases:
         self._engine = create_engine(server, isolation_level="AUTOCOMMIT")
         self._free, self._lent = list[str](), list[str]()
         self._ledgers, self._lent_ledgers = list[_NewLedger](), list[_NewLedger]()
+        self._own = dict[str, tuple[Connection, int]]()
+        """A connection of our own to each database, which knows its tables by now; and the number of its process."""
         self._count = 0
         with self._engine.connect() as connection:
             connection.execute(text("ALTER SYSTEM SET fsync = off"))
@@ -38,9 +41,9 @@ class Databases:
         if not self._ledgers:
             name = self._made()
             Ledger.open(self._address(name), durable=False).close()
-            with self._within(name) as connection:
-                (identity,) = connection.execute(text("SELECT * FROM ledger")).mappings()
-                self._ledgers.append(_NewLedger(name, dict(identity), connection.execute(_SHAPE).scalar_one()))
+            connection = self._within(name)
+            (identity,) = connection.execute(text("SELECT * FROM ledger")).mappings()
+            self._ledgers.append(_NewLedger(name, dict(identity), connection.execute(_SHAPE).scalar_one()))
         self._lent_ledgers.append(self._ledgers.pop())
         return self._address(self._lent_ledgers[-1].database)
 
@@ -48,26 +51,25 @@ class Databases:
         """End whoever still uses what was lent, and make it as it was."""
         while self._lent:
             name = self._lent.pop()
-            self._end_others(name)
-            with self._within(name) as connection:
-                self._empty(connection)
+            self._empty(self._alone_in(name))
             self._free.append(name)
         while self._lent_ledgers:
             lent = self._lent_ledgers.pop()
-            self._end_others(lent.database)
-            with self._within(lent.database) as connection:
-                if connection.execute(_SHAPE).scalar_one() != lent.shape:
-                    self._empty(connection)
-                    self._free.append(lent.database)
-                    continue
-                connection.execute(_FORGET)
-                columns = ", ".join(lent.identity)
-                values = ", ".join(f":{name}" for name in lent.identity)
-                connection.execute(text(f"INSERT INTO ledger ({columns}) VALUES ({values})"), lent.identity)  # noqa: S608 - names of our columns
+            connection = self._alone_in(lent.database)
+            if connection.execute(_SHAPE).scalar_one() != lent.shape:
+                self._empty(connection)
+                self._free.append(lent.database)
+                continue
+            connection.execute(_FORGET)
+            columns = ", ".join(lent.identity)
+            values = ", ".join(f":{name}" for name in lent.identity)
+            connection.execute(text(f"INSERT INTO ledger ({columns}) VALUES ({values})"), lent.identity)  # noqa: S608 - names of our columns
             self._ledgers.append(lent)
 
     def close(self) -> None:
         """Leave the server."""
+        for connection, _ in self._own.values():
+            connection.close()
         self._engine.dispose()
 
     def _made(self) -> str:
@@ -79,16 +81,29 @@ class Databases:
     def _address(self, name: str) -> str:
         return self._server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
-    def _end_others(self, name: str) -> None:
-        others = text("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = :name")
-        with self._engine.connect() as connection:
-            connection.execute(others, {"name": name})
+    def _alone_in(self, name: str) -> Connection:
+        """Return our own connection to a database, and end whoever else uses it."""
+        connection = self._within(name)
+        others = text(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = :name AND pid <> :own"
+        )
+        connection.execute(others, {"name": name, "own": self._own[name][1]})
+        return connection
 
-    @contextmanager
-    def _within(self, name: str) -> Iterator[Connection]:
+    def _within(self, name: str) -> Connection:
+        connection, _ = self._own.get(name, (None, 0))
+        if connection is not None:
+            try:
+                connection.execute(text("SELECT 1"))
+            except DBAPIError:
+                # A test has ended it.
+                connection.close()
+            else:
+                return connection
         engine = create_engine(self._server.set(database=name), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        with engine.connect() as connection:
-            yield connection
+        connection = engine.connect()
+        self._own[name] = connection, connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        return connection
 
     @staticmethod
     def _empty(connection: Connection) -> None:
