@@ -225,6 +225,7 @@ def test_a_program_works_with_alerts(asked: Program, console: Console, there: Ma
 def test_channels_reach_no_file_and_no_private_address(asked: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     for body in (
         {"name": "x", "kind": "file", "settings": {"path": "/tmp/x"}},
+        {"name": "x", "kind": " File", "settings": {"path": "/tmp/x"}},
         {"name": "x", "kind": "stdout"},
         {"name": "x", **NEW_CHANNEL, "settings": {"allow_private": "yes"}},
         {"name": "x", **NEW_CHANNEL, "settings": {"ca_file": "/etc/passwd"}},

@@ -16,7 +16,7 @@ from ocelog.alert.notice import Happened, Notice
 from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing
 from ocelog.app.log_types import kinds, short_names
 from ocelog.app.sources.sources import GivenSecret, source_id
-from ocelog.channels.kind import ChannelKind
+from ocelog.channels.kind import ChannelKind, Setting
 from ocelog.channels.ports import Channel, Receipt
 from ocelog.channels.registry import CHANNELS, find_kind, parse
 from ocelog.errors import ConfigError, OcelogError
@@ -28,8 +28,8 @@ from ocelog.suggest import suggest
 
 MOST_CHANNELS = 100
 """Each is delivered to in a thread of its own."""
-SHELL_KINDS = frozenset({"file", "stdout"})
-SHELL_SETTINGS = frozenset({"allow_private", "ca_file"})
+_SHELL_KINDS = frozenset({"file", "stdout"})
+_SHELL_SETTINGS = frozenset({"allow_private", "ca_file"})
 """Kinds and settings that reach into the machine or its network: for whoever has a shell there, not from a distance."""
 _LONGEST_NAME = 100
 _PATTERN = re.compile(r"[*?\[]")
@@ -44,12 +44,18 @@ class ChannelChange(Struct, frozen=True, kw_only=True):
     secrets: Mapping[str, GivenSecret] = field(default_factory=dict)
     routing: Callable[[Routing], Routing] = lambda before: before
     remote: bool = False
-    """Whoever asks is not at this machine, and must not learn the secrets: another address takes them, too."""
+    """Whoever asks is not at this machine. They must not learn the secrets: another address takes them, too. And what
+    reaches into the machine stays with whoever has a shell there."""
 
 
-def channel_kinds() -> Mapping[str, ChannelKind]:
-    """Return the kinds of channels, by name."""
-    return CHANNELS
+def channel_kinds(*, remote: bool = False) -> Mapping[str, ChannelKind]:
+    """Return the kinds of channels, by name: all of them, or those that can be set up without a shell."""
+    return {name: kind for name, kind in CHANNELS.items() if not remote or name not in _SHELL_KINDS}
+
+
+def remote_settings(kind: ChannelKind) -> list[Setting]:
+    """Return the settings of a kind that can be set without a shell."""
+    return [each for each in kind.settings if each.name not in _SHELL_SETTINGS]
 
 
 def secret_names(kind: str, *, required: bool = False) -> list[str]:
@@ -79,6 +85,12 @@ def find(installation: Installation, name: str) -> ChannelRow:
 
 def add(installation: Installation, kind: str, name: str, change: ChannelChange) -> ChannelRow:
     """Add a channel. Raises ConfigError if something is missing, or does not hold."""
+    kind = find_kind(kind).name
+    if change.remote and kind in _SHELL_KINDS:
+        raise ConfigError(
+            f"A channel of the kind {kind} can be added only by a command. See: ocelog channel add --help"
+        )
+    _refuse_shell_settings(change)
     there = installation.ledger.channels.listed()
     if len(there) >= MOST_CHANNELS:
         raise ConfigError(
@@ -91,7 +103,7 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
     row = ChannelRow(
         id=_free_id(name, {each.id for each in there}),
         name=name,
-        kind=find_kind(kind).name,
+        kind=kind,
         settings={key: value for key, value in change.settings.items() if value is not None},
         routing=change.routing(Routing()),
         added_us=time.time_ns() // 1000,
@@ -108,6 +120,11 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
 
 def edit(installation: Installation, before: ChannelRow, change: ChannelChange) -> ChannelRow:
     """Change a channel; a running service notices. Raises ConfigError, and then nothing was changed."""
+    if change.remote and (change.settings or change.secrets) and _is_of_the_shell(before):
+        raise ConfigError(
+            f"What {before.name!r} reaches can be changed only by a command: ocelog channel edit {before.id}"
+        )
+    _refuse_shell_settings(change)
     row = _edited(before, change)
     _refuse_new_address(installation, before, row, change)
     kept = {} if not change.secrets and row.settings == before.settings else _secrets(installation, row, change.secrets)
@@ -118,6 +135,15 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
         for key, each in change.secrets.items():
             _keep(vault.put, vault.put_reference, row.id, key, each)
     return installation.ledger.channels.change(before, lambda there: _edited(there, change))
+
+
+def _is_of_the_shell(row: ChannelRow) -> bool:
+    return row.kind in _SHELL_KINDS or not _SHELL_SETTINGS.isdisjoint(row.settings)
+
+
+def _refuse_shell_settings(change: ChannelChange) -> None:
+    if change.remote and (refused := sorted(_SHELL_SETTINGS.intersection(change.settings))):
+        raise ConfigError(f"{', '.join(refused)} can be set only by a command. See: ocelog channel edit --help")
 
 
 def _refuse_new_address(

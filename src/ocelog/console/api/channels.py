@@ -13,7 +13,7 @@ from starlette.responses import Response
 from ocelog.alert.notice import AlertType
 from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing, written
 from ocelog.app.alerts import channels
-from ocelog.app.alerts.channels import SHELL_KINDS, SHELL_SETTINGS, ChannelChange, log_type_pattern
+from ocelog.app.alerts.channels import ChannelChange, log_type_pattern
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.console.api.caller import Admin, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
@@ -167,8 +167,6 @@ def _routed(route: Route, before: Routing) -> Routing:
 
 
 def _change(body: NewChannel | ChannelEdit) -> ChannelChange:
-    if refused := sorted(SHELL_SETTINGS.intersection(body.settings)):
-        raise ConfigError(f"{', '.join(refused)} can be set only by a command. See: ocelog channel edit --help")
     route = body.route
     _routed(route, Routing())
     return ChannelChange(
@@ -195,10 +193,6 @@ def add_channel(request: Request, caller: Admin, body: NewChannel, idempotency_k
     """Add a channel. It is sent nothing to try it: test it."""
 
     def make() -> Channel:
-        if body.kind in SHELL_KINDS:
-            raise ConfigError(
-                f"A channel of the kind {body.kind} can be added only by a command. See: ocelog channel add --help"
-            )
         row = channels.add(caller.installation, body.kind, body.name, _change(body))
         caller.note("channel.added", row.name, kind=row.kind)
         return _one(caller.installation, row.id)
@@ -217,8 +211,6 @@ def edit_channel(caller: Admin, channel: Name, body: ChannelEdit) -> Channel:
     """Change a channel: its name, its settings, its route; or pause it, so that what there is to tell waits."""
     installation = caller.installation
     row = _found(installation, channel)
-    if (body.settings or body.secrets) and (row.kind in SHELL_KINDS or SHELL_SETTINGS.intersection(row.settings)):
-        raise ConfigError(f"What {row.name!r} reaches can be changed only by a command: ocelog channel edit {row.id}")
     edited = channels.edit(installation, row, _change(body))
     caller.note("channel.edited", edited.name)
     if body.paused is not None and body.paused is not edited.paused:

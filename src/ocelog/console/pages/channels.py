@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.alert.routing import ChannelRow, Routing
 from ocelog.app.alerts import channels
-from ocelog.app.alerts.channels import SHELL_KINDS, SHELL_SETTINGS, ChannelChange
+from ocelog.app.alerts.channels import ChannelChange
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.app.users import users
 from ocelog.app.users.trail import last_done
@@ -36,7 +36,7 @@ _DIGITS = 10
 
 
 def _kinds() -> Mapping[str, ChannelKind]:
-    return {name: kind for name, kind in channels.channel_kinds().items() if name not in SHELL_KINDS}
+    return channels.channel_kinds(remote=True)
 
 
 def _list(
@@ -111,7 +111,7 @@ def _form(
         visitor=visitor,
         status=200 if refused is None else 422,
         kind=kind,
-        settings=[each for each in kind.settings if each.name not in SHELL_SETTINGS],
+        settings=channels.remote_settings(kind),
         values=values,
         refused=refused,
     )
@@ -135,12 +135,11 @@ async def answer(request: Request, visitor: Admin) -> Response:
 def _added(request: Request, visitor: Visitor, values: dict[str, str]) -> Response:
     installation = installation_of(request)
     kind = _kinds().get(values.get("kind", "")) or next(iter(_kinds().values()))
-    given = {
-        each: values.get(f"set.{each.name}", "").strip() for each in kind.settings if each.name not in SHELL_SETTINGS
-    }
+    given = {each: values.get(f"set.{each.name}", "").strip() for each in channels.remote_settings(kind)}
     change = ChannelChange(
         settings={each.name: text for each, text in given.items() if text and not each.secret},
         secrets={each.name: GivenSecret(value=Secret(text)) for each, text in given.items() if text and each.secret},
+        remote=True,
     )
     try:
         row = channels.add(installation, kind.name, values.get("name", ""), change)
