@@ -20,9 +20,10 @@ from ocelog.app.users import users
 from ocelog.app.users.trail import last_done
 from ocelog.channels.kind import ChannelKind
 from ocelog.console.capacity import slowly
+from ocelog.console.confirming import check_typed
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
-from ocelog.errors import ConfigError, OcelogError
+from ocelog.errors import OcelogError
 from ocelog.model import Severity
 from ocelog.phrases import Phrase
 from ocelog.quiet_hours import read_quiet_hours
@@ -217,8 +218,7 @@ def remove(request: Request, visitor: Admin, channel_id: str, name: Annotated[st
     installation = installation_of(request)
 
     def do(row: ChannelRow) -> int:
-        if name.strip() != row.name:
-            raise ConfigError(Phrase("To remove it, type its name: %(name)s", name=row.name))
+        check_typed(name, row.name, Phrase("To remove it, type its name: %(name)s", name=row.name))
         return channels.remove(installation, row)
 
     return _done(request, visitor, channel_id, "removed", do, {"remove": channel_id})

@@ -16,6 +16,7 @@ from ocelog.app.status.overview import Overview
 from ocelog.app.status.status import verdict
 from ocelog.app.users import users
 from ocelog.console.capacity import SLOW, slowly
+from ocelog.console.confirming import check_typed
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
@@ -215,8 +216,7 @@ def remove(request: Request, visitor: Admin, source_id: str, seen: Seen, name: A
     installation = installation_of(request)
 
     def do(row: SourceRow, _: list[HealthItem]) -> None:
-        if name.strip() != row.name:
-            raise ConfigError(Phrase("To remove it, type its name: %(name)s", name=row.name))
+        check_typed(name, row.name, Phrase("To remove it, type its name: %(name)s", name=row.name))
         source_changes.remove(installation, row)
 
     return _done(request, visitor, source_id, seen, "removed", do)

@@ -14,6 +14,7 @@ from ocelog.app.sources import purge, sources
 from ocelog.app.users import users
 from ocelog.console.asking import answered
 from ocelog.console.background import Background
+from ocelog.console.confirming import check_typed
 from ocelog.console.pages import search
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
@@ -102,8 +103,7 @@ def begin_purge(request: Request, visitor: Admin, source_id: str, name: Annotate
     installation = installation_of(request)
     try:
         row = sources.find(installation, source_id, removed=True)
-        if name.strip() != row.name:
-            raise ConfigError(Phrase("To delete it, type its name: %(name)s", name=row.name))
+        check_typed(name, row.name, Phrase("To delete it, type its name: %(name)s", name=row.name))
     except OcelogError as error:
         return _purge(request, visitor, source_id, error)
     users.note(installation, visitor.user, "source.purged", row.name, visitor.origin)

@@ -1,0 +1,10 @@
+"""Whether a person has typed the name of what is about to be lost."""
+
+from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
+
+
+def check_typed(typed: str, name: str, refusal: Phrase) -> None:
+    """Raise ConfigError, which says `refusal`, if what was typed is not the name."""
+    if typed.strip() != name:
+        raise ConfigError(refusal)
