@@ -24,11 +24,11 @@ from ocelog.alert.notice import Happened
 from ocelog.channels.deadline import Deadline
 from ocelog.channels.http_post import HttpPost, Reach
 from ocelog.channels.ports import Channel, Receipt
-from ocelog.channels.registry import parse, separate
 from ocelog.channels.webhook import signature
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError, OcelogError
 from ocelog.secret import Secret
 from receivers import Answer, Receiver, breaks_off, drips, hangs_up, huge, receiver, says
+from receivers.given import channel_of, separate
 from receivers.notices import HOSTILE, notice
 from receivers.tls import certified
 
@@ -45,19 +45,18 @@ class Kind:
 
     def channel(self, url: str, reach: Reach = DIRECT, **more: Any) -> Channel:
         given = {"allow_private": True, **self.settings(url), **more}
-        return parse(self.name, *separate(self.name, given), home=Path("/nowhere"), reach=reach)
+        return channel_of(self.name, given, home=Path("/nowhere"), reach=reach)
 
 
-KINDS = (
-    Kind(
-        name="webhook",
-        settings=lambda url: {"url": f"{url}/hook/{SECRET}", "signing_key": SECRET, "headers": {"X-Key": SECRET}},
-    ),
-    Kind(name="pagerduty", settings=lambda url: {"url": url, "routing_key": SECRET}),
-    Kind(name="opsgenie", settings=lambda url: {"url": url, "api_key": SECRET}),
-    Kind(name="apprise", settings=lambda url: {"url": f"{url.replace('http', 'mmost')}/{SECRET}"}),
+WEBHOOK = Kind(
+    name="webhook",
+    settings=lambda url: {"url": f"{url}/hook/{SECRET}", "signing_key": SECRET, "headers": {"X-Key": SECRET}},
 )
-OWN = KINDS[:3]
+PAGERDUTY = Kind(name="pagerduty", settings=lambda url: {"url": url, "routing_key": SECRET})
+OPSGENIE = Kind(name="opsgenie", settings=lambda url: {"url": url, "api_key": SECRET})
+APPRISE = Kind(name="apprise", settings=lambda url: {"url": f"{url.replace('http', 'mmost')}/{SECRET}"})
+KINDS = (WEBHOOK, PAGERDUTY, OPSGENIE, APPRISE)
+OWN = tuple(each for each in KINDS if each is not APPRISE)
 """Those that send from this process; tests/contract/test_channels_apprise.py looks at the other's."""
 
 
@@ -109,7 +108,7 @@ def test_what_may_work_later_says_so_and_when(kind: Kind, status: int) -> None:
     ],
 )
 def test_nobody_makes_an_alert_wait_longer_than_an_hour(asks: str, waits: timedelta | None) -> None:
-    error = refused(KINDS[0], says(503, retry_after=asks), error=ChannelUnavailableError)
+    error = refused(WEBHOOK, says(503, retry_after=asks), error=ChannelUnavailableError)
     assert isinstance(error, ChannelUnavailableError)
     assert error.retry_after == waits
 
@@ -303,7 +302,7 @@ def test_hostile_text_is_sent_as_text(kind: Kind) -> None:
 
 
 def webhook(far: Receiver, **settings: Any) -> Channel:
-    return KINDS[0].channel(far.url, **settings)
+    return WEBHOOK.channel(far.url, **settings)
 
 
 def test_a_webhook_sends_what_panthers_does_and_the_same_for_the_same() -> None:
@@ -386,7 +385,7 @@ def test_a_context_that_is_too_large_is_left_out_and_says_so() -> None:
 )
 def test_pagerduty_hears_what_becomes_of_an_alert(happened: Happened, action: str) -> None:
     with receiver(says(202, b'{"status":"success"}')) as far:
-        KINDS[1].channel(far.url).send(notice(happened=happened))
+        PAGERDUTY.channel(far.url).send(notice(happened=happened))
     (asked,) = far.asked
     told = json.loads(asked.body)
     assert (asked.method, asked.path) == ("POST", "/v2/enqueue")
@@ -400,7 +399,7 @@ def test_pagerduty_hears_what_becomes_of_an_alert(happened: Happened, action: st
 
 def test_pagerduty_wakes_nobody_up_for_what_is_no_longer_visible() -> None:
     with receiver() as far:
-        assert KINDS[1].channel(far.url).send(notice(happened=Happened.NOT_VISIBLE)).status == "left out"
+        assert PAGERDUTY.channel(far.url).send(notice(happened=Happened.NOT_VISIBLE)).status == "left out"
     assert far.asked == []
 
 
@@ -422,7 +421,7 @@ ALIAS = "/v2/alerts/ocelog-3f2a/{}?identifierType=alias"
 )
 def test_opsgenie_hears_what_becomes_of_an_alert(happened: Happened, asked: list[tuple[str, str]]) -> None:
     with receiver() as far:
-        KINDS[2].channel(far.url).send(notice(happened=happened, note="by Ann"))
+        OPSGENIE.channel(far.url).send(notice(happened=happened, note="by Ann"))
     assert [(each.method, each.path) for each in far.asked] == asked
     told = json.loads(far.asked[0].body)
     assert far.asked[0].headers["authorization"] == f"GenieKey {SECRET}"
@@ -442,12 +441,12 @@ def test_both_requests_of_opsgenie_have_the_time_of_one_message(monkeypatch: pyt
 
     monkeypatch.setattr(HttpPost, "send", noted)
     with receiver() as far:
-        KINDS[2].channel(far.url).send(notice(happened=Happened.ESCALATED))
+        OPSGENIE.channel(far.url).send(notice(happened=Happened.ESCALATED))
     first, second = deadlines
     assert first is second is not None
 
 
-@pytest.mark.parametrize("kind", KINDS[1:3], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [PAGERDUTY, OPSGENIE], ids=lambda kind: kind.name)
 def test_a_test_touches_no_alert(kind: Kind) -> None:
     with receiver() as far:
         kind.channel(far.url).send(notice(happened=Happened.TEST, key="test-1"))
@@ -457,7 +456,7 @@ def test_a_test_touches_no_alert(kind: Kind) -> None:
     assert b"[TEST]" in asked.body
 
 
-@pytest.mark.parametrize("kind", KINDS[1:3], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [PAGERDUTY, OPSGENIE], ids=lambda kind: kind.name)
 def test_a_key_of_the_wrong_form_is_told_and_not_repeated(kind: Kind) -> None:
     for wrong in ("short", f"{SECRET} {SECRET}", f"https://x/{SECRET}"):
         with pytest.raises(ConfigError, match=r"such as|looks like") as caught:
@@ -484,7 +483,7 @@ def test_a_certificate_that_is_wrong_is_told_with_what_to_do_and_nothing_is_sent
     with receiver(tls=context) as far:
         given = {"url": f"https://localhost:{far.port}/hook", "allow_private": "yes"}
         given |= {"ca_file": str(authority)} if trusts else {}
-        channel = parse("webhook", *separate("webhook", given), home=tmp_path)
+        channel = channel_of("webhook", given, home=tmp_path)
         if says is None:
             channel.send(notice())
             assert [each.path for each in far.asked] == ["/hook"]

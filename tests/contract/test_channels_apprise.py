@@ -27,10 +27,10 @@ from ocelog.channels.apprise.frames import Done
 from ocelog.channels.apprise.services import NAMES, SERVICES, service_of
 from ocelog.channels.http_post import Reach
 from ocelog.channels.ports import Channel
-from ocelog.channels.registry import parse, separate
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
 from ocelog.model import Severity
 from receivers import drips, receiver, says
+from receivers.given import channel_of
 from receivers.notices import HOSTILE, notice
 from receivers.tls import certified, leading_proxy
 
@@ -39,7 +39,7 @@ DIRECT = Reach(total_seconds=20, proxies=dict)
 
 
 def channel(url: str, reach: Reach = DIRECT, **given: Any) -> Channel:
-    return parse("apprise", *separate("apprise", {"url": url, **given}), home=Path("/nowhere"), reach=reach)
+    return channel_of("apprise", {"url": url, **given}, home=Path("/nowhere"), reach=reach)
 
 
 # Which services there are.

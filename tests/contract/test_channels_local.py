@@ -16,10 +16,11 @@ import pytest
 
 from ocelog.channels.file import JsonFile
 from ocelog.channels.ports import Channel
-from ocelog.channels.registry import CHANNELS, parse, separate
+from ocelog.channels.registry import CHANNELS, parse
 from ocelog.channels.stdout import Stdout
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
 from ocelog.secret import Secret
+from receivers.given import channel_of
 from receivers.notices import HOSTILE, notice
 
 
@@ -30,7 +31,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def channel(kind: str, home: Path, **given: Any) -> Channel:
-    return parse(kind, *separate(kind, given), home=home)
+    return channel_of(kind, given, home=home)
 
 
 def test_a_file_gets_a_line_for_each_notice_and_is_its_owners_alone(tmp_path: Path, home: Path) -> None:

@@ -726,7 +726,7 @@ def test_a_judge_without_work_has_no_process_and_begins_another(judge: Callable[
         thread = made._thread._thread
         if thread is not None:
             thread.join(timeout=20)
-        assert (made._thread.is_running, made._child._child) == (False, None)
+        assert (made._thread._thread, made._child._child) == (None, None)
 
 
 def test_an_old_child_makes_room_for_a_new_one(judge: Callable[..., Judge]) -> None:

@@ -23,7 +23,7 @@ from ocelog.schema.language.packaged import packaged_schemas
 FOLDER = Path(__file__).parents[2] / "src" / "ocelog" / "content" / "rules" / "wiz"
 CHECKOUT: Checkout = read_checkout(FOLDER)
 EVERY: dict[str, Rule | CorrelationRule] = {**CHECKOUT.rules, **CHECKOUT.correlations}
-SIMPLE = {name: rule for name, rule in CHECKOUT.rules.items() if rule.is_simple}
+SIMPLE = {name: rule for name, rule in CHECKOUT.rules.items() if rule.detection is not None}
 FINDS_TIME = re.compile(r"\b\d+\s+(minutes|hours|days)\b")
 MITRE = re.compile(r"TA\d{4}:T\d{4}(\.\d{3})?")
 LEAST = 60
@@ -198,7 +198,7 @@ def test_alerts_are_grouped_by_who_or_what_they_are_about(name: str) -> None:
         assert grouped == set()
         assert rule.about.threshold == 1
         assert "def dedup" not in CHECKOUT.sources[rule.file or ""]
-    elif rule.is_simple:
+    elif rule.detection is not None:
         assert "id" in grouped or grouped >= ACTOR or grouped >= {f"resolvedBy.{one}" for one in ACTOR}
     else:
         source = CHECKOUT.sources[rule.file or ""]
@@ -209,7 +209,7 @@ def test_alerts_are_grouped_by_who_or_what_they_are_about(name: str) -> None:
 @pytest.mark.parametrize("name", CHECKOUT.rules, ids=id_of)
 def test_actions_are_found_however_their_letters_are(name: str) -> None:
     rule = CHECKOUT.rules[name]
-    if rule.is_simple and "Wiz.Audit" in rule.log_types:
+    if rule.detection is not None and "Wiz.Audit" in rule.log_types:
         for comparison in comparisons(rule.detection):
             if comparison.path and comparison.path.text in {"action", "status"}:
                 assert comparison.condition.name.startswith("I"), comparison

@@ -31,15 +31,3 @@ def test_an_event_has_the_rows_of_what_is_looked_up_for_its_log_type(data: dict[
     assert RULES.event(data, "Other.Door") == data
     assert RULES.event(data, None) == data
     assert data == before
-
-
-def test_only_enabled_rules_of_a_log_type_are_asked() -> None:
-    assert sorted(one.rule.id for one in RULES.of_log_type("Acme.Door")) == [
-        "Acme.Door.Forced",
-        "Acme.Door.Located",
-        "Acme.Door.Modelled",
-        "Acme.Door.Morning",
-        "Acme.Door.Opened",
-    ]
-    assert [one.rule.id for one in RULES.of_log_type("Other.Door")] == ["Acme.Door.Modelled"]
-    assert RULES.of_log_type("Nothing") == []

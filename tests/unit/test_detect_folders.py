@@ -1,12 +1,13 @@
 """Which rules of a folder run: what a person said of the rule, then packs, then its file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from ocelog.detect.checkout import Checkout, read_checkout
-from ocelog.detect.deciding import decisions, enabled_rules, shadowed
+from ocelog.detect.deciding import decisions, shadowed
 from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState
 
 CHECKOUT = Path(__file__).parents[1] / "rules" / "checkout"
@@ -18,12 +19,18 @@ def checkout() -> Checkout:
     return read_checkout(CHECKOUT)
 
 
+def running(checkout: Checkout, folder: RuleFolder, states: Mapping[str, RuleState]) -> dict[str, str]:
+    """Return the rules of a folder that run, and why each does."""
+    found = decisions(checkout, folder, states)
+    return {name: found[name].why for name in [*checkout.rules, *checkout.correlations] if found[name].runs}
+
+
 def state(rule: str, *, enabled: bool | None) -> dict[str, RuleState]:
     return {rule: RuleState(rule_id=rule, enabled=enabled)}
 
 
 def test_rules_run_that_are_enabled_in_their_files(checkout: Checkout) -> None:
-    enabled = enabled_rules(checkout, FOLDER, {})
+    enabled = running(checkout, FOLDER, {})
     every = {name: one.about.enabled for name, one in checkout.rules.items()}
     every |= {name: one.about.enabled for name, one in checkout.correlations.items()}
     assert set(enabled) == {name for name, wanted in every.items() if wanted}
@@ -34,8 +41,8 @@ def test_rules_run_that_are_enabled_in_their_files(checkout: Checkout) -> None:
 def test_a_pack_turns_its_members_on_and_off(checkout: Checkout) -> None:
     pack = next(iter(checkout.packs.values()))
     members = {one for one in checkout.members(pack) if one in checkout.rules or one in checkout.correlations}
-    on = enabled_rules(checkout, replace(FOLDER, packs={pack.id: True, "no such pack": True}), {})
-    off = enabled_rules(checkout, replace(FOLDER, packs={pack.id: False}), {})
+    on = running(checkout, replace(FOLDER, packs={pack.id: True, "no such pack": True}), {})
+    off = running(checkout, replace(FOLDER, packs={pack.id: False}), {})
     assert members
     assert members <= on.keys()
     assert all(pack.id in on[one] for one in members)
@@ -46,22 +53,21 @@ def test_what_a_person_said_of_a_rule_goes_before_its_pack_and_its_file(checkout
     pack = next(iter(checkout.packs.values()))
     member = next(one for one in checkout.members(pack) if one in checkout.rules)
     on, off = (replace(FOLDER, packs={pack.id: wanted}) for wanted in (True, False))
-    assert member in enabled_rules(checkout, off, state(member, enabled=True))
-    assert member not in enabled_rules(checkout, on, state(member, enabled=False))
-    assert member in enabled_rules(checkout, on, state(member, enabled=None))
+    assert member in running(checkout, off, state(member, enabled=True))
+    assert member not in running(checkout, on, state(member, enabled=False))
+    assert member in running(checkout, on, state(member, enabled=None))
 
 
 def test_a_suspended_rule_still_counts_as_one_that_runs(checkout: Checkout) -> None:
-    name = next(iter(enabled_rules(checkout, FOLDER, {})))
+    name = next(iter(running(checkout, FOLDER, {})))
     suspended = {name: RuleState(rule_id=name, suspended_us=1, reason="took too long")}
-    assert name in enabled_rules(checkout, FOLDER, suspended)
+    assert name in running(checkout, FOLDER, suspended)
 
 
-def test_scheduled_queries_are_decided_as_rules_are_and_are_none(checkout: Checkout) -> None:
+def test_scheduled_queries_are_decided_as_rules_are(checkout: Checkout) -> None:
     scheduled = {name for name, one in checkout.queries.items() if one.schedule}
     assert scheduled
     assert scheduled <= decisions(checkout, FOLDER, {}).keys()
-    assert not scheduled & enabled_rules(checkout, FOLDER, {}).keys()
 
 
 def test_of_two_rules_of_one_id_the_one_in_the_first_folder_runs(checkout: Checkout) -> None:

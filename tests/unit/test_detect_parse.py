@@ -73,7 +73,7 @@ def test_signals_statuses_and_thresholds_are_read() -> None:
 
 def test_a_simple_detection_has_match_expressions_and_no_python() -> None:
     found = item((CHECKOUT / "simple/forced.yml").read_text())
-    assert found.is_simple
+    assert found.detection is not None
     assert found.file is None
     assert found.dynamic_severities[0].severity is Severity.CRITICAL
     assert [one.name for one in found.alert_context] == ["who"]

@@ -40,18 +40,6 @@ def find_kind(name: str) -> ChannelKind:
     )
 
 
-def separate(kind: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Secret | None]:
-    """Part what a person gave: settings that may be shown, and the secrets, as one to keep. Raises ConfigError.
-
-    The two are what `parse` takes.
-    """
-    found = find_kind(kind)
-    check_names(found, given)
-    kept = {name: value for name, value in given.items() if value is not None}
-    secret = {each.name: kept.pop(each.name) for each in found.settings if each.secret and each.name in kept}
-    return kept, Secret(json.dumps(secret)) if secret else None
-
-
 def parse(
     kind: str, settings: Mapping[str, Any], secret: Secret | None, *, home: Path, reach: Reach | None = None
 ) -> Channel:

@@ -71,12 +71,6 @@ def decisions(checkout: Contents, folder: RuleFolder, states: Mapping[str, RuleS
     return {name: _decide(one, states.get(name), on.get(name), off.get(name)) for name, one in _decided(checkout)}
 
 
-def enabled_rules(checkout: Contents, folder: RuleFolder, states: Mapping[str, RuleState]) -> dict[str, str]:
-    """Return the rules of a folder that run, suspended ones too, and why each does."""
-    rules = checkout.rules.keys() | checkout.correlations.keys()
-    return {name: one.why for name, one in decisions(checkout, folder, states).items() if one.runs and name in rules}
-
-
 def shadowed(folders: Sequence[tuple[RuleFolder, Contents]]) -> dict[str, dict[str, str]]:
     """Return, by id of a folder, each rule there that does not run, as a folder before it has one of that id: which."""
     first = dict[str, RuleFolder]()

@@ -354,10 +354,6 @@ class RuleSet:
         """Return one rule of the checkout, ready to be asked. Runs its Python."""
         return Detector(rule, self._modules)
 
-    def of_log_type(self, log_type: str) -> list[Detector]:
-        """Return the enabled rules of `log_type`."""
-        return [one for one in self.detectors.values() if one.rule.about.enabled and log_type in one.rule.log_types]
-
     def event(self, data: dict[str, Any], log_type: str | None) -> Event:
         """Return `data` as rules see it, with the data model of `log_type`, and what lookup tables have for it."""
         around = self._around.get(log_type)

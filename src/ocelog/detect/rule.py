@@ -135,11 +135,6 @@ class Rule(Struct, frozen=True, kw_only=True):
         """Where it stands."""
         return self.about.place
 
-    @property
-    def is_simple(self) -> bool:
-        """Whether it is a simple detection: match expressions, and no Python."""
-        return self.detection is not None
-
 
 class Derived(Struct, frozen=True, kw_only=True):
     """A rule that takes another's logic, and replaces some of its fields whole."""

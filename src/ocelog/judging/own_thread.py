@@ -21,11 +21,6 @@ class OwnThread:
         self._thread: threading.Thread | None = None
         self._jobs = queue.SimpleQueue[_Job | None]()
 
-    @property
-    def is_running(self) -> bool:
-        """Whether there is such a thread now."""
-        return self._thread is not None
-
     def run(self, job: Callable[[], _T]) -> _T:
         """Return what `job` does, or raise what it raises."""
         future = Future[_T]()
