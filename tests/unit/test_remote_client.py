@@ -12,6 +12,8 @@ import pyarrow as pa
 import pytest
 
 from ocelog.errors import (
+    ChannelRefusedError,
+    ChannelUnavailableError,
     ConfigError,
     OcelogError,
     QueryError,
@@ -19,6 +21,8 @@ from ocelog.errors import (
     SignInRefusedError,
     TransientError,
 )
+from ocelog.remote.alerts import Alerts
+from ocelog.remote.channels import Channels
 from ocelog.remote.client import Client
 from ocelog.remote.lake import Lake
 from ocelog.remote.sources import Sources
@@ -267,3 +271,65 @@ def test_rows_that_come_without_their_end_are_not_taken_for_all() -> None:
             rows_of(cut)
     with pytest.raises(QueryError, match="too long"):
         rows_of(stream(failed))
+
+
+@pytest.mark.parametrize(
+    ("code", "later", "error"),
+    [
+        ("channel_unavailable", True, ChannelUnavailableError),
+        ("channel_refused", False, ChannelRefusedError),
+        ("of_a_newer_one", True, RemoteUnavailableError),
+        ("of_a_newer_one", False, ConfigError),
+    ],
+)
+def test_a_test_that_was_not_taken_is_told_as_the_error_that_it_was(
+    code: str, error: type[OcelogError], *, later: bool
+) -> None:
+    answer = {"delivered": False, "status": None, "answer": "It answered 503.", "code": code, "later": later}
+    with pytest.raises(error, match="503") as caught:
+        Channels(Far(httpx2.Response(200, json=answer)).client()).send_test("ops")
+    assert (type(caught.value), caught.value.code) == (error, code)
+
+
+AT = "2026-11-01T10:00:00Z"
+ALERT: dict[str, Any] = {
+    **dict.fromkeys(("description", "runbook", "rule_name", "dedup"), ""),
+    **dict.fromkeys(("reference", "rule_revision", "log_type", "source_id", "record_id", "link", "assignee", "source")),
+    **dict.fromkeys(("close_reason", "told_severity", "told_at", "first_event_at", "last_event_at", "ended_at")),
+    **dict.fromkeys(("acknowledged_at", "untold_because")),
+    "id": "3f2a",
+    "title": "A",
+    "rule_id": "r",
+    "type": "ALERT",
+    "status": "OPEN",
+    "severity": "HIGH",
+    "matches": 1,
+    "visible": True,
+    "told": True,
+    "tags": [],
+    "context": {},
+    "opened_at": AT,
+    "updated_at": AT,
+    "timeline": [],
+    "deliveries": [],
+    "waiting": [],
+    "held_up": [],
+}
+
+
+def test_an_alert_that_is_named_by_two_beginnings_is_told_once() -> None:
+    other = {**ALERT, "id": "3f2b"}
+    far = Far(*(httpx2.Response(200, json=each) for each in (ALERT, other, ALERT)))
+    told = Alerts(far.client()).told(["3f2a", "3f2b", "3f2"])
+    assert [each.details.alert.id for each in told] == ["3f2a", "3f2b"]
+
+
+def test_suppressions_are_told_in_the_order_in_which_they_begin() -> None:
+    at = {"c": "10:00", "b": "11:00", "a": "10:00"}
+    items: list[dict[str, Any]] = [
+        {"id": name, "rule": None, "where": {}, "owner": "ann", "reason": "so"}
+        | {"since": f"2026-11-01T{hour}:00Z", "until": "2026-11-02T00:00:00Z", "added_at": AT}
+        for name, hour in at.items()
+    ]
+    far = Far(httpx2.Response(200, json={"items": items, "next": None}))
+    assert [each.id for each in Alerts(far.client()).suppressions(over=False)] == ["a", "c", "b"]

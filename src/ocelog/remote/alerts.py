@@ -38,9 +38,7 @@ class Alerts(Struct, frozen=True):
             page = self.client.get("alerts", **query, limit=min(_PAGE, limit - len(found)))
             with self.client.reading():
                 found += map(_alert, page["items"])
-                if query.get("cursor") is None:
-                    untold = int(page["untold"])
-                more = page["next"] is not None
+                untold, more = int(page["untold"]), page["next"] is not None
                 query = {**wanted, "cursor": page["next"]}
         return Found(alerts=found, more=more, untold=untold)
 
