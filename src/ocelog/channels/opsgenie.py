@@ -72,7 +72,7 @@ def _requests(notice: Notice, language: str) -> Iterator[tuple[str, str, dict[st
         note = " ".join(filter(None, (what_happened(notice, language), one_line(notice.note, 1_000))))
         yield "POST", f"{known}/{action}?identifierType=alias", {"source": "Ocelog", "note": escaped(note, Form.CHAT)}
         return
-    priority = "P5" if notice.happened is Happened.TEST else _PRIORITIES[notice.severity]
+    priority = _PRIORITIES[notice.severity]
     yield (
         "POST",
         "",

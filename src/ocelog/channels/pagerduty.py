@@ -72,7 +72,7 @@ def _details(notice: Notice, language: str) -> dict[str, Any]:
         "payload": {
             "summary": cut(escaped(headline(notice, language), Form.CHAT), _LONGEST_SUMMARY),
             "source": escaped(one_line(notice.source or "ocelog", 200), Form.CHAT),
-            "severity": "info" if notice.happened is Happened.TEST else _SEVERITIES[notice.severity],
+            "severity": _SEVERITIES[notice.severity],
             "timestamp": rfc3339(from_us(notice.opened_us)),
             "component": escaped(one_line(notice.rule_name or notice.rule_id, 200), Form.CHAT),
             "group": escaped(one_line(notice.log_type or "", 200), Form.CHAT),
