@@ -9,9 +9,11 @@ import pytest
 
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role
+from ocelog.alert.delivering import Delivered, Handed, Outcome, Postponed
 from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.channels.ports import Receipt
+from ocelog.errors import ChannelRefusedError
 from visiting import SAME_SITE, Console, console_of
 
 
@@ -65,6 +67,42 @@ def test_nothing_works_before_it_was_tried(console: Console, monkeypatch: pytest
     assert "works</span>" in admin.post(f"/channels/{row.id}/test").text
     later = admin.get("/channels").text
     assert ("works</span>" in later, "not tried yet" in later) == (True, False)
+
+
+def refuse(_: Any) -> Receipt:
+    raise ChannelRefusedError("It answered 401.")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "shown"),
+    [(Delivered(answer="200"), "works"), (Postponed(answer="503", code="channel_unavailable"), "failing")],
+)
+def test_what_was_sent_by_the_service_shows_how_a_destination_is(
+    console: Console, outcome: Outcome, shown: str
+) -> None:
+    add(console)
+    admin, ledger = console.as_(Role.ADMIN), console.installation.ledger
+    assert "not tried yet</span>" in admin.get("/channels").text
+    opened(ledger, alert_of(1), told=["ops"])
+    claim = ledger.delivery.take("ops", "here")
+    assert claim is not None
+    handed = ledger.delivery.hand(claim)
+    assert isinstance(handed, Handed)
+    ledger.delivery.settle(claim, handed, outcome)
+    told = admin.get("/channels").text
+    assert f"{shown}</span>" in told
+    assert "Nobody knows yet whether it works" not in told
+
+
+def test_a_test_that_fails_is_shown_until_one_is_taken(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(console)
+    admin = console.as_(Role.ADMIN)
+    for send, shown in ((refuse, "test failed"), (lambda _: Receipt(status="200"), "works")):
+        monkeypatch.setattr("ocelog.app.alerts.channels.open_channel", lambda *_, send=send: SimpleNamespace(send=send))
+        assert f"{shown}</span>" in admin.post("/channels/ops/test").text
+        told = admin.get("/channels").text
+        assert f"{shown}</span>" in told
+        assert "Nobody knows yet whether it works" not in told
 
 
 def test_a_destination_is_removed_only_by_its_name(console: Console) -> None:

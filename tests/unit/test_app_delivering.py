@@ -160,6 +160,24 @@ def test_a_key_is_the_same_only_if_the_same_goes_together() -> None:
     assert two.key("l") == replace(two, entries={"b": [other], "a": [last]}).key("l")
 
 
+def test_a_digest_begins_with_the_worst_of_what_goes_on_and_ends_with_what_is_over() -> None:
+    one = handed(Happened.OPENED)
+    alerts = {
+        name: replace(one.alerts["a"], id=name, severity=severity, status=status)
+        for name, severity, status in (
+            ("over", Severity.CRITICAL, AlertStatus.RESOLVED),
+            ("low", Severity.LOW, AlertStatus.OPEN),
+            ("worst", Severity.CRITICAL, AlertStatus.OPEN),
+            ("over, low", Severity.LOW, AlertStatus.CLOSED),
+            ("high", Severity.HIGH, AlertStatus.OPEN),
+        )
+    }
+    entries = {name: [Entry(id=at, alert_id=name, happened=OPEN, created_us=1)] for at, name in enumerate(alerts, 1)}
+    told = notice_of(replace(one, entries=entries, alerts=alerts), "key", 9)
+    assert [each.alert_id for each in told.digest] == ["worst", "high", "low", "over", "over, low"]
+    assert (told.severity, told.title, told.merged) == (Severity.CRITICAL, "5 alerts, 2 of them over", 5)
+
+
 @pytest.mark.parametrize("per_hour", [1, 2, 3, 7, 60])
 def test_no_hour_has_more_messages_than_allowed_and_nothing_waits_for_more_than_one(per_hour: int) -> None:
     sent, now = list[int](), 10 * HOUR_US
