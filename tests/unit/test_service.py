@@ -182,6 +182,17 @@ def test_a_service_waits_for_the_loop_that_is_due_first(tmp_path: Path, monkeypa
     assert 2 < waits[0] <= 3
 
 
+def test_a_service_looks_for_garbage_every_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, looked, now = Stop(), list[float](), [0.0]
+    monkeypatch.setattr("ocelog.app.loops.service.gc.collect", lambda: looked.append(now[0]))
+    service = service_of(tmp_path, Counting(name="one", every=1.0), stop=stop)
+    service.monotonic = lambda: now[0]
+    for at in (0.0, 599.0, 600.0, 700.0, 1201.0):
+        now[0] = at
+        service._collect_garbage()
+    assert looked == [600.0, 1201.0]
+
+
 def test_a_pull_ends_with_what_is_left_to_do_of_every_loop_also_if_one_fails(tmp_path: Path) -> None:
     loops = [Counting(name=name, every=1) for name in ("one", "two", "three")]
     loops[1].error = ValueError("a bug")

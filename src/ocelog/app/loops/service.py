@@ -1,5 +1,6 @@
 """What keeps the pipeline going: one pull from start to end, or all loops until stopped."""
 
+import gc
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,8 @@ WORK_HANGS_AFTER = timedelta(hours=1)
 
 Each step takes less: a query 10 minutes, a folder of rules half an hour for a batch.
 """
+_COLLECTED_EVERY = 600.0
+"""Seconds between two looks for garbage."""
 _MAIN = "loop"
 """The thread in which the loops take turns."""
 _FAULTS = "faults"
@@ -144,6 +147,7 @@ class Service:
     _work: Work = field(init=False)
     _hanging: set[str] = field(default_factory=set)
     _stalled: set[str] = field(default_factory=set)
+    _collected_at: float = 0.0
     _rests: dict[str, _Rest] = field(default_factory=dict)
     """By name of each loop that failed in its last turn."""
     _room: DiskRoom = field(init=False)
@@ -190,6 +194,7 @@ class Service:
             self.threads.went_on()
             self._watch()
             self._look_for_room()
+            self._collect_garbage()
             again = min(self._run_due(loop) for loop in self.loops)
             self.failing(self._work.faults.listed)
             if self._work.faults.changed:
@@ -211,6 +216,12 @@ class Service:
             self._work.faults.worked(loop, HANGING)
         self._hanging = hanging
         self._watch_pieces()
+
+    def _collect_garbage(self) -> None:
+        """Free what holds itself: Python looks only once there are many such objects, however large what they hold."""
+        if self.monotonic() >= self._collected_at + _COLLECTED_EVERY:
+            gc.collect()
+            self._collected_at = self.monotonic()
 
     def _watch_pieces(self) -> None:
         """Note which loops take steps, and come no further by them."""

@@ -130,8 +130,13 @@ def _mask(rows: pa.Table, wanted: Wanted) -> pa.ChunkedArray | None:
 
 
 def _date_column(file: pq.ParquetFile, name: str) -> int | None:
-    paths = (file.schema.column(index).path for index in range(len(file.schema)))
-    return next((index for index, path in enumerate(paths) if path == name), None)
+    metadata = file.metadata
+    if not metadata.num_row_groups:
+        return None
+    # Asked of a row group: `file.schema` and the metadata hold each other, and the collector of garbage, which counts
+    # objects and not their bytes, leaves some hundred kilobytes of each file that was read for hours.
+    first = metadata.row_group(0)
+    return next((index for index in range(metadata.num_columns) if first.column(index).path_in_schema == name), None)
 
 
 def _range(group: pq.RowGroupMetaData, column: int | None) -> tuple[int | None, int | None]:
