@@ -1,8 +1,9 @@
-"""The ledger on each database that it is made for: every test that asks for `ledger` runs on both."""
+"""The ledger on each database that it is made for: every test that asks for `ledger` runs on both. And a console."""
 
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +11,10 @@ from bookkeeping.records import Clock
 from bookkeeping.server import Databases, postgresql_server
 from lakeside.loops import publishing_alone
 from ocelog.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    # What is not asked for a console does not wait for what that imports.
+    from visiting import Console
 
 __all__ = ["publishing_alone"]
 
@@ -90,3 +95,24 @@ def other(ledger: Ledger, open_ledger: Callable[[], Ledger]) -> Ledger:
     """Return a second process's view of `ledger`."""
     assert ledger.id
     return open_ledger()
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> "Iterator[Console]":
+    """Return a console over an empty home."""
+    from visiting import console_of  # noqa: PLC0415 - see above
+
+    with console_of(tmp_path / "home") as opened:
+        yield opened
+
+
+@pytest.fixture
+def console_with_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Console]":
+    """Return a console over a home with a source called prod, of which nothing is asked."""
+    from visiting import console_of  # noqa: PLC0415 - see above
+    from visiting.everything import add_source, nothing_is_asked  # noqa: PLC0415 - see above
+
+    nothing_is_asked(monkeypatch)
+    with console_of(tmp_path / "home") as opened:
+        add_source(opened, "prod")
+        yield opened

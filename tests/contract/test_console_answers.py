@@ -1,19 +1,8 @@
 """What a page says where something was done: beside it, in words, and where it is seen."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role
-from visiting import PASSWORD, Console, console_of
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Iterator[Console]:
-    with console_of(tmp_path / "home") as opened_:
-        yield opened_
+from visiting import PASSWORD, Console
 
 
 def test_a_new_token_stands_above_all_else(console: Console) -> None:

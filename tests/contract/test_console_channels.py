@@ -1,6 +1,5 @@
 """Destinations in the browser: what they say of themselves, and that nobody reaches into the machine through them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +13,7 @@ from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ChannelRefusedError
-from visiting import SAME_SITE, Console, console_of
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Iterator[Console]:
-    with console_of(tmp_path / "home") as opened:
-        yield opened
+from visiting import SAME_SITE, Console
 
 
 @pytest.mark.parametrize("setting", ["ca_file", "allow_private"])

@@ -1,8 +1,7 @@
 """The link of the demo: it signs in one browser of this machine, once."""
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -13,13 +12,7 @@ from ocelog.console.endpoints import endpoints
 from ocelog.console.front import Front
 from ocelog.console.invitation import Invitation
 from ocelog.console.site import site
-from visiting import Console, console_of
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Iterator[Console]:
-    with console_of(tmp_path / "home") as opened:
-        yield opened
+from visiting import Console
 
 
 @pytest.fixture

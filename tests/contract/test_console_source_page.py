@@ -1,8 +1,6 @@
 """What the pages of sources say after something was tried or done, and where."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +9,8 @@ from ocelog.access import Role
 from ocelog.app.sources import sources
 from ocelog.errors import OcelogError
 from ocelog.pull.ports import HealthItem, HealthState
-from visiting import Console, console_of
-from visiting.everything import SECRET, add_source, nothing_is_asked
+from visiting import Console
+from visiting.everything import SECRET
 
 REFUSED = [
     HealthItem(name="token", state=HealthState.OK, text="A token was given."),
@@ -31,11 +29,8 @@ FORM: dict[str, Any] = {
 
 
 @pytest.fixture
-def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
-    nothing_is_asked(monkeypatch)
-    with console_of(tmp_path / "home") as opened:
-        add_source(opened, "prod")
-        yield opened
+def console(console_with_source: Console) -> Console:
+    return console_with_source
 
 
 def fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,11 +70,8 @@ def test_many_sources_are_shown_page_by_page_and_found_by_name(tmp_path: Path) -
 
 
 @pytest.fixture
-def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
-    nothing_is_asked(monkeypatch)
-    with console_of(tmp_path / "home") as opened:
-        add_source(opened, "prod")
-        yield opened
+def console(console_with_source: Console) -> Console:
+    return console_with_source
 
 
 def until(condition: Callable[[], Any]) -> Any:

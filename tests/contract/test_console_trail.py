@@ -1,7 +1,5 @@
 """The audit trail in the browser: every deed and every refusal is on it, in words, and it can be filtered."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +14,7 @@ from ocelog.console.deeds import WORDS, deed_of_route, said, told
 from ocelog.console.pages import sign_in
 from ocelog.console.site import ROUTERS
 from ocelog.errors import TransientError
-from visiting import Console, console_of
+from visiting import Console
 
 ROUTES = [
     route
@@ -26,12 +24,6 @@ ROUTES = [
     if isinstance(route, APIRoute) and (route.methods or set()) - {"GET", "HEAD"}
 ]
 """Every route that changes something, for whoever has signed in."""
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Iterator[Console]:
-    with console_of(tmp_path / "home") as opened_:
-        yield opened_
 
 
 def last(console: Console) -> Deed:

@@ -1,24 +1,19 @@
 """What a page says to somebody who has a browser and no terminal: words, and fields in the place of options."""
 
 import re
-from collections.abc import Iterator
 from html import unescape
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ocelog.access import Role
-from visiting import Console, console_of
-from visiting.everything import SECRET, add_source, nothing_is_asked
+from visiting import Console
+from visiting.everything import SECRET
 
 
 @pytest.fixture
-def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
-    nothing_is_asked(monkeypatch)
-    with console_of(tmp_path / "home") as opened:
-        add_source(opened, "prod")
-        yield opened
+def console(console_with_source: Console) -> Console:
+    return console_with_source
 
 
 def test_whoever_reads_a_tenant_twice_is_asked_in_the_form_whether_to_go_on(console: Console) -> None:
