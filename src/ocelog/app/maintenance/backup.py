@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,66 +67,21 @@ def back_up(installation: Installation, folder: Path, *, with_key: bool) -> Back
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{time.monotonic_ns()}"
         copy = folder / f"ledger-{stamp}.db"
         ledger.copy_to(copy)
-        files, copied, tables = dict[str, int](), 0, dict[str, str]()
-        waiting = list[tuple[str, int, str]]()
-        kept = Ledger.open(f"sqlite:///{copy}", create=False)
-        try:
-            for table in table_schemas():
-                for part in kept.lake.parts(table):
-                    try:
-                        copied += _copy(home, folder, part.path, part.bytes)
-                    except FileNotFoundError:
-                        waiting.append((table, part.sequence, part.path))
-                    else:
-                        files[part.path] = part.bytes
-            for aside in kept.losses.listed(repaired=True):
-                # An earlier backup may hold the only whole copy of a part that was set aside: a repair lands it.
-                if aside.sequence is not None and aside.path not in files:
-                    with suppress(FileNotFoundError, LakeDamagedError):
-                        copied += _copy(home, folder, aside.path, aside.bytes)
-                        files[aside.path] = (folder / aside.path).stat().st_size
-            # Before anything of an earlier backup is replaced: a lake that is not mounted must not empty it.
-            check_lake(home, kept.lake, table_schemas())
-        finally:
-            kept.close()
+        parts = _copy_parts(home, folder, copy)
         states = TableStates(home)
-        for table in table_schemas():
-            location = states.location(table)
-            if location is None:
-                continue
-            found = table_files(location)
-            tables[table] = str(found.metadata.relative_to(home))
-            named: dict[Path, int | None] = {found.metadata: None, **found.others}
-            for path, size in named.items():
-                if not path.is_relative_to(home):
-                    raise HomeError(f"The table {table} holds {path}, outside the home: it cannot be backed up.")
-                name = str(path.relative_to(home))
-                try:
-                    copied += _copy(home, folder, name, size)
-                except FileNotFoundError as error:
-                    raise damaged(path, "is missing") from error
-                files[name] = (folder / name).stat().st_size
-        for table, sequence, lost in waiting:
+        published = _copy_tables(home, folder, states)
+        for table, sequence, lost in parts.waiting:
             if sequence > states.mark(table)[1]:
                 raise damaged(home / lost, "is missing")
-        for name, wanted in (("home.json", True), ("config.yml", True), ("key", with_key)):
-            if wanted and (home / name).exists():
-                try:
-                    content = read_regular(home / name)
-                except PermissionError as error:
-                    raise unreadable(home / name) from error
-                except OSError as error:
-                    raise HomeError(f"{home / name} cannot be read: {error.strerror or error}.") from error
-                _replace(folder / name, content)
-            elif not wanted:
-                (folder / name).unlink(missing_ok=True)
+        _copy_settings(home, folder, with_key=with_key)
+        files = {**parts.files, **published.files}
         note = {
             "version": _VERSION,
             "created": rfc3339(datetime.now(UTC).replace(microsecond=0)),
             "home": str(home),
             "ledger_id": ledger.id,
             "ledger": copy.name,
-            "tables": tables,
+            "tables": published.tables,
             "files": files,
         }
         _replace(folder / _NOTE, json.dumps(note, indent=1).encode())
@@ -135,9 +90,88 @@ def back_up(installation: Installation, folder: Path, *, with_key: bool) -> Back
         folder=folder,
         files=len(files),
         bytes=sum(files.values()),
-        copied=copied,
+        copied=parts.copied + published.copied,
         with_key=(folder / "key").exists(),
     )
+
+
+class _Parts(Struct, frozen=True, kw_only=True):
+    """Parts that were copied."""
+
+    files: Mapping[str, int]
+    copied: int
+    waiting: Sequence[tuple[str, int, str]]
+    """Table, number and path of those that are gone: the tables must hold what was in them."""
+
+
+def _copy_parts(home: Path, folder: Path, ledger_copy: Path) -> _Parts:
+    """Copy the parts for which a copy of the ledger vouches."""
+    files, copied, waiting = dict[str, int](), 0, list[tuple[str, int, str]]()
+    kept = Ledger.open(f"sqlite:///{ledger_copy}", create=False)
+    try:
+        for table in table_schemas():
+            for part in kept.lake.parts(table):
+                try:
+                    copied += _copy(home, folder, part.path, part.bytes)
+                except FileNotFoundError:
+                    waiting.append((table, part.sequence, part.path))
+                else:
+                    files[part.path] = part.bytes
+        for aside in kept.losses.listed(repaired=True):
+            # An earlier backup may hold the only whole copy of a part that was set aside: a repair lands it.
+            if aside.sequence is not None and aside.path not in files:
+                with suppress(FileNotFoundError, LakeDamagedError):
+                    copied += _copy(home, folder, aside.path, aside.bytes)
+                    files[aside.path] = (folder / aside.path).stat().st_size
+        # Before anything of an earlier backup is replaced: a lake that is not mounted must not empty it.
+        check_lake(home, kept.lake, table_schemas())
+    finally:
+        kept.close()
+    return _Parts(files=files, copied=copied, waiting=waiting)
+
+
+class _Tables(Struct, frozen=True, kw_only=True):
+    """Files of tables that were copied."""
+
+    files: Mapping[str, int]
+    copied: int
+    tables: Mapping[str, str]
+    """Where the metadata of each is."""
+
+
+def _copy_tables(home: Path, folder: Path, states: TableStates) -> _Tables:
+    files, copied, tables = dict[str, int](), 0, dict[str, str]()
+    for table in table_schemas():
+        location = states.location(table)
+        if location is None:
+            continue
+        found = table_files(location)
+        tables[table] = str(found.metadata.relative_to(home))
+        named: dict[Path, int | None] = {found.metadata: None, **found.others}
+        for path, size in named.items():
+            if not path.is_relative_to(home):
+                raise HomeError(f"The table {table} holds {path}, outside the home: it cannot be backed up.")
+            name = str(path.relative_to(home))
+            try:
+                copied += _copy(home, folder, name, size)
+            except FileNotFoundError as error:
+                raise damaged(path, "is missing") from error
+            files[name] = (folder / name).stat().st_size
+    return _Tables(files=files, copied=copied, tables=tables)
+
+
+def _copy_settings(home: Path, folder: Path, *, with_key: bool) -> None:
+    for name, wanted in (("home.json", True), ("config.yml", True), ("key", with_key)):
+        if wanted and (home / name).exists():
+            try:
+                content = read_regular(home / name)
+            except PermissionError as error:
+                raise unreadable(home / name) from error
+            except OSError as error:
+                raise HomeError(f"{home / name} cannot be read: {error.strerror or error}.") from error
+            _replace(folder / name, content)
+        elif not wanted:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _refuse_unfit(folder: Path, home: Path, ledger_id: str) -> None:

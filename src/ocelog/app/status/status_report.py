@@ -95,16 +95,7 @@ def report_of(
     waits = not idle and all(_only_waits(each) for each in urgent)
     of_streams = len(lines)
     lines += [*found.stale, *(line for each in found.not_published for line in each.lines)]
-    for fault in found.loop_faults:
-        lines.append(f"The loop {fault.loop!r} fails since {write_instant(fault.since)}: {fault.reason}")
-        lines.append(
-            "    To do: fix what the message says. A running service then tries again; otherwise run: ocelog pull"
-        )
-    for channel in found.channel_faults:
-        since = write_instant(from_us(channel.since_us))
-        lines.append(f"Alerts do not reach the channel {channel.name}, since {since}: {channel.reason}")
-        lines.append(f"    To do: see what the far end says: ocelog channel test {channel.id}")
-        lines.append(f"    Once it works, send what was given up: ocelog channel resend {channel.id}")
+    lines += _failing(found)
     lines += _rule_troubles(found, near)
     for rule in found.suspended_rules:
         since = "" if rule.suspended_us is None else f" since {write_instant(from_us(rule.suspended_us))}"
@@ -149,6 +140,22 @@ def _running(found: Overview) -> tuple[str | None, str | None]:
         case Holder() as who:
             at_work = f"`{who.command}` is at work since {who.since} (process {who.pid} on {who.host})"
             return None, f"No service is running; {at_work}. To keep it going, then run: ocelog run"
+
+
+def _failing(found: Overview) -> list[str]:
+    """Say which loops fail and which channels take nothing, and what to do."""
+    lines = list[str]()
+    for fault in found.loop_faults:
+        lines.append(f"The loop {fault.loop!r} fails since {write_instant(fault.since)}: {fault.reason}")
+        lines.append(
+            "    To do: fix what the message says. A running service then tries again; otherwise run: ocelog pull"
+        )
+    for channel in found.channel_faults:
+        since = write_instant(from_us(channel.since_us))
+        lines.append(f"Alerts do not reach the channel {channel.name}, since {since}: {channel.reason}")
+        lines.append(f"    To do: see what the far end says: ocelog channel test {channel.id}")
+        lines.append(f"    Once it works, send what was given up: ocelog channel resend {channel.id}")
+    return lines
 
 
 def _muted(found: Overview) -> list[str]:
