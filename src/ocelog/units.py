@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
+from ocelog.phrases import Phrase, translatable
 from ocelog.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import rfc3339
@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_COUNTED = {
+    "d": translatable("%(count)sd"),
+    "h": translatable("%(count)sh"),
+    "m": translatable("%(count)sm"),
+    "s": translatable("%(count)ss"),
+}
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_DURATION = re.compile(r"([0-9]{1,10})([smhdw])")
 _LONGEST = timedelta(days=36_500)
 
 
 def duration(text: str) -> timedelta:
     """Read `30s`, `5m`, `24h`, `30d`, `2w`. Raises ConfigError."""
-    found = re.fullmatch(r"([0-9]{1,10})([smhdw])", text.strip().lower())
+    found = _DURATION.fullmatch(text.strip().lower())
     if found is None:
         raise ConfigError(
             Phrase(
@@ -43,17 +50,25 @@ def write_duration(value: timedelta) -> str:
     return f"{seconds}s"
 
 
-def about(value: timedelta) -> str:
-    """Write `value` in one or two units for a person: `3m 20s`, `2d 4h`."""
+def about(value: timedelta) -> Phrase:
+    """Write `value` in one or two units for a person, which a page writes in their language: `3m 20s`, `2d 4h`."""
     left = max(0, int(value.total_seconds()))
-    words = list[str]()
+    words = list[Phrase]()
     for unit in ("d", "h", "m", "s"):
         count, left = divmod(left, _UNITS[unit])
         if count:
-            words.append(f"{count}{unit}")
+            words.append(Phrase(_COUNTED[unit], count=format(count, ",")))
         elif words:
             break
-    return " ".join(words[:2]) or "0s"
+    if len(words) > 1:
+        return Phrase("%(first)s %(second)s", first=words[0], second=words[1])
+    return words[0] if words else Phrase(_COUNTED["s"], count="0")
+
+
+def counted_units(text: str) -> tuple[int, str] | None:
+    """Return what a duration counts, as it is written: `30d` as 30 and `d`; None for any other text."""
+    found = _DURATION.fullmatch(text)
+    return None if found is None else (int(found[1]), found[2])
 
 
 def per_table(text: str) -> dict[str, timedelta]:

@@ -649,7 +649,7 @@ def test_values_that_are_too_large_together_are_refused(console: Console) -> Non
 
 def test_only_the_first_rows_of_an_answer_are_shown_and_all_are_exported(console: Console) -> None:
     sql = 'SELECT range AS "=n" FROM range(3000)'
-    assert "The first 1000 rows" in sql_page(console, "/rows", sql).text
+    assert "The first 1,000 rows" in sql_page(console, "/rows", sql).text
     answer = console.as_(Role.VIEWER).post("/search/sql/export", format="csv", sql=sql)
     lines = answer.text.splitlines()
     assert (lines[0], lines[-1], len(lines)) == ("'=n", "2999", 3001)

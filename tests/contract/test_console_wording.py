@@ -1,11 +1,13 @@
 """What people read of errors, checks and alerts: in their language, with links in the place of commands."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ocelog import errors
+from ocelog.access import Role
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.app.advice import todo
@@ -17,7 +19,9 @@ from ocelog.console.wording import SUMMARIES, introduced, linked, told
 from ocelog.errors import CAUSES, ConfigError, LakeUnavailableError, OcelogError
 from ocelog.model import Severity
 from ocelog.phrases import Phrase, catalogue, translated
+from ocelog.units import about
 from visiting import console_of
+from visiting.events import land, row
 
 CODES = {each.code for each in vars(errors).values() if isinstance(each, type) and issubclass(each, OcelogError)}
 
@@ -145,3 +149,33 @@ def test_no_reason_is_shown_as_programs_write_it() -> None:
     for language in ("en", "ko"):
         shown = [catalogue(language).gettext(each.value) for each in CloseReason]
         assert [each for each in shown if "_" in each] == []
+
+
+def test_times_and_counts_are_written_as_the_reader_writes_them(tmp_path: Path) -> None:
+    with console_of(tmp_path / "home") as console:
+        now = datetime.now(UTC)
+        at = timedelta(minutes=1)
+        events = [row("Wiz.Audit", f"a{number}", now - at, action="Login") for number in range(1_200)]
+        land(console.installation, "Wiz.Audit", events)
+        guest = console.as_(Role.VIEWER)
+        counted = guest.get("/search/histogram?log=Wiz.Audit").text
+        assert "1,200 events" in counted
+        picker = {
+            language: re.findall(
+                r'<option value="(\w+)"[^>]*>([^<]*)',
+                guest.get("/search?period=45m", headers={"accept-language": language}).text.split('id="period"')[1],
+            )[:7]
+            for language in ("en", "ko")
+        }
+    assert picker["en"] == [
+        *(("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days")),
+        *(("365d", "1 year"), ("45m", "45 minutes")),
+    ]
+    assert [text for _, text in picker["ko"]] == ["1시간", "24시간", "7일", "30일", "90일", "1년", "45분"]
+
+
+def test_how_long_something_is_so_is_told_in_each_language() -> None:
+    text = Phrase("No event for %(time)s, though the source answers.", time=about(timedelta(hours=50, minutes=3)))
+    assert text == "No event for 2d 2h, though the source answers."
+    assert "2일 2시간" in translated(text, "ko")
+    assert translated(about(timedelta(0)), "ko") == "0초"

@@ -1,12 +1,14 @@
 """How a page is made of a template: what every template may ask for, and the answer that carries it."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from fastapi import Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
@@ -15,9 +17,9 @@ from ocelog.console.languages import language_of
 from ocelog.console.visitor import Visitor
 from ocelog.console.wording import introduced, linked, told
 from ocelog.errors import OcelogError
-from ocelog.phrases import LANGUAGES, catalogue
+from ocelog.phrases import LANGUAGES, catalogue, translated
 from ocelog.times import from_us
-from ocelog.units import about, write_duration, write_size
+from ocelog.units import about, counted_units, write_duration, write_size
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
@@ -56,14 +58,15 @@ def _environment(language: str) -> Environment:
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.".replace("..", "."),
         "instant": _instant,
         "instant_us": lambda us, **how: _instant(None if us is None else from_us(us), **how),
-        "about": lambda value: "" if value is None else about(value),
+        "about": lambda value: "" if value is None else translated(about(value), language),
         "duration": write_duration,
+        "counted_units": counted_units,
         "size": write_size,
         "count": lambda value: f"{value:,}",
         "written": written,
         "parts": parts,
     }
-    made.globals |= {"languages": LANGUAGES, "sparkline": sparkline}
+    made.globals |= {"languages": LANGUAGES, "sparkline": sparkline, "ngettext": _counting(made.globals["ngettext"])}
     return made
 
 
@@ -90,6 +93,17 @@ def page(
         )
     )
     return HTMLResponse(text, status_code=status, headers={"content-language": language})
+
+
+def _counting(translate: Any) -> Callable[..., str]:
+    """Return how templates say how many there are: each count is written in the one way that pages have."""
+
+    @pass_context
+    def ngettext(context: Context, one: str, many: str, count: int, **values: Any) -> str:
+        said: str = translate(context, one, many, count, **{"num": f"{count:,}", **values})
+        return said
+
+    return ngettext
 
 
 def _coded(text: str) -> Markup:

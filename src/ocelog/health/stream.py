@@ -236,7 +236,7 @@ def _state(facts: Facts, settings: AlarmSettings, silence: timedelta) -> tuple[S
         return State.SILENT, Phrase("No event for %(time)s, though the source answers.", time=about(silence))
     if facts.past_left:
         return State.CATCHING_UP, Phrase(
-            "Time ranges of its past that are still to be read: %(count)s.", count=facts.past_left
+            "Time ranges of its past that are still to be read: %(count)s.", count=format(facts.past_left, ",")
         )
     if facts.received is None:
         return State.SILENT, Phrase("No event has ever come, though the source answers.")
