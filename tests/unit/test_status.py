@@ -156,6 +156,25 @@ def test_the_time_left_follows_from_records_left_page_size_and_rate(ledger: Ledg
     assert standing(ledger).eta == timedelta(seconds=10)
 
 
+def test_nothing_is_said_of_the_time_left_while_too_little_of_the_past_is_counted(ledger: Ledger) -> None:
+    past = replace(LIVE, origin=Origin.BACKFILL, since=NOW - 900 * HOUR, until=NOW - 890 * HOUR)
+    counted = replace(past, checkpoint=Checkpoint(met=900, total=900), state=SliceState.DRAINED)
+    rest = replace(past, since=NOW - 890 * HOUR, until=NOW - 100 * HOUR)
+    planned(ledger, counted, rest)
+    assert standing(ledger).eta is None
+    # Once a tenth is, the rest is guessed to be as dense: 8,100 records and a first page, at 2 pages a second.
+    planned(ledger, replace(counted, since=NOW - 980 * HOUR, until=NOW - 900 * HOUR, checkpoint=Checkpoint(total=7200)))
+    found = standing(ledger)
+    assert found.eta == timedelta(seconds=(790 * 90 / 100 + 1) / 2)
+    assert found.past_read == pytest.approx(90 / 880)
+
+
+def test_a_slice_that_is_read_in_part_counts_in_part_for_the_past_that_is_read(ledger: Ledger) -> None:
+    past = replace(LIVE, origin=Origin.BACKFILL, since=NOW - 900 * HOUR, until=NOW - 800 * HOUR)
+    planned(ledger, replace(past, checkpoint=Checkpoint(met=250, total=1000)))
+    assert standing(ledger).past_read == pytest.approx(0.25)
+
+
 def test_parked_and_short_slices_need_a_person(ledger: Ledger) -> None:
     planned(ledger, replace(LIVE, state=SliceState.PARKED, reason="it always fails"))
     assert [each.reason for each in standing(ledger).parked] == ["it always fails"]

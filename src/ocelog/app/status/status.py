@@ -58,6 +58,8 @@ Rows expire until it differs by `expiry.CLOCK_OFF`: a few minutes do not matter 
 _NO_POLL = timedelta(0)
 _COMPLETE = frozenset({"live", "empty"})
 """States of streams that are complete up to an instant."""
+_ENOUGH = 0.05
+"""Which part of the time that is read must be counted before anything is said of how long the rest takes."""
 _LATE = timedelta(minutes=5)
 """By how much more than the settings say a table may be published late, whatever lag is allowed."""
 
@@ -449,7 +451,7 @@ def _stream_status(known: _Known, row: SourceRow, log_type: str, now: datetime, 
         reading=any(each.origin is Origin.LIVE for each in waiting),
         throttled=stream is not None and stream.trouble_kind == SourceThrottledError.__name__,
         slices_left=len(waiting),
-        eta=_eta(row, slices, waiting),
+        eta=_eta(row, slices, [known.slices[row.id, each] for each in _others(row, log_type)]),
         past_read=_past_read(slices),
         parked=parked,
         short=short,
@@ -521,31 +523,66 @@ def _lag(marks: Marks, slices: Sequence[Slice], now: datetime) -> timedelta | No
     return max(timedelta(0), now - min(unread_since(news, slices), default=marks.edge))
 
 
-def _eta(row: SourceRow, slices: Sequence[Slice], waiting: Sequence[Slice]) -> timedelta | None:
-    """Guess how long the waiting slices take at the source's rate; those not begun count as much as the others."""
-    if not waiting or damage(row) is not None:
+def _others(row: SourceRow, log_type: str) -> list[str]:
+    """Return the other log types that a source reads."""
+    return [] if damage(row) is not None else [each for each in source_settings(row).log_types if each != log_type]
+
+
+def _eta(row: SourceRow, slices: Sequence[Slice], others: Iterable[Sequence[Slice]]) -> timedelta | None:
+    """Guess how long a stream's waiting slices take at its source's rate, which its `others` use at the same time.
+
+    None: nothing waits, or too little of it is counted to tell.
+    """
+    if damage(row) is not None:
         return None
-    counted = [each.checkpoint.total for each in slices if each.checkpoint.total is not None]
-    if not counted:
-        return None
-    mean = sum(counted) / len(counted)
-    left = sum(
-        max(0, (mean if each.checkpoint.total is None else each.checkpoint.total) - each.checkpoint.met)
-        for each in waiting
-    )
     settings = source_settings(row)
-    pages = left / settings.page_size + len(waiting)
-    return timedelta(seconds=pages / settings.rate)
+    own = _pages_left(slices, settings.page_size)
+    if not own:
+        return None
+    # They take turns: each uses up as much of the rate, until it is done.
+    shared = sum(min(_pages_left(each, settings.page_size) or 0, own) for each in others)
+    return timedelta(seconds=(own + shared) / settings.rate)
+
+
+def _pages_left(slices: Sequence[Slice], page_size: int) -> float | None:
+    """Guess how many requests the waiting slices take: those not begun hold as much per hour as their like.
+
+    None: of their like too little is counted to say so.
+    """
+    left = 0.0
+    waiting = [each for each in slices if each.state is SliceState.WAITING]
+    for origin in {each.origin for each in waiting}:
+        alike = [each for each in slices if each.origin is origin and each.state is not SliceState.RETIRED]
+        counted = [each for each in alike if each.checkpoint.total is not None]
+        whole, known = _span(alike), _span(counted)
+        if not counted or known < _ENOUGH * whole:
+            return None
+        density = sum(each.checkpoint.total or 0 for each in counted) / max(known.total_seconds(), 1)
+        for each in (each for each in waiting if each.origin is origin):
+            total = each.checkpoint.total
+            guess = density * (each.until - each.since).total_seconds() if total is None else total
+            left += max(0, guess - each.checkpoint.met) / page_size + 1
+    return left
+
+
+def _span(slices: Iterable[Slice]) -> timedelta:
+    return sum((each.until - each.since for each in slices), timedelta())
 
 
 def _past_read(slices: Sequence[Slice]) -> float | None:
     """Return which part of the backfill's time is read, None if nothing of it is left."""
     past = [each for each in slices if each.origin is Origin.BACKFILL and each.state is not SliceState.RETIRED]
-    spans = [(each.until - each.since, each.state is SliceState.DRAINED) for each in past]
-    whole = sum((span for span, _ in spans), timedelta())
-    if all(read for _, read in spans) or not whole:
+    whole = _span(past)
+    if all(each.state is SliceState.DRAINED for each in past) or not whole:
         return None
-    return sum((span for span, read in spans if read), timedelta()) / whole
+    return sum((_read_part(each) * (each.until - each.since) for each in past), timedelta()) / whole
+
+
+def _read_part(each: Slice) -> float:
+    if each.state is SliceState.DRAINED:
+        return 1.0
+    total = each.checkpoint.total
+    return min(each.checkpoint.met / total, 1.0) if total else 0.0
 
 
 def _waiting(ledger: Ledger, table: str) -> Waiting:
