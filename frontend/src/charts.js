@@ -25,7 +25,8 @@ export function histogram (place) {
     grid: { left: 8, right: 8, top: 8, bottom: 4, containLabel: true },
     tooltip: { trigger: 'axis', renderMode: 'richText' },
     brush: { xAxisIndex: 0, brushType: 'lineX', brushMode: 'single' },
-    xAxis: { type: 'category', data: times.map((each) => written.format(new Date(each))) },
+    // The labels of both ends stay within the chart.
+    xAxis: { type: 'category', axisLabel: { alignMinLabel: 'left', alignMaxLabel: 'right', hideOverlap: true }, data: times.map((each) => written.format(new Date(each))) },
     yAxis: { type: 'value', minInterval: 1, splitNumber: 2 },
     series: [{ type: 'bar', data: counts, barCategoryGap: '15%' }],
   })

@@ -125,6 +125,21 @@ document.addEventListener('change', (event) => {
 addEventListener('pageshow', () => document.querySelectorAll('[data-chooses]').forEach(countChosen))
 document.querySelector('header [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
 
+// Groups of fields stay folded as they were left, in every event that has them.
+const folded = new Set(JSON.parse(localStorage.getItem('folded') ?? '[]'))
+for (const each of document.querySelectorAll('details[data-fold]')) each.open = !folded.has(each.dataset.fold)
+document.addEventListener('toggle', (event) => {
+  const name = event.target.dataset?.fold
+  if (name === undefined || event.target.open !== folded.has(name)) return
+  if (event.target.open) folded.delete(name)
+  else folded.add(name)
+  localStorage.setItem('folded', JSON.stringify([...folded]))
+  // The same part of another element of its list.
+  for (const each of document.querySelectorAll('details[data-fold]')) {
+    if (each.dataset.fold === name) each.open = event.target.open
+  }
+}, true)
+
 // Hours without a zone are by the clock of whoever types them.
 const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone
 for (const each of zone ? document.querySelectorAll('form [data-own-zone]') : []) {

@@ -151,6 +151,9 @@ class Kind(Struct, frozen=True, kw_only=True):
     end; an entry that was released never changes."""
     page: str | None = None
     """Field with the address of the record's own page at the source; None: records have none."""
+    remedy: tuple[str, ...] = ()
+    """Paths of the text that says how to put right what a record is about: the first that has a value, read as those
+    of `summary` are. Empty: records have none."""
     columns: tuple[str, ...] = ()
     """Paths of what a person wants to see of each record in a list."""
     summary: tuple[str | tuple[str, ...], ...] = ()

@@ -497,9 +497,10 @@ def test_each_part_of_a_search_is_a_chip_that_takes_it_away(console: Console) ->
 
 
 def test_an_event_shows_first_what_matters_then_its_fields_by_group(several: Console) -> None:
-    notes = json.dumps([{"text": "Look here"}])
+    notes = json.dumps([{"text": "Look here", "createdBy": "ann"}])
+    rule = json.dumps({"name": "Open port", "remediationInstructions": "1. Close it.\n2. Look again."})
     rows = [
-        row("Wiz.Issues", "i3", later(days=day), severity="HIGH", status=status, notes=notes)
+        row("Wiz.Issues", "i3", later(days=day), severity="HIGH", status=status, notes=notes, sourceRule=rule)
         for day, status in ((210, "OPEN"), (211, "RESOLVED"))
     ]
     land(several.installation, "Wiz.Issues", rows)
@@ -508,9 +509,12 @@ def test_an_event_shows_first_what_matters_then_its_fields_by_group(several: Con
     card = shown[shown.index("<dl") : shown.index("</dl>")]
     assert re.search(r'<dt class="mono">severity</dt><dd [^>]*>\s*<span class="badge bg-orange-lt">HIGH</span>', card)
     assert shown.index("<dl") < shown.index("What changed") < shown.index("Every field")
-    groups = re.findall(r'<th scope="rowgroup"[^>]*>([^<]*)</th>', shown)
-    assert "notes" in groups
-    assert groups[-1] == "Kept by Ocelog"
+    assert "How to put it right</dt>" in card
+    assert "1. Close it.\n2. Look again.</dd>" in card
+    groups = re.findall(r'<details class="fold" data-fold="([^"]*)" open><summary[^>]*>([^<]*)</summary>', shown)
+    # Of a list, each element is a group of its own, which folds as the others do.
+    assert ("Wiz.Issues notes[]", "notes[0]") in groups
+    assert groups[-1][1] == "Kept by Ocelog"
     # A field in a list is sought in the whole of it, and each column may be shown.
     link = unescape(re.findall(r'href="(/search[^"]*notes%3Ahas%3ALook\+here)"', shown)[0])
     assert guest.get(link.replace("/search?", "/search/rows?")).status_code == 200

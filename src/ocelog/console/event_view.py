@@ -1,12 +1,18 @@
 """How an event is shown field by field: each value by its path, as a text."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import Struct
+
 _LONGEST = 20_000
 """Characters of one value that are shown."""
+OWN = "p_"
+"""What the fields that Ocelog adds have in common."""
+_STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
 _MOST_ITEMS, _DEEPEST = 50, 12
 """Of objects in a list, and of levels: the rest is shown as JSON."""
 
@@ -41,6 +47,53 @@ def _leaves(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
     for name, each in value.items():
         yield from walk(name, each, 1)
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Fields that are part of one thing, and what of it is made of parts again."""
+
+    path: str
+    """What all of their paths begin with; empty: the record itself. OWN: what Ocelog adds."""
+    fields: Mapping[str, str]
+    """By the whole path."""
+    inner: "Sequence[Group]" = ()
+
+    @property
+    def mark(self) -> str:
+        """What it is called in every event: without its place in a list."""
+        return re.sub(r"\[[^\]]*\]", "[]", self.path)
+
+
+def grouped(values: Mapping[str, str]) -> list[Group]:
+    """Return fields by what they are part of: first those of the record itself, last those that Ocelog adds.
+
+    A thing of which one field alone is there makes no group of its own.
+    """
+    own = {path: value for path, value in values.items() if path.startswith(OWN)}
+    whole = _group("", {path: value for path, value in values.items() if path not in own})
+    first = [Group(path="", fields=whole.fields)] if whole.fields else []
+    return [*first, *whole.inner, *([Group(path=OWN, fields=own)] if own else [])]
+
+
+def _group(path: str, values: Mapping[str, str]) -> Group:
+    below: dict[str, dict[str, str]] = {}
+    for each, value in values.items():
+        below.setdefault(_child(path, each), {})[each] = value
+    single = {each: inner for each, inner in below.items() if len(inner) == 1}
+    fields = {each: value for inner in single.values() for each, value in inner.items()}
+    nested = [_group(each, inner) for each, inner in below.items() if each not in single]
+    return Group(path=path, fields=fields, inner=tuple(_joined(each) for each in nested))
+
+
+def _joined(group: Group) -> Group:
+    """Return the group itself, or the only thing in it."""
+    return group.inner[0] if not group.fields and len(group.inner) == 1 else group
+
+
+def _child(path: str, field: str) -> str:
+    """Return the path of the part of `path` in which a field lies."""
+    step = _STEP.search(field, len(path))
+    return field if step is None else field[: step.end()]
 
 
 def _unfolded(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What an event says in one line, of any log type: its entry names the fields, and here they are read."""
+"""What an event says in one line, and how to put it right: its log type's entry names the fields."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ _FIELDS = 4
 """So many fields stand for an event whose log type does not say what sums it up."""
 _LONGEST = 200
 """Characters of one field."""
+_LONGEST_REMEDY = 20_000
 
 
 def summary_paths(log_type: str) -> Sequence[tuple[str, ...]]:
@@ -36,6 +37,12 @@ def summary_of(log_type: str, event: Mapping[str, Any]) -> str:
     """Return one line about an event; its record's id if none of its fields has a value."""
     found = (_first(event, paths) for paths in summary_paths(log_type))
     return _BETWEEN.join(filter(None, found)) or _written(event.get("id")) or str(event["p_row_id"])
+
+
+def remedy_of(log_type: str, event: Mapping[str, Any]) -> str:
+    """Return how to put right what an event is about, as its source words it, lines and all; empty: it does not say."""
+    found = (_at(event, path.split(".")) for path in kinds()[log_type].remedy)
+    return next((each.strip()[:_LONGEST_REMEDY] for each in found if isinstance(each, str) and each.strip()), "")
 
 
 def _first(event: Mapping[str, Any], paths: Sequence[str]) -> str:

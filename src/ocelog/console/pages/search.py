@@ -24,11 +24,11 @@ from ocelog.app.search import search as searching
 from ocelog.app.search.export import Format, exported
 from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import Condition, Key, Operator, Rows, Search
-from ocelog.app.search.summaries import summary_of
+from ocelog.app.search.summaries import remedy_of, summary_of
 from ocelog.app.sources import sources
 from ocelog.app.users import users
 from ocelog.console.asking import answered, streamed
-from ocelog.console.event_view import at_path, instants, leaves, page_of, parts, raw
+from ocelog.console.event_view import at_path, grouped, instants, leaves, page_of, parts, raw
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
@@ -51,10 +51,9 @@ _MATTERS = (
     *("sourceRule.name", "sourceRules[0].name", "entitySnapshot.name", "entitySnapshot.type"),
     *("entitySnapshot.subscriptionName", "vulnerableAsset.name", "vulnerableAsset.type"),
     *("vulnerableAsset.subscriptionName", "assignee.name", "projects[0].name", "dueAt", "fixedVersion"),
-    *("projects[0].projectOwners[0].name", "remediation", "sourceRules[0].resolutionRecommendation"),
-    "sourceRule.resolutionRecommendation",
+    "projects[0].projectOwners[0].name",
 )
-"""What it is about, how bad it is, whose it is, and what mends it."""
+"""What it is about, how bad it is, and whose it is."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -426,16 +425,6 @@ def _first(values: Mapping[str, str]) -> dict[str, str]:
     return {name: values[name] for name in _MATTERS if values.get(name)}
 
 
-def _groups(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return fields by what they are part of: first those of the record itself, last those that Ocelog adds."""
-    found: dict[str, dict[str, str]] = {"": {}}
-    for name, value in values.items():
-        whole = re.split(r"[.\[]", name, maxsplit=1)[0]
-        group = "p_" if name.startswith("p_") else whole if whole != name else ""
-        found.setdefault(group, {})[name] = value
-    return {name: inner for name, inner in sorted(found.items(), key=lambda each: each[0] == "p_") if inner}
-
-
 @router.get("/events/{log_type}/{row_id}")
 async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -> Response:
     """Show one event with every field, and the versions of its record side by side."""
@@ -474,7 +463,8 @@ async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -
         filters=_filters(log_type, found),
         columns=_columns(log_type),
         first=_first(leaves(found)),
-        groups=_groups(leaves(found)),
+        remedy=remedy_of(log_type, found),
+        groups=grouped(leaves(found)),
         moments=[instants(each) for each in history],
         history=history,
         said=[summary_of(log_type, each) for each in history],

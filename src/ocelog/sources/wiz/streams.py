@@ -166,6 +166,10 @@ LOG_TYPES: tuple[Root, ...] = (
             set_like=frozenset({"projects", "sourceRules", "serviceTickets", "notes"}),
             later_fields=(frozenset(_LATER_OF_ISSUES), frozenset({"validatedAsExploitable"})),
             page="url",
+            remedy=(
+                *("sourceRule.remediationInstructions", "sourceRule.resolutionRecommendation"),
+                *("sourceRules.remediationInstructions", "sourceRules.resolutionRecommendation"),
+            ),
             columns=("type", "entitySnapshot.type"),
             summary=("severity", ("sourceRule.name", "sourceRules.name", "type"), "entitySnapshot.name", "status"),
             uncounted=frozenset({"url", "projects.projectOwners"}),
@@ -253,6 +257,7 @@ LOG_TYPES: tuple[Root, ...] = (
             set_like=frozenset({"projects", "ignoreRules"}),
             later_fields=(frozenset(_LATER_OF_FINDINGS),),
             page="portalUrl",
+            remedy=("remediation",),
             columns=("detailedName", "fixedVersion"),
             summary=(("severity", "vendorSeverity"), "name", "vulnerableAsset.name", "status"),
             uncounted=frozenset({"lastDetectedAt", "projects.projectOwners"}),
