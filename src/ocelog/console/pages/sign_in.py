@@ -19,7 +19,7 @@ from ocelog.console.visitor import (
     origin_of,
     own_path,
 )
-from ocelog.errors import ConfigError, SignInRefusedError
+from ocelog.errors import ConfigError, OcelogError, SignInRefusedError
 from ocelog.phrases import Phrase
 from ocelog.secret import Secret
 
@@ -42,7 +42,7 @@ def _may_be_first(request: Request, given: str) -> bool:
 def first(request: Request, token: str = "") -> Response:
     """Show the form that makes the first user, to whoever has the link that `ocelog run` printed."""
     if users.is_there_any(installation_of(request)):
-        return RedirectResponse("/sign-in", status_code=303)
+        return _was_first(request)
     if not _may_be_first(request, token):
         return page(request, "first_refused.html", visitor=None, status=403)
     return page(request, "first.html", visitor=None, token=token, name="", refused=None)
@@ -56,6 +56,8 @@ async def make_first(
     password: Annotated[str, Form()],
 ) -> Response:
     """Make the first user, and sign them in."""
+    if users.is_there_any(installation_of(request)):
+        return _was_first(request)
     if not _may_be_first(request, token):
         return page(request, "first_refused.html", visitor=None, status=403)
     return await SIGNING_IN.run(_made_first, request, token, name, password)
@@ -68,6 +70,35 @@ def _made_first(request: Request, token: str, name: str, password: str) -> Respo
     except ConfigError as error:
         return page(request, "first.html", visitor=None, status=422, token=token, name=name, refused=error)
     return _let_in(request, name, secret, "/")
+
+
+def _was_first(request: Request) -> Response:
+    """Let in whoever is signed in, and tell others that the link was used, where they sign in."""
+    known = cookie_of(request)
+    if known is not None and users.signed_in(installation_of(request), known) is not None:
+        return RedirectResponse("/", status_code=303)
+    return _asked(request, status=410, was_first=True)
+
+
+def _asked(
+    request: Request,
+    *,
+    status: int = 200,
+    then: str = "/",
+    name: str = "",
+    refused: OcelogError | None = None,
+    was_first: bool = False,
+) -> Response:
+    return page(
+        request,
+        "sign_in.html",
+        visitor=None,
+        status=status,
+        next=then,
+        name=name,
+        refused=refused,
+        was_first=was_first,
+    )
 
 
 @anonymous.get("/demo")
@@ -99,7 +130,7 @@ def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - what suc
     """Show the form in which one signs in."""
     if not users.is_there_any(installation_of(request)) and request.app.state.provider is None:
         return page(request, "first_refused.html", visitor=None)
-    return page(request, "sign_in.html", visitor=None, next=own_path(next), name="", refused=None)
+    return _asked(request, then=own_path(next))
 
 
 def _answer_address(request: Request) -> str:
@@ -142,7 +173,7 @@ def from_provider(request: Request, state: str = "", code: str = "", error: str 
 
 
 def _ask_again(request: Request, error: SignInRefusedError) -> Response:
-    return page(request, "sign_in.html", visitor=None, status=403, next="/", name="", refused=error)
+    return _asked(request, status=403, refused=error)
 
 
 @anonymous.post("/sign-in")
@@ -161,7 +192,7 @@ def _signed_in(request: Request, name: str, password: str, then: str) -> Respons
         return _let_in(request, name, Secret(password), own_path(then))
     except SignInRefusedError as error:
         status = 429 if error.code == "sign_in_throttled" else 403
-        return page(request, "sign_in.html", visitor=None, status=status, next=own_path(then), name=name, refused=error)
+        return _asked(request, status=status, then=own_path(then), name=name, refused=error)
 
 
 @router.post("/sign-out")
