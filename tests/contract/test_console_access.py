@@ -10,10 +10,10 @@ import pytest
 import time_machine
 from fastapi.routing import APIRoute
 
-from ocelog.access import Role
+from ocelog.access import Role, Scope
 from ocelog.console.site import ROUTERS
 from ocelog.console.visitor import own_path
-from visiting import ADDRESS, PASSWORD, SAME_SITE, Console, console_of
+from visiting import ADDRESS, PASSWORD, SAME_SITE, Console, console_of, program
 
 OPEN = {("GET", "/first"), ("POST", "/first"), ("GET", "/sign-in"), ("POST", "/sign-in")} | {
     ("GET", "/sign-in/provider"),
@@ -132,8 +132,12 @@ def test_the_first_user_takes_the_link_and_comes_once(new_console: Console) -> N
     (ann,) = new_console.installation.ledger.users.listed()
     assert (ann.name, ann.role) == ("ann@example.com", Role.ADMIN)
     again = new_console.guest()
-    assert again.post("/first", token=token, name="eve", password=PASSWORD).status_code == 422
-    assert again.get(f"/first?token={token}").headers["location"] == "/sign-in"
+    assert again.post("/first", token=token, name="eve", password=PASSWORD).status_code == 410
+    used = again.get(f"/first?token={token}")
+    assert used.status_code == 410
+    assert "The link of the first user was used" in used.text
+    assert '<form method="post" action="/sign-in"' in used.text
+    assert guest.get(f"/first?token={token}").headers["location"] == "/"
 
 
 def test_signing_in_gives_a_new_secret_and_ends_the_session_before(new_console: Console) -> None:
@@ -321,6 +325,38 @@ def test_another_password_takes_the_present_one_and_ends_every_session(new_conso
     assert guest.get("/sources").status_code == elsewhere.get("/sources").status_code == 303
     assert guest.sign_in("viewer@example.com").status_code == 403
     assert guest.sign_in("viewer@example.com", new).status_code == 303
+
+
+@pytest.mark.parametrize("revoke", [True, False])
+def test_who_changes_the_password_is_offered_to_revoke_the_tokens(new_console: Console, revoke: bool) -> None:
+    guest, other = new_console.as_(Role.VIEWER), program(new_console)
+    shown = program(new_console, Role.VIEWER, Scope.READ)
+    assert re.search(r'name="revoke" value="yes" checked', guest.get("/account").text)
+    more = {"revoke": "yes"} if revoke else {}
+    answer = guest.post("/account/password", headers=None, present=PASSWORD, password="another long password", **more)
+    assert answer.status_code == 303
+    assert shown("GET", "/me").status_code == (401 if revoke else 200)
+    assert other("GET", "/me").status_code == 200
+    (deed,) = new_console.installation.ledger.users.trail(limit=1, what="user.password_set")
+    assert deed.details == ({"tokens": "revoked"} if revoke else {})
+
+
+def test_a_weak_password_is_refused_on_every_page_and_by_the_api(new_console: Console) -> None:
+    admin, weak = new_console.as_(Role.ADMIN), "Welcome-2026!!"
+    added = admin.post("/users", name="eve", role="viewer", password=weak)
+    changed = admin.post("/account/password", present=PASSWORD, password=weak)
+    for answer in (added, changed):
+        assert answer.status_code == 422
+        assert "words that many people use. Take another one: four random words do well." in answer.text
+        assert weak not in answer.text
+    call = program(new_console)
+    for refused in (
+        call("POST", "/users", json={"name": "eve", "role": "viewer", "password": weak}),
+        call("PATCH", "/users/admin@example.com", json={"password": weak}),
+    ):
+        assert refused.status_code == 422
+        assert "four random words do well" in refused.text
+        assert weak not in refused.text
 
 
 def test_a_session_in_another_browser_can_be_ended_and_nobody_elses(new_console: Console) -> None:

@@ -83,11 +83,20 @@ def role(name: Name, role: Annotated[Role, typer.Argument(help="viewer, analyst 
 
 
 @app.command("password")
-def password(name: Name, *, password_file: PasswordFile = None, password_env: PasswordVariable = None) -> None:
+def password(
+    name: Name,
+    *,
+    password_file: PasswordFile = None,
+    password_env: PasswordVariable = None,
+    revoke_tokens: Annotated[
+        bool,
+        typer.Option("--revoke-tokens", help="Revoke their API tokens, too, as if somebody else may have made one."),
+    ] = False,
+) -> None:
     """Give a user another password, and sign them out."""
     with opened() as installation:
         given = _password(password_file, password_env)
-        user = users.set_password(installation, name, given, by=_owner(), origin=_HERE)
+        user = users.set_password(installation, name, given, by=_owner(), origin=_HERE, revokes_tokens=revoke_tokens)
     show.paragraph(f"{user.name!r} signs in with the new password from now on.")
 
 

@@ -90,11 +90,12 @@ class UserLedger:
         *,
         password: str | None = None,
         ends_sessions: bool = True,
+        ends_tokens: bool = False,
     ) -> User:
         """Save what `to` makes of a user, and the hash of a new password if there is one.
 
-        Their sessions end, unless told otherwise. Raises ConfigError if nobody is called that, or if nobody would be
-        left who may change users.
+        Their sessions end, unless told otherwise, and their tokens, if told so. Raises ConfigError if nobody is called
+        that, or if nobody would be left who may change users.
         """
         with self._database.write() as tx:
             tx.execute(select(tables.identity.c.id).with_for_update()).all()
@@ -110,6 +111,12 @@ class UserLedger:
                 raise ConfigError(Phrase("%(name)s is the last admin: make another first.", name=repr(name)))
             if ends_sessions:
                 tx.execute(delete(tables.sessions).where(_s.user_id == user.id))
+            if ends_tokens:
+                # Held first: an answer that is just being noted refers to one.
+                own = select(_t.id).where(_t.user_id == user.id)
+                tx.execute(own.order_by(_t.id).with_for_update()).all()
+                tx.execute(delete(tables.api_answers).where(_a.token_id.in_(own)))
+                tx.execute(delete(tables.api_tokens).where(_t.user_id == user.id))
             add_deed(tx, deed)
             return user
 

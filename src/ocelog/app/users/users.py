@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
 from ocelog.app.users.oidc import Identity
+from ocelog.app.users.passwords import LONGEST_PASSWORD, check_password
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.installation.opening import Installation
 from ocelog.phrases import Phrase
@@ -26,9 +27,6 @@ LASTS = timedelta(hours=12)
 """A session is over after so long, whatever happens in it."""
 IDLE = timedelta(hours=2)
 """A session is over when nothing was asked in it for so long."""
-LEAST_PASSWORD = 12
-"""Characters. NIST SP 800-63B asks for length, and for no mixture of kinds."""
-_LONGEST_PASSWORD = 1_024
 _LONGEST_NAME = 100
 _LONGEST_WAIT_S = 900
 _SHORT_WAIT_S = 5
@@ -115,7 +113,7 @@ def add_first(installation: Installation, name: str, password: Secret, origin: O
     """Make the first user, an admin. Raises ConfigError if there is one, or for a name or password that will not do."""
     user = _new(name, Role.ADMIN)
     installation.ledger.users.add(
-        user, _hashed(password), _deed(user.name, "user.added_first", user.name, origin), first=True
+        user, _hashed(password, user.name), _deed(user.name, "user.added_first", user.name, origin), first=True
     )
     return user
 
@@ -124,7 +122,7 @@ def add(installation: Installation, name: str, role: Role, password: Secret, *, 
     """Make a user. Raises ConfigError for a name that is used, or a name or password that will not do."""
     user = _new(name, role)
     installation.ledger.users.add(
-        user, _hashed(password), _deed(by.name, "user.added", user.name, origin, role=role.value)
+        user, _hashed(password, user.name), _deed(by.name, "user.added", user.name, origin, role=role.value)
     )
     return user
 
@@ -149,18 +147,38 @@ def enable(installation: Installation, name: str, *, by: User, origin: Origin) -
     return installation.ledger.users.change(_clean(name), lambda user: replace(user, disabled_us=None), deed)
 
 
-def set_password(installation: Installation, name: str, password: Secret, *, by: User, origin: Origin) -> User:
-    """Give a user another password; their sessions end. Raises ConfigError for one that will not do."""
-    deed = _deed(by.name, "user.password_set", name, origin)
-    return installation.ledger.users.change(_clean(name), lambda user: user, deed, password=_hashed(password))
+def set_password(
+    installation: Installation,
+    name: str,
+    password: Secret,
+    *,
+    by: User,
+    origin: Origin,
+    revokes_tokens: bool = False,
+) -> User:
+    """Give a user another password; their sessions end, and their tokens if told so.
+
+    Raises ConfigError for one that will not do.
+    """
+    details = {"tokens": "revoked"} if revokes_tokens else {}
+    deed = _deed(by.name, "user.password_set", name, origin, **details)
+    return installation.ledger.users.change(
+        _clean(name), lambda user: user, deed, password=_hashed(password, name), ends_tokens=revokes_tokens
+    )
 
 
 def change_password(
-    installation: Installation, user: User, present: Secret, password: Secret, *, origin: Origin
+    installation: Installation,
+    user: User,
+    present: Secret,
+    password: Secret,
+    *,
+    origin: Origin,
+    revokes_tokens: bool = False,
 ) -> User:
     """Give a user another password, who must know the present one. Raises SignInRefusedError and ConfigError."""
     _known(installation, user.name, present, origin)
-    return set_password(installation, user.name, password, by=user, origin=origin)
+    return set_password(installation, user.name, password, by=user, origin=origin, revokes_tokens=revokes_tokens)
 
 
 def set_language(installation: Installation, user: User, language: str | None, *, origin: Origin) -> User:
@@ -456,23 +474,9 @@ def _clean(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip()).casefold()
 
 
-def check_password(password: Secret) -> None:
-    """Raise ConfigError for a password that will not do."""
-    length = len(password.reveal())
-    if not LEAST_PASSWORD <= length <= _LONGEST_PASSWORD:
-        raise ConfigError(
-            Phrase(
-                "A password has %(least_password)s to %(longest_password)s characters; this one has "
-                "%(length)s. Four random words do well.",
-                least_password=LEAST_PASSWORD,
-                longest_password=format(_LONGEST_PASSWORD, ","),
-                length=length,
-            )
-        )
-
-
-def _hashed(password: Secret) -> str:
-    check_password(password)
+def _hashed(password: Secret, name: str) -> str:
+    """Return how the password of the user of that name is kept. Raises ConfigError for one that will not do."""
+    check_password(password, name)
     with _hashing:
         return _hasher.hash(password.reveal())
 
@@ -480,7 +484,7 @@ def _hashed(password: Secret) -> str:
 def _matches(hashed: str, password: Secret) -> bool:
     with _hashing:
         try:
-            return _hasher.verify(hashed, password.reveal()[: _LONGEST_PASSWORD + 1])
+            return _hasher.verify(hashed, password.reveal()[: LONGEST_PASSWORD + 1])
         except argon2.exceptions.VerificationError:
             return False
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from ocelog.access import ApiToken, Role, Scope
 from ocelog.access import User as UserRow
 from ocelog.app.users import users
+from ocelog.app.users.passwords import check_password
 from ocelog.app.users.trail import deeds
 from ocelog.console.api.caller import Admin, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of, read_cursor, write_cursor
@@ -32,13 +33,16 @@ class User(BaseModel):
     disabled_at: AwareDatetime | None
 
 
+_GOOD = "At least 12 characters, and not mostly a name, words that many people use, or a run such as 1234."
+
+
 class NewUser(BaseModel):
     """A user to be added."""
 
     model_config = ConfigDict(extra="forbid")
     name: Line = Field(examples=["ann@example.com"])
     role: Role
-    password: Password = Field(description="At least 12 characters.")
+    password: Password = Field(description=_GOOD)
 
 
 class UserEdit(BaseModel):
@@ -47,7 +51,7 @@ class UserEdit(BaseModel):
     model_config = ConfigDict(extra="forbid")
     role: Role | None = None
     disabled: bool | None = None
-    password: Password | None = None
+    password: Password | None = Field(default=None, description=_GOOD)
 
 
 class Token(BaseModel):
@@ -157,7 +161,7 @@ def edit_user(caller: Admin, user: Name, body: UserEdit) -> User:
     secret = None if body.password is None else Secret(body.password.get_secret_value())
     if secret is not None:
         # First, since what comes before it would be done already.
-        users.check_password(secret)
+        check_password(secret, found.name)
     if body.role is not None and body.role is not found.role:
         users.change_role(installation, found.name, body.role, by=caller.user, origin=caller.origin)
     if body.disabled is not None:

@@ -57,12 +57,23 @@ def language(request: Request, visitor: Viewer, language: Annotated[str, Form()]
 @router.post("/account/password")
 @hashing
 def password(
-    request: Request, visitor: Viewer, present: Annotated[str, Form()], password: Annotated[str, Form()]
+    request: Request,
+    visitor: Viewer,
+    present: Annotated[str, Form()],
+    password: Annotated[str, Form()],
+    revoke: Annotated[str, Form()] = "",
 ) -> Response:
-    """Choose another password, which takes the present one; every session ends."""
+    """Choose another password, which takes the present one; every session ends, and each token if that is wanted."""
     installation = installation_of(request)
     try:
-        users.change_password(installation, visitor.user, Secret(present), Secret(password), origin=visitor.origin)
+        users.change_password(
+            installation,
+            visitor.user,
+            Secret(present),
+            Secret(password),
+            origin=visitor.origin,
+            revokes_tokens=bool(revoke),
+        )
     except (ConfigError, SignInRefusedError) as error:
         return _page(request, visitor, error)
     return RedirectResponse("/sign-in", status_code=303)
