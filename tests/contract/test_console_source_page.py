@@ -10,7 +10,7 @@ from ocelog.app.sources import sources
 from ocelog.errors import OcelogError
 from ocelog.pull.ports import HealthItem, HealthState
 from visiting import Console
-from visiting.everything import SECRET
+from visiting.everything import SECRET, add_source
 
 REFUSED = [
     HealthItem(name="token", state=HealthState.OK, text="A token was given."),
@@ -68,6 +68,64 @@ def test_a_secret_that_is_refused_gets_the_reason(console: Console, monkeypatch:
     assert re.search(r"<details[^>]* open><summary>Replace the client secret", answer.text)
 
 
+def test_the_headline_says_that_the_client_id_and_the_secret_were_refused(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = HealthItem(name="token", state=HealthState.FAIL, text="HTTP 401", code="credentials_refused")
+    monkeypatch.setattr(sources, "check", lambda *_, **__: [told])
+    admin = console.as_(Role.ADMIN)
+    for path, given in (("/sources/new", FORM), ("/sources/prod/rotate", {"secret": "another-secret"})):
+        answer = admin.post(path, **given)
+        assert answer.status_code == 422
+        assert "Wiz refused this client id and secret." in answer.text
+        assert "does not work as it is set up" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("page_size", "9000", "from 1 to 500 records, not 9000."),
+        ("page_size", "many", "Records per request: &#39;many&#39; is not a number."),
+        ("rate", "0", "from 0.01 to 1000 requests per second, not 0."),
+        ("sweep_share", "7", "from 0.01 to 1 of the rate, not 7."),
+        ("token_url", "ftp://x", "token URL"),
+        ("sweep_every", "1s", "Sweep them again every"),
+    ],
+)
+def test_a_setting_that_does_not_hold_is_told_beside_its_field(
+    console: Console, name: str, value: str, why: str
+) -> None:
+    admin = console.as_(Role.ADMIN)
+    answer = admin.post("/sources/prod/edit", **{"log_types": "Wiz.Audit", name: value})
+    assert answer.status_code == 422
+    told = dict(re.findall(r'<div class="invalid-feedback d-block long" id="wrong-(\w+)">(.*?)</div>', answer.text))
+    assert list(told) == [name]
+    assert why in told[name]
+    assert "_" not in told[name]
+    assert 'role="alert"' not in answer.text
+
+
+def test_who_insists_saves_what_does_not_work_or_reads_a_tenant_twice(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = console.as_(Role.ADMIN)
+    assert 'name="unchecked"' not in admin.get("/sources/prod").text
+    fails(monkeypatch)
+    given = {"log_types": "Wiz.Audit", "client_id": "not yet there"}
+    refused = admin.post("/sources/prod/edit", **given)
+    assert refused.status_code == 422
+    assert 'name="unchecked" value="yes"' in refused.text
+    assert 'name="anyway"' not in refused.text
+    assert admin.post("/sources/prod/edit", **given, unchecked="yes").status_code == 303
+    add_source(console, "other")
+    given = {"log_types": "Wiz.Audit", "client_id": "client of other"}
+    doubled = admin.post("/sources/prod/edit", **given, unchecked="yes")
+    assert doubled.status_code == 422
+    assert 'name="anyway" value="yes"' in doubled.text
+    assert 'name="unchecked" value="yes" checked' in doubled.text
+    assert admin.post("/sources/prod/edit", **given, unchecked="yes", anyway="yes").status_code == 303
+
+
 @pytest.mark.parametrize(
     ("what", "given"), [("check", {}), ("rotate", {"secret": "x"}), ("edit", {}), ("remove", {"name": "other"})]
 )
@@ -114,7 +172,9 @@ def test_a_long_name_of_a_user_is_cut_at_its_end(console: Console) -> None:
 def test_the_page_of_a_source_leads_to_its_events_and_alerts_and_keeps_itself_up_to_date(console: Console) -> None:
     text = console.as_(Role.ADMIN).get("/sources/prod").text
     assert 'href="/search?log=Wiz.Audit&amp;period=7d&amp;f=p_source_id%3Ais%3Aprod"' in text
-    assert 'href="/alerts?log_type=Wiz.Audit"' in text
+    assert 'href="/alerts?source=prod&amp;log_type=Wiz.Audit"' in text
+    assert 'href="/search?period=7d&amp;f=p_source_id%3Ais%3Aprod"' in text
+    assert 'href="/alerts?source=prod">Its alerts' in text
     assert re.search(r'<div id="streams" hx-get="/sources/prod" hx-trigger="every \d+s"', text)
 
 

@@ -29,7 +29,7 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
                 source=source,
                 again=again,
             )
-        case "access_refused" | "scope_missing" | "access_denied":
+        case "access_refused" | "credentials_refused" | "scope_missing" | "access_denied":
             return Phrase(
                 "Do what the message says, then run: ocelog source check %(source)s%(again)s",
                 source=source,

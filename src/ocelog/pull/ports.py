@@ -97,6 +97,8 @@ class HealthItem(Struct, frozen=True, kw_only=True):
     """What a person can do; empty if there is nothing to do."""
     later: bool = False
     """It fails, though it may work later without anybody changing anything."""
+    code: str | None = None
+    """Why it fails, as errors call it; None: that has no code, or it works."""
 
 
 class Pages(Protocol):

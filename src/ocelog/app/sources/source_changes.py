@@ -153,6 +153,11 @@ def prove(
         raise SourceUnavailableError(
             Phrase("The source could not be checked just now: try again later. %(otherwise)s", otherwise=otherwise)
         )
+    if any(item.code == "credentials_refused" for item in failed):
+        product = product_of(row).title
+        raise ConfigError(
+            Phrase("%(product)s refused this client id and secret. %(otherwise)s", product=product, otherwise=otherwise)
+        )
     if failed:
         raise ConfigError(Phrase("This source does not work as it is set up. %(otherwise)s", otherwise=otherwise))
 
@@ -177,6 +182,11 @@ def edit(installation: Installation, before: SourceRow, change: SourceChange, li
     installation.ledger.sources.save(row)
     swept = sources.sweep_again(installation, before, row)
     return Edited(row=row, sees_more=sees_more, swept=swept)
+
+
+def twin_of(installation: Installation, before: SourceRow, change: SourceChange) -> SourceRow | None:
+    """Return another source that reads the same tenant with the same account as this one would once it is changed."""
+    return sources.twin(installation, change.settings(product_of(before), source_settings(before)), before.id)
 
 
 def _refuse_new_address(before: SourceRow, settings: SourceSettings, change: SourceChange) -> None:

@@ -173,11 +173,16 @@ def change(
 
 def wrong(row: SourceRow, texts: Mapping[str, str], log_types: Sequence[str]) -> dict[str, str]:
     """Return why a text of a form does not hold, by the name of its field."""
-    found = dict[str, str]()
+    found, product, log_types = dict[str, str](), product_of(row), log_types or source_settings(row).log_types
+    addresses = [each.name for each in product.options if each.is_address]
     for each in fields(row):
-        text = texts.get(each.name, each.value)
+        # What one address means may depend on another.
+        names = addresses if each.name in addresses else [each.name]
+        given = {name: texts[name] for name in names if name in texts}
         try:
-            change(row, {each.name: text}, log_types or source_settings(row).log_types, secret=None, public_only=False)
+            changed = change(row, given, log_types, secret=None, public_only=False)
+            if each.name in changed.own:
+                changed.settings(product, source_settings(row))
         except ConfigError as error:
             found[each.name] = _labelled(error.phrase, each)
     return found

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
+from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -65,6 +66,7 @@ def _page(
     said: str = "",
     typed: Mapping[str, str] | None = None,
     chosen: Sequence[str] | None = None,
+    doubled: bool = False,
 ) -> Response:
     installation = installation_of(request)
     try:
@@ -87,6 +89,7 @@ def _page(
         wrong=wrong or {},
         offered={} if broken is not None else sources.product_of(row).log_types,
         chosen=settings.get("log_types", ()) if chosen is None else chosen,
+        doubled=doubled,
         at=at,
         said=said if said in _SAID else "",
         kept=sources.secret_kept(installation, row),
@@ -151,7 +154,7 @@ def _edited(
     chosen: Sequence[str],
     secret: str,
 ) -> Response:
-    installation, found = installation_of(request), list[HealthItem]()
+    installation, found, doubled = installation_of(request), list[HealthItem](), False
     try:
         row = sources.find(installation, source_id)
         wrong = source_editing.wrong(row, typed, chosen)
@@ -164,9 +167,21 @@ def _edited(
             secret=_secret(secret) if secret else None,
             public_only=not installation.settings.private_sources,
         )
+        change = replace(change, anyway=typed.get("anyway") == "yes", check=typed.get("unchecked") != "yes")
+        doubled = change.reaches_anew and source_changes.twin_of(installation, row, change) is not None
         done = source_changes.edit(installation, row, change, Listener(found=found.extend))
     except OcelogError as error:
-        return _page(request, visitor, source_id, seen, found=found, refused=error, typed=typed, chosen=chosen)
+        return _page(
+            request,
+            visitor,
+            source_id,
+            seen,
+            found=found,
+            refused=error,
+            typed=typed,
+            chosen=chosen,
+            doubled=doubled,
+        )
     named = ", ".join(sorted({*change.own, *change.streams, *(["log_types"] if change.log_types else [])}))
     alarms = ", ".join(sorted({f"no_events_{each}" for some in change.no_events.values() for each in some}))
     what = ", ".join(filter(None, (named, alarms)))

@@ -108,7 +108,8 @@ def _way_in(source: CheckableSource, tries: _Tries, our_now: Callable[[], dateti
     try:
         tries.of(source.fetch_token)
     except AccessRefusedError as error:
-        yield HealthItem(name="token", state=HealthState.FAIL, text=error.what, todo=error.todo or _AS_WIZ_SAYS)
+        todo = error.todo or _AS_WIZ_SAYS
+        yield HealthItem(name="token", state=HealthState.FAIL, text=error.what, todo=todo, code=error.code)
         return
     except OcelogError as error:
         yield _unreachable(Phrase("the token URL"), source.settings.token_url, error)

@@ -212,6 +212,7 @@ def _refuse(answered: HttpAnswer) -> NoReturn:
             answered.told(f"Wiz refused this client id and secret (HTTP {status}{_reason(answered)})."),
             todo="Check both, the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the "
             "service account is there, that it has not expired, and that its secret has not been rotated.",
+            code="credentials_refused",
         )
     raise ContractBrokenError(answered.told(f"The token URL answered HTTP {status}: check that it is the right one."))
 
