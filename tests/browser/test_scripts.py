@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
 from browsing import Person, person
 from commands import Ocelog
@@ -69,10 +70,14 @@ def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tm
 
 def name_the_tab(me: Person, at: str) -> None:
     """See that every search of a tab bears one name, and those of another tab another."""
+
+    def hear(names: set[str], request: Request) -> None:
+        names.add(request.headers.get("x-ocelog-tab", ""))
+
     named: dict[str, set[str]] = {"first": set(), "second": set()}
     second = me.page.context.new_page()
     for which, page, texts in (("first", me.page, ("LOW", "HIGH")), ("second", second, ("LOW",))):
-        page.on("request", lambda request, which=which: named[which].add(request.headers.get("x-ocelog-tab", "")))
+        page.on("request", partial(hear, named[which]))
         for text in texts:
             page.goto(f"{at}/search?log=Wiz.Issues&q={text}")
             expect(page.locator("#rows table, #rows .empty")).to_be_visible()

@@ -96,7 +96,8 @@ def test_a_setting_that_does_not_hold_is_told_beside_its_field(
     console: Console, name: str, value: str, why: str
 ) -> None:
     admin = console.as_(Role.ADMIN)
-    answer = admin.post("/sources/prod/edit", **{"log_types": "Wiz.Audit", name: value})
+    given: dict[str, Any] = {"log_types": "Wiz.Audit", name: value}
+    answer = admin.post("/sources/prod/edit", **given)
     assert answer.status_code == 422
     told = dict(re.findall(r'<div class="invalid-feedback d-block long" id="wrong-(\w+)">(.*?)</div>', answer.text))
     assert list(told) == [name]
@@ -111,7 +112,7 @@ def test_who_insists_saves_what_does_not_work_or_reads_a_tenant_twice(
     admin = console.as_(Role.ADMIN)
     assert 'name="unchecked"' not in admin.get("/sources/prod").text
     fails(monkeypatch)
-    given = {"log_types": "Wiz.Audit", "client_id": "not yet there"}
+    given: dict[str, Any] = {"log_types": "Wiz.Audit", "client_id": "not yet there"}
     refused = admin.post("/sources/prod/edit", **given)
     assert refused.status_code == 422
     assert 'name="unchecked" value="yes"' in refused.text
