@@ -91,6 +91,16 @@ def test_what_is_reopened_is_as_if_opened_now(status: AlertStatus) -> None:
     assert change.happened is Happened.REOPENED
 
 
+def test_what_nobody_heard_of_is_not_noted_as_told_when_it_is_reopened() -> None:
+    before = alert(status=AlertStatus.CLOSED, ended_us=THEN, to_be_told=False)
+    assert done(changes.reopen(who="ann"), before).alert.told_us is None
+
+
+def test_a_comment_on_what_is_over_wakes_nobody_up() -> None:
+    change = done(changes.comment("for the record", who="ann"), alert(status=AlertStatus.RESOLVED, ended_us=THEN))
+    assert change.happened is None
+
+
 def test_what_is_over_is_not_triaged() -> None:
     with pytest.raises(ConfigError, match="ocelog alerts reopen a"):
         changes.triage(who="ann")(alert(status=AlertStatus.RESOLVED), NOW)

@@ -216,6 +216,8 @@ def test_a_key_that_reaches_its_threshold_is_told_of_however_many_others_stay_be
     assert noise.tellings == []
     assert len(noise.alerts) == MOST_UNTOLD_AN_HOUR + 1
     assert sum(each.matches for each in noise.alerts) == many
+    (rest,) = (each for each in noise.alerts if each.matches > 1)
+    assert (rest.status, rest.ended_us) == (AlertStatus.CLOSED, NOW)
     first = decide(bursts(("a1", "attack")), after(noise), POLICY, NOW + MINUTE)
     assert first.tellings == []
     second = decide(bursts(("a2", "attack")), after(first, after(noise)), POLICY, NOW + 2 * MINUTE)
@@ -272,6 +274,33 @@ def test_a_rule_that_alerts_too_often_is_told_of_when_it_fails() -> None:
     failed = Judged(events=error.events, rules={plain.id: plain}, errors=[error])
     decision = decide(failed, after(full), POLICY, NOW + MINUTE)
     assert [each.happened for each in decision.tellings] == [Happened.OPENED]
+
+
+def test_a_rule_that_goes_on_failing_is_told_of_once_an_hour_at_most() -> None:
+    often = replace(BURSTS, about=replace(BURSTS.about, dedup_minutes=15))
+
+    def fails(row_id: str) -> Judged:
+        error = RuleError(rule=often, type="KeyError", message="x", events=[event(row_id)])
+        return Judged(events=error.events, rules={often.id: often}, errors=[error])
+
+    first = decide(fails("v1"), Standing(), POLICY, NOW)
+    assert [each.happened for each in first.tellings] == [Happened.OPENED]
+    assert not decide(fails("v2"), after(first), POLICY, NOW + 59 * MINUTE).tellings
+    assert decide(fails("v3"), after(first), POLICY, NOW + 61 * MINUTE).tellings
+
+
+def test_the_version_for_which_an_alert_stands_does_not_end_it(opened: Alert) -> None:
+    assert not decide(judged(event("v1"), matching=False), standing(opened), POLICY, NOW + MINUTE).alerts
+
+
+def test_nobody_hears_that_the_record_of_what_is_closed_is_gone(opened: Alert) -> None:
+    closed = replace(opened, status=AlertStatus.CLOSED, ended_us=NOW)
+    gone = judged(replace(event("v2", at=NOW + MINUTE), inferred=True), matching=False)
+    decision = decide(gone, standing(closed), POLICY, NOW + MINUTE)
+    assert (the_alert(decision).visible, decision.tellings) == (False, [])
+    assert [each.happened for each in decide(gone, standing(opened), POLICY, NOW + MINUTE).tellings] == [
+        Happened.NOT_VISIBLE
+    ]
 
 
 def test_a_decision_on_more_than_was_read_is_refused() -> None:

@@ -105,6 +105,12 @@ def test_an_alert_is_told_once_and_only_if_some_stretch_holds_enough(
             assert (most >= threshold) == (told != [] and told[0] <= upto)
 
 
+def test_what_is_a_whole_period_apart_does_not_reach_a_threshold_together() -> None:
+    rule = Grouping(rule="r", period=HOUR, threshold=2)
+    assert [each.tells for each in play(rule, [(0, -90, None), (0, -30, None)])] == [False, False]
+    assert [each.tells for each in play(rule, [(0, -90, None), (0, -31, None)])] == [False, True]
+
+
 def test_ids_are_told_apart_whatever_their_parts_hold() -> None:
     assert match_id("a", "bc") != match_id("ab", "c")
     assert alert_id("a", "b\udc80", 1) != alert_id("a", "b", 1)

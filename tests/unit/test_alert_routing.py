@@ -66,6 +66,7 @@ def test_a_rule_that_names_nobody_tells_nobody() -> None:
     alert = replace(ALERT, destinations=())
     assert heard(alert, channel("all")) == []
     assert not is_unrouted(alert, [channel("all")])
+    assert not is_unrouted(alert, [])
 
 
 def test_names_of_channels_that_are_no_more_leave_it_to_subscriptions() -> None:

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.delivering import (
+    MOST_TRIES,
     Delivered,
     Entry,
     Handed,
@@ -16,6 +17,7 @@ from ocelog.alert.delivering import (
     Postponed,
     Refused,
     allowance,
+    gives_up,
     notice_of,
     rest,
     says_nothing_new,
@@ -201,6 +203,14 @@ def test_ten_tries_take_most_of_a_day_and_no_more() -> None:
     assert rest(2, None) == timedelta(0)
     assert rest(1, timedelta(hours=9)) == timedelta(hours=1)
     assert timedelta(0) < rest(3, None) < rest(500, None) <= timedelta(minutes=15)
+    assert rest(3, timedelta(hours=9)) == timedelta(hours=1)
+
+
+def test_what_has_not_waited_for_a_day_is_tried_again_though_its_channel_fails_for_one() -> None:
+    entry = Entry(id=1, alert_id="a", happened=OPEN, created_us=24 * HOUR_US)
+    assert not gives_up(entry, MOST_TRIES, 0, 48 * HOUR_US - 1)
+    assert gives_up(entry, MOST_TRIES, 0, 48 * HOUR_US)
+    assert gives_up(replace(entry, tries=MOST_TRIES), 1, 24 * HOUR_US, 24 * HOUR_US)
 
 
 def test_a_lease_outlasts_every_try_to_send() -> None:
