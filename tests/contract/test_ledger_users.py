@@ -149,6 +149,19 @@ def test_a_token_ends_by_time_by_hand_and_with_its_user(ledger: Ledger, other: L
     assert [each.id for each, _ in ledger.users.tokens()] == ["3"]
 
 
+def test_a_new_password_ends_the_tokens_of_its_user_alone_if_told_so(ledger: Ledger) -> None:
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.add(BOB, "hash", DONE)
+    ledger.users.add_token(token("1"), "a", DONE, most=2)
+    ledger.users.add_token(token("2", BOB), "b", DONE, most=2)
+    ledger.users.change(ANN.name, lambda user: user, DONE, password="other")
+    assert ledger.users.token("a") is not None
+    assert ledger.users.begin_answer("key", "1", "a request") is None
+    ledger.users.change(ANN.name, lambda user: user, DONE, password="another", ends_tokens=True)
+    assert ledger.users.token("a") is None
+    assert ledger.users.token("b") is not None
+
+
 def test_a_user_has_so_many_tokens_each_with_a_name_of_its_own(ledger: Ledger) -> None:
     ledger.users.add(ANN, "hash", DONE)
     ledger.users.add(BOB, "hash", DONE)
