@@ -16,6 +16,7 @@ from ocelog.access import Role, Scope
 from ocelog.app.alerts import channels
 from ocelog.app.status.status_report import status_report
 from ocelog.app.users import users
+from ocelog.console.api.paging import write_cursor
 from ocelog.errors import ChannelRefusedError
 from visiting import Console, Program, console_of, program
 from visiting.everything import ISSUES, RULE, SECRET, fill, nothing_is_asked
@@ -391,6 +392,27 @@ def test_alerts_are_kept_quiet_for_a_while(asked: Program) -> None:
     assert asked("DELETE", f"/suppressions/{found['id']}").json()["changed"] is False
     assert asked("GET", "/suppressions?over=true").json()["items"]
     assert asked("POST", "/suppressions", json={"reason": "for ever"}).status_code == 422
+
+
+@pytest.mark.parametrize("sort", ["opened", "severity", "last_match"])
+def test_alerts_are_read_in_each_order_and_counted(asked: Program, sort: str) -> None:
+    whole = asked("GET", f"/alerts?everything=true&sort={sort}&limit=200").json()
+    assert whole["total"] == len(whole["items"]) > 1
+    seen = list[str]()
+    cursor: str | None = ""
+    while cursor is not None:
+        page = asked("GET", f"/alerts?everything=true&sort={sort}&limit=1{cursor and f'&cursor={cursor}'}").json()
+        assert page["total"] == whole["total"]
+        seen += [each["id"] for each in page["items"]]
+        cursor = page["next"]
+    assert seen == [each["id"] for each in whole["items"]]
+
+
+def test_a_cursor_of_alerts_is_one_that_the_list_returned(asked: Program) -> None:
+    for place in ("", "1.2", "9999", "0.1.zz"):
+        cursor = write_cursor(place)
+        assert asked("GET", f"/alerts?cursor={cursor}").json()["code"] == "cursor_invalid"
+    assert asked("GET", "/alerts?sort=luck").json()["code"] == "request_invalid"
 
 
 def test_several_alerts_change_together_or_not_at_all(asked: Program) -> None:

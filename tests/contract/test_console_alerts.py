@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from bookkeeping.alerts import alert_of, opened
+from bookkeeping.records import source_row
 from ocelog.access import Role
 from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
+from ocelog.ledger import tables
+from ocelog.model import Severity
 from visiting import SAME_SITE, Console, Guest, console_of
 
 
@@ -82,3 +87,49 @@ def test_no_address_is_a_link_but_that_of_the_record(console: Console) -> None:
     assert text.count(f'href="{page}"') == 2
     assert other in text
     assert f'href="{other}"' not in text
+
+
+def listed(text: str) -> list[int]:
+    return [int(each, 16) for each in re.findall(r'<tr data-href="/alerts/([0-9a-f]+)">', text)]
+
+
+def test_a_list_says_how_many_there_are_on_all_its_pages(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = console.as_(Role.VIEWER)
+    assert re.search(r"<p[^>]*>4 alerts</p>", viewer.get("/alerts").text)
+    assert re.search(r"<p[^>]*>1 alert</p>", viewer.get("/alerts?text=Alert+3").text)
+    monkeypatch.setattr("ocelog.app.alerts.alerts.MOST_COUNTED", 3)
+    monkeypatch.setattr("ocelog.console.pages.alerts._PAGE", 2)
+    text = viewer.get("/alerts").text
+    assert "3 alerts or more" in text
+    assert listed(text) == [4, 3]
+
+
+def test_a_list_is_sorted_and_its_pages_hold_whatever_becomes_of_their_last_alert(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.console.pages.alerts._PAGE", 2)
+    ledger, viewer = console.installation.ledger, console.as_(Role.VIEWER)
+    worst = alert_of(1, id=f"{11:032x}", severity=Severity.CRITICAL, last_event_us=alert_of(3).opened_us + 1)
+    opened(ledger, worst)
+    assert listed(viewer.get("/alerts?sort=severity").text) == [11, 4]
+    first = viewer.get("/alerts?sort=last_match").text
+    assert listed(first) == [4, 11]
+    assert 'aria-sort="descending">Last match' in first
+    # It matches again, and stands elsewhere by now.
+    with ledger._database.write() as tx:
+        later = {"last_event_us": alert_of(9).opened_us}
+        tx.execute(update(tables.alerts).where(tables.alerts.c.id == worst.id).values(later))
+    further = re.search(r'<a class="btn mt-3" href="([^"]+)">More</a>', first)
+    assert further
+    assert listed(viewer.get(unescape(further[1])).text) == [3, 2]
+
+
+def test_a_list_is_of_one_source_and_what_an_address_makes_up_is_refused(console: Console) -> None:
+    ledger, viewer = console.installation.ledger, console.as_(Role.VIEWER)
+    ledger.sources.add(source_row(id="other", name="Other tenant"))
+    opened(ledger, alert_of(9, source_id="other", source_label="Other tenant"))
+    text = viewer.get("/alerts?source=other").text
+    assert listed(text) == [9]
+    assert '<option value="other" selected>Other tenant</option>' in text
+    for query in ("source=nowhere", "sort=luck", "after=1.2.3.4", "after=0.9.zz", "sort=severity&after=9.-.0"):
+        assert viewer.get(f"/alerts?{query}").status_code == 422

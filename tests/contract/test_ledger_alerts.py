@@ -15,7 +15,7 @@ from ocelog.alert import changes
 from ocelog.alert.alert import Alert
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.ids import ONBOARDED, alert_id, group_key
-from ocelog.alert.listing import AlertFilter
+from ocelog.alert.listing import AlertFilter, AlertOrder, place_of
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
 from ocelog.errors import ConfigError
@@ -27,7 +27,7 @@ from ocelog.times import from_us
 
 def found(ledger: Ledger, **wanted: object) -> list[int]:
     listed = ledger.alerts.listed(AlertFilter(**wanted), limit=100)  # type: ignore[arg-type] # tests name fields
-    assert ledger.alerts.count(AlertFilter(**wanted)) == len(listed)  # type: ignore[arg-type] # tests name fields
+    assert ledger.alerts.count(AlertFilter(**wanted), most=100) == len(listed)  # type: ignore[arg-type] # tests name fields
     return [int(each.id, 16) for each in listed]
 
 
@@ -76,14 +76,40 @@ def test_alerts_are_found_by_what_a_person_knows_of_them(ledger: Ledger) -> None
     assert found(ledger, text="%") == [1]
 
 
-def test_pages_of_alerts_hold_each_once(ledger: Ledger) -> None:
-    same = alert_of(1).opened_us
-    opened(ledger, *(alert_of(n, opened_us=same if n < 5 else same + n) for n in range(1, 9)))
-    seen, after = list[str](), None
-    while page := ledger.alerts.listed(AlertFilter(), limit=3, after=after):
-        seen += [each.id for each in page]
-        after = (page[-1].opened_us, page[-1].id)
-    assert [int(each, 16) for each in seen] == [8, 7, 6, 5, 4, 3, 2, 1]
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (AlertOrder.OPENED, [8, 7, 6, 5, 4, 3, 2, 1]),
+        (AlertOrder.SEVERITY, [6, 3, 7, 4, 1, 8, 5, 2]),
+        (AlertOrder.LAST_MATCH, [1, 4, 3, 2, 8, 7, 6, 5]),
+    ],
+)
+def test_pages_of_alerts_hold_each_once_in_every_order(ledger: Ledger, order: AlertOrder, expected: list[int]) -> None:
+    same, severities = alert_of(1).opened_us, (Severity.CRITICAL, Severity.MEDIUM, Severity.INFO)
+    matched = {1: same + 99, 2: same + 50, 3: same + 50, 4: same + 50, 5: same - 9}
+    opened(
+        ledger,
+        *(
+            alert_of(
+                n,
+                opened_us=same if n < 5 else same + n,
+                severity=severities[n % 3],
+                last_event_us=matched.get(n),
+            )
+            for n in range(1, 9)
+        ),
+    )
+    seen, after = list[Alert](), None
+    while page := ledger.alerts.listed(AlertFilter(), limit=3, order=order, after=after):
+        seen += page
+        after = place_of(page[-1], order)
+    assert [int(each.id, 16) for each in seen] == expected
+
+
+def test_no_more_alerts_are_counted_than_are_asked_for(ledger: Ledger) -> None:
+    opened(ledger, *(alert_of(n, to_be_told=n < 6) for n in range(1, 9)))
+    assert [ledger.alerts.count(AlertFilter(), most=most) for most in (3, 5, 9)] == [3, 5, 5]
+    assert [ledger.alerts.count_untold(AlertFilter(), most=most) for most in (2, 9)] == [2, 3]
 
 
 def test_an_alert_is_named_by_how_its_id_begins(ledger: Ledger) -> None:

@@ -69,6 +69,7 @@ def said(done: Done) -> tuple[int, str, str]:
         "query SELECT~nothing~FROM~wiz_issues",
         "source list", "source show prod --json", "source show nobody",
         "alerts list", "alerts list --severity high --all",
+        "alerts list --sort severity --all", "alerts list --sort last-match --limit 2", "alerts list --sort luck",
         "alerts list --severity hihg", "alerts list --after 00000000000000000000000000000005",
         "alerts show 00000000000000000000000000000003 --json",
         "alerts show ffff", "alerts close --rule * --reason benign --dry-run --json",

@@ -1,6 +1,7 @@
-"""Which alerts a person wants to see, and what there is to see of one."""
+"""Which alerts a person wants to see, in which order, and what there is to see of one."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -28,6 +29,38 @@ class AlertFilter(Struct, frozen=True, kw_only=True):
     """Part of the title, the description, the dedup string, or the rule's id or name."""
     untold: bool = False
     """Also those that nobody was to hear of: below a threshold, suppressed, or known from the start."""
+
+
+class AlertOrder(StrEnum):
+    """Which alerts come first."""
+
+    OPENED = "opened"
+    """Those that were opened, or reopened, last."""
+    SEVERITY = "severity"
+    """The worst, and of those the newest."""
+    LAST_MATCH = "last_match"
+    """Those whose newest event is the latest; of what has no event, when it was opened counts."""
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where a page of a list ends: what its last alert stood by then, whatever becomes of the alert."""
+
+    order: AlertOrder
+    rank: int
+    """Of the severity; 0 in orders that do not go by it."""
+    at_us: int
+    id: str
+
+
+def place_of(alert: Alert, order: AlertOrder) -> Place:
+    """Return where an alert stands in a list."""
+    last_us = alert.opened_us if alert.last_event_us is None else alert.last_event_us
+    return Place(
+        order=order,
+        rank=list(Severity).index(alert.severity) if order is AlertOrder.SEVERITY else 0,
+        at_us=last_us if order is AlertOrder.LAST_MATCH else alert.opened_us,
+        id=alert.id,
+    )
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

@@ -14,11 +14,12 @@ from msgspec import Struct
 
 from ocelog.alert import changes
 from ocelog.alert.alert import ENDED, Alert
-from ocelog.alert.changes import Act, CloseReason
-from ocelog.alert.listing import AlertDetails, AlertFilter
+from ocelog.alert.changes import CloseReason
+from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
 from ocelog.app.alerts import alerts as use
+from ocelog.app.alerts.alert_wishes import Verb, Wish
 from ocelog.cli import completion, output, remote, show
 from ocelog.cli.consent import confirm
 from ocelog.errors import ConfigError
@@ -161,11 +162,20 @@ def list_(
         ),
     ] = False,
     all_: Annotated[bool, typer.Option("--all", help="Whatever their status is, and --untold.")] = False,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(each.replace("_", "-") for each in AlertOrder),
+            help="What comes first: the newest, the worst, or what matched last.",
+            autocompletion=lambda: [each.replace("_", "-") for each in AlertOrder],
+        ),
+    ] = AlertOrder.OPENED.value,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=_MOST, help="How many at most.")] = 50,
     after: Annotated[str | None, typer.Option(metavar="ID", help="Those behind this one: the next page.")] = None,
     json: Json = False,
 ) -> None:
     """List alerts, the newest first: those that are open, if nothing else is asked for."""
+    order = use.word(AlertOrder, sort)
     if assignee is not None and unassigned:
         raise ConfigError("Give --assignee or --unassigned, not both.")
     wanted: dict[str, Any] = {
@@ -184,7 +194,7 @@ def list_(
             "type": _words(AlertType, type_),
             "source": source,
         }
-        found = other.alerts.listed({**several, **wanted}, limit=limit, after=after)
+        found = other.alerts.listed({**several, **wanted, "sort": order.value}, limit=limit, after=after)
     else:
         with opened(reading=True) as installation:
             chosen = use.wanted(
@@ -195,7 +205,7 @@ def list_(
                 source_names=source or (),
                 **wanted,
             )
-            found = use.listed(installation, chosen, limit=limit, after=after)
+            found = use.listed(installation, chosen, limit=limit, order=order, after=after)
     if json:
         _print_json([as_json(each) for each in found.alerts])
     elif found.alerts:
@@ -206,7 +216,9 @@ def list_(
     if found.untold and not json:
         show.remark(f"{found.untold:,} more of which nobody was to hear: add --untold to see them.")
     if found.more:
-        show.remark(f"There are more: add --after {found.alerts[-1].id[:_SHORT]} for the next ones.")
+        most = " or more" if found.total == use.MOST_COUNTED else ""
+        next_ones = f"add --after {found.alerts[-1].id[:_SHORT]} for the next ones"
+        show.remark(f"There are {found.total:,}{most} in all: {next_ones}.")
 
 
 @app.command("show")
@@ -257,8 +269,11 @@ def assign(
     if nobody and to is not None:
         raise ConfigError("Give --to or --nobody, not both.")
 
-    def wish(who: str) -> _Wish:
-        return _Wish(do="assign", to=None if nobody else use.one_line(to or who, "A name", changes.LONGEST_NAME))
+    def wish(who: str) -> Wish:
+        return Wish(
+            do=Verb.ASSIGN,
+            assignee=None if nobody else use.one_line(to or who, "A name", changes.LONGEST_NAME),
+        )
 
     picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet)
     _change_picked(picked, wish, as_, json=json)
@@ -275,7 +290,7 @@ def comment(
     """Write something down about alerts, on their timeline."""
     if (other := remote.chosen()) is not None:
         _refuse_as(as_)
-        done: Sequence[use.Changed] = other.alerts.change(ids, _Wish(do="comment", text=text).body(quiet=False))
+        done: Sequence[use.Changed] = other.alerts.change(ids, _body(Wish(do=Verb.COMMENT, text=text), quiet=False))
     else:
         with opened() as installation:
             who = use.person(installation, as_)
@@ -301,7 +316,7 @@ def triage(
 ) -> None:
     """Say that alerts are being looked at."""
     picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet)
-    _change_picked(picked, lambda _: _Wish(do="triage"), as_, json=json)
+    _change_picked(picked, lambda _: Wish(do=Verb.TRIAGE), as_, json=json)
 
 
 @app.command("close")
@@ -336,7 +351,7 @@ def close(
     """
     why = use.word(CloseReason, reason)
     picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet)
-    _change_picked(picked, lambda _: _Wish(do="close", text=comment, reason=why), as_, json=json)
+    _change_picked(picked, lambda _: Wish(do=Verb.CLOSE, text=comment, reason=why), as_, json=json)
 
 
 @app.command("reopen")
@@ -358,7 +373,7 @@ def reopen(
 ) -> None:
     """Open alerts again that were closed or resolved."""
     picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet, over=True)
-    _change_picked(picked, lambda _: _Wish(do="reopen", text=comment), as_, json=json)
+    _change_picked(picked, lambda _: Wish(do=Verb.REOPEN, text=comment), as_, json=json)
 
 
 @app.command("resend")
@@ -485,30 +500,10 @@ class _Picked(Struct, frozen=True):
         return any((self.rule, self.since, self.severities, self.source_names, self.log_type))
 
 
-class _Wish(Struct, frozen=True, kw_only=True):
-    """What a person wants done with alerts."""
-
-    do: str
-    """A verb, as people read it and as the API has it."""
-    text: str = ""
-    reason: CloseReason | None = None
-    to: str | None = None
-    """Of `assign`: who looks after them; None: nobody."""
-
-    def act(self, who: str) -> Act:
-        """Return what does it, for `who`."""
-        acts: Mapping[str, Callable[[], Act]] = {
-            "assign": lambda: changes.assign(self.to, who=who),
-            "triage": lambda: changes.triage(who=who),
-            "close": lambda: changes.close(self.reason or CloseReason.BENIGN, self.text, who=who),
-            "reopen": lambda: changes.reopen(self.text, who=who),
-        }
-        return acts[self.do]()
-
-    def body(self, *, quiet: bool) -> dict[str, Any]:
-        """Return what is sent to a remote Ocelog."""
-        reason = None if self.reason is None else self.reason.value
-        return {"do": self.do, "text": self.text, "reason": reason, "assignee": self.to, "quiet": quiet}
+def _body(wish: Wish, *, quiet: bool) -> dict[str, Any]:
+    """Return what is sent to a remote Ocelog."""
+    reason = None if wish.reason is None else wish.reason.value
+    return {"do": wish.do.value, "text": wish.text, "reason": reason, "assignee": wish.assignee, "quiet": quiet}
 
 
 def _refuse_as(given: str | None) -> None:
@@ -516,7 +511,7 @@ def _refuse_as(given: str | None) -> None:
         raise ConfigError("--as works only on the machine of the home: from elsewhere, the token says who you are.")
 
 
-def _change_picked(picked: _Picked, wish: Callable[[str], _Wish], given: str | None, *, json: bool) -> None:
+def _change_picked(picked: _Picked, wish: Callable[[str], Wish], given: str | None, *, json: bool) -> None:
     """Do what a person wants with alerts; `wish` takes who they are."""
     if picked.ids and (picked.selects or picked.untold):
         raise ConfigError("Give ids, or options that select alerts, such as --rule; not both.")
@@ -535,8 +530,8 @@ def _change_picked(picked: _Picked, wish: Callable[[str], _Wish], given: str | N
                 if picked.ids
                 else other.alerts.chosen(_wanted_there(picked))
             ),
-            each=lambda ids: other.alerts.change(ids, wanted.body(quiet=picked.quiet)),
-            many=lambda ids: other.alerts.change_many(ids, wanted.body(quiet=picked.quiet)),
+            each=lambda ids: other.alerts.change(ids, _body(wanted, quiet=picked.quiet)),
+            many=lambda ids: other.alerts.change_many(ids, _body(wanted, quiet=picked.quiet)),
             json=json,
         )
         return

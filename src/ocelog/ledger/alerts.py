@@ -14,10 +14,12 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    case,
     delete,
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     tuple_,
@@ -27,7 +29,7 @@ from sqlalchemy import (
 from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
-from ocelog.alert.listing import AlertDetails, AlertFilter, Attempt, NotJudged, Waiting
+from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, NotJudged, Place, Waiting
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
@@ -86,23 +88,35 @@ class AlertLedger:
         self._database = database
         self._now_us = now_us
 
-    def listed(self, wanted: AlertFilter, *, limit: int, after: tuple[int, str] | None = None) -> list[Alert]:
-        """Return alerts, the newest first; `after` is `opened_us` and `id` of the last of the page before."""
-        found = select(tables.alerts).where(*_filter(wanted)).order_by(_a.opened_us.desc(), _a.id.desc())
+    def listed(
+        self,
+        wanted: AlertFilter,
+        *,
+        limit: int,
+        order: AlertOrder = AlertOrder.OPENED,
+        after: Place | None = None,
+    ) -> list[Alert]:
+        """Return alerts, by default the newest first; those behind the place `after`, which is of the same order."""
+        keys = _KEYS[order]
+        found = select(tables.alerts).where(*_filter(wanted)).order_by(*(each.desc() for each in keys))
         if after is not None:
-            opened_us, alert_id = after
-            found = found.where(or_(_a.opened_us < opened_us, and_(_a.opened_us == opened_us, _a.id < alert_id)))
+            values = (after.rank, after.at_us, after.id)[-len(keys) :]
+            found = found.where(tuple_(*keys) < tuple_(*map(literal, values)))
         with self._database.read() as tx:
             return [rows.alert_of(row) for row in tx.execute(found.limit(limit)).mappings()]
 
-    def count(self, wanted: AlertFilter) -> int:
-        """Return how many alerts are as wanted."""
-        with self._database.read() as tx:
-            return tx.execute(select(func.count()).select_from(tables.alerts).where(*_filter(wanted))).scalar_one()
+    def count(self, wanted: AlertFilter, *, most: int) -> int:
+        """Return how many alerts are as wanted; no more than `most` are counted."""
+        return self._count(_filter(wanted), most)
 
-    def count_untold(self, wanted: AlertFilter) -> int:
-        """Return how many further alerts are as wanted, of which nobody was to hear."""
-        return self.count(replace(wanted, untold=True)) - self.count(replace(wanted, untold=False))
+    def count_untold(self, wanted: AlertFilter, *, most: int) -> int:
+        """Return how many further alerts are as wanted, of which nobody was to hear; at most `most`."""
+        return self._count([*_filter(replace(wanted, untold=True)), ~_heard()], most)
+
+    def _count(self, where: Sequence[ColumnElement[bool]], most: int) -> int:
+        some = select(_a.id).where(*where).limit(most).subquery()
+        with self._database.read() as tx:
+            return tx.execute(select(func.count()).select_from(some)).scalar_one()
 
     def rule_ids(self) -> list[str]:
         """Return the ids of the rules that alerts are of, and the kinds of system errors."""
@@ -373,6 +387,18 @@ class AlertLedger:
             count += gone
             if gone < _AT_ONCE:
                 return count
+
+
+_KEYS: Mapping[AlertOrder, Sequence[ColumnElement[Any]]] = {
+    AlertOrder.OPENED: (_a.opened_us, _a.id),
+    AlertOrder.SEVERITY: (
+        case({each.value: rank for rank, each in enumerate(Severity)}, value=_a.severity),
+        _a.opened_us,
+        _a.id,
+    ),
+    AlertOrder.LAST_MATCH: (func.coalesce(_a.last_event_us, _a.opened_us), _a.id),
+}
+"""By what alerts are put in order, each the greatest first: as `place_of` has it."""
 
 
 def _heard() -> ColumnElement[bool]:

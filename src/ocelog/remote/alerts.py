@@ -31,16 +31,16 @@ class Alerts(Struct, frozen=True):
     client: Client
 
     def listed(self, wanted: Mapping[str, Any], *, limit: int, after: str | None) -> Found:
-        """Return alerts, the newest first; `wanted` is what the API takes. Raises OcelogError."""
-        found, untold, more = list[Alert](), 0, True
+        """Return alerts; `wanted` is what the API takes. Raises OcelogError."""
+        found, total, untold, more = list[Alert](), 0, 0, True
         query: dict[str, Any] = {**wanted, "after": after}
         while more and len(found) < limit:
             page = self.client.get("alerts", **query, limit=min(_PAGE, limit - len(found)))
             with self.client.reading():
                 found += map(_alert, page["items"])
-                untold, more = int(page["untold"]), page["next"] is not None
+                total, untold, more = int(page["total"]), int(page["untold"]), page["next"] is not None
                 query = {**wanted, "cursor": page["next"]}
-        return Found(alerts=found, more=more, untold=untold)
+        return Found(alerts=found, more=more, untold=untold, total=total)
 
     def chosen(self, wanted: Mapping[str, Any]) -> dict[str, Severity]:
         """Return the ids of all alerts that are as wanted, with their severities, the oldest first."""

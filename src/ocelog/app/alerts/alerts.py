@@ -13,7 +13,7 @@ from msgspec import Struct
 from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_possible, quietly
 from ocelog.alert.changes import resend as resent
-from ocelog.alert.listing import AlertDetails, AlertFilter, Waiting
+from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Place, Waiting, place_of
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
 from ocelog.alert.suppressing import LONGEST, Suppression, conditions, like, suppressed
@@ -30,6 +30,9 @@ from ocelog.units import duration, instant, write_duration, write_instant, write
 
 AT_ONCE = 200
 """Alerts that one transaction changes, if a person selects many."""
+MOST_COUNTED = 10_000
+"""Alerts that are counted to say how many there are."""
+_PLACE = re.compile(r"([0-9])\.(-?[0-9]{1,18})\.([0-9a-f]{1,32})")
 _SEE = "See: ocelog alerts list"
 _LONGEST_ID = 32
 _SHOWN = 5
@@ -44,7 +47,11 @@ class Found(Struct, frozen=True, kw_only=True):
     more: bool
     """Whether there are others behind the last."""
     untold: int
-    """How many others would be among them, of which nobody was to hear."""
+    """How many others would be among them, of which nobody was to hear; counted as `total` is."""
+    total: int
+    """How many there are on all pages. No more than MOST_COUNTED are counted: then there may be more."""
+    end: Place | None = None
+    """Where this page ends."""
 
 
 class Changed(Struct, frozen=True, kw_only=True):
@@ -107,16 +114,45 @@ def wanted(
     )
 
 
-def listed(installation: Installation, wanted: AlertFilter, *, limit: int, after: str | None = None) -> Found:
-    """Return alerts, the newest first; `after` names the last of the page before. Raises ConfigError."""
+def listed(
+    installation: Installation,
+    wanted: AlertFilter,
+    *,
+    limit: int,
+    order: AlertOrder = AlertOrder.OPENED,
+    after: Place | str | None = None,
+) -> Found:
+    """Return alerts, by default the newest first.
+
+    `after` is where the page before ended, or names its last alert, which may have got another place since. Raises
+    ConfigError.
+    """
     ledger = installation.ledger.alerts
-    last = None
-    if after is not None:
-        before = details(installation, [after])[0].alert
-        last = (before.opened_us, before.id)
-    found = ledger.listed(wanted, limit=limit + 1, after=last)
-    untold = 0 if wanted.untold else ledger.count_untold(wanted)
-    return Found(alerts=found[:limit], more=len(found) > limit, untold=untold)
+    last = place_of(details(installation, [after])[0].alert, order) if isinstance(after, str) else after
+    found = ledger.listed(wanted, limit=limit + 1, order=order, after=last)
+    shown = found[:limit]
+    return Found(
+        alerts=shown,
+        more=len(found) > limit,
+        untold=0 if wanted.untold else ledger.count_untold(wanted, most=MOST_COUNTED),
+        # The first page may have them all.
+        total=len(shown) if last is None and len(found) <= limit else ledger.count(wanted, most=MOST_COUNTED),
+        end=place_of(shown[-1], order) if shown else None,
+    )
+
+
+def write_place(place: Place) -> str:
+    """Return a place as a text, for the address of the next page."""
+    return f"{place.rank}.{place.at_us}.{place.id}"
+
+
+def read_place(text: str, order: AlertOrder) -> Place:
+    """Return the place that a text says, in a list of this order. Raises ConfigError."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise ConfigError(Phrase("There is no such page of this list."))
+    rank, at_us, alert_id = found.groups()
+    return Place(order=order, rank=int(rank), at_us=int(at_us), id=alert_id)
 
 
 def details(installation: Installation, given: Collection[str]) -> list[AlertDetails]:

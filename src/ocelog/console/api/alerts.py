@@ -1,8 +1,7 @@
 """Alerts: what rules matched, grouped for people, and what people do with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -10,16 +9,18 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from ocelog.alert import changes
 from ocelog.alert.alert import Alert as AlertRow
 from ocelog.alert.changes import Act, CloseReason
+from ocelog.alert.listing import AlertOrder, Place
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.alerts import alerts
+from ocelog.app.alerts.alert_wishes import Verb, Wish
+from ocelog.app.alerts.alerts import MOST_COUNTED
 from ocelog.app.alerts.alerts import Changed as ChangedRow
 from ocelog.app.search.search import matched_events
 from ocelog.console.api.caller import Analyst, Caller, Viewer
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, read_cursor, write_cursor
-from ocelog.console.api.problems import not_found
+from ocelog.console.api.problems import CODES, RefusedError, not_found
 from ocelog.console.api.repeats import IdempotencyKey, once
 from ocelog.console.api.values import Line, Name, Row, Text, instant, plain, row
 from ocelog.console.asking import answered
@@ -110,24 +111,20 @@ class AlertDetails(Alert):
 class AlertPage(Page[Alert]):
     """A page of alerts."""
 
-    untold: int = Field(description="How many others would be in the list, of which nobody was to hear.")
-
-
-class Deed(StrEnum):
-    """What can be done with an alert."""
-
-    TRIAGE = "triage"
-    ASSIGN = "assign"
-    COMMENT = "comment"
-    CLOSE = "close"
-    REOPEN = "reopen"
+    total: int = Field(
+        description=f"How many are in the list, on all its pages. No more than {MOST_COUNTED} are counted: "
+        "if it is that, there may be more."
+    )
+    untold: int = Field(
+        description="How many others would be in the list, of which nobody was to hear; counted as `total` is."
+    )
 
 
 class AlertChange(BaseModel):
     """What to do with an alert."""
 
     model_config = ConfigDict(extra="forbid")
-    do: Deed
+    do: Verb
     text: Text = Field(default="", description="Of `comment`; also of `close` and `reopen`, where it may be empty.")
     reason: CloseReason | None = Field(default=None, description="Of `close`.")
     assignee: Annotated[str, Field(max_length=200)] | None = Field(
@@ -246,11 +243,15 @@ def list_alerts(
     text: Words | None = None,
     everything: Annotated[bool, Query(description="Also what is over, and what nobody was told.")] = False,  # noqa: FBT002
     untold: Annotated[bool, Query(description="Also what nobody was to hear of.")] = False,  # noqa: FBT002
+    sort: Annotated[
+        AlertOrder,
+        Query(description="What comes first: the newest, the worst, or what matched last. The same for all pages."),
+    ] = AlertOrder.OPENED,
     limit: Limit = 50,
     cursor: Cursor = None,
     after: Annotated[Words | None, Query(description="In the place of `cursor`: those behind this alert.")] = None,
 ) -> AlertPage:
-    """List alerts, the newest first."""
+    """List alerts, the newest first unless they are sorted otherwise."""
     wanted = alerts.wanted(
         caller.installation,
         statuses=status or (),
@@ -265,25 +266,25 @@ def list_alerts(
         everything=everything,
         untold=untold,
     )
+    place: Place | str | None = after
     if cursor is not None:
-        after = str(read_cursor(cursor, str)[0])
-    found = alerts.listed(caller.installation, wanted, limit=limit, after=after)
-    further = write_cursor(found.alerts[-1].id) if found.more else None
-    return AlertPage(items=[Alert(**_values(each)) for each in found.alerts], next=further, untold=found.untold)
+        (given,) = read_cursor(cursor, str)
+        try:
+            place = alerts.read_place(str(given), sort)
+        except ConfigError as error:
+            raise RefusedError(422, "cursor_invalid", CODES["cursor_invalid"]) from error
+    found = alerts.listed(caller.installation, wanted, limit=limit, order=sort, after=place)
+    return AlertPage(
+        items=[Alert(**_values(each)) for each in found.alerts],
+        next=write_cursor(alerts.write_place(found.end)) if found.more and found.end else None,
+        total=found.total,
+        untold=found.untold,
+    )
 
 
 def _act(body: AlertChange, who: str) -> Act:
     """Return what a request wants done. Raises ConfigError."""
-    if body.do is Deed.CLOSE and body.reason is None:
-        raise ConfigError(f"To close an alert, give a reason: {', '.join(CloseReason)}.")
-    acts: dict[Deed, Callable[[], Act]] = {
-        Deed.TRIAGE: lambda: changes.triage(who=who),
-        Deed.ASSIGN: lambda: changes.assign(body.assignee, who=who),
-        Deed.COMMENT: lambda: changes.comment(body.text, who=who),
-        Deed.CLOSE: lambda: changes.close(body.reason or CloseReason.BENIGN, body.text, who=who),
-        Deed.REOPEN: lambda: changes.reopen(body.text, who=who),
-    }
-    return acts[body.do]()
+    return Wish(do=body.do, text=body.text, reason=body.reason, assignee=body.assignee).act(who)
 
 
 @router.post("/changes")

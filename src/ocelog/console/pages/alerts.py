@@ -1,6 +1,6 @@
 """Alerts: the list with what can be done to many, and one alert with its events, its timeline and its deliveries."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
@@ -10,13 +10,15 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.alert import changes
-from ocelog.alert.changes import Act, CloseReason
+from ocelog.alert.changes import CloseReason
+from ocelog.alert.listing import AlertOrder
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.alerts import alerts
+from ocelog.app.alerts.alert_wishes import RESENT, Verb, Wish
 from ocelog.app.log_types import kinds
 from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import matched_events, summaries
+from ocelog.app.sources import sources
 from ocelog.app.users import users
 from ocelog.console.asking import answered
 from ocelog.console.rendering import page
@@ -32,23 +34,14 @@ _SHOWN = 20
 """Events of an alert that its page shows."""
 _BULK = ("triage", "take", "close", "reopen")
 """What can be done to many, and is said once it was."""
-_DEEDS = {
-    "triage": "alert.triaged",
-    "take": "alert.assigned",
-    "assign": "alert.assigned",
-    "comment": "alert.commented",
-    "close": "alert.closed",
-    "reopen": "alert.reopened",
-    "resend": "alert.resent",
-}
-"""What is on the trail of what was done."""
 _KEEPING = ("triage", "take")
 """What more is to be done to the same."""
-_FILTERS = ("status", "severity", "type", "rule", "log_type", "assignee", "since", "text", "everything")
+_FILTERS = ("status", "severity", "type", "rule", "source", "log_type", "assignee", "since", "text", "everything")
+_ORDER = "sort"
 
 
 def _query(request: Request) -> dict[str, str]:
-    return {name: value for name in _FILTERS if (value := request.query_params.get(name, "").strip())}
+    return {name: value for name in (*_FILTERS, _ORDER) if (value := request.query_params.get(name, "").strip())}
 
 
 def _list(
@@ -57,21 +50,24 @@ def _list(
     kept = chosen or request.query_params.get("chosen", "").split(",")
     query, installation = _query(request), installation_of(request)
     after = request.query_params.get("after") or None
-    found = None
+    found, order = None, AlertOrder.OPENED
     try:
+        order = alerts.word(AlertOrder, query.get(_ORDER, order.value))
         wanted = alerts.wanted(
             installation,
             statuses=[query["status"]] if "status" in query else (),
             severities=[query["severity"]] if "severity" in query else (),
             types=[query["type"]] if "type" in query else (),
             rule=query.get("rule"),
+            source_names=[query["source"]] if "source" in query else (),
             log_type=query.get("log_type"),
             assignee=query.get("assignee"),
             since=query.get("since"),
             text=query.get("text"),
             everything="everything" in query,
         )
-        found = alerts.listed(installation, wanted, limit=_PAGE, after=after)
+        place = alerts.read_place(after, order) if after is not None and "." in after else after
+        found = alerts.listed(installation, wanted, limit=_PAGE, order=order, after=place)
     except ConfigError as error:
         refused = refused or error
     return page(
@@ -81,7 +77,14 @@ def _list(
         status=200 if refused is None else 422,
         found=found,
         query=query,
-        further=f"/alerts?{urlencode({**query, 'after': found.alerts[-1].id})}" if found and found.more else None,
+        filtered=any(name in query for name in _FILTERS),
+        order=order.value,
+        orders=list(AlertOrder),
+        further=f"/alerts?{urlencode({**query, 'after': alerts.write_place(found.end)})}"
+        if found and found.more and found.end
+        else None,
+        most_counted=alerts.MOST_COUNTED,
+        sources=[(each.id, each.name) for each in sources.listed(installation, removed=True)],
         statuses=list(AlertStatus),
         severities=list(Severity),
         types=list(AlertType),
@@ -106,21 +109,14 @@ def show(request: Request, visitor: Viewer) -> Response:
     return _list(request, visitor)
 
 
-def _act(form: Mapping[str, str], who: str) -> Act:
+def _wish(form: Mapping[str, str], who: str) -> Wish:
     """Return what a form wants done. Raises ConfigError."""
-    text = form.get("text", "").strip()
-    acts: dict[str, Callable[[], Act]] = {
-        "triage": lambda: changes.triage(who=who),
-        "take": lambda: changes.assign(who, who=who),
-        "assign": lambda: changes.assign(form.get("assignee", "").strip() or None, who=who),
-        "comment": lambda: changes.comment(text, who=who),
-        "close": lambda: changes.close(alerts.word(CloseReason, form.get("reason", "")), text, who=who),
-        "reopen": lambda: changes.reopen(text, who=who),
-    }
-    wanted = acts.get(form.get("do", ""))
-    if wanted is None:
-        raise ConfigError(Phrase("An alert can be changed by one of %(acts)s.", acts=", ".join(acts)))
-    return wanted()
+    do, text = form.get("do", ""), form.get("text", "").strip()
+    if do == "take":
+        return Wish(do=Verb.ASSIGN, assignee=who)
+    verb = alerts.word(Verb, do)
+    reason = alerts.word(CloseReason, form.get("reason", "")) if verb is Verb.CLOSE else None
+    return Wish(do=verb, text=text, reason=reason, assignee=form.get("assignee", "").strip() or None)
 
 
 @router.post("/alerts")
@@ -136,11 +132,12 @@ def change_many(
     if not ids:
         return _list(request, visitor, ConfigError(Phrase("Choose at least one alert.")))
     try:
-        count = alerts.change_many(installation, ids, _act({"do": do, "reason": reason}, visitor.user.name))
+        wish = _wish({"do": do, "reason": reason}, visitor.user.name)
+        count = alerts.change_many(installation, ids, wish.act(visitor.user.name))
     except ConfigError as error:
         return _list(request, visitor, error, ids)
     more = {"reason": reason} if do == "close" else {}
-    users.note(installation, visitor.user, _DEEDS[do], ", ".join(ids), visitor.origin, count=str(count), **more)
+    users.note(installation, visitor.user, wish.deed, ", ".join(ids), visitor.origin, count=str(count), **more)
     done: dict[str, Any] = {"said": do, "count": count, "left": len(ids) - count}
     if do in _KEEPING:
         done["chosen"] = ",".join(ids)
@@ -191,12 +188,15 @@ def change(
     try:
         if do == "resend":
             alerts.resend(installation, [alert_id], [], who=visitor.user.name)
+            deed = RESENT
         else:
-            alerts.change(installation, [alert_id], _act(form, visitor.user.name))
+            wish = _wish(form, visitor.user.name)
+            alerts.change(installation, [alert_id], wish.act(visitor.user.name))
+            deed = wish.deed
     except ConfigError as error:
         return _details(request, visitor, alert_id, error)
     more = {"reason": reason} if do == "close" else {}
-    users.note(installation, visitor.user, _DEEDS[do], alert_id, visitor.origin, **more)
+    users.note(installation, visitor.user, deed, alert_id, visitor.origin, **more)
     return RedirectResponse(f"/alerts/{alert_id}{'?said=resent' if do == 'resend' else ''}", status_code=303)
 
 
