@@ -39,7 +39,11 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
         rule_folders.register(opened.installation, Path(folder))
         now = datetime.now(UTC)
         ages = {"old": timedelta(days=9), "late": timedelta(days=3), "new": timedelta(hours=1)}
-        land(opened.installation, AUDIT, [row(AUDIT, name, now - age, action="Delete") for name, age in ages.items()])
+        rows = [
+            row(AUDIT, name, now - age, action="Delete", user={"id": name, "name": f"{name}@example.com"})
+            for name, age in ages.items()
+        ]
+        land(opened.installation, AUDIT, rows)
         land(opened.installation, AUDIT, [row(AUDIT, "other", now - timedelta(hours=2), action="Create")])
         yield opened
 
@@ -56,7 +60,10 @@ def test_a_rule_that_is_off_is_tried_over_some_days(console: Console) -> None:
     days = [int(each) for each in counts[1].split(",")]
     assert (len(days), sum(days)) == (8, 2)
     assert 'data-address="/search?log=Wiz.Audit"' in answer.text
-    assert "Delete happened" in answer.text
+    # All have one title: it says whom each is about.
+    for who in ("late@example.com", "new@example.com"):
+        assert answer.text.count(who) == 2
+    assert answer.text.count("Delete happened") == 4
     events = set(re.findall(r'href="(/events/Wiz.Audit/\w+)"', answer.text))
     assert [analyst.get(each).status_code for each in events] == [200, 200]
     assert "3 matches" in analyst.post("/rules/Mine.Deleted/try", days="30").text

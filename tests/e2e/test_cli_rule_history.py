@@ -64,6 +64,7 @@ def test_a_rule_is_tried_on_every_event_and_grouped_as_alerts_are(ocelog: Ocelog
     assert (tried["alerts"], tried["told"], tried["errors"]) == (1, 1, [])
     assert len(tried["samples"]) == 5
     assert tried["samples"][0]["title"].startswith("Login of ")
+    assert tried["samples"][0]["summary"].startswith("Login ")
     assert 0 < tried["us_per_event"] < 100_000
     shown = ocelog("rules", "try", file, "--since", "30d").out
     assert f"{tried['matches']:,} of {tried['events']:,} events of Wiz.Audit" in shown

@@ -21,6 +21,7 @@ class PastMatch(Struct, frozen=True, kw_only=True):
     joining: Joining
     title: str
     severity: Severity
+    log_type: str = ""
     record_id: str | None = None
     judged_us: int | None = None
     """None: when it happened."""
@@ -37,6 +38,14 @@ class WouldBeAlert(Struct, frozen=True, kw_only=True):
     opened_us: int
     severity: Severity
     title: str
+    dedup: str = ""
+    """What its matches have in common."""
+    log_type: str = ""
+    row_id: str = ""
+    event_us: int = 0
+    """Of the event that opened it."""
+    summary: str = ""
+    """What that event says, in one line; empty: nobody has looked, or it is in no table of a log type."""
     matches: int = 1
 
 
@@ -77,7 +86,15 @@ class WouldBeAlerts:
         else:
             opens = tells = alert is None
         if opens or alert is None:
-            alert = WouldBeAlert(opened_us=match.at_us, severity=match.severity, title=match.title)
+            alert = WouldBeAlert(
+                opened_us=match.at_us,
+                severity=match.severity,
+                title=match.title,
+                dedup=match.joining.dedup,
+                log_type=match.log_type,
+                row_id=match.joining.row_id,
+                event_us=match.joining.event_us,
+            )
             at = None
         else:
             alert = replace(alert, matches=alert.matches + 1)

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ocelog.alert.would_be import WouldBeAlert
 from ocelog.app.rules.replaying import Replayed
 from ocelog.app.rules.rule_candidates import find_candidate
 from ocelog.app.rules.rule_history import try_rule
 from ocelog.app.rules.rule_replay import replay_rule
-from ocelog.app.rules.rule_trial import Lacking, Tried
+from ocelog.app.rules.rule_trial import Lacking, Sample, Tried
 from ocelog.cli import completion, remote, show
 from ocelog.cli.progress import file_progress
 from ocelog.detect.rule import Kind
@@ -182,7 +183,7 @@ def _show(tried: Tried, typed: str) -> None:
         show.paragraph("")
         show.paragraph("Samples:")
         for sample in tried.samples:
-            show.paragraph(f"{rfc3339(sample.at)} {sample.severity.lower()}: {sample.title}")
+            show.paragraph(f"{rfc3339(sample.at)} {sample.severity.lower()}: {_with_summary(sample)}")
     unit = "row" if tried.kind is Kind.SCHEDULED_RULE else "event"
     for problem, kept in (("The rule failed", tried.errors), ("The rule was not asked", tried.unjudged)):
         for why, count in kept.items():
@@ -268,13 +269,18 @@ def _show_alerts(tried: Tried) -> None:
             "opened": f"{from_us(alert.opened_us):%Y-%m-%d %H:%M}Z",
             "severity": str(alert.severity).lower(),
             "matches": alert.matches,
-            "title": alert.title,
+            "title": _with_summary(alert),
         }
         for alert in tried.first_alerts[:_SHOWN]
     ]
     show.fitting_table(list(rows[0]), [list(row.values()) for row in rows])
     if tried.told > len(rows):
         show.remark(f"The first {len(rows)} of {tried.told:,} alerts are shown.")
+
+
+def _with_summary(each: Sample | WouldBeAlert) -> str:
+    """Return a title with what it is about: of one rule, all may have the same title."""
+    return f"{each.title} ({each.summary})" if each.summary and each.summary not in each.title else each.title
 
 
 def _as_json(tried: Tried) -> Mapping[str, Any]:
@@ -298,6 +304,8 @@ def _as_json(tried: Tried) -> Mapping[str, Any]:
                 "opened": rfc3339(from_us(each.opened_us)),
                 "severity": str(each.severity),
                 "title": each.title,
+                "dedup": each.dedup,
+                "summary": each.summary,
                 "matches": each.matches,
             }
             for each in tried.first_alerts
@@ -311,6 +319,7 @@ def _as_json(tried: Tried) -> Mapping[str, Any]:
                 "title": each.title,
                 "dedup": each.dedup,
                 "context": dict(each.context),
+                "summary": each.summary,
             }
             for each in tried.samples
         ],

@@ -40,7 +40,7 @@ async def tried(
     def look(stop: Stop) -> Tried:
         candidate = rule_candidates.candidate_of(rule_candidates.find_asked(installation, rule.id))
         return rule_history.try_rule(
-            installation, candidate, since=since, told=lambda _what, _done, _all: _go_on(until, stop)
+            installation, candidate, since=since, told=lambda _what, _done, _all: _go_on(until, stop), stop=stop
         )
 
     return await answered(request, asker, look)

@@ -88,6 +88,8 @@ def _tried(found: Mapping[str, Any]) -> Tried:
                 opened_us=to_us(instant_of(each["opened_at"])),
                 severity=Severity(each["severity"]),
                 title=each["title"],
+                dedup=each["dedup"],
+                summary=each["summary"],
                 matches=each["matches"],
             )
             for each in found["first_alerts"]

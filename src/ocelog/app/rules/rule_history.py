@@ -9,6 +9,7 @@ from itertools import zip_longest
 
 import pyarrow as pa
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.detecting import events_of
 from ocelog.alert.judged import Match
@@ -16,6 +17,8 @@ from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.rules.rule_candidates import Candidate, OfEvents, OfMatches, OfRows, judge_of, load_rule
 from ocelog.app.rules.rule_trial import Told, Trial, Tried, count_faults
 from ocelog.app.rules.schedule_history import try_matches, try_rows
+from ocelog.app.search.queries import Stop
+from ocelog.app.search.search import summaries
 from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge
 from ocelog.lake.query.queries import Limits, Queries
@@ -92,11 +95,31 @@ class PastEvents(Struct, frozen=True, kw_only=True):
             yield from answer.batches
 
 
-def try_rule(installation: Installation, candidate: Candidate, *, since: datetime, told: Told) -> Tried:
+def try_rule(
+    installation: Installation, candidate: Candidate, *, since: datetime, told: Told, stop: Stop | None = None
+) -> Tried:
     """Ask a rule about all that it judges since then, and return what it says; nothing is kept, and nobody is told.
 
     Raises ConfigError for a rule that judges nothing here, and RuleFileError if it cannot be read.
     """
+    tried = _tried(installation, candidate, since, told)
+    _sum_up(installation, tried, stop)
+    return tried
+
+
+def _sum_up(installation: Installation, tried: Tried, stop: Stop | None) -> None:
+    """Say of each sample and alert what happened: of one rule, all may have the same title."""
+    rows = [
+        *((each.log_type, each.row_id, each.at) for each in tried.samples),
+        *((each.log_type, each.row_id, from_us(each.event_us)) for each in tried.first_alerts),
+    ]
+    names = ("p_log_type", "p_row_id", "p_event_time")
+    said = summaries(installation, [dict(zip(names, each, strict=True)) for each in rows], stop=stop)
+    tried.samples = [replace(each, summary=said.get(each.row_id, "")) for each in tried.samples]
+    tried.first_alerts = [replace(each, summary=said.get(each.row_id, "")) for each in tried.first_alerts]
+
+
+def _tried(installation: Installation, candidate: Candidate, since: datetime, told: Told) -> Tried:
     until = datetime.now(UTC)
     with closing(judge_of(installation, candidate)) as judge:
         match load_rule(installation, judge, candidate):

@@ -37,6 +37,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     severity: str
     dedup: str
     context: Mapping[str, Any]
+    summary: str = ""
+    """Who did what to whom, in one line; empty for what is in no table of a log type."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,6 +129,7 @@ class Trial:
                 joining=joining,
                 title=verdict.title,
                 severity=verdict.severity,
+                log_type=event.log_type,
                 record_id=event.record_id,
                 judged_us=judged_us,
             )

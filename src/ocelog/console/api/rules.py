@@ -124,6 +124,7 @@ class Sample(BaseModel):
     severity: str
     dedup: str
     context: Any
+    summary: str = Field(description="What the event says, in one line; empty: it is in no table of a log type.")
 
 
 class WouldBeAlert(BaseModel):
@@ -132,6 +133,8 @@ class WouldBeAlert(BaseModel):
     opened_at: AwareDatetime
     severity: str
     title: str
+    dedup: str = Field(description="What its matches have in common.")
+    summary: str = Field(description="What its first event says, in one line; empty: as of a sample.")
     matches: int
 
 
@@ -292,12 +295,18 @@ async def try_rule(request: Request, caller: Analyst, rule: Name, body: Trial) -
                 severity=each.severity,
                 dedup=each.dedup,
                 context=plain(each.context),
+                summary=each.summary,
             )
             for each in tried.samples
         ],
         first_alerts=[
             WouldBeAlert(
-                opened_at=from_us(each.opened_us), severity=each.severity.value, title=each.title, matches=each.matches
+                opened_at=from_us(each.opened_us),
+                severity=each.severity.value,
+                title=each.title,
+                dedup=each.dedup,
+                summary=each.summary,
+                matches=each.matches,
             )
             for each in tried.first_alerts
         ],
