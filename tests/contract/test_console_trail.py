@@ -7,14 +7,16 @@ import pytest
 from fastapi.routing import APIRoute
 
 from bookkeeping.alerts import alert_of, opened
-from ocelog.access import Deed, Role
+from ocelog.access import Deed, Role, Scope
 from ocelog.channels.ports import Receipt
 from ocelog.console import deeds
 from ocelog.console.deeds import WORDS, deed_of_route, said, told
 from ocelog.console.pages import sign_in
 from ocelog.console.site import ROUTERS
 from ocelog.errors import TransientError
-from visiting import Console
+from ocelog.pull.ports import HealthItem, HealthState
+from visiting import Console, program
+from visiting.everything import fill
 
 ROUTES = [
     route
@@ -99,7 +101,8 @@ def test_a_test_of_a_destination_is_on_the_trail_and_its_card_whatever_came_of_i
 
     monkeypatch.setattr("ocelog.app.alerts.channels.open_channel", lambda *_: SimpleNamespace(send=refuse))
     at_once = admin.post(f"/channels/{row.id}/test").text
-    assert (last(console).what, last(console).target) == ("channels.test_refused", "ops")
+    assert (last(console).what, last(console).target) == ("channel.test_failed", "ops")
+    assert last(console).details == {"reason": "try_later"}
     for text in (at_once, admin.get("/channels").text):
         assert "test failed" in text
         assert "not tried yet" not in text
@@ -145,3 +148,81 @@ def test_nobody_fills_the_trail_by_asking_for_what_they_may_not(
         assert analyst.get("/users").status_code == 403
     after = admin.get("/trail?what=page.open_refused").text.count("analyst@example.com")
     assert after - before == 1
+
+
+def test_a_test_through_the_api_counts_as_a_try_whatever_came_of_it(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, asked = console.as_(Role.ADMIN), program(console)
+    asked(
+        "POST", "/channels", json={"name": "ops", "kind": "webhook", "secrets": {"url": "https://hooks.example.com/"}}
+    )
+    assert "not tried yet" in admin.get("/channels").text
+
+    def refuse(_: object) -> Receipt:
+        raise TransientError("hooks.example.com answered 500")
+
+    for send, what, badge in (
+        (refuse, "channel.test_failed", "test failed</span>"),
+        (lambda _: Receipt(status="200"), "channel.tested", "works</span>"),
+    ):
+        far_end = SimpleNamespace(send=send)
+        monkeypatch.setattr("ocelog.app.alerts.channels.open_channel", lambda *_, end=far_end: end)
+        assert asked("POST", "/channels/ops/test").status_code == 200
+        assert (last(console).what, last(console).target) == (what, "ops")
+        assert badge in admin.get("/channels").text
+
+
+def test_who_may_not_test_a_destination_does_not_make_it_look_as_if_it_failed(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    form: dict[str, Any] = {"kind": "webhook", "name": "ops", "set.url": "https://hooks.example.com/x"}
+    admin.post("/channels/new", **form)
+    assert console.as_(Role.VIEWER).post("/channels/ops/test").status_code == 403
+    assert last(console).what == "channels.test_refused"
+    assert "not tried yet" in admin.get("/channels").text
+
+
+def test_a_check_of_a_source_is_on_the_trail_with_its_verdict(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, asked = console.as_(Role.ADMIN), program(console)
+    fill(console)
+    source = console.installation.ledger.sources.listed()[0]
+    good = HealthItem(name="scope", state=HealthState.OK, text="")
+    bad = HealthItem(name="token", state=HealthState.FAIL, text="wrong")
+    for found, details in (([good], {"verdict": "passed"}), ([good, bad], {"failed": "token"})):
+        monkeypatch.setattr("ocelog.app.sources.sources.check", lambda *_, items=found: items)
+        assert admin.post(f"/sources/{source.id}/check").status_code == 200
+        assert (last(console).what, last(console).target, last(console).details) == (
+            "source.checked",
+            source.name,
+            details,
+        )
+        assert asked("POST", f"/sources/{source.id}/check").status_code == 200
+        assert last(console).details.items() >= details.items()
+    assert "what failed: token" in admin.get("/trail").text
+
+
+def test_what_the_api_refuses_is_on_the_trail(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer, admin = program(console, Role.VIEWER, Scope.READ), program(console)
+    assert viewer("GET", "/users").status_code == 403
+    assert (last(console).who, last(console).what) == ("viewer@example.com", "page.open_refused")
+    assert last(console).details["page"] == "/api/v1/users"
+    assert viewer("PATCH", "/channels/ops", json={"paused": True}).status_code == 403
+    deed = last(console)
+    assert (deed.what, deed.target, deed.details["reason"]) == ("api.change_refused", "ops", "role")
+    assert deed.details["request"] == "PATCH /api/v1/channels/ops"
+    assert deed.details["token"].startswith("test ")
+    for body, reason in (({"name": "x"}, "request_invalid"), ({"name": "x", "kind": "nothing"}, "config_invalid")):
+        assert admin("POST", "/channels", json=body).status_code == 422
+        assert (last(console).what, last(console).details["reason"]) == ("api.change_refused", reason)
+    number = last(console).number
+    # What is only read is no change, and is no refusal of one either.
+    assert admin("GET", "/alerts/zz").status_code == 404
+    assert admin("POST", "/query", json={"sql": "SELEC 1"}).status_code == 422
+    assert last(console).number == number
+    assert "refused: change something through the API" in console.as_(Role.ADMIN).get("/trail").text
+    monkeypatch.setattr(deeds, "_APART", 3600.0)
+    for _ in range(5):
+        assert viewer("PATCH", "/channels/ops", json={"paused": True}).status_code == 403
+    assert last(console).number == number

@@ -116,6 +116,15 @@ def test_a_channel_is_added_tested_changed_and_removed_and_its_secrets_are_never
     assert "401" in refused.err
     far.status = 503
     assert ocelog("channel", "test", "night", "--json", code=3).json["error_code"] == "channel_unavailable"
+    with opened(ocelog.home) as installation:
+        noted = installation.ledger.users.trail(limit=3)
+        known = channels.tries(installation, channels.statuses(installation))
+    assert [(each.what, each.target, each.details["by"]) for each in noted] == [
+        ("channel.test_failed", "night", "command"),
+        ("channel.test_failed", "night", "command"),
+        ("channel.tested", "on call", "command"),
+    ]
+    assert known.test_failed == known.tried == {listed["id"]}
     everything = "".join(
         each.out + each.err
         for each in (

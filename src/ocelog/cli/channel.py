@@ -3,20 +3,22 @@
 import shlex
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from ocelog.alert.routing import ChannelStatus, written
-from ocelog.app.alerts import channels
+from ocelog.app.alerts import alerts, channels
 from ocelog.app.sources.sources import GivenSecret
+from ocelog.app.users import users
 from ocelog.channels.ports import Receipt
 from ocelog.cli import completion, remote, show
 from ocelog.cli.channel_options import ChannelOptions, wanted, with_options
 from ocelog.cli.consent import confirm
 from ocelog.cli.secret_input import asked_secret, somebody_is_there
 from ocelog.errors import ConfigError, OcelogError, TransientError
-from ocelog.installation.opening import opened
+from ocelog.installation.opening import Installation, opened
 from ocelog.times import from_us
 from ocelog.units import write_instant, write_list
 
@@ -177,9 +179,18 @@ def _sent(name: str) -> tuple[str, Receipt]:
     with opened() as installation:
         row = channels.find(installation, name)
         try:
-            return row.name, channels.send_test(installation, row)
+            return row.name, channels.send_test(installation, row, partial(_note, installation))
         except OcelogError as error:
             raise _NotTakenError(row.name, error) from error
+
+
+def _note(installation: Installation, what: str, target: str, **details: str) -> None:
+    try:
+        who = alerts.person(installation, None)
+    except ConfigError:
+        # The machine has no name for them.
+        who = ""
+    users.note_command(installation, who, what, target, **details)
 
 
 @app.command("pause")

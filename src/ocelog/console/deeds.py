@@ -6,15 +6,18 @@ route is forgotten, and none has to remember.
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote_plus
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ocelog.access import User
+from ocelog.app.alerts.channels import TEST_FAILED
 from ocelog.app.users import users
-from ocelog.console.visitor import Visitor
+from ocelog.app.users.users import Origin
+from ocelog.console.wording import SUMMARIES
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.phrases import catalogue, say_in, translatable
@@ -24,6 +27,8 @@ _REFUSED = "_refused"
 _APART = 1.0
 """Seconds between two refusals of the same kind that are noted."""
 _HARMLESS = frozenset({"GET", "HEAD"})
+_READING = frozenset({"events.search_events", "events.query", "events.export_query"})
+"""Routes of the API that only read, whatever their method: what is wrong with a query is no refused change."""
 WORDS: Mapping[str, str] = {
     "account.add_token": translatable("make an API token"),
     "account.language": translatable("choose a language"),
@@ -38,6 +43,7 @@ WORDS: Mapping[str, str] = {
     "alert.triaged": translatable("triaged an alert"),
     "alerts.change": translatable("change an alert"),
     "alerts.change_many": translatable("change alerts"),
+    "api.change": translatable("change something through the API"),
     "channel.added": translatable("added a destination"),
     "channel.edited": translatable("changed a destination"),
     "channel.paused": translatable("paused a destination"),
@@ -45,6 +51,7 @@ WORDS: Mapping[str, str] = {
     "channel.resent": translatable("had alerts sent again through a destination"),
     "channel.resumed": translatable("resumed a destination"),
     "channel.routed": translatable("changed what a destination hears of"),
+    "channel.test_failed": translatable("tested a destination, which did not take it"),
     "channel.tested": translatable("tested a destination"),
     "channels.answer": translatable("add a destination"),
     "channels.pause": translatable("pause a destination"),
@@ -80,6 +87,7 @@ WORDS: Mapping[str, str] = {
     "source.alarm_set": translatable("set the alarm of a source"),
     "source.changed": translatable("changed the settings of a source"),
     "source.check": translatable("check a source"),
+    "source.checked": translatable("checked a source"),
     "source.edit": translatable("change the settings of a source"),
     "source.edited": translatable("changed the settings of a source"),
     "source.pause": translatable("pause a source"),
@@ -121,15 +129,18 @@ _DETAILS: Mapping[str, str] = {
     "after": translatable("after"),
     "address": translatable("address"),
     "asked": translatable("asked"),
+    "by": translatable("by"),
     "changed": translatable("changed"),
     "count": translatable("how many"),
     "covers": translatable("covers"),
     "events": translatable("events"),
+    "failed": translatable("what failed"),
     "kind": translatable("kind"),
     "landed": translatable("landed"),
     "language": translatable("language"),
     "page": translatable("page"),
     "reason": translatable("reason"),
+    "request": translatable("request"),
     "role": translatable("role"),
     "scope": translatable("may do"),
     "settings": translatable("settings"),
@@ -137,14 +148,22 @@ _DETAILS: Mapping[str, str] = {
     "source": translatable("source"),
     "token": translatable("token"),
     "tried": translatable("tried"),
+    "verdict": translatable("verdict"),
 }
-_VALUES: Mapping[str, str] = {"true": translatable("yes"), "false": translatable("no")}
+_VALUES: Mapping[str, str] = {
+    "true": translatable("yes"),
+    "false": translatable("no"),
+    "command": translatable("a command"),
+    "passed": translatable("passed"),
+}
 _ADDRESSES = frozenset({"asked", "address"})
 """Details that are what stands behind the question mark of an address."""
 _REASONS: Mapping[str, str] = {
     "role": translatable("their role does not allow it"),
     "foreign": translatable("the page was too old, or of another site"),
     "invalid": translatable("what was given does not hold"),
+    "request_invalid": translatable("what was given does not hold"),
+    "not_found": translatable("there is no such thing"),
     "bug": translatable("a bug in Ocelog"),
     "busy": translatable("too much was going on"),
 }
@@ -164,7 +183,7 @@ def told(details: Mapping[str, str], language: str) -> str:
     for name, value in details.items():
         label = say_in(language, _DETAILS[name]) if name in _DETAILS else name
         text = unquote_plus(value).replace("&", ", ") if name in _ADDRESSES else value
-        known = _VALUES.get(text) or (_REASONS.get(text) if name == "reason" else None)
+        known = _VALUES.get(text) or (_REASONS.get(text, SUMMARIES.get(text)) if name == "reason" else None)
         parts.append(f"{label}: {catalogue(language).gettext(known or text) if text else '-'}")
     return "; ".join(parts)
 
@@ -172,6 +191,18 @@ def told(details: Mapping[str, str], language: str) -> str:
 def deed_of_route(route: Any) -> str:
     """Return what a deed of a route is called."""
     return f"{route.endpoint.__module__.rpartition('.')[2]}.{route.name}"
+
+
+class _Who(Protocol):
+    """Somebody who has signed in, or shows a token."""
+
+    @property
+    def user(self) -> User:
+        """The user."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where the request comes from."""
 
 
 class Noting:
@@ -196,31 +227,39 @@ class Noting:
 
     async def _note(self, scope: Scope, status: int) -> None:
         state = scope.get("state", {})
-        visitor, route = state.get("visitor"), scope.get("route")
-        if not isinstance(visitor, Visitor) or route is None:
+        who: _Who | None = state.get("visitor") or state.get("caller")
+        route, reason, token = scope.get("route"), state.get("refused", ""), state.get("token", "")
+        if who is None or route is None:
             return
-        reason = state.get("refused", "")
         if scope["method"] in _HARMLESS:
             if reason != "role":
                 return
             what, details = f"page.open{_REFUSED}", {"page": scope["path"], "reason": reason}
+        elif TEST_FAILED in who.origin.noted:
+            # It is on the trail already, as what came of it.
+            return
+        elif deed_of_route(route) in _READING:
+            return
         elif status >= 400:
             what, details = deed_of_route(route) + _REFUSED, {"reason": reason or "invalid"}
-        elif visitor.origin.noted:
+        elif token or who.origin.noted:
+            # What a route of the API does is noted where it is done.
             return
         else:
             what, details = deed_of_route(route), {}
-        if what.endswith(_REFUSED) and self._is_noted(visitor.user.id, what, reason):
+        if what.endswith(_REFUSED) and self._is_noted(who.user.id, what, reason):
             return
+        if token and what.endswith(_REFUSED) and not what.startswith("page."):
+            what, details = f"api.change{_REFUSED}", {"request": f"{scope['method']} {scope['path']}", **details}
+        if token:
+            details["token"] = token
         params = ", ".join(map(str, scope.get("path_params", {}).values()))
         target = state.get("target") or params or state.get("named", "")
         try:
-            await run_in_threadpool(
-                users.note, self._installation, visitor.user, what, target, visitor.origin, **details
-            )
+            await run_in_threadpool(users.note, self._installation, who.user, what, target, who.origin, **details)
         except OcelogError:
             # What was done is done, and its answer must come.
-            log.exception("the trail could not be written", what=what, who=visitor.user.name)
+            log.exception("the trail could not be written", what=what, who=who.user.name)
 
     def _is_noted(self, user_id: str, what: str, reason: str) -> bool:
         """Whether such a refusal was noted a moment ago: nobody fills the ledger by asking for what they may not."""

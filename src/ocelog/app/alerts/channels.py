@@ -16,6 +16,7 @@ from ocelog.alert.notice import Happened, Notice
 from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing
 from ocelog.app.log_types import kinds, short_names
 from ocelog.app.sources.sources import GivenSecret, source_id
+from ocelog.app.users.trail import last_done
 from ocelog.channels.kind import ChannelKind, Setting
 from ocelog.channels.ports import Channel, Receipt
 from ocelog.channels.registry import CHANNELS, find_kind, parse
@@ -26,6 +27,8 @@ from ocelog.phrases import Phrase
 from ocelog.secret import Secret, hidden, may_be_shown, shown
 from ocelog.suggest import suggest
 
+TESTED, TEST_FAILED = "channel.tested", "channel.test_failed"
+"""What is on the trail of tests."""
 MOST_CHANNELS = 100
 """Each is delivered to in a thread of its own."""
 _SHELL_KINDS = frozenset({"file", "stdout"})
@@ -46,6 +49,14 @@ class ChannelChange(Struct, frozen=True, kw_only=True):
     remote: bool = False
     """Whoever asks is not at this machine. They must not learn the secrets: another address takes them, too. And what
     reaches into the machine stays with whoever has a shell there."""
+
+
+class Tries(Struct, frozen=True, kw_only=True):
+    """Of which channels it is known whether they work, by their ids."""
+
+    tried: frozenset[str]
+    test_failed: frozenset[str]
+    """Those that did not take the last test, and nothing since."""
 
 
 def channel_kinds(*, remote: bool = False) -> Mapping[str, ChannelKind]:
@@ -180,10 +191,11 @@ def resend(installation: Installation, row: ChannelRow) -> int:
     return installation.ledger.delivery.resend(row.id)
 
 
-def send_test(installation: Installation, row: ChannelRow) -> Receipt:
+def send_test(installation: Installation, row: ChannelRow, note: Callable[..., None]) -> Receipt:
     """Send a marked message through a channel now, and return what the far end answered. Raises what sending raises.
 
-    If it was taken, the channel does not fail any more, and what waits for it is tried at once.
+    If it was taken, the channel does not fail any more, and what waits for it is tried at once. `note` adds to the
+    trail what came of it: it takes the deed, the channel's name, and details.
     """
     notice = Notice(
         key=f"test-{uuid4().hex}",
@@ -194,9 +206,28 @@ def send_test(installation: Installation, row: ChannelRow) -> Receipt:
         rule_id="test",
         opened_us=time.time_ns() // 1000,
     )
-    receipt = open_channel(installation, row).send(notice)
+    try:
+        receipt = open_channel(installation, row).send(notice)
+    except OcelogError as error:
+        note(TEST_FAILED, row.name, reason=error.code)
+        raise
     installation.ledger.delivery.works(row.id)
+    note(TESTED, row.name)
     return receipt
+
+
+def tries(installation: Installation, found: Sequence[ChannelStatus]) -> Tries:
+    """Return of which channels it is known whether they work: by what was sent, and by tests that are on the trail."""
+    tested, failed = last_done(installation, TESTED), last_done(installation, TEST_FAILED)
+    test_failed = {
+        each.channel.id
+        for each in found
+        if failed.get(each.channel.name, 0)
+        > max(each.channel.added_us, each.delivered_us or 0, tested.get(each.channel.name, 0))
+    }
+    sent = {each.channel.id for each in found if each.delivered_us is not None or each.failing_us is not None}
+    passed = {each.channel.id for each in found if tested.get(each.channel.name, 0) >= each.channel.added_us}
+    return Tries(tried=frozenset(sent | passed | test_failed), test_failed=frozenset(test_failed))
 
 
 def open_channel(installation: Installation, row: ChannelRow) -> Channel:

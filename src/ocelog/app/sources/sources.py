@@ -3,7 +3,7 @@
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -19,7 +19,7 @@ from ocelog.phrases import Phrase
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import sweep_wanted
-from ocelog.pull.ports import HealthItem
+from ocelog.pull.ports import HealthItem, HealthState
 from ocelog.secret import Secret, shown
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
@@ -253,6 +253,12 @@ def check(settings: SourceSettings, secret: Secret, told: Callable[[str], None] 
         return source.check(told)
     finally:
         source.close()
+
+
+def verdict_of(found: Sequence[HealthItem]) -> dict[str, str]:
+    """Return what the trail says of a check: that it passed, or what failed."""
+    failed = [each.name for each in found if each.state is HealthState.FAIL]
+    return {"failed": ", ".join(failed)} if failed else {"verdict": "passed"}
 
 
 def _keep(vault: Vault, source: str, secret: GivenSecret) -> None:

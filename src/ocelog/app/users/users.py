@@ -404,6 +404,13 @@ def note(installation: Installation, who: User, what: str, target: str, origin: 
     installation.ledger.users.note(_deed(who.name, what, target, origin, **details))
 
 
+def note_command(installation: Installation, who: str, what: str, target: str, **details: str) -> None:
+    """Add to the trail what somebody did by a command, under the name that the machine knows them by."""
+    installation.ledger.users.note(
+        Deed(at_us=_now_us(), who=who, what=what, target=target, details={"by": "command", **details})
+    )
+
+
 def _known(installation: Installation, name: str, password: Secret, origin: Origin) -> User:
     """Return the user of that name, whose password it is. Raises SignInRefusedError, also for who tried too often."""
     name = _clean(name)

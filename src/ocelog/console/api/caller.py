@@ -97,7 +97,7 @@ class Door:
             await of_error(error)(scope, receive, send)
             return
         caller = Caller(bearer=found, origin=origin_of(request), installation=self.installation)
-        scope.setdefault("state", {})["caller"] = caller
+        scope.setdefault("state", {}).update(caller=caller, token=found.token.name)
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":

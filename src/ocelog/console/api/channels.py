@@ -224,9 +224,8 @@ def edit_channel(caller: Admin, channel: Name, body: ChannelEdit) -> Channel:
 def test_channel(caller: Admin, channel: Name) -> Receipt:
     """Send a marked message now, and return what the far end answers."""
     row = _found(caller.installation, channel)
-    caller.note("channel.tested", row.name)
     try:
-        receipt = channels.send_test(caller.installation, row)
+        receipt = channels.send_test(caller.installation, row, caller.note)
     except (ChannelRefusedError, TransientError) as error:
         later = isinstance(error, TransientError)
         return Receipt(delivered=False, status=None, answer=str(error), code=error.code, later=later)

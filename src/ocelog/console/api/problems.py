@@ -152,8 +152,9 @@ def of_error(error: OcelogError) -> Response:
     return problem(status, error.code, str(error), headers=headers)
 
 
-def _known(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, OcelogError)  # noqa: S101 - registered for it
+    request.state.refused = error.code
     return of_error(error)
 
 
@@ -165,13 +166,16 @@ def of_refusal(error: RefusedError) -> Response:
     return problem(error.status, error.code, error.detail, headers=headers)
 
 
-def _refused(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)  # noqa: S101 - registered for it
+    request.state.refused = error.code
     return of_refusal(error)
 
 
-def _not_allowed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+def _not_allowed(request: Request, error: Exception) -> Response:
     assert isinstance(error, NotAllowedError)  # noqa: S101 - registered for it
+    # The trail says why a request was refused.
+    request.state.refused = "role"
     needed = error.needed
     scope = next(each for each in Scope if each.role is needed)
     return problem(
@@ -179,15 +183,16 @@ def _not_allowed(request: Request, error: Exception) -> Response:  # noqa: ARG00
     )
 
 
-def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     codes = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
-    code = codes.get(error.status_code, "request_invalid")
+    code = request.state.refused = codes.get(error.status_code, "request_invalid")
     return problem(error.status_code, code, CODES[code], headers=error.headers)
 
 
-def _invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    request.state.refused = "request_invalid"
     # What was sent is not repeated: it may be a secret.
     found = [
         FieldProblem(field=".".join(map(_part, each["loc"])), message=str(each["msg"])[:500])
@@ -210,11 +215,13 @@ def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as 
 
 
 def _bug(request: Request, error: Exception) -> Response:
+    request.state.refused = "bug"
     log.error("bug in Ocelog", path=request.url.path, exc_info=error)
     return problem(500, "bug", CODES["bug"])
 
 
 def _busy(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+    request.state.refused = "busy"
     detail = "Too much of this is going on, or too much of yours: try again in some seconds."
     return problem(429, "too_many_requests", detail, headers={"retry-after": str(_RETRY_S)})
 

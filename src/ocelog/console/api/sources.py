@@ -337,6 +337,7 @@ def check_source(caller: Admin, source: Name) -> Checks:
     """Ask a source for a little of everything, now, and return what works."""
     row = found(caller.installation, source)
     items = sources.check(source_settings(row), sources.reveal(caller.installation, row))
+    caller.note("source.checked", row.name, **sources.verdict_of(items))
     return Checks(
         well=all(each.state.value != "fail" for each in items),
         items=[

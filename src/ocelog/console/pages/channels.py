@@ -4,6 +4,7 @@ What reaches into the machine itself is for whoever has a shell there: files, an
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -17,7 +18,6 @@ from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.app.users import users
-from ocelog.app.users.trail import last_done
 from ocelog.channels.kind import ChannelKind
 from ocelog.console.capacity import slowly
 from ocelog.console.confirming import check_typed
@@ -30,7 +30,6 @@ from ocelog.quiet_hours import read_quiet_hours
 from ocelog.secret import Secret
 
 router = APIRouter()
-_TESTED, _TEST_FAILED = "channel.tested", "channels.test_refused"
 _SAID = ("added", "paused", "resumed", "resent", "removed", "routed")
 """What is said once after something was done."""
 _DIGITS = 10
@@ -46,37 +45,21 @@ def _list(
     refused: OcelogError | None = None,
     answered: Mapping[str, str] | None = None,
     typed: Mapping[str, str] | None = None,
-    failed: str = "",
 ) -> Response:
     installation = installation_of(request)
     statuses = channels.statuses(installation)
     said, of = (request.query_params.get(name, "") for name in ("said", "of"))
     # An address may say anything: what it names must be there.
     name = next((each.channel.name for each in statuses if each.channel.id == of), "")
-    tested = last_done(installation, _TESTED)
-    not_taken = last_done(installation, _TEST_FAILED)
-    test_failed = {
-        each.channel.id
-        for each in statuses
-        if each.channel.id == failed
-        or not_taken.get(each.channel.name, 0)
-        > max(each.channel.added_us, each.delivered_us or 0, tested.get(each.channel.name, 0))
-    }
-    tried = test_failed | {
-        each.channel.id
-        for each in statuses
-        if each.delivered_us is not None
-        or each.failing_us is not None
-        or tested.get(each.channel.name, 0) >= each.channel.added_us
-    }
+    known = channels.tries(installation, statuses)
     return page(
         request,
         "channels.html",
         visitor=visitor,
         status=200 if refused is None else 422,
         statuses=statuses,
-        tried=tried,
-        test_failed=test_failed,
+        tried=known.tried,
+        test_failed=known.test_failed,
         hosts=channels.hosts(installation, [each.channel for each in statuses]) if visitor.may("admin") else {},
         said=said if said in _SAID and (name or said == "removed") else "",
         of=name,
@@ -180,14 +163,13 @@ def _done(
 def test(request: Request, visitor: Admin, channel_id: str) -> Response:
     """Send a marked message now, and show what the far end answers."""
     installation = installation_of(request)
-    row = None
+    note = partial(users.note, installation, visitor.user, origin=visitor.origin)
     try:
         row = channels.find(installation, channel_id)
         request.state.target = row.name
-        receipt = channels.send_test(installation, row)
+        receipt = channels.send_test(installation, row, note)
     except OcelogError as error:
-        return _list(request, visitor, error, failed=row.id if row is not None else "")
-    users.note(installation, visitor.user, _TESTED, row.name, visitor.origin)
+        return _list(request, visitor, error)
     return _list(request, visitor, answered={"name": row.name, "answer": f"{receipt.status} {receipt.text}".strip()})
 
 

@@ -132,6 +132,7 @@ def check(request: Request, visitor: Admin, source_id: str, seen: Seen) -> Respo
         found = sources.check(source_settings(row), sources.reveal(installation, row))
     except OcelogError as error:
         return _page(request, visitor, source_id, seen, refused=error)
+    users.note(installation, visitor.user, "source.checked", row.name, visitor.origin, **sources.verdict_of(found))
     return _page(request, visitor, source_id, seen, found=found)
 
 
