@@ -37,6 +37,45 @@ _PLAIN = {
     "ok": "works",
     "warn": "look at it",
     "fail": "does not work",
+    # What a command calls a channel, a page calls a destination.
+    "No channel takes the alert %(name)s: say which one with --channel NAME.": (
+        "No destination takes the alert %(name)s. See what each of them hears of: ocelog channel list"
+    ),
+    "There is no channel %(name)s%(known)s": "There is no destination %(name)s%(known)s",
+    "There is no channel %(name)s%(known)s %(there)s": "There is no destination %(name)s%(known)s %(there)s",
+    "There are %(most_channels)s channels already, which is the most that there may be.": (
+        "There are %(most_channels)s destinations already, which is the most that there may be."
+    ),
+    "A channel's name is what you call it, such as ops, and not its address, which may be a secret. Given was "
+    "%(name)s.": (
+        "A destination's name is what you call it, such as ops, and not its address, which may be a secret. Given was "
+        "%(name)s."
+    ),
+    "A channel's name is one line of 1 to %(longest_name)s characters.": (
+        "A destination's name is one line of 1 to %(longest_name)s characters."
+    ),
+    "A %(kind)s channel has no secret %(name)s%(secret)s %(known)s": (
+        "A destination of the kind %(kind)s has no secret %(name)s%(secret)s %(known)s"
+    ),
+    "The %(name)s of a %(kind)s channel %(wrong)s. Given was %(given)s.": (
+        "The %(name)s of a destination of the kind %(kind)s %(wrong)s. Given was %(given)s."
+    ),
+    "'...' (%(count)s characters, not shown: perhaps a secret)": "a text that is not shown, since it may be a secret",
+    "it is sent by the service within seconds, or by the next ocelog pull, unless its limit per hour is reached": (
+        "it is sent within seconds, unless its limit per hour is reached"
+    ),
+    "no: no channel takes it. See what each takes: ocelog channel list": (
+        "no: no destination takes it. See what each takes: ocelog channel list"
+    ),
+    "no: the channels that take it now were not there, or took others, when it happened": (
+        "no: the destinations that take it now were not there, or took others, when it happened"
+    ),
+    "no: there is no channel. Add one: ocelog channel add --help": (
+        "no: there is no destination. Add one: ocelog channel add --help"
+    ),
+    "not yet: the channels that take it wait until nobody has acknowledged it for long enough": (
+        "not yet: the destinations that take it wait until nobody has acknowledged it for long enough"
+    ),
 }
 """Words of programs that no person should read as they are, in English either."""
 

@@ -5,6 +5,8 @@ import os
 import re
 from pathlib import Path
 
+from ocelog.phrases import Phrase
+
 ENTER_EACH_AGAIN = (
     "enter each secret again: `ocelog source rotate NAME` for each NAME of `ocelog source list`, and "
     "`ocelog channel edit NAME` for each NAME of `ocelog channel list`"
@@ -29,9 +31,9 @@ def shown(text: str) -> str:
     return repr(text) if may_be_shown(text) else hidden(text)
 
 
-def hidden(text: str) -> str:
+def hidden(text: str) -> Phrase:
     """Return what stands in an error for something that was given and may be a secret."""
-    return f"'...' ({len(text)} characters, not shown: perhaps a secret)"
+    return Phrase("'...' (%(count)s characters, not shown: perhaps a secret)", count=len(text))
 
 
 def shown_path(path: Path | str) -> str:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ocelog.alert.alert import Alert, TimelineEntry, resolved
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 
 OCELOG = "ocelog"
 """Who did it, if no person did."""
@@ -77,7 +78,7 @@ def if_possible(act: Act) -> Act:
 
 def assign(assignee: str | None, *, who: str) -> Act:
     """Make somebody look after it, or nobody in particular."""
-    name = None if assignee is None else _checked(assignee, "An assignee", LONGEST_NAME)
+    name = None if assignee is None else _checked(assignee, Phrase("An assignee"), LONGEST_NAME)
 
     def act(alert: Alert, now_us: int) -> Change | None:
         if alert.assignee == name:
@@ -90,7 +91,7 @@ def assign(assignee: str | None, *, who: str) -> Act:
 
 def comment(text: str, *, who: str) -> Act:
     """Write something down about it."""
-    text = _checked(text, "A comment", LONGEST_TEXT)
+    text = _checked(text, Phrase("A comment"), LONGEST_TEXT)
     return lambda alert, now_us: _acknowledged(alert, alert, _entry(alert, now_us, who, "comment", text))
 
 
@@ -102,7 +103,11 @@ def triage(*, who: str) -> Act:
             return None
         if not alert.is_open:
             raise ConfigError(
-                f"The alert {alert.id} is {alert.status.lower()}. To work on it again: ocelog alerts reopen {alert.id}"
+                Phrase(
+                    "The alert %(id)s is %(status)s. To work on it again: ocelog alerts reopen %(id)s",
+                    id=alert.id,
+                    status=alert.status.lower(),
+                )
             )
         return _acknowledged(
             replace(alert, status=AlertStatus.TRIAGED), alert, _entry(alert, now_us, who, "triaged", "")
@@ -113,7 +118,7 @@ def triage(*, who: str) -> Act:
 
 def close(reason: CloseReason, text: str = "", *, who: str) -> Act:
     """Say what it was, and that nobody has to look at it. One that was closed or resolved gets the new reason."""
-    text = _checked(text, "A comment", LONGEST_TEXT) if text else ""
+    text = _checked(text, Phrase("A comment"), LONGEST_TEXT) if text else ""
 
     def act(alert: Alert, now_us: int) -> Change | None:
         if alert.status is AlertStatus.CLOSED and alert.close_reason == reason and not text:
@@ -133,7 +138,7 @@ def close(reason: CloseReason, text: str = "", *, who: str) -> Act:
 
 def reopen(text: str = "", *, who: str) -> Act:
     """Say that somebody has to look at it after all."""
-    text = _checked(text, "A comment", LONGEST_TEXT) if text else ""
+    text = _checked(text, Phrase("A comment"), LONGEST_TEXT) if text else ""
 
     def act(alert: Alert, now_us: int) -> Change | None:
         if alert.is_open:
@@ -194,7 +199,14 @@ def _acknowledged(after: Alert, before: Alert, entry: TimelineEntry) -> Change:
 def _checked(text: str, what: str, longest: int) -> str:
     text = text.strip()
     if not text:
-        raise ConfigError(f"{what} cannot be empty.")
+        raise ConfigError(Phrase("%(what)s cannot be empty.", what=what))
     if len(text) > longest:
-        raise ConfigError(f"{what} has at most {longest:,} characters, not {len(text):,}.")
+        raise ConfigError(
+            Phrase(
+                "%(what)s has at most %(longest)s characters, not %(count)s.",
+                what=what,
+                longest=format(longest, ","),
+                count=format(len(text), ","),
+            )
+        )
     return text

@@ -70,12 +70,63 @@ _LINKS = [
         (r"channel list", "/channels", translatable("Destinations")),
         (rf"rules (?:show|enable|disable|test|try) {_NAME}", "/rules/{0}", translatable("Detections")),
         (r"rules list", "/rules", translatable("Detections")),
-        (rf"alerts show {_NAME}", "/alerts/{0}", translatable("Alerts")),
+        (rf"alerts (?:show|reopen|resend|triage|close) {_NAME}", "/alerts/{0}", translatable("Alerts")),
+        (rf"alerts list --rule {_NAME}", "/alerts?everything=1&rule={0}", translatable("Alerts")),
+        (rf"alerts list --untold --source {_NAME}", "/alerts?everything=1&source={0}", translatable("Alerts")),
         (r"alerts list", "/alerts", translatable("Alerts")),
         (r"tables(?: T)?", "/schemas", translatable("Schemas")),
     )
 ]
 """Commands for which the console has a page: the path, and what the link says behind the name."""
+
+
+FIELDS: Mapping[str, str] = {
+    "account": translatable("account"),
+    "action": translatable("action"),
+    "actions": translatable("actions"),
+    "actor": translatable("actor"),
+    "address": translatable("address"),
+    "asset": translatable("asset"),
+    "assets": translatable("assets"),
+    "assignee": translatable("assignee"),
+    "before": translatable("before"),
+    "before_percent": translatable("before percent"),
+    "country": translatable("country"),
+    "detection": translatable("detection"),
+    "due": translatable("due"),
+    "entries": translatable("entries"),
+    "epss_percent": translatable("EPSS percent"),
+    "exploit": translatable("exploit"),
+    "exposed": translatable("exposed"),
+    "finding": translatable("finding"),
+    "first_action": translatable("first action"),
+    "fixed_in": translatable("fixed in"),
+    "issue": translatable("issue"),
+    "kev": translatable("on the KEV list"),
+    "name": translatable("name"),
+    "parameters": translatable("parameters"),
+    "program": translatable("program"),
+    "request": translatable("request"),
+    "resource": translatable("resource"),
+    "resource_type": translatable("resource type"),
+    "rule": translatable("rule"),
+    "score": translatable("score"),
+    "service_account": translatable("service account"),
+    "severity": translatable("severity"),
+    "software": translatable("software"),
+    "status": translatable("status"),
+    "threat": translatable("threat"),
+    "url": translatable("address of the record"),
+    "user": translatable("user"),
+    "version": translatable("version"),
+    "vulnerability": translatable("vulnerability"),
+}
+"""What a page calls the fields of alerts' contexts. What people's own rules add is shown as it is."""
+
+
+def field_name(name: str, language: str) -> str:
+    """Return what a page calls a field of an alert's context."""
+    return say_in(language, FIELDS[name]) if name in FIELDS else name.replace("_", " ")
 
 
 def told(error: object, language: str) -> Markup:

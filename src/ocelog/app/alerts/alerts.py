@@ -244,7 +244,8 @@ def untold_because(installation: Installation, found: AlertDetails) -> str | Non
             least=format(least, ","),
         )
     if found.waiting:
-        return Phrase("not yet: %(why)s", why="; ".join(waits_because(installation, found)))
+        why = waits_because(installation, found)
+        return Phrase("not yet: %(why)s", why=why[0] if len(why) == 1 else "; ".join(why))
     if found.attempts:
         given_up = dict.fromkeys(each.channel for each in found.attempts if each.final)
         return Phrase("no: it was given up for %(channels)s", channels=write_list(given_up))
@@ -263,7 +264,11 @@ def untold_because(installation: Installation, found: AlertDetails) -> str | Non
 def waits_because(installation: Installation, found: AlertDetails) -> list[str]:
     """Say of each channel that is still to be told of an alert what holds that up."""
     now_us = to_us(datetime.now(UTC))
-    return list(dict.fromkeys(f"{each.channel}: {_holds_up(installation, each, now_us)}" for each in found.waiting))
+    held_up = (
+        Phrase("%(channel)s: %(why)s", channel=each.channel, why=_holds_up(installation, each, now_us))
+        for each in found.waiting
+    )
+    return list(dict.fromkeys(held_up))
 
 
 def _holds_up(installation: Installation, waiting: Waiting, now_us: int) -> str:
@@ -272,19 +277,25 @@ def _holds_up(installation: Installation, waiting: Waiting, now_us: int) -> str:
         (each for each in installation.ledger.channels.statuses() if each.channel.name == waiting.channel), None
     )
     if status is None:
-        return "it was removed, and what waited goes to others"
+        return Phrase("it was removed, and what waited goes to others")
     routing = status.channel.routing
     if status.channel.paused:
-        return f"it is paused. To go on: ocelog channel resume {status.channel.id}"
+        return Phrase("it is paused. To go on: ocelog channel resume %(id)s", id=status.channel.id)
     if status.failures:
         rests = max(status.rests_until_us or 0, waiting.due_us)
-        return f"it fails ({status.trouble or 'no answer'}), and is tried again at {write_instant(from_us(rests))}"
+        return Phrase(
+            "it fails (%(trouble)s), and is tried again at %(at)s",
+            trouble=status.trouble or Phrase("no answer"),
+            at=write_instant(from_us(rests)),
+        )
     now = from_us(now_us)
     if routing.quiet_hours is not None and routing.quiet_hours.cover(now):
-        return f"it has quiet hours until {write_instant(routing.quiet_hours.end_after(now))}"
+        return Phrase("it has quiet hours until %(at)s", at=write_instant(routing.quiet_hours.end_after(now)))
     if waiting.due_us > now_us:
-        return f"it is due at {write_instant(from_us(waiting.due_us))}"
-    return "it is sent by the service within seconds, or by the next ocelog pull, unless its limit per hour is reached"
+        return Phrase("it is due at %(at)s", at=write_instant(from_us(waiting.due_us)))
+    return Phrase(
+        "it is sent by the service within seconds, or by the next ocelog pull, unless its limit per hour is reached"
+    )
 
 
 def _channel(channels: Sequence[ChannelRow], name: str) -> ChannelRow:
