@@ -6,6 +6,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import update
 
 from bookkeeping.alerts import alert_of, opened
@@ -133,3 +134,54 @@ def test_a_list_is_of_one_source_and_what_an_address_makes_up_is_refused(console
     assert '<option value="other" selected>Other tenant</option>' in text
     for query in ("source=nowhere", "sort=luck", "after=1.2.3.4", "after=0.9.zz", "sort=severity&after=9.-.0"):
         assert viewer.get(f"/alerts?{query}").status_code == 422
+
+
+def test_a_runbook_that_says_to_open_the_record_leads_there(console: Console) -> None:
+    page, runbook = (
+        "https://app.wiz.io/issues/1?a=\\1&b=<i>",
+        "1. Open `url`, <b>read</b> `url`.\n2. See: ocelog rules list",
+    )
+    opened(console.installation.ledger, alert_of(9, link=page, runbook=runbook), alert_of(10, runbook=runbook))
+    viewer = console.as_(Role.VIEWER)
+    text = viewer.get(f"/alerts/{alert_of(9).id}").text
+    opens = re.findall(r'<a href="([^"]+)" rel="noreferrer noopener" target="_blank"><code>url</code></a>', text)
+    assert [unescape(each) for each in opens] == [page]
+    assert "&lt;b&gt;read" in text
+    assert '<a href="/rules">' in text
+    # Without an address of its own it stays a name.
+    other = viewer.get(f"/alerts/{alert_of(10).id}").text
+    assert "Open <code>url</code>" in other
+    assert "ocelog rules list" not in other
+
+
+def test_the_fields_of_an_alert_are_named_in_the_language_of_the_reader(console: Console) -> None:
+    context = {"resource_type": "BUCKET", "severity": "HIGH", "own_field": "x"}
+    opened(console.installation.ledger, alert_of(9, context=context))
+    path, viewer = f"/alerts/{alert_of(9).id}", console.as_(Role.VIEWER)
+    for language, names in (("en", ["resource type", "own field"]), ("ko", ["리소스 유형", "심각도", "own field"])):
+        text = viewer.get(path, headers={"accept-language": language}).text
+        for name in names:
+            assert f">{name}</dt>" in text, name
+
+
+def test_what_says_how_to_go_on_in_a_page_types_no_command(console: Console) -> None:
+    ledger, analyst = console.installation.ledger, console.as_(Role.ANALYST)
+    opened(ledger, alert_of(9, severity=Severity.INFO))
+    (row,) = ledger.channels.listed()
+    channels.edit(
+        console.installation,
+        row,
+        ChannelChange(
+            routing=lambda before: replace(
+                before, route=replace(before.route, severities=frozenset({Severity.CRITICAL}))
+            )
+        ),
+    )
+    refused = analyst.post(f"/alerts/{alert_of(9).id}", do="resend")
+    assert refused.status_code == 422
+    assert "No destination takes the alert" in refused.text
+    assert '<a href="/channels">' in refused.text
+    assert "--channel" not in refused.text
+    unknown = console.as_(Role.ADMIN).post(f"/channels/{'x' * 40}/pause").text
+    assert "There is no destination a text that is not shown" in unknown
+    assert "not shown: perhaps" not in unknown

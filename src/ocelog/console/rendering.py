@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 from ocelog.console.event_view import parts, written
 from ocelog.console.languages import language_of
 from ocelog.console.visitor import Visitor
-from ocelog.console.wording import introduced, linked, told
+from ocelog.console.wording import field_name, introduced, linked, told
 from ocelog.errors import OcelogError
 from ocelog.phrases import LANGUAGES, catalogue, translated
 from ocelog.times import from_us
@@ -25,6 +25,7 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 """Control characters, what turns the direction of the text around it, ends of lines, and halves of a character."""
+_URL = Markup("<code>url</code>")
 _CODE = re.compile("`([^`\\n]{1,200})`")
 
 
@@ -55,6 +56,8 @@ def _environment(language: str) -> Environment:
         "introduced": lambda text, code: introduced(text, code, language),
         "linked": lambda text: linked(text, language),
         "coded": _coded,
+        "runbook": lambda text, link=None: _runbook(text, link, language),
+        "field": lambda name: field_name(name, language),
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.".replace("..", "."),
         "instant": _instant,
         "instant_us": lambda us, **how: _instant(None if us is None else from_us(us), **how),
@@ -109,6 +112,18 @@ def _counting(translate: Any) -> Callable[..., str]:
 def _coded(text: str) -> Markup:
     """Return a text in which what stands between backticks is shown as code, as rules write names of fields."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(_visible(text)))))  # noqa: S704 - escaped, and nothing is undone
+
+
+def _runbook(text: str, link: str | None, language: str) -> Markup:
+    """Return what to do about an alert; where it says to open the record's `url`, that is a link to the record's page.
+
+    Commands for which the console has a page are links too.
+    """
+    written = _coded(linked(text, language))
+    if link is None or not link.startswith(("https://", "http://")):
+        return written
+    opened = Markup('<a href="{}" rel="noreferrer noopener" target="_blank">{}</a>').format(link, _URL)
+    return written.replace(_URL, opened, 1)
 
 
 def sparkline(counts: list[int], *, width: int = 120, height: int = 24) -> Markup:

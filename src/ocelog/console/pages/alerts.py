@@ -207,8 +207,9 @@ async def events(request: Request, visitor: Viewer, alert_id: str) -> Response:
 
     def look(stop: Stop) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, str]]:
         rows = matched_events(installation, alert_id, limit=_SHOWN, stop=stop)
-        untitled = [{**each, "p_row_id": each["event_row_id"]} for each in rows if not each["title"]]
-        return rows, summaries(installation, untitled, stop=stop)
+        # The title is that of the page: each event says what happened itself, by whom and to what.
+        events = [{**each, "p_row_id": each["event_row_id"]} for each in rows]
+        return rows, summaries(installation, events, stop=stop)
 
     rows: Sequence[Mapping[str, Any]] = ()
     said: Mapping[str, str] = {}
