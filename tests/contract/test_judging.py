@@ -225,9 +225,9 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     waited = list[tuple[str, float]]()
     ask = LoadedChild.ask
 
-    def noted(self: LoadedChild, rule: str, first: int, last: int, *, within: float) -> Any:
+    def noted(self: LoadedChild, rule: str, first: int, last: int, *, within: float, brief: bool = False) -> Any:
         waited.append((rule, within))
-        return ask(self, rule, first, last, within=within)
+        return ask(self, rule, first, last, within=within, brief=brief)
 
     monkeypatch.setattr(LoadedChild, "ask", noted)
     return waited
@@ -236,7 +236,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
 def test_what_all_rules_that_hang_take_of_a_batch_is_bounded(
     judged: Callable[..., Judged], patience: list[tuple[str, float]]
 ) -> None:
-    allowance = Allowance(call_seconds=1, hurried_seconds=0.5, lost_seconds=1, memory_bytes=256 << 20)
+    allowance = Allowance(call_seconds=1, hurried_seconds=0.5, overtime_seconds=1, memory_bytes=256 << 20)
     found = judged(rows=50, allowance=allowance, a_hang=HANG, b_hang=HANG, c_hang=HANG, d_good=GOOD)
     reason = "it had to be ended, and such rules took more than 1 s of one batch"
     assert found.unjudged == [
@@ -263,16 +263,61 @@ def test_a_rule_that_has_cost_a_child_is_hurried_in_later_batches_too(
 def test_a_rule_that_nobody_wants_any_more_is_not_asked_on(judge: Callable[..., Judge]) -> None:
     made = judge(allowance=QUICK)
     made.load(bundle(a_hang=HANG, b_good=GOOD))
-    asked = set[str]()
-
-    def is_wanted(rule: str) -> bool:
-        asked.add(rule)
-        return False
-
-    found = made.judge(numbered(5), log_type="Acme.Door", is_wanted=is_wanted)
-    reason = "it was turned off, or its folder removed, while it was asked"
+    found = made.judge(numbered(5), log_type="Acme.Door", is_wanted=lambda rule: rule != "a_hang")
+    reason = "it was turned off, or its folder removed, while rules of its folder took long"
     assert found.unjudged == [Unjudged(rule="a_hang", first=0, last=5, reason=reason)]
-    assert (matched(found, "b_good"), asked) == ([1, 3], {"a_hang"})
+    assert matched(found, "b_good") == [1, 3]
+
+
+def test_a_folder_that_nobody_wants_any_more_is_let_go_where_a_rule_takes_long(judge: Callable[..., Judge]) -> None:
+    made = judge(allowance=Allowance(call_seconds=5, fair_seconds=0.1, fair_each=0, memory_bytes=256 << 20))
+    made.load(bundle(a_good=GOOD, b_slow=SLOW, c_good=GOOD))
+    found = made.judge(numbered(30), log_type="Acme.Door", is_wanted=lambda _: False)
+    assert [each.rule for each in found.unjudged] == ["b_slow", "c_good"]
+    assert matched(found, "a_good") == list(range(1, 30, 2))
+
+
+SLOW = "import time\ndef rule(event):\n    time.sleep(0.3)\n    return True"
+
+
+def test_what_rules_that_take_long_take_of_a_batch_is_bounded_and_they_come_last_the_next_time(
+    judge: Callable[..., Judge], patience: list[tuple[str, float]]
+) -> None:
+    allowance = Allowance(call_seconds=5, fair_seconds=0.1, fair_each=0.001, overtime_seconds=1, memory_bytes=256 << 20)
+    made = judge(allowance=allowance)
+    made.load(bundle(a_slow=SLOW, b_slow=SLOW, c_slow=SLOW, d_good=GOOD))
+    for expected in ("abcd", "dabc"):
+        patience.clear()
+        found = made.judge(numbered(100), log_type="Acme.Door")
+        assert "".join(dict.fromkeys(rule[0] for rule, _ in patience)) == expected
+        assert matched(found, "d_good") == list(range(1, 100, 2))
+        reason = "it took more than 0.2 s, and such rules took more than 1 s of one batch"
+        assert {(each.rule, each.reason, each.own_fault) for each in found.unjudged} == {
+            (f"{name}_slow", reason, True) for name in "abc"
+        }
+        assert sum(len(matched(found, f"{name}_slow")) for name in "abc") <= 12
+
+
+def test_that_a_child_begins_is_nobodys_time_and_tables_that_take_turns_need_one_child(
+    judge: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, begin = list[int](), LoadedChild._begin
+
+    def slowly(self: LoadedChild, *given: Any, **named: Any) -> Any:
+        begun.append(len(begun))
+        time.sleep(1.5)
+        return begin(self, *given, **named)
+
+    monkeypatch.setattr(LoadedChild, "_begin", slowly)
+    made = judge(allowance=Allowance(idle_seconds=60, memory_bytes=256 << 20))
+    made.load(bundle(a_good=GOOD, b_good=GOOD))
+    made._child.close()
+    begun.clear()
+    for names in (["a_good"], ["b_good"], ["a_good"], ["b_good"], ["a_good"]):
+        found = made.judge(numbered(3), log_type="Acme.Door", rules=names)
+        assert matched(found, names[0]) == [1]
+        assert found.seconds[names[0]] < 1.0
+    assert len(begun) == 2, "one for the first, and one that has both"
 
 
 def test_how_long_each_rule_takes_is_told_before_the_batch_is_done(judge: Callable[..., Judge]) -> None:
@@ -468,13 +513,31 @@ def test_what_a_rule_says_is_bounded_and_can_be_written_down(judged: Callable[..
     str(found).encode()
 
 
-def test_all_that_a_rule_says_of_a_batch_is_bounded(judged: Callable[..., Judged]) -> None:
-    python = "def rule(event): return True\ndef alert_context(event): return {'x': 'y' * 100_000}"
+WORDY = "def rule(event): return True\ndef alert_context(event): return {'x': 'y' * 100_000}"
+
+
+def test_what_a_rule_adds_is_left_out_once_it_says_too_much_and_no_match_is(judged: Callable[..., Judged]) -> None:
+    allowance = Allowance(brief_bytes=3 << 20, memory_bytes=256 << 20)
+    found = judged(rows=2_000, allowance=allowance, a_wordy=WORDY, b_good=GOOD)
+    assert found.unjudged == []
+    assert matched(found, "a_wordy") == list(range(2_000))
+    contexts = [each.verdict.context for each in found.matches if each.rule == "a_wordy"]
+    whole = [each for each in contexts if "x" in each]
+    assert 30 <= len(whole) <= 80
+    assert contexts[: len(whole)] == whole
+    assert {each["_error"] for each in contexts[len(whole) :]} == {
+        "alert_context: left out, as the rule says so much of these events"
+    }
+
+
+def test_all_that_a_rule_says_of_a_batch_is_bounded_and_is_no_reason_to_suspend_it(
+    judged: Callable[..., Judged],
+) -> None:
     allowance = Allowance(rule_bytes=3 << 20, memory_bytes=256 << 20)
-    found = judged(rows=2_000, allowance=allowance, a_wordy=python, b_good=GOOD)
+    found = judged(rows=2_000, allowance=allowance, a_wordy=WORDY, b_good=GOOD)
     assert 30 <= len(matched(found, "a_wordy")) <= 60
     (left,) = found.unjudged
-    assert (left.first, left.last) == (len(matched(found, "a_wordy")), 2_000)
+    assert (left.first, left.last, left.own_fault) == (len(matched(found, "a_wordy")), 2_000, False)
     assert len(matched(found, "b_good")) == 1_000
 
 

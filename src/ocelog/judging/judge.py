@@ -2,7 +2,8 @@
 
 A rule that hangs, or takes its child with it, costs its own answer about that row. The next child is asked about that
 rule's rows one by one, so that it is known which row it was; behind it the rule goes on. The others wait meanwhile, so
-a rule that has cost a child is hurried, and what such rules may cost together is bounded for each batch.
+a rule that has cost a child is hurried, and what rules that hang or take long may cost together is bounded for each
+batch.
 """
 
 import time
@@ -38,24 +39,30 @@ class Allowance(Struct, frozen=True, kw_only=True):
     """For one rule on one row; so long may its module take to load, too."""
     hurried_seconds: float = 1.0
     """For one row, once the rule has cost a child."""
+    fair_seconds: float = 2.0
+    fair_each: float = 0.005
+    """What a rule may take for a batch, and for each of its rows, before it takes long."""
+    overtime_seconds: float = 20.0
+    """What rules take beyond that in one batch, and calls that cost a child, of all rules together. From then on a rule
+    that takes long is asked no more, and each other may cost one child."""
     rule_seconds: float = 60.0
     """For one rule in one batch. What is left then is unjudged."""
     batch_seconds: float = 300.0
     """For all rules in one batch."""
-    lost_seconds: float = 20.0
-    """What calls that cost a child may take in one batch, of all rules. From then on each rule may cost one more."""
-    kills: int = 4
+    kills: int = 8
     """How many children a rule may cost in one batch: two for each row that it hangs on."""
     memory_bytes: int = 512 << 20
-    rule_bytes: int = 8 << 20
-    """What one rule may say of one batch, as JSON; all of them may say four times as much."""
+    brief_bytes: int = 8 << 20
+    """Once a rule has said so much of one batch, what it adds to its further alerts is left out."""
+    rule_bytes: int = 32 << 20
+    """What one rule may say of one batch, as JSON; all of them may say twice as much."""
     idle_seconds: float = 60.0
     """After so long without work the child is ended; the next batch begins another."""
     child_seconds: float = 3600.0
     """A child that is older makes room for a new one before the next batch."""
 
 
-OF_NETWORK = Allowance(call_seconds=15.0, hurried_seconds=5.0)
+OF_NETWORK = Allowance(call_seconds=15.0, hurried_seconds=5.0, fair_each=0.05, overtime_seconds=60.0)
 """What rules may take that ask others: they wait for answers."""
 
 
@@ -185,6 +192,8 @@ class Judge:
         """Rules whose module took a child with it when it was loaded: they are not tried again."""
         self._kills = dict[str, int]()
         """Rule -> how many children it has cost since it was loaded."""
+        self._late = set[str]()
+        """Rules that took long for the last batch that they were asked about."""
 
     def load(self, bundle: Bundle, before: Bundle | None = None) -> Loaded:
         """Read the rules of a bundle, and judge by these from now on.
@@ -228,7 +237,7 @@ class Judge:
             raise RuleFileError(f"{bundle.root}: the process that reads its rules {lost}") from None
         if (mended := self._child.bundle) is None:
             raise AssertionError
-        self._broken, self._kills = {}, {}
+        self._broken, self._kills, self._late = {}, {}, set()
         self._rules = {rule.about.id: _rule(rule) for rule in told.rules}
         return Loaded(
             bundle=mended,
@@ -265,12 +274,14 @@ class Judge:
             is_wanted=is_wanted,
             slow=slow,
             hurried={name for name in known if self._kills.get(name)},
+            fair=self._allowance.fair_seconds + self._allowance.fair_each * total,
         )
         if total and known:
             self._child.want(known, oldest=self._allowance.child_seconds)
-            # Those that have cost children before come last: the time of the batch that they take is their own.
-            known.sort(key=lambda name: self._kills.get(name, 0))
+            # Those that have cost children or took long come last: the time of the batch that they take is their own.
+            known.sort(key=lambda name: (self._kills.get(name, 0), name in self._late))
             batch.run(_pieces(rows, total, log_type, channels), known)
+            self._late = (self._late - set(known)) | batch.late
             for name, kills in batch.kills.items():
                 self._kills[name] = self._kills.get(name, 0) + kills
         missing = [name for name in wanted if name not in self._rules] if total else []
@@ -318,8 +329,12 @@ class _Batch:
     slow: Callable[[Mapping[str, float]], None]
     hurried: set[str]
     """Rules that have cost a child, in this batch or before."""
+    fair: float
+    """Seconds from which on a rule takes long."""
     kills: dict[str, int] = field(default_factory=dict)
-    _lost_seconds: float = 0.0
+    late: set[str] = field(default_factory=set)
+    """Rules that take long."""
+    _overtime: float = 0.0
     _until: float = 0.0
     _alone: bool = False
     """Whether each rule is asked in a child of its own: one has harmed another, and nobody knows which."""
@@ -392,7 +407,6 @@ class _Batch:
 
     def _is_ready(self, piece: Piece, rule: str, at: int, *, alone: bool) -> bool:
         """See to it that `rule` can be asked about `piece`; if it cannot be, note that of its rows from `at` on."""
-        began = time.monotonic()
         try:
             fault = self.broken.get(rule) or self._made_ready(piece, rule, alone=alone)
         except Lost as lost:
@@ -401,10 +415,11 @@ class _Batch:
                 self._note_unjudged(rule, piece, at, self._given_up[rule])
                 return False
             self._count_kill(rule)
-            self._lost_seconds += time.monotonic() - began
+            self._spend(rule, self.child.setup_seconds, lost=True)
             fault = self.broken[rule] = _fault("setup", lost)
-        finally:
-            self._spend(rule, began)
+        else:
+            # That a child begins, and is given the rows, is nobody's: whoever comes first would pay for all.
+            self._spend(rule, self.child.setup_seconds)
         if fault is not None:
             self._note_failed(rule, piece, at, piece.count, fault)
         return fault is None
@@ -424,15 +439,15 @@ class _Batch:
         """Ask `rule` about some rows, and note what it says; return the first that it says nothing of. Raises Lost."""
         began = time.monotonic()
         within = self.allowance.call_seconds
-        if rule in self.hurried or self._lost_seconds >= self.allowance.lost_seconds:
+        if rule in self.hurried or self._overtime >= self.allowance.overtime_seconds:
             within = min(within, self.allowance.hurried_seconds)
+        brief = self._bytes.get(rule, 0) >= self.allowance.brief_bytes
         try:
-            answer = self.child.ask(rule, first, last, within=within)
+            answer = self.child.ask(rule, first, last, within=within, brief=brief)
         except Lost:
-            self._lost_seconds += time.monotonic() - began
+            self._spend(rule, time.monotonic() - began, lost=True)
             raise
-        finally:
-            self._spend(rule, began)
+        self._spend(rule, time.monotonic() - began)
         self._bytes[rule] = self._bytes.get(rule, 0) + self.child.answer_bytes
         about = self.abouts[rule]
         for match in answer.matches:
@@ -446,35 +461,45 @@ class _Batch:
         allowed = self.allowance
         if (reason := self._given_up.get(rule)) is not None:
             return reason
-        if self.kills.get(rule, 0) and not self.is_wanted(rule):
-            return "it was turned off, or its folder removed, while it was asked"
-        if self.kills.get(rule, 0) and self._lost_seconds >= allowed.lost_seconds:
-            return f"it had to be ended, and such rules took more than {allowed.lost_seconds:g} s of one batch"
+        if self._overtime and not self.is_wanted(rule):
+            return "it was turned off, or its folder removed, while rules of its folder took long"
+        if self._overtime >= allowed.overtime_seconds:
+            together = f"and such rules took more than {allowed.overtime_seconds:g} s of one batch"
+            if self.kills.get(rule, 0):
+                return f"it had to be ended, {together}"
+            if rule in self.late:
+                return f"it took more than {self.fair:.3g} s, {together}"
         if self.kills.get(rule, 0) >= allowed.kills:
             return f"it ended, or had to be ended, {allowed.kills} times in one batch"
         if self._seconds.get(rule, 0.0) >= allowed.rule_seconds:
             return f"it took more than {allowed.rule_seconds:g} s for one batch"
         if self._bytes.get(rule, 0) >= allowed.rule_bytes:
             return f"what it says of one batch is larger than {allowed.rule_bytes:,} bytes"
-        if sum(self._bytes.values()) >= 4 * allowed.rule_bytes:
-            return f"what the rules of its folder say of one batch is larger than {4 * allowed.rule_bytes:,} bytes"
+        if sum(self._bytes.values()) >= 2 * allowed.rule_bytes:
+            return f"what the rules of its folder say of one batch is larger than {2 * allowed.rule_bytes:,} bytes"
         if time.monotonic() >= self._until:
             return f"the rules of its folder took more than {allowed.batch_seconds:g} s for one batch"
         return None
 
     def _is_spent(self, rule: str) -> bool:
-        """Whether `rule` has used up what it may take by itself in this batch."""
+        """Whether `rule` has used up the time that it may take by itself in this batch.
+
+        What it says does not count: how much that is goes by the events, which whoever makes them decides.
+        """
         allowed = self.allowance
         return (
             self.kills.get(rule, 0) >= allowed.kills
             or self._seconds.get(rule, 0.0) >= allowed.rule_seconds
-            or self._bytes.get(rule, 0) >= allowed.rule_bytes
-            or (self.kills.get(rule, 0) > 0 and self._lost_seconds >= allowed.lost_seconds)
+            or ((self.kills.get(rule, 0) > 0 or rule in self.late) and self._overtime >= allowed.overtime_seconds)
         )
 
-    def _spend(self, rule: str, began: float) -> None:
-        took = time.monotonic() - began
-        self._seconds[rule] = self._seconds.get(rule, 0.0) + took
+    def _spend(self, rule: str, took: float, *, lost: bool = False) -> None:
+        """Count what a call of `rule` took: all is overtime if the child was `lost`, else what goes beyond `fair`."""
+        before = self._seconds.get(rule, 0.0)
+        self._seconds[rule] = before + took
+        if before + took > self.fair:
+            self.late.add(rule)
+        self._overtime += took if lost else max(0.0, before + took - max(before, self.fair))
         if took >= _SLOW_SECONDS:
             self.slow(dict(self._seconds))
 

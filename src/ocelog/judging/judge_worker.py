@@ -39,6 +39,8 @@ from ocelog.schema.language.packaged import packaged_schemas  # noqa: E402
 SLICE_SECONDS = 0.5
 """After so long a rule's answer is sent, however far it got."""
 _ANSWER_BYTES = 4 << 20
+_BRIEF_CHARACTERS = 4_000
+_LEFT_OUT = {"_error": "alert_context: left out, as the rule says so much of these events"}
 NO_PYTHON = "Python of rules is not run: this kernel has no seccomp, without which it could do whatever you can"
 
 
@@ -84,6 +86,8 @@ class Ask(msgspec.Struct):
     rule: str
     first: int
     last: int
+    brief: bool = False
+    """Leave out what the rule adds to its alerts where it is large."""
 
 
 def main(channel: Channel, _layers: Layers) -> None:
@@ -173,7 +177,11 @@ class _Worker:
             last += 1
             if verdict is not NO_MATCH:
                 if verdict.error is None:
-                    matches.append(_written(_match(last - 1, verdict, detector.rule.about)))
+                    match = _match(last - 1, verdict, detector.rule.about)
+                    written = _written(match)
+                    if ask.brief and len(written) > _BRIEF_CHARACTERS:
+                        written = _written(match | {"context": _LEFT_OUT})
+                    matches.append(written)
                     size += len(matches[-1])
                 elif failures and failures[-1]["last"] == last - 1 and _is_alike(failures[-1]["fault"], verdict.error):
                     failures[-1]["last"] = last

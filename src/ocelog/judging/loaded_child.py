@@ -89,13 +89,15 @@ class LoadedChild:
     """What was loaded, with files of before in the place of those that do not read any more."""
     answer_bytes: int = 0
     """Of what the child said last."""
+    setup_seconds: float = 0.0
+    """What the module of the rule that was made ready last took; 0: it had run."""
     _told: WireLoaded | None = None
     _without: dict[str, str] = field(default_factory=dict)
     """Python files of data models that took the child with them, and how."""
     _child: Child | None = None
     _began: float = 0.0
     _wanted: frozenset[str] = frozenset()
-    """Rules that the next child is given."""
+    """Rules that the next child is given: all that were wanted since they were loaded, as tables take turns."""
     _given: frozenset[str] = frozenset()
     """Rules that this child was given."""
     _ran: dict[str, Fault | None] = field(default_factory=dict)
@@ -125,12 +127,13 @@ class LoadedChild:
         )
         self._told, self._without = told, {}
         self._given = frozenset(rule.about.id for rule in told.rules)
+        self._wanted = frozenset()
         return told, layers
 
     def want(self, rules: Collection[str], *, oldest: float) -> None:
         """Say which rules will be asked from now on. A child that lacks one, or is older than `oldest` s, is ended."""
-        self._wanted = frozenset(rules)
-        if not self._wanted <= self._given or time.monotonic() - self._began > oldest:
+        self._wanted |= frozenset(rules)
+        if not self._given.issuperset(rules) or time.monotonic() - self._began > oldest:
             self.close()
 
     def make_ready(self, rule: str, piece: Piece, *, alone: bool) -> Fault | None:
@@ -138,6 +141,7 @@ class LoadedChild:
 
         `alone`: in a child in which no other rule has run. Raises Lost, SandboxError.
         """
+        self.setup_seconds = 0.0
         if alone and self._ran.keys() - {rule}:
             self.close()
         if self._child is None:
@@ -151,17 +155,21 @@ class LoadedChild:
             self._piece = piece
         if rule not in self._ran:
             self._ran[rule] = None
-            found = self._tell("setup", {"name": rule}, WireReady, self.call_seconds, rule)
+            began = time.monotonic()
+            try:
+                found = self._tell("setup", {"name": rule}, WireReady, self.call_seconds, rule)
+            finally:
+                self.setup_seconds = time.monotonic() - began
             self._ran[rule] = None if found.fault is None else found.fault.fault()
         return self._ran[rule]
 
-    def ask(self, rule: str, first: int, last: int, *, within: float) -> WireAnswer:
+    def ask(self, rule: str, first: int, last: int, *, within: float, brief: bool = False) -> WireAnswer:
         """Ask `rule` about rows of the piece, from `first` up to `last`, which is not one of them.
 
-        The answer may be about some of the rows only, but is about one at least, `within` so many seconds. Raises Lost,
-        SandboxError.
+        The answer may be about some of the rows only, but is about one at least, `within` so many seconds. `brief`:
+        what the rule adds to its alerts is left out where it is large. Raises Lost, SandboxError.
         """
-        asked = {"rule": rule, "first": first, "last": last}
+        asked = {"rule": rule, "first": first, "last": last, "brief": brief}
         answer = self._tell("judge", asked, WireAnswer, within, rule)
         channels = None if self._piece is None or self._piece.channels is None else self._piece.channels.values()
         if not (first < answer.last <= last and answer.is_about(first, channels)):
