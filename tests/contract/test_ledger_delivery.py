@@ -11,7 +11,7 @@ from bookkeeping.crashes import before_statement, crash_everywhere
 from bookkeeping.records import Clock
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivering import Delivered, Handed, Postponed, Refused, Wait, notice_of
-from ocelog.alert.ids import failure_id
+from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.routing import ChannelRow, Route, Routing
 from ocelog.alert.suppressing import Suppression
@@ -735,6 +735,28 @@ def test_what_is_put_into_the_outbox_while_a_channel_goes_is_not_lost(desk: Desk
         desk.delivery.adopt()
     desk.delivery.adopt()
     assert sorted(desk.waiting()) == [("a", "all", "opened"), ("b", "all", "opened")]
+
+
+def test_a_channel_fails_once_it_did_for_long_while_anything_waits_however_seldom_it_was_tried(
+    desk: Desk, clock: Clock
+) -> None:
+    def failing() -> list[str]:
+        return [each.id for each in desk.ledger.channels.failing()]
+
+    for name in ("ops", "idle"):
+        desk.ledger.channels.add(channel(name))
+    ops, idle = desk.take("ops"), desk.take("idle")
+    # Of the other nothing waits: what was told through it is over for it, and nobody hears of that.
+    desk.tell("c", Happened.OPENED, "idle", rule_id=DELIVERY_ERROR)
+    desk.delivery.settle(idle, desk.hand(idle), REFUSED)
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.delivery.settle(ops, desk.hand(ops), replace(LATER, retry_after=timedelta(days=115_740)))
+    clock.now += 15 * MINUTE - timedelta(seconds=1)
+    assert failing() == []
+    clock.now += timedelta(seconds=1)
+    assert failing() == ["ops"]
+    desk.delivery.works("ops")
+    assert failing() == []
 
 
 def test_a_channel_fails_once_several_messages_do_or_one_was_given_up(desk: Desk, clock: Clock) -> None:

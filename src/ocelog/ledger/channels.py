@@ -1,6 +1,7 @@
 """Which channels a person has set up, and how they are: the ledger as whoever sets them up uses it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Update, delete, func, insert, or_, select, update
@@ -12,10 +13,13 @@ from ocelog.errors import ConfigError
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox
+from ocelog.times import from_us, has_passed
 
 _c = tables.channels.c
 _d = tables.deliveries.c
 _o = tables.outbox.c
+_FAILING_LONG = timedelta(minutes=15)
+"""A channel that has failed for so long while something waits fails, however seldom it was tried."""
 
 
 class ChannelLedger:
@@ -96,12 +100,17 @@ class ChannelLedger:
             ]
 
     def failing(self) -> list[ChannelFault]:
-        """Return the channels that fail, and not single messages: several times in a row, or until one was given up."""
+        """Return the channels that fail, and not single messages.
+
+        Such a channel failed several times in a row, or until a message was given up, or for long while any waits.
+        """
+        now = from_us(self._now_us())
         with self._database.read() as tx:
             tried = (_c.failing_us.is_not(None), ~_c.paused)
             rows = tx.execute(select(tables.channels).where(*tried).order_by(_c.failing_us, _c.id)).mappings().all()
             told = alerts.of_ids(tx, [failure_id(row["id"]) for row in rows])
             given_up = {name for name, alert in told.items() if alert.is_open}
+            waiting = set(tx.execute(select(_o.channel_id).distinct()).scalars())
             return [
                 ChannelFault(
                     id=row["id"],
@@ -111,7 +120,9 @@ class ChannelLedger:
                     code=row["trouble_code"],
                 )
                 for row in rows
-                if row["failures"] >= RESTS_FROM or failure_id(row["id"]) in given_up
+                if row["failures"] >= RESTS_FROM
+                or failure_id(row["id"]) in given_up
+                or (row["id"] in waiting and has_passed(_FAILING_LONG, since=from_us(row["failing_us"]), now=now))
             ]
 
     def secrets_kept(self, channel_id: str) -> dict[str, str]:
