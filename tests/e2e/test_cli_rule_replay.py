@@ -211,8 +211,10 @@ def test_that_judging_is_behind_is_told_with_the_rule_that_takes_the_most_time(o
     assert "Judging is behind: events wait for the rules since" in said
     assert "The rule Mine.Replayed took the most time" in said
 
-    def took(seconds: float, of: float) -> None:
-        pace = {"rule": "Mine.Replayed", "seconds": seconds, "of": of, "batches": 2}
+    def took(seconds: float, of: float, *others: str) -> None:
+        worst = [{"rule": name, "seconds": seconds} for name in ("Mine.Replayed", *others)]
+        long = 20 + len(worst) if others else int(seconds >= 4)
+        pace = {"worst": worst, "of": of, "batches": 2, "long": long, "long_seconds": seconds * long}
         (ocelog.home / "tmp" / "judging.json").write_text(json.dumps(pace))
 
     for seconds, of in ((3.9, 4), (9, 19)):
@@ -221,6 +223,27 @@ def test_that_judging_is_behind_is_told_with_the_rule_that_takes_the_most_time(o
         assert "Judging is behind" in ocelog("status", code=0).out
     took(4, 8)
     assert ocelog("status", code=1).out.startswith("Action required:")
+    took(4, 100, "Mine.B", "Mine.C")
+    said = " ".join(ocelog("status", code=1).out.split())
+    assert said.startswith("Action required:")
+    assert "The rules Mine.Replayed, Mine.B and Mine.C took the most time: 4, 4 and 4 of 100 s" in said
+    assert "20 more take long, too." in said
+    assert "mend them, or turn them off: ocelog rules disable Mine.Replayed Mine.B Mine.C" in said
+
+
+def test_that_judging_is_behind_is_a_note_from_one_minute_on(ocelog: Ocelog, tmp_path: Path) -> None:
+    registered(ocelog, tmp_path, "def rule(event):\n    return False\n")
+    worst = [{"rule": "Mine.Replayed", "seconds": 99}]
+    pace = {"worst": worst, "of": 99, "batches": 2, "long": 1, "long_seconds": 99}
+    (ocelog.home / "tmp" / "judging.json").write_text(json.dumps(pace))
+    for seconds, told in ((50, False), (20, True), (200, True)):
+        with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger, ledger:
+            ledger.execute("UPDATE marks SET sequence = 0, row = 0 WHERE loop = 'detect' AND table_name = 'wiz_audit'")
+            ledger.execute(
+                "UPDATE parts SET landed_us = landed_us - ? WHERE table_name = 'wiz_audit'", [seconds * 1_000_000]
+            )
+        said = ocelog("status", code=0).out
+        assert ("The rule Mine.Replayed took the most time" in " ".join(said.split())) is told
 
 
 def test_a_rule_that_is_off_is_not_replayed(ocelog: Ocelog, tmp_path: Path) -> None:

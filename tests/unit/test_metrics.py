@@ -15,7 +15,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.listing import NotJudged
 from ocelog.alert.routing import ChannelFault, ChannelRow, ChannelStatus
 from ocelog.alert.suppressing import Suppression
-from ocelog.app.judging.judging_pace import Slowest
+from ocelog.app.judging.judging_pace import RuleTime, Slowest
 from ocelog.app.sources.sources import row_of
 from ocelog.app.status.metrics import METRICS, Sample, render, samples
 from ocelog.app.status.status import stream_statuses
@@ -81,7 +81,7 @@ def found(tmp_path: Path) -> Iterator[Any]:
         ],
         failing_rules=["A.B"],
         judging_behind=NOW,
-        slowest=Slowest(rule="A.S", seconds=9.0, of=10.0, batches=2),
+        slowest=Slowest(worst=(RuleTime("A.S", 9.0),), of=10.0, batches=2),
         suspended_rules=[RuleState(rule_id="A.C", suspended_us=1)],
         channels=[
             ChannelStatus(

@@ -154,7 +154,7 @@ _LIST = (
     MetricSpec(
         name="ocelog_judging_behind_since_timestamp_seconds",
         labels=("slowest_rule",),
-        doc="Since when events wait for the rules, and the rule that took the most time; missing if they are in time.",
+        doc="Since when events wait for the rules, and the rule that took the most time; missing until it is a minute.",
     ),
 )
 METRICS = {each.name: each for each in _LIST}

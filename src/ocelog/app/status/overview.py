@@ -19,6 +19,7 @@ from ocelog.app.status.status import (
     Unpublished,
     failing_loops,
     judging_behind,
+    judging_late,
     lagging,
     lost_lines,
     running,
@@ -95,9 +96,11 @@ class Overview(Struct, frozen=True, kw_only=True):
     suspended_rules: Sequence[RuleState] = ()
     """Rules that are on, and asked no more, since they failed too often."""
     judging_behind: datetime | None = None
-    """Since when events wait for the rules, and alerts with them; None: they are not late."""
+    """Since when events wait for the rules, and alerts with them; None: they do not wait for long."""
+    judging_late: bool = False
+    """Whether they have waited for too long."""
     slowest: Slowest | None = None
-    """The rule that took the most time of late, if judging is behind."""
+    """The rules that took the most time of late, if judging is behind."""
     channels: Sequence[ChannelStatus] = ()
     """How each channel is."""
     suppressions: Sequence[Suppression] = ()
@@ -110,8 +113,8 @@ class Overview(Struct, frozen=True, kw_only=True):
 
     @property
     def held_up(self) -> bool:
-        """Whether events, and alerts with them, have waited too long for a rule that is slow."""
-        return self.judging_behind is not None and self.slowest is not None and self.slowest.holds_up
+        """Whether events, and alerts with them, have waited too long for rules that are slow."""
+        return self.judging_late and self.slowest is not None and self.slowest.holds_up
 
     @property
     def well(self) -> bool:
@@ -174,6 +177,7 @@ def overview(
             ),
             suspended_rules=_suspended(ledger) if installation.settings.detections else [],
             judging_behind=behind,
+            judging_late=judging_late(behind, now),
             slowest=None if behind is None else slowest(home.path),
             channels=ledger.channels.statuses(),
             suppressions=[each for each in ledger.alerts.suppressions() if each.is_active(to_us(now))],

@@ -62,6 +62,10 @@ _ENOUGH = 0.05
 """Which part of the time that is read must be counted before anything is said of how long the rest takes."""
 _LATE = timedelta(minutes=5)
 """By how much more than the settings say a table may be published late, whatever lag is allowed."""
+_JUDGING_BEHIND = timedelta(minutes=1)
+"""Events that have waited longer for the rules are told of."""
+_JUDGING_LATE = timedelta(minutes=5)
+"""If they have waited longer, a person must act, unless there is just much to judge."""
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -353,10 +357,15 @@ def lagging(marks: Sequence[LoopMark], *, allowed: timedelta, now: datetime) -> 
 
 
 def judging_behind(marks: Sequence[LoopMark], now: datetime) -> datetime | None:
-    """Return since when events wait for the rules, if that is longer than it should be, else None."""
+    """Return since when events wait for the rules, if that is longer than a batch usually takes, else None."""
     waiting = [from_us(each.oldest_us) for each in marks if each.loop == DETECT and each.oldest_us is not None]
     oldest = min(waiting, default=None)
-    return oldest if oldest is not None and has_passed(_LATE, since=oldest, now=now) else None
+    return oldest if oldest is not None and has_passed(_JUDGING_BEHIND, since=oldest, now=now) else None
+
+
+def judging_late(behind: datetime | None, now: datetime) -> bool:
+    """Whether events that wait for the rules since then have waited for too long."""
+    return behind is not None and has_passed(_JUDGING_LATE, since=behind, now=now)
 
 
 def lost_lines(ledger: Ledger, tables: Collection[str] | None = None) -> list[str]:

@@ -18,7 +18,7 @@ from ocelog.installation.opening import Installation
 from ocelog.model import Severity, Slice, SliceState
 from ocelog.pull.sweep import Sweep
 from ocelog.times import from_us
-from ocelog.units import about, write_duration, write_instant, write_size
+from ocelog.units import about, write_duration, write_instant, write_list, write_size
 
 _SAYS_MORE = frozenset({State.SILENT, State.QUIET, State.FORBIDDEN})
 """States of health that say more of a stream than how far it is read."""
@@ -196,18 +196,22 @@ def _rule_troubles(found: Overview, near: Callable[[str], str]) -> list[str]:
 
 
 def _behind(found: Overview) -> list[str]:
-    """Say that events wait for the rules, since when, and for which rule the most."""
+    """Say that events wait for the rules, since when, and for which rules the most."""
     if found.judging_behind is None:
         return []
     lines = [f"Judging is behind: events wait for the rules since {write_instant(found.judging_behind)}."]
     if (slow := found.slowest) is not None:
         batches = "batch" if slow.batches == 1 else f"{slow.batches} batches"
+        names, seconds = [each.rule for each in slow.worst], [f"{each.seconds:,.0f}" for each in slow.worst]
         lines[0] += (
-            f" The rule {slow.rule} took the most time: {slow.seconds:,.0f} of {slow.of:,.0f} s that all rules took "
-            f"for the last {batches}."
+            f" The rule{'s' * (len(names) > 1)} {write_list(names)} took the most time: "
+            f"{write_list(seconds)} of {slow.of:,.0f} s that all rules took for the last {batches}."
         )
-        off = f"ocelog rules disable {shlex.quote(slow.rule)}"
-        lines.append(f"    To do: if that is too much, mend it, or turn it off: {off}")
+        if slow.more:
+            lines[0] += f" {slow.more:,} more take long, too."
+        off = shlex.join(["ocelog", "rules", "disable", *names])
+        what = "them" if len(names) > 1 else "it"
+        lines.append(f"    To do: if that is too much, mend {what}, or turn {what} off: {off}")
     return lines
 
 
@@ -495,6 +499,7 @@ def _whole(found: Overview) -> dict[str, Any]:
         ],
         "judging_behind_since": None if found.judging_behind is None else write_instant(found.judging_behind),
         "slowest_rule": None if found.slowest is None else found.slowest.rule,
+        "slowest_rules": [] if found.slowest is None else [each.rule for each in found.slowest.worst],
         "failing_rules": list(found.failing_rules),
         "suspended_rules": [each.rule_id for each in found.suspended_rules],
         "rule_troubles": [

@@ -7,6 +7,7 @@ from ocelog.app.status.overview import Overview
 from ocelog.app.status.status import verdict
 from ocelog.console.api.caller import Viewer
 from ocelog.times import from_us
+from ocelog.units import write_list
 
 router = APIRouter(prefix="/health", tags=["Health"])
 
@@ -83,7 +84,9 @@ def _troubles(found: Overview) -> list[Trouble]:
         for each in found.suspended_rules
     ]
     if found.held_up and found.slowest is not None:
-        text = f"Events wait for the rule {found.slowest.rule}."
+        slow = [each.rule for each in found.slowest.worst]
+        more = [f"{found.slowest.more:,} more"] if found.slowest.more else []
+        text = f"Events wait for the rule{'s' * (len(slow) > 1)} {write_list([*slow, *more])}."
         troubles.append(Trouble(about="rules", text=text, since=found.judging_behind))
     if found.disk_is_short:
         troubles.append(Trouble(about="disk", text="The disk is nearly full."))
