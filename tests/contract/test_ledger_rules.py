@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import everything
 from bookkeeping.records import Clock
-from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState, RuleTrouble
+from ocelog.detect.folders import BUILT_IN, RuleFailures, RuleFolder, RuleState, RuleTrouble
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
@@ -148,3 +148,32 @@ def test_what_is_wrong_with_rules_is_as_it_was_noted_last(ledger: Ledger) -> Non
     assert everything(ledger) == before, "what is known already was noted again"
     ledger.rules.remove("f", [])
     assert ledger.rules.troubles() == [whole]
+
+
+def test_how_rules_failed_is_kept_for_the_next_process(ledger: Ledger, other: Ledger) -> None:
+    once, twice = RuleFailures(revision="1", spent=1), RuleFailures(revision="1", spent=3, failed=2)
+    ledger.rules.count_failures({"A": (None, once), "B": (None, once)})
+    assert other.rules.failures() == {"A": once, "B": once}
+    other.rules.count_failures({"A": (once, twice), "B": (once, None), "C": (None, None)})
+    assert ledger.rules.failures() == {"A": twice}
+
+
+@pytest.mark.parametrize("decision", ["enabled", "disabled", "default", "suspended", "removed", "others"])
+def test_how_a_rule_failed_is_forgotten_once_somebody_decides_about_it(ledger: Ledger, decision: str) -> None:
+    once = RuleFailures(revision="1", spent=1)
+    ledger.rules.add(MINE)
+    ledger.rules.count_failures({"A": (None, once), "B": (None, once)})
+    match decision:
+        case "enabled" | "disabled" | "default":
+            wanted = {"enabled": True, "disabled": False, "default": None}
+            ledger.rules.enable(["A"], enabled=wanted[decision])
+        case "suspended":
+            ledger.rules.suspend("A", "it hangs")
+        case "removed":
+            ledger.rules.remove(MINE.id, ["A"])
+        case _:
+            ledger.rules.forget_failures(["B"])
+    assert ledger.rules.failures() == {"B": once}
+    # Of a batch that was judged meanwhile.
+    ledger.rules.count_failures({"A": (once, RuleFailures(revision="1", spent=3))})
+    assert ledger.rules.failures() == {"B": once}

@@ -3,7 +3,7 @@
 import os
 import shlex
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ocelog.app.judging.jury import FolderJury
 from ocelog.app.judging.rule_suspending import FAILED_TIMES, Suspending
 from ocelog.detect.folders import RULE_FILES
 from ocelog.installation.opening import Installation, opened
-from ocelog.judging.judge import Judge
+from ocelog.judging.judge import Allowance, Judge
 from ocelog.ledger.rows.unjudged import add_unjudged
 from ocelog.model import Position
 
@@ -200,8 +200,8 @@ def test_a_rule_that_keeps_failing_is_suspended_once_that_is_committed(
     for _ in range(FAILED_TIMES):
         said = jury.judge(pa.table({"id": ["i"]}), "Wiz.Issues", [event])
         assert jury.passed("Wiz.Issues") == {}
+        jury.committed(said)
     assert "Suspended" in {each.type for each in said.errors}
-    jury.committed(said)
     jury.rules("Wiz.Issues")
     assert "failed on every event" in jury.passed("Wiz.Issues")["Mine.Bad"]
     assert installation.ledger.rules.states()["Mine.Bad"].suspended_us is not None
@@ -281,36 +281,91 @@ def test_the_list_says_of_a_rule_that_is_on_that_it_fails(
     assert "it fails" in " ".join(ocelog("rules", "list", "mine").out.split())
 
 
-def slow_for(installation: Installation, jury: FolderJury, *, seconds: float, events: int) -> list[str]:
-    """Return why a rule is suspended that takes so long for a batch of so many events, three times."""
-    suspending, rules = Suspending(installation.ledger), {"Mine.Good": jury.rules("Wiz.Issues")["Mine.Good"]}
-    said = Judged(events=[event_of()] * events, rules=rules, seconds={"Mine.Good": seconds})
-    return [each.message for _ in range(3) for each in suspending.found(said, lambda _: False)]
+def in_turn(installation: Installation, batches: Iterable[Judged]) -> list[str]:
+    """Return why a rule is suspended by batches, each of which another process judges."""
+    found = list[str]()
+    for said in batches:
+        suspending = Suspending(installation.ledger)
+        found += [each.message for each in suspending.found(said, lambda _: False)]
+        suspending.committed(said)
+    return found
+
+
+def batch(jury: FolderJury, *, seconds: float = 0, events: int = 1, spent: str = "", revision: str = "") -> Judged:
+    """Return what a rule said that took so long, or was given up for what it `spent`."""
+    rule = jury.rules("Wiz.Issues")["Mine.Good"]
+    asked = {"Mine.Good": replace(rule, revision=revision or rule.revision)}
+    given_up = [Unjudged(rule_id="Mine.Good", reason=spent, own_fault=True, events=[event_of()])] if spent else []
+    return Judged(events=[event_of()] * events, rules=asked, seconds={"Mine.Good": seconds}, unjudged=given_up)
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_rule_that_takes_long_for_few_events_is_suspended(installation: Installation, jury: FolderJury) -> None:
-    (why,) = slow_for(installation, jury, seconds=14, events=40)
-    assert why == "it used up its time in 3 of its last 10 batches, and took 14 s for the last 40 events"
-    assert not slow_for(installation, jury, seconds=9, events=1)
+    (why,) = in_turn(installation, [batch(jury, seconds=14, events=40)] * 3)
+    assert (
+        why
+        == "it used up what it may take in 3 of its last 10 batches, the last time because it took 14 s for 40 events"
+    )
+    assert not in_turn(installation, [batch(jury, seconds=9)] * 3)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_rule_that_is_suspended_is_told_what_it_used_up(installation: Installation, jury: FolderJury) -> None:
+    ended = "it ended, or had to be ended, 8 times in one batch"
+    (why,) = in_turn(
+        installation, [batch(jury, seconds=14), batch(jury, spent="it took more"), batch(jury, spent=ended)]
+    )
+    assert why == f"it used up what it may take in 3 of its last 10 batches, the last time because {ended}"
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_rule_that_takes_long_for_many_events_is_not(installation: Installation, jury: FolderJury) -> None:
-    assert not slow_for(installation, jury, seconds=34, events=5_000)
-    assert slow_for(installation, jury, seconds=36, events=5_000)
+    assert not in_turn(installation, [batch(jury, seconds=34, events=5_000)] * 3)
+    assert in_turn(installation, [batch(jury, seconds=36, events=5_000)] * 3)
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_rule_that_takes_long_now_and_then_is_suspended_too(installation: Installation, jury: FolderJury) -> None:
-    suspending, rules = Suspending(installation.ledger), {"Mine.Good": jury.rules("Wiz.Issues")["Mine.Good"]}
-
     def found(*seconds: float) -> int:
-        batches = [Judged(events=[event_of()], rules=rules, seconds={"Mine.Good": took}) for took in seconds]
-        return sum(len(suspending.found(said, lambda _: False)) for said in batches)
+        return len(in_turn(installation, [batch(jury, seconds=took) for took in seconds]))
 
     assert not found(14, *[0] * 9, 14, *[0] * 9), "long ago is forgotten"
+    assert installation.ledger.rules.failures()
+    assert not found(0)
+    assert installation.ledger.rules.failures() == {}
     assert found(14, 0, 0, 14, 0, 0, 14) == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_how_a_rule_failed_before_counts_no_more_once_it_was_changed_or_enabled(
+    ocelog: Ocelog, installation: Installation, jury: FolderJury
+) -> None:
+    twice, once = [batch(jury, seconds=14)] * 2, [batch(jury, seconds=14)]
+    assert not in_turn(installation, twice)
+    assert not in_turn(installation, [batch(jury, seconds=14, revision="another")])
+    assert not in_turn(installation, twice)
+    ocelog("rules", "enable", "Mine.Good")
+    assert not in_turn(installation, twice)
+    assert in_turn(installation, once)
+
+
+def test_a_rule_that_hangs_in_three_pulls_is_suspended(
+    folder: Path, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(folder)
+    (folder / "Bad.py").write_text("def rule(event):\n    while True:\n        pass\n")
+    quick = Allowance(call_seconds=1, hurried_seconds=0.2, overtime_seconds=0.2)
+    monkeypatch.setattr("ocelog.judging.judge.Allowance", lambda: quick)
+    for _ in range(3):
+        assert "Mine.Bad" not in {
+            name for name, state in installation.ledger.rules.states().items() if state.suspended_us
+        }
+        # As each pull does, with what has landed.
+        with closing(FolderJury(installation, channels=dict)) as jury:
+            assert "Mine.Bad" in mine(jury)
+            jury.committed(jury.judge(pa.table({"id": ["i", "j"]}), "Wiz.Issues", [event_of()] * 2))
+    reason = installation.ledger.rules.states()["Mine.Bad"].reason
+    assert reason.endswith("because it had to be ended, and such rules took more than 0.2 s of one batch")
 
 
 def test_no_folder_waits_for_another(

@@ -75,6 +75,17 @@ class RuleState(Struct, frozen=True, kw_only=True):
     """Why it is suspended."""
 
 
+class RuleFailures(Struct, frozen=True, kw_only=True):
+    """How a rule that is asked has failed in its last batches."""
+
+    revision: str
+    """By which it judged them."""
+    spent: int = 0
+    """A bit for each of the last batches, the newest the lowest: whether the rule used up what it may take."""
+    failed: int = 0
+    """In how many batches one after the other it failed on every event, up to the last."""
+
+
 RULE_FILES = "RULE_FILES"
 """By which rule the alert about the files of a folder is found."""
 

@@ -6,10 +6,11 @@ A rule without a row is as its file says. A row goes with the folder of its rule
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState, RuleTrouble
+from ocelog.detect.folders import BUILT_IN, RuleFailures, RuleFolder, RuleState, RuleTrouble
 from ocelog.detect.unjudged import Covered, UnjudgedRows
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _f = tables.rule_folders.c
 _s = tables.rule_states.c
+_n = tables.rule_failures.c
 _u = tables.unjudged.c
 
 
@@ -76,6 +78,7 @@ class RuleLedger:
             tx.execute(delete(tables.rule_seeds).where(tables.rule_seeds.c.folder_id == folder_id))
             for some in batches(sorted(rules)):
                 tx.execute(delete(tables.rule_states).where(_s.rule_id.in_(some)))
+                _forget_failures(tx, some)
 
     def troubles(self) -> list[RuleTrouble]:
         """Return why rules are not judged by as their files are, as of the last look of whoever judges."""
@@ -105,11 +108,13 @@ class RuleLedger:
     def enable(self, rules: Collection[str], *, enabled: bool | None) -> None:
         """Note that a person turned rules on or off; None: packs and files decide again.
 
-        A rule that was suspended is asked again.
+        A rule that was suspended is asked again, and how any failed before counts no more.
         """
         with self._database.write() as tx:
             for rule in sorted(rules):
                 self._note(tx, rule, enabled=enabled, suspended_us=None, reason=None)
+            for some in batches(sorted(rules)):
+                _forget_failures(tx, some)
             idle = and_(_s.enabled.is_(None), _s.suspended_us.is_(None))
             tx.execute(delete(tables.rule_states).where(idle))
 
@@ -120,7 +125,44 @@ class RuleLedger:
             if tx.execute(select(_s.rule_id).where(this)).first() is not None:
                 return False
             self._note(tx, rule, suspended_us=self._now_us(), reason=bounded(reason))
+            _forget_failures(tx, [rule])
             return True
+
+    def failures(self) -> dict[str, RuleFailures]:
+        """Return how rules have failed in their last batches, by their ids; one that is not there has not failed."""
+        with self._database.read() as tx:
+            rows = tx.execute(select(tables.rule_failures)).mappings()
+            return {
+                row["rule_id"]: RuleFailures(revision=row["revision"], spent=row["spent"], failed=row["failed"])
+                for row in rows
+            }
+
+    def count_failures(self, changes: Mapping[str, tuple[RuleFailures | None, RuleFailures | None]]) -> None:
+        """Note how rules have failed by now: of each how it was before, and is; None: it has not failed.
+
+        What is not as it was before any more stays: a person has turned the rule on or off meanwhile.
+        """
+        with self._database.write() as tx:
+            for name, (before, after) in sorted(changes.items()):
+                rule = bounded(name)
+                if before is None:
+                    if after is not None:
+                        insert_missing(tx, tables.rule_failures, rule_id=rule, **asdict(after))
+                    continue
+                this = and_(_n.rule_id == rule, *(_n[name] == value for name, value in asdict(before).items()))
+                if after is None:
+                    tx.execute(delete(tables.rule_failures).where(this))
+                else:
+                    tx.execute(update(tables.rule_failures).where(this).values(asdict(after)))
+
+    def forget_failures(self, but: Collection[str]) -> None:
+        """Count anew for all rules but these: what others did before counts no more once they are asked again."""
+        gone = sorted(self.failures().keys() - set(but))
+        if not gone:
+            return
+        with self._database.write() as tx:
+            for some in batches(gone):
+                _forget_failures(tx, some)
 
     def forget_seeds(self, on: Collection[tuple[str, str]], kept: Collection[str] = ()) -> None:
         """Let rules get to know anew what is there once they are turned on again: all but those that are `on`.
@@ -196,6 +238,10 @@ class RuleLedger:
         changed = {**values, "changed_us": self._now_us()}
         insert_missing(tx, tables.rule_states, rule_id=rule, **changed)
         tx.execute(update(tables.rule_states).where(_s.rule_id == rule).values(changed))
+
+
+def _forget_failures(tx: Connection, rules: Sequence[str]) -> None:
+    tx.execute(delete(tables.rule_failures).where(_n.rule_id.in_(rules)))
 
 
 def _name_in_use(name: str) -> ConfigError:

@@ -305,6 +305,18 @@ rule_states = Table(
     Column("changed_us", BigInteger, nullable=False),
 )
 
+# How rules that are asked have failed in their last batches. A row goes once none of these is left, and with what makes
+# them count no more: a change of the rule, or a person who turns it on or off.
+rule_failures = Table(
+    "rule_failures",
+    metadata,
+    Column("rule_id", Text, primary_key=True),
+    Column("revision", Text, nullable=False),
+    # A bit for each of the last batches, the newest the lowest.
+    Column("spent", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+)
+
 # Which rules whose alerts live with a record know what was so in a table when they were turned on. A row goes once its
 # rule is not on any more: if it is turned on again, what is so by then is made known anew.
 rule_seeds = Table(

@@ -4,19 +4,21 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import structlog
+from msgspec.structs import replace
 
 from ocelog.alert.ids import SUSPENDED
 from ocelog.alert.judged import Judged, RuleError
+from ocelog.detect.folders import RuleFailures
 from ocelog.ledger.ledger import Ledger
 from ocelog.units import counted
 
 SLOW_SECONDS = 10.0
-"""A rule uses up its time in a batch, too, if it takes longer than so long,"""
+"""A rule uses up what it may take in a batch, too, if it takes longer than so long,"""
 SLOW_EACH = 0.005
 """and so long for each event: a large batch may take as long as it must, up to what stops the rule."""
-KILLED_TIMES = 3
-"""A rule that uses up its time in so many batches"""
-KILLED_OF = 10
+SPENT_TIMES = 3
+"""A rule that uses up what it may take in so many batches"""
+SPENT_OF = 10
 """of the last so many is suspended."""
 FAILED_TIMES = 20
 """So is one that fails on every event of so many batches."""
@@ -25,51 +27,50 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Suspending:
-    """Counts how often each rule has failed lately, since it was changed or turned on."""
+    """Counts in the ledger how often each rule has failed lately, since it was changed or turned on.
+
+    There, as each `ocelog pull` is a process of its own.
+    """
 
     ledger: Ledger
-    _revisions: dict[str, str] = field(default_factory=dict)
-    """By which each rule judged last."""
-    _killed: dict[str, int] = field(default_factory=dict)
-    """A bit for each of the last batches, the newest the lowest: whether the rule used up its time."""
-    _failed: dict[str, int] = field(default_factory=dict)
+    _counted: dict[str, tuple[RuleFailures | None, RuleFailures | None]] = field(default_factory=dict)
+    """How the rules of the last piece had failed before it, and with it: noted once it is committed."""
     _to_suspend: dict[str, str] = field(default_factory=dict)
     """Rules that are suspended once the piece is committed that tells of it, and why."""
 
     def forget_others(self, asked: Collection[str]) -> None:
         """Count anew for rules that are not asked now: what they did before is of no account once they are again."""
-        for name in self._revisions.keys() - asked:
-            self._forget(name)
+        self.ledger.rules.forget_failures(asked)
 
     def found(self, said: Judged, is_mended: Callable[[str], bool]) -> list[RuleError]:
         """Find the rules that keep failing, and return what is to be told of that: then they are suspended.
 
         `is_mended` says of a rule whether its files may have changed since it was read: the next piece then shows.
         """
-        if not said.events:
+        if not said.events or not said.rules:
             return []
-        killed = {each.rule_id for each in said.unjudged if each.own_fault}
-        allowed = SLOW_SECONDS + SLOW_EACH * len(said.events)
-        slow = {name for name, seconds in said.seconds.items() if seconds > allowed}
-        killed |= slow
-        rows = dict[str, int]()
+        spent, rows = _spent(said), dict[str, int]()
         for each in said.errors:
             rows[each.rule.id] = rows.get(each.rule.id, 0) + len(each.events)
-        found = list[RuleError]()
+        noted, found = self.ledger.rules.failures(), list[RuleError]()
         for name, rule in said.rules.items():
-            if self._revisions.get(name) != rule.revision:
-                self._forget(name)
-                self._revisions[name] = rule.revision
+            before = noted.get(name)
+            counts = before
+            if counts is None or counts.revision != rule.revision:
+                counts = RuleFailures(revision=rule.revision)
+            counts = replace(
+                counts,
+                spent=(counts.spent << 1 | (name in spent)) & ((1 << SPENT_OF) - 1),
+                failed=counts.failed + 1 if rows.get(name, 0) >= len(said.events) else 0,
+            )
             # What was found of a piece that was not committed is found anew, or is over.
             self._to_suspend.pop(name, None)
-            self._killed[name] = (self._killed.get(name, 0) << 1 | (name in killed)) & ((1 << KILLED_OF) - 1)
-            self._failed[name] = self._failed.get(name, 0) + 1 if rows.get(name, 0) >= len(said.events) else 0
-            if self._killed[name].bit_count() >= KILLED_TIMES:
-                why = f"it used up its time in {KILLED_TIMES} of its last {KILLED_OF} batches"
-                if name in slow:
-                    events = counted(len(said.events), "event")
-                    why += f", and took {said.seconds[name]:,.0f} s for the last {events}"
-            elif self._failed[name] >= FAILED_TIMES:
+            self._counted[name] = (before, counts if counts.spent or counts.failed else None)
+            if counts.spent.bit_count() >= SPENT_TIMES:
+                why = f"it used up what it may take in {SPENT_TIMES} of its last {SPENT_OF} batches"
+                if name in spent:
+                    why += f", the last time because {spent[name]}"
+            elif counts.failed >= FAILED_TIMES:
                 why = f"it failed on every event of {FAILED_TIMES} batches in a row"
             else:
                 continue
@@ -81,17 +82,25 @@ class Suspending:
 
     def committed(self, said: Judged) -> bool:
         """Suspend the rules that are to be, now that people are told of it; return whether there were any."""
+        counts = {name: self._counted.pop(name) for name in said.rules if name in self._counted}
+        changed = {name: (before, after) for name, (before, after) in counts.items() if before != after}
+        if changed:
+            self.ledger.rules.count_failures(changed)
         any_was = False
         for name in said.rules:
             why = self._to_suspend.pop(name, None)
             if why is None:
                 continue
-            self._forget(name)
             if self.ledger.rules.suspend(name, why):
                 log.error("rule suspended", rule=name, reason=why)
             any_was = True
         return any_was
 
-    def _forget(self, name: str) -> None:
-        for each in (self._revisions, self._killed, self._failed, self._to_suspend):
-            each.pop(name, None)
+
+def _spent(said: Judged) -> dict[str, str]:
+    """Return the rules that used up what they may take, and what that was: time, or processes that it cost."""
+    allowed, events = SLOW_SECONDS + SLOW_EACH * len(said.events), counted(len(said.events), "event")
+    found = {
+        name: f"it took {seconds:,.0f} s for {events}" for name, seconds in said.seconds.items() if seconds > allowed
+    }
+    return found | {each.rule_id: each.reason for each in said.unjudged if each.own_fault}
