@@ -1,8 +1,9 @@
 """Which matches a correlation rule looks at, and what it finds in them however late they land."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pyarrow as pa
@@ -68,10 +69,10 @@ def rule_of(*names: str, absent: Collection[str] = ()) -> CorrelationRule:
         Transition(id=f"{a}{b}", start=a, end=b, within_minutes=60, match=(("user.id", "user.id"),))
         for a, b in zip(names, names[1:], strict=False)
     )
-    correlation = Correlation(
+    both = Correlation(
         steps=steps, is_sequence=True, transitions=joined, lookback_minutes=60, schedule=Schedule(rate_minutes=60)
     )
-    return CorrelationRule(about=About(id="together", place=Place("r.yml", 1)), correlations=(correlation,))
+    return CorrelationRule(about=About(id="together", place=Place("r.yml", 1)), correlations=(both,))
 
 
 def find(lake: Matches, rule: CorrelationRule, *, others: Collection[str] = (), hours: float = 1) -> Judged:
@@ -94,10 +95,10 @@ def test_matches_of_one_person_in_order_belong_together() -> None:
 
 
 def test_an_alert_links_to_the_page_of_the_last_event_that_has_one() -> None:
-    correlation = Correlation(
+    both = Correlation(
         steps=(Step(id="A", rule="A"), Step(id="B", rule="B")), is_sequence=False, schedule=Schedule(rate_minutes=60)
     )
-    rule = CorrelationRule(about=About(id="together", place=Place("r.yml", 1)), correlations=(correlation,))
+    rule = CorrelationRule(about=About(id="together", place=Place("r.yml", 1)), correlations=(both,))
     lake = Matches()
     lake.put("A", 30)
     lake.put("B", 20)
@@ -148,40 +149,136 @@ def test_what_must_be_absent_is_waited_for() -> None:
     assert len(find(lake, rule, hours=0.1).matches) == 1
 
 
-def test_a_run_that_takes_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def left(judged: Judged) -> tuple[str, list[str]]:
+    """Return what the error of a run says, and which matches it left out."""
+    (error,) = judged.errors
+    assert error.type == "TooMuch"
+    assert {event.source_id for event in error.events} == {""}
+    return error.message, sorted(event.row_id for event in error.events)
+
+
+def test_a_run_without_time_says_that_it_knows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correlating, "_MOST_SECONDS", -1.0)
     lake = Matches()
     lake.put("A", 30)
-    with pytest.raises(TooMuchError, match="1 matches"):
+    with pytest.raises(TooMuchError, match="reading the matches"):
         find(lake, rule_of("A", "B"))
 
 
-def test_a_run_that_takes_too_long_ends_amid_one_match(monkeypatch: pytest.MonkeyPatch) -> None:
-    lake = Matches()
-    for minute in range(20):
-        lake.put("A", 31 + minute, landed=NOW - timedelta(days=1))
-        lake.put("B", 30 - minute, landed=NOW - timedelta(days=1))
-    lake.put("B", 30.5)
-    ticks = iter(range(1_000))
-    monkeypatch.setattr(correlating, "_MOST_SECONDS", 10.0)
-    with pytest.raises(TooMuchError, match="took more than 10 s"):
-        Correlator(lake=lake, monotonic=lambda: float(next(ticks))).find(
-            rule_of("A", "B"), "1", others=(), fired_us=to_us(NOW), now_us=to_us(NOW), sources={}
-        )
-    assert next(ticks) == 12
-
-
-@pytest.mark.parametrize(
-    ("bound", "most", "told"), [("_MOST_HELD", 100, "can hold"), ("_MOST_ROWS", 39, "39"), ("_MOST_BYTES", 500, "500")]
-)
-def test_more_matches_than_a_run_can_hold_are_an_error(
-    monkeypatch: pytest.MonkeyPatch, bound: str, most: int, told: str
+def test_a_run_that_takes_too_long_says_what_it_found_of_the_newest_and_what_it_left_out(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lake = Matches()
+    for at, user in enumerate(("dana", "emil", "finn", "gus")):
+        lake.put("A", 31 + at, user)
+        lake.put("B", 30 + at, user)
+    monkeypatch.setattr(correlating, "_MOST_SECONDS", 8.5)
+    ticks = iter(range(1_000))
+    said, found = Correlator(lake=lake, monotonic=lambda: float(next(ticks))).find(
+        rule_of("A", "B"), "1", others=(), fired_us=to_us(NOW), now_us=to_us(NOW), sources={"s-1": "prod"}
+    )
+    assert [match.verdict.title for match in said.matches] == ["together: dana"]
+    assert len(found.rows) == 1
+    message, names = left(said)
+    assert "took more than 8.5 s" in message
+    assert names == ["A 32 emil", "A 33 finn", "A 34 gus", "B 31 emil", "B 32 finn", "B 33 gus"]
+    assert next(ticks) < 12, "it ended amid one person's matches"
+
+
+def test_a_run_that_may_hold_no_more_says_what_it_found_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Matches()
+    lake.put("A", 6, "emil")
+    lake.put("B", 5, "emil")
     for minute in range(20):
         lake.put("A", 30 + minute)
         lake.put("B", 30 - minute)
-    assert len(find(lake, rule_of("A", "B")).matches) == 1
+    assert len(find(lake, rule_of("A", "B")).matches) == 2
+    monkeypatch.setattr(correlating, "_MOST_HELD", 30)
+    said = find(lake, rule_of("A", "B"))
+    assert [match.verdict.title for match in said.matches] == ["together: emil"]
+    message, names = left(said)
+    assert "can hold" in message
+    assert len(names) == 40
+
+
+@pytest.mark.parametrize(("bound", "most"), [("_MOST_ROWS", 6), ("_MOST_BYTES", 20_000)])
+def test_a_run_that_may_read_no_more_looks_at_the_newest_matches(
+    monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
+    lake = Matches()
+    for minute in range(20):
+        lake.put("A", 30 + minute, "emil")
+    lake.put("A", 3)
+    lake.put("B", 2)
+    said = find(lake, rule_of("A", "B"))
+    assert [match.verdict.title for match in said.matches] == ["together: dana"]
+    assert not said.errors
     monkeypatch.setattr(correlating, bound, most)
-    with pytest.raises(TooMuchError, match=told):
+    said = find(lake, rule_of("A", "B"))
+    assert [match.verdict.title for match in said.matches] == ["together: dana"]
+    if bound == "_MOST_ROWS":
+        message, names = left(said)
+        assert "more than 6 matches" in message
+        # Those that were read lie less than two windows from what was not.
+        assert len(names) == 22
+
+
+def test_what_was_not_read_is_not_taken_for_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Matches()
+    for minute in range(10):
+        lake.put("A", 200 + minute)
+    monkeypatch.setattr(correlating, "_MOST_ROWS", 5)
+    said = find(lake, rule_of("C", "A", absent=["C"]))
+    assert said.matches == []
+    assert len(left(said)[1]) == 10
+
+
+def test_one_instant_of_which_there_is_too_much_ends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Matches()
+    lake.put("A", 3)
+    monkeypatch.setattr(correlating, "_MOST_BYTES", 50)
+    with pytest.raises(TooMuchError, match="one instant"):
         find(lake, rule_of("A", "B"))
+
+
+def test_a_look_at_the_past_that_is_too_much_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Matches()
+    for minute in range(20):
+        lake.put("A", 30 + minute)
+    monkeypatch.setattr(correlating, "_MOST_ROWS", 10)
+    with pytest.raises(TooMuchError, match="more than 10 matches"):
+        Correlator(lake=lake).find_past(
+            rule_of("A", "B"), "1", others=(), since_us=to_us(NOW - timedelta(hours=2)), until_us=to_us(NOW),
+            now_us=to_us(NOW), sources={}, told=[set()],
+        )  # fmt: skip
+
+
+def one_person(many: int) -> Matches:
+    """Logins that fail, of one person, and two that do not."""
+    lake = Matches()
+    for at in range(many - 2):
+        lake.put("A", 20 + 200 * at / many)
+    lake.put("B", 120)
+    lake.put("B", 19)
+    return lake
+
+
+def many_people(many: int) -> Matches:
+    lake = Matches()
+    for at in range(many // 10):
+        for minute in range(9):
+            lake.put("A", 30 + 2000 * at / many + minute, f"user-{at}")
+        lake.put("B", 29 + 2000 * at / many, f"user-{at}")
+    return lake
+
+
+@pytest.mark.parametrize("of", [one_person, many_people])
+def test_a_flood_of_matches_costs_steps_in_proportion_to_it(of: Callable[[int], Matches]) -> None:
+    lake, looks = of(20_000), count()
+    said, _ = Correlator(lake=lake, monotonic=lambda: next(looks) / 1e6).find(
+        rule_of("A", "B"), "1", others=(), fired_us=to_us(NOW), now_us=to_us(NOW), sources={"s-1": "prod"}
+    )
+    assert not said.errors
+    assert len(said.matches) >= 2
+    # It looks at the clock with each step.
+    assert next(looks) < 2 * 20_000

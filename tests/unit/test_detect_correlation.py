@@ -1,16 +1,22 @@
-from typing import Any
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from types import FrameType
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.detect.correlation import Found, StepMatch, correlate, run_test
+from ocelog.detect import correlation as correlation_module
+from ocelog.detect.correlation import Found, StepMatch, correlate, may_hold, run_test, split
 from ocelog.detect.parse import parse_item
 from ocelog.detect.rule import Correlation, CorrelationRule
 
 HEAD = "AnalysisType: correlation_rule\nRuleID: C\nEnabled: true\nSeverity: Low\nDetection:\n"
 SCHEDULE = "Schedule: {RateMinutes: 5}"
 MINUTE = 60.0
+TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
 
 
 def correlation(text: str) -> Correlation:
@@ -241,7 +247,39 @@ def test_the_outputs_of_rules_in_a_test_are_matches(first: str, second: str, exp
 def test_many_matches_are_correlated_in_reasonable_time() -> None:
     many = [match("a", at / 100, u=str(at % 500)) for at in range(5000)]
     many += [match("b", at / 100, v=str(at % 500)) for at in range(5000)]
-    assert len(correlate(correlation(COUNTED), many)) == 500
+    assert len(list(correlate(correlation(COUNTED), many))) == 500
+
+
+def one_of_many(many: int) -> list[StepMatch]:
+    return [match("ab"[at % 10 == 0], at / 100, u=str(at // 10), v=str(at // 10)) for at in range(many)]
+
+
+def all_of_one(many: int) -> list[StepMatch]:
+    return [match("ab"[at % 2], at / 100, u="x", v="x") for at in range(many)]
+
+
+@pytest.mark.parametrize("of", [one_of_many, all_of_one])
+@pytest.mark.parametrize("kind", ["LINKED", "AFTER", "GROUP"])
+def test_the_steps_of_a_search_grow_with_the_matches(of: Callable[[int], list[StepMatch]], kind: str) -> None:
+    rule, lines = correlation({"LINKED": LINKED, "AFTER": AFTER, "GROUP": GROUP}[kind]), 0
+
+    def line(_frame: FrameType, event: str, _argument: object) -> TraceFunction:
+        nonlocal lines
+        lines += event == "line"
+        return line
+
+    def call(frame: FrameType, _event: str, _argument: object) -> TraceFunction | None:
+        return line if frame.f_code.co_filename == correlation_module.__file__ else None
+
+    matches, before = of(20_000), sys.gettrace()
+    sys.settrace(call)
+    try:
+        found = [len(each.members) for part in split(rule, matches) for each in correlate(rule, part)]
+    finally:
+        sys.settrace(before)
+    # Each is in two that are found at most, and in what leads to those; as many lines are run for each.
+    assert sum(found) <= 4 * 20_000
+    assert lines < 100 * 20_000, f"{lines / 20_000:.0f} lines for each match"
 
 
 TIMES = st.lists(st.tuples(st.integers(0, 40), st.sampled_from("xy")), max_size=6, unique=True)
@@ -287,3 +325,152 @@ def test_a_group_finds_what_a_naive_search_finds(
     }
     each = correlate(correlation(text), [*matches_of("a", first), *matches_of("b", second)])
     assert {one.values["u"] for one in each} == naive
+
+
+def news_of(*each: list[StepMatch]) -> set[str]:
+    """Return about half of them, in a way that does not change."""
+    return {one.id for some in each for one in some if int(one.at) // 60 % 2}
+
+
+@given(TIMES, TIMES, LEAST, LEAST, WITHIN, LOOKBACK)
+def test_each_new_match_that_a_naive_search_puts_in_a_sequence_is_in_what_is_found(
+    first: list[tuple[int, str]], second: list[tuple[int, str]], least: int, last: int, within: int, lookback: int
+) -> None:
+    text = f"""Sequence: [{{ID: a, RuleID: A, MinMatchCount: {least}}}, {{ID: b, RuleID: B, MinMatchCount: {last}}}],
+      LookbackWindowMinutes: {lookback},
+      Transitions: [{{From: a, To: b, WithinTimeFrameMinutes: {within}, Match: [{{On: u}}]}}]"""
+    a, b = matches_of("a", first), [replace(one, id=f"b{one.id}") for one in matches_of("b", second)]
+    ends = {
+        one.id: before
+        for one in b
+        for before in [
+            [each for each in a if each.values == one.values
+             and 0 <= one.at - each.at <= min(within, lookback) * MINUTE]
+        ]
+        if len(before) >= least
+    }  # fmt: skip
+    naive = set[frozenset[str]]()
+    for start in b:
+        inside = [
+            one for one in b
+            if one.id in ends and one.values == start.values and 0 <= one.at - start.at <= lookback * MINUTE
+        ]  # fmt: skip
+        if start.id in ends and len(inside) >= last:
+            naive.add(frozenset(one.id for end in inside for one in (end, *ends[end.id])))
+    assert_covered(text, [*a, *b], naive, news_of(a, b))
+
+
+@given(TIMES, TIMES, TIMES, LEAST, LOOKBACK)
+def test_each_new_match_that_a_naive_search_puts_in_a_group_is_in_what_is_found(
+    first: list[tuple[int, str]], second: list[tuple[int, str]], third: list[tuple[int, str]], least: int, lookback: int
+) -> None:
+    text = f"""Group: [{{ID: a, RuleID: A, MinMatchCount: {least}}}, {{ID: b, RuleID: B}},
+        {{ID: c, RuleID: C, Absence: true}}],
+      LookbackWindowMinutes: {lookback},
+      MatchCriteria: {{u: [{{GroupID: a, Match: u}}, {{GroupID: b, Match: u}}, {{GroupID: c, Match: u}}]}}"""
+    each = {
+        step: [replace(one, id=f"{step}{one.id}") for one in matches_of(step, times)]
+        for step, times in (("a", first), ("b", second), ("c", third))
+    }
+    naive = set[frozenset[str]]()
+    for start in [*each["a"], *each["b"]]:
+        inside = {
+            step: [one for one in some if one.values == start.values
+                   and 0 <= one.at - start.at <= lookback * MINUTE]
+            for step, some in each.items() if step != "c"
+        }  # fmt: skip
+        members = [*inside["a"], *inside["b"]]
+        if len(inside["a"]) >= least and inside["b"]:
+            low, high = max(one.at for one in members), min(one.at for one in members)
+            if not any(
+                one.values == start.values and low - lookback * MINUTE <= one.at <= high + lookback * MINUTE
+                for one in each["c"]
+            ):
+                naive.add(frozenset(one.id for one in members))
+    assert_covered(text, [one for some in each.values() for one in some], naive, news_of(each["a"], each["b"]))
+
+
+def assert_covered(text: str, matches: list[StepMatch], naive: set[frozenset[str]], new: set[str]) -> None:
+    """Demand that what is found is in the naive answer, and has all that is new there.
+
+    Whether they are searched together or as `split` parts them is the same.
+    """
+    rule = correlation(text)
+    each = [frozenset(one.id for one in finding.members) for finding in correlate(rule, matches, new=new)]
+    assert set(each) <= naive
+    assert all(one & new for one in each)
+    assert frozenset[str]().union(*each) & new == frozenset[str]().union(*naive) & new
+    parted = [
+        frozenset(one.id for one in finding.members)
+        for part in split(rule, matches)
+        if may_hold(rule, part)
+        for finding in correlate(rule, part, new=new)
+    ]
+    assert sorted(map(sorted, parted)) == sorted(map(sorted, each))
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["x", "y", "xy"])), max_size=8, unique=True)
+
+
+@given(STEPS, STEPS, STEPS, LEAST, WITHIN, LOOKBACK, st.booleans())
+def test_a_sequence_of_three_finds_what_a_naive_search_finds(
+    first: list[tuple[int, str]],
+    between: list[tuple[int, str]],
+    last: list[tuple[int, str]],
+    least: int,
+    within: int,
+    lookback: int,
+    absent: bool,
+) -> None:
+    text = f"""Sequence: [{{ID: a, RuleID: A, MinMatchCount: {least}}},
+      {{ID: b, RuleID: B, Absence: {str(absent).lower()}}}, {{ID: c, RuleID: C}}], LookbackWindowMinutes: {lookback},
+      Transitions: [{{From: a, To: b, WithinTimeFrameMinutes: {within}, Match: [{{On: u}}]}},
+        {{From: b, To: c, WithinTimeFrameMinutes: {within}, Match: [{{On: u}}]}}]"""
+    a, b, c = matches_of("a", first), matches_of("b", between), matches_of("c", last)
+
+    def agree(one: StepMatch, other: StepMatch) -> bool:
+        return bool(one.values["u"] & other.values["u"])
+
+    def enough(end: StepMatch, starts: list[StepMatch], reach: float, least: int) -> list[StepMatch]:
+        """Return the matches before `end` that have one value of its in common, if they are enough."""
+        for value in sorted(end.values["u"]):
+            some = [one for one in starts if value in one.values["u"] and 0 <= end.at - one.at <= reach]
+            if len(some) >= least:
+                return some
+        return []
+
+    reach = within * MINUTE
+    if absent:
+        naive = {
+            end.id
+            for end in c
+            if enough(
+                end,
+                [
+                    one for one in a
+                    if end.at - one.at <= lookback * MINUTE
+                    and not any(agree(one, via) and one.at <= via.at <= end.at for via in b)
+                ],
+                2 * reach,
+                least,
+            )
+        }  # fmt: skip
+    else:
+        begins = {
+            via.id: min(one.at for one in some)
+            for via in b
+            for some in [enough(via, a, min(reach, lookback * MINUTE), least)]
+            if some
+        }
+        naive = {
+            end.id
+            for end in c
+            if enough(
+                end,
+                [via for via in b if via.id in begins and end.at - begins[via.id] <= lookback * MINUTE],
+                reach,
+                1,
+            )
+        }
+    each = correlate(correlation(text), [*a, *b, *c])
+    assert {one.id for finding in each for one in finding.members if one.step == "c"} == naive

@@ -5,10 +5,13 @@ the schedule would see them. A step of a group or a sequence that must be absent
 as the lookback window reaches.
 """
 
+import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -42,11 +45,13 @@ def correlate(
     correlation: Correlation,
     matches: Iterable[StepMatch],
     *,
+    new: Container[str] | None = None,
     now: float | None = None,
     check: Callable[[int], None] = lambda _held: None,
-) -> list[Found]:
-    """Return what `correlation` finds in `matches`.
+) -> Iterator[Found]:
+    """Yield what `correlation` finds in `matches`: all that are in anything are in what is yielded, few of them twice.
 
+    `new` are the ids of those that matter: what holds none of them is left out. None: all do.
     `now`: until when matches have been seen; nothing is said to be absent before its time is over. None: all were seen.
     `check` is called time and again, with how many members are held, and ends it by raising.
     """
@@ -55,8 +60,48 @@ def correlate(
         if match.step in ordered:
             ordered[match.step].append(match)
     if correlation.is_sequence:
-        return list(_Sequence(correlation, ordered, now, check).find())
-    return list(_find_groups(correlation, ordered, now, check))
+        yield from _Sequence(correlation, ordered, new, now, check).find()
+    else:
+        yield from _find_groups(correlation, ordered, new, now, check)
+
+
+def split(correlation: Correlation, matches: Sequence[StepMatch]) -> list[list[StepMatch]]:
+    """Return the matches in sets such that nothing belongs together with what is in another: those of one user, say.
+
+    They can be searched one by one, and most hold too little to be searched at all.
+    """
+    links = _sequence_links(correlation) if correlation.is_sequence else _group_links(correlation)
+    if links is None:
+        return [list(matches)]
+    root = list(range(len(matches)))
+
+    def find(at: int) -> int:
+        while root[at] != at:
+            root[at] = root[root[at]]
+            at = root[at]
+        return at
+
+    paths: dict[str, list[tuple[int, str]]] = {}
+    for link, pairs in enumerate(links):
+        for step, path in pairs:
+            paths.setdefault(step, []).append((link, path))
+    having: dict[tuple[int, str], int] = {}
+    for at, match in enumerate(matches):
+        for link, path in paths.get(match.step, ()):
+            for value in match.values.get(path, ()):
+                root[find(at)] = find(having.setdefault((link, value), at))
+    found: dict[int, list[StepMatch]] = {}
+    for at, match in enumerate(matches):
+        found.setdefault(find(at), []).append(match)
+    return list(found.values())
+
+
+def may_hold(correlation: Correlation, matches: Iterable[StepMatch]) -> bool:
+    """Return whether enough steps have enough matches, wherever these lie."""
+    count = Counter(match.step for match in matches)
+    wanted = [step for step in correlation.steps if not step.absent]
+    least = len(wanted) if correlation.is_sequence else min(correlation.least_steps or len(wanted), len(wanted))
+    return sum(count[step.id] >= step.least for step in wanted) >= least
 
 
 def run_test(correlations: Sequence[Correlation], test: CorrelationTest) -> bool:
@@ -78,32 +123,107 @@ def run_test(correlations: Sequence[Correlation], test: CorrelationTest) -> bool
             )
             for time, fields in at.items()
         ]
-    return any(correlate(correlation, matches) for correlation in correlations)
+    return any(any(True for _ in correlate(correlation, matches)) for correlation in correlations)
+
+
+_Links: TypeAlias = list[list[tuple[str, str]]]
+"""Sets of (step, field): what belongs together has a value in common there."""
+
+
+def _group_links(correlation: Correlation) -> _Links | None:
+    """Return what parts the matches of a group; None: anything may belong together."""
+    every = {step.id for step in correlation.steps}
+    whole = (pairs for pairs in correlation.criteria.values() if every <= {step for step, _ in pairs})
+    return next(([list(pairs)] for pairs in whole), None)
+
+
+def _sequence_links(correlation: Correlation) -> _Links | None:
+    """Return what parts the matches of a sequence; None: anything may belong together."""
+    sequence = _Sequence(correlation, {step.id: [] for step in correlation.steps}, None, None, lambda _: None)
+    found: _Links = []
+    for transition in sequence.joins():
+        if transition is None or not transition.match:
+            return None
+        start, end = transition.match[0]
+        found.append([(transition.start, start), (transition.end, end)])
+    return found
+
+
+_Window: TypeAlias = Mapping[str, tuple[int, int]]
+"""Step -> which of its matches are in it, from the first to before the last."""
+
+
+def _covering(
+    windows: Iterable[_Window], times: Mapping[str, Sequence[float]], new: Mapping[str, Sequence[int]]
+) -> Iterator[_Window]:
+    """Yield as many of `windows`, which move on, as it takes to have each that is `new` and in any of them.
+
+    Of those that have the first that is left, the last one is taken: so each match is in two that are taken, or few
+    more, however many lie close together.
+    """
+    taken = dict.fromkeys(times, 0)
+
+    def first_left(window: _Window) -> tuple[str, int] | None:
+        left = []
+        for step, (low, high) in window.items():
+            at = bisect_left(new[step], max(low, taken[step]))
+            if at < len(new[step]) and new[step][at] < high:
+                left.append((times[step][new[step][at]], step, new[step][at]))
+        return min(left)[1:] if left else None
+
+    pending: tuple[_Window, tuple[str, int]] | None = None
+    for window in windows:
+        if pending is not None:
+            step, at = pending[1]
+            low, high = window.get(step, (0, 0))
+            if low <= at < high:
+                pending = window, (step, at)
+                continue
+            taken |= {name: span[1] for name, span in pending[0].items()}
+            yield pending[0]
+        target = first_left(window)
+        pending = None if target is None else (window, target)
+    if pending is not None:
+        yield pending[0]
 
 
 def _find_groups(
-    correlation: Correlation, matches: Mapping[str, list[StepMatch]], now: float | None, check: Callable[[int], None]
+    correlation: Correlation,
+    matches: Mapping[str, list[StepMatch]],
+    new: Container[str] | None,
+    now: float | None,
+    check: Callable[[int], None],
 ) -> Iterator[Found]:
     window = 60.0 * correlation.lookback_minutes
     wanted = [step for step in correlation.steps if not step.absent]
+    absent = [step for step in correlation.steps if step.absent]
     least = min(correlation.least_steps or len(wanted), len(wanted))
     held = 0
     for values, chosen in _by_criteria(list(correlation.criteria.items()), matches, {}):
         check(held)
-        if members := _fullest_window(wanted, chosen, least, window):
-            first, last = members[0].at, members[-1].at
-            if any(step.absent for step in correlation.steps):
-                if now is not None and first + window > now:
-                    continue
-                if any(
-                    last - window <= one.at <= first + window
-                    for step in correlation.steps
-                    if step.absent
-                    for one in chosen[step.id]
-                ):
-                    continue
+        times = {step.id: [one.at for one in chosen[step.id]] for step in correlation.steps}
+        news = {
+            step.id: [at for at, one in enumerate(chosen[step.id]) if new is None or one.id in new] for step in wanted
+        }
+
+        def stands(spans: _Window, times: Mapping[str, Sequence[float]] = times) -> bool:
+            """Whether nothing is there that must be absent."""
+            if not absent:
+                return True
+            first = min(times[step][low] for step, (low, _) in spans.items())
+            last = max(times[step][high - 1] for step, (_, high) in spans.items())
+            return (now is None or first + window <= now) and not any(
+                bisect_left(times[step.id], last - window) < bisect_right(times[step.id], first + window)
+                for step in absent
+            )
+
+        some = {step.id: times[step.id] for step in wanted}
+        for spans in _covering(filter(stands, _windows(wanted, some, least, window)), some, news):
+            check(held)
+            members = [one for step, (low, high) in spans.items() for one in chosen[step][low:high]]
             held += len(members)
-            yield Found(members=tuple(members), values=values)
+            check(held)
+            yield Found(members=tuple(sorted(members, key=lambda one: (one.at, one.id))), values=values)
 
 
 def _by_criteria(
@@ -126,48 +246,78 @@ def _by_criteria(
         yield from _by_criteria(rest, chosen, {**values, name: value})
 
 
-def _fullest_window(
-    steps: Sequence[Step], matches: Mapping[str, list[StepMatch]], least: int, window: float
-) -> list[StepMatch]:
-    """Return the matches of the first window, as it moves on, in which at least `least` of `steps` are there."""
-    times = {step.id: [one.at for one in matches[step.id]] for step in steps}
+def _windows(
+    steps: Sequence[Step], times: Mapping[str, Sequence[float]], least: int, window: float
+) -> Iterator[_Window]:
+    """Yield each window, as it moves on from match to match, in which at least `least` of `steps` are there."""
+    low, high = dict.fromkeys(times, 0), dict.fromkeys(times, 0)
     for start in sorted({at for each in times.values() for at in each}):
-        spans: list[tuple[str, int, int]] = []
+        spans: dict[str, tuple[int, int]] = {}
         for step in steps:
-            low = bisect_left(times[step.id], start)
-            high = bisect_right(times[step.id], start + window)
-            if high - low >= step.least:
-                spans.append((step.id, low, high))
+            mine = times[step.id]
+            low[step.id] = bisect_left(mine, start, low[step.id])
+            high[step.id] = bisect_right(mine, start + window, high[step.id])
+            if high[step.id] - low[step.id] >= step.least:
+                spans[step.id] = (low[step.id], high[step.id])
         if len(spans) >= least:
-            inside = [one for step_id, low, high in spans for one in matches[step_id][low:high]]
-            return sorted(inside, key=lambda one: (one.at, one.id))
-    return []
+            yield spans
 
 
-class _Chain(Struct, frozen=True):
-    """A match, and the matches of earlier steps that lead to it."""
+class _Chain(Struct, frozen=True, eq=False):
+    """A match, and the chains of the step before that lead to it: those of `bucket` from `low` to before `high`."""
 
     match: StepMatch
-    before: frozenset[StepMatch]
     first: float
+    new: bool
+    """Whether any match in it is new."""
+    bucket: Sequence["_Chain"] = ()
+    low: int = 0
+    high: int = 0
 
 
-class _Buckets:
-    """Chains by the value that the first pair of fields of a transition joins them by, each in order of time."""
+def _members(chains: Iterable[_Chain]) -> set[StepMatch]:
+    """Return all matches of some chains: each chain is looked at once, however many it leads to."""
+    found: set[StepMatch] = set()
+    while chains := list(chains):
+        found.update(one.match for one in chains)
+        spans: dict[int, tuple[Sequence[_Chain], list[tuple[int, int]]]] = {}
+        for one in chains:
+            if one.bucket:
+                spans.setdefault(id(one.bucket), (one.bucket, []))[1].append((one.low, one.high))
+        before: dict[int, _Chain] = {}
+        for bucket, each in spans.values():
+            done = 0
+            for low, high in sorted(each):
+                before |= {id(one): one for one in bucket[max(low, done) : high]}
+                done = max(done, high)
+        chains = before.values()
+    return found
 
-    def __init__(self, transition: Transition | None, chains: list[_Chain]) -> None:
-        self._pair = transition.match[0] if transition and transition.match else None
-        self._chains: dict[str, list[_Chain]] = {}
-        for chain in chains:
-            for key in chain.match.values.get(self._pair[0], ()) if self._pair else [""]:
-                self._chains.setdefault(key, []).append(chain)
-        self._times = {key: [one.match.at for one in each] for key, each in self._chains.items()}
 
-    def before(self, match: StepMatch, within: float) -> Iterator[list[_Chain]]:
-        """Yield, for each value that `match` has, the chains that have it too and end at most `within` before it."""
-        for key in sorted(match.values.get(self._pair[1], ())) if self._pair else [""]:
-            if (times := self._times.get(key)) is not None:
-                yield self._chains[key][bisect_left(times, match.at - within) : bisect_right(times, match.at)]
+class _Bucket:
+    """Chains with a value in common, in order of time."""
+
+    def __init__(self) -> None:
+        self.chains: list[_Chain] = []
+        self.ends: list[float] = []
+        """Before when what must be absent is absent after each."""
+        self.firsts: list[float] = []
+        self.times: list[float] = []
+        self._news: list[int] = []
+        self.is_ordered = True
+        """Whether who begins later ends no earlier: then those that lead to a match lie side by side."""
+
+    def add(self, chain: _Chain, ends: float) -> None:
+        if self.chains and (chain.first < self.chains[-1].first or ends < self.ends[-1]):
+            self.is_ordered = False
+        self._news.append((self._news[-1] if self._news else 0) + chain.new)
+        self.chains.append(chain)
+        self.ends.append(ends)
+        self.firsts.append(chain.first)
+        self.times.append(chain.match.at)
+
+    def has_new(self, low: int, high: int) -> bool:
+        return low < high and self._news[high - 1] - (self._news[low - 1] if low else 0) > 0
 
 
 class _Sequence:
@@ -177,14 +327,17 @@ class _Sequence:
         self,
         correlation: Correlation,
         matches: Mapping[str, list[StepMatch]],
+        new: Container[str] | None,
         now: float | None,
         check: Callable[[int], None],
     ) -> None:
         self._matches = matches
+        self._new = new
         self._check = check
         self._held = 0
         """Members of all chains and findings so far."""
-        self._times = {step: [one.at for one in each] for step, each in matches.items()}
+        self._having: dict[tuple[str, str | None], dict[str, tuple[list[float], list[StepMatch]]]] = {}
+        """Step and field -> value -> the matches that have it, and when they were."""
         self._now = now
         self._lookback = 60.0 * correlation.lookback_minutes
         self._steps = correlation.steps
@@ -193,17 +346,33 @@ class _Sequence:
 
     def find(self) -> Iterator[Found]:
         first, last = self._wanted[0], self._wanted[-1]
-        chains = [_Chain(one, frozenset((one,)), one.at) for one in self._matches[first.id]]
+        chains = [_Chain(one, one.at, self._is_new(one)) for one in self._matches[first.id]]
         for absent in self._absent(None, first):
             transition = self._transition(absent.id, first.id)
-            chains = [one for one in chains if not self._is_there(absent, transition, None, one.match)]
+            chains = [one for one in chains if not self._is_before(absent, transition, one.match)]
         for start, end in pairwise(self._wanted):
             chains = self._next(start, end, chains)
         for absent in self._absent(last, None):
             chains = [one for one in chains if self._is_absent_after(absent, last, one)]
+        yield from self._enough(last, chains)
+
+    def joins(self) -> Iterator[Transition | None]:
+        """Yield each transition by which what belongs together is told from the rest."""
+        first, last = self._wanted[0], self._wanted[-1]
+        for start, end in pairwise(self._wanted):
+            yield self._joined(start, end)
+            yield from (self._transition(start.id, absent.id) for absent in self._absent(start, end))
+        yield from (self._transition(absent.id, first.id) for absent in self._absent(None, first))
+        for absent in self._absent(last, None):
+            yield next((one for one in self._transitions if one.end == absent.id), None)
+        yield self._into(last)
+
+    def _into(self, last: Step) -> Transition | None:
         repeated = self._transition(last.id, last.id)
-        into = repeated or next((one for one in self._transitions if one.end == last.id), None)
-        yield from self._enough(last, chains, into, repeated)
+        return repeated or next((one for one in self._transitions if one.end == last.id), None)
+
+    def _is_new(self, match: StepMatch) -> bool:
+        return self._new is None or match.id in self._new
 
     def _absent(self, after: Step | None, before: Step | None) -> list[Step]:
         """Return the steps between two that are wanted, all of which must be absent."""
@@ -236,88 +405,123 @@ class _Sequence:
     def _next(self, start: Step, end: Step, chains: list[_Chain]) -> list[_Chain]:
         """Return the matches of `end` that have enough matches of `start` before them, within the time frame."""
         transition = self._joined(start, end)
+        pair = transition.match[0] if transition and transition.match else None
         within = self._within(transition)
         others = [one for one in self._transitions if one.end == end.id and one.start not in {start.id, end.id}]
         others = [one for one in others if any(step.id == one.start for step in self._wanted)]
-        absent = self._absent(start, end)
-        buckets = _Buckets(transition, chains)
+        absent = [(each, self._transition(start.id, each.id)) for each in self._absent(start, end)]
+        buckets: dict[str, _Bucket] = {}
+        for chain in chains:
+            ends = min((self._first_after(*each, chain.match) for each in absent), default=math.inf)
+            for key in chain.match.values.get(pair[0], ()) if pair else ("",):
+                buckets.setdefault(key, _Bucket()).add(chain, ends)
+        is_plain = not others and (transition is None or len(transition.match) <= 1)
         found: list[_Chain] = []
         for match in self._matches[end.id]:
             # Those before must have one value in common, not each another one of this match's.
-            for bucket in buckets.before(match, within):
+            for key in sorted(match.values.get(pair[1], ())) if pair else ("",):
+                if (bucket := buckets.get(key)) is None:
+                    continue
+                self._check(self._held)
+                low = bisect_left(bucket.times, match.at - within)
+                high = bisect_right(bucket.times, match.at)
+                if is_plain and bucket.is_ordered:
+                    low = max(low, self._reaching(bucket, match.at))
+                    if high - low >= start.least:
+                        new = self._is_new(match) or bucket.has_new(low, high)
+                        found.append(_Chain(match, bucket.chains[low].first, new, bucket.chains, low, high))
+                        break
+                    continue
                 group = [
                     one
-                    for one in bucket
+                    for one, ends in zip(bucket.chains[low:high], bucket.ends[low:high], strict=True)
                     if match.at - one.first <= self._lookback
+                    and ends > match.at
                     and _agree(transition, one.match, match)
                     and all(self._follows(other, one, match) for other in others)
-                    and not any(
-                        self._is_there(each, self._transition(start.id, each.id), one.match, match) for each in absent
-                    )
                 ]
-                self._check(self._held)
                 if len(group) >= start.least:
-                    members = frozenset(one for chain in group for one in chain.before) | {match}
-                    self._held += len(members)
-                    found.append(_Chain(match, members, min(chain.first for chain in group)))
+                    self._held += len(group)
+                    new = self._is_new(match) or any(one.new for one in group)
+                    found.append(_Chain(match, min(one.first for one in group), new, group, 0, len(group)))
                     break
         return found
 
+    def _reaching(self, bucket: _Bucket, at: float) -> int:
+        """Return the first chain of an ordered bucket that reaches an instant, with nothing absent between."""
+        return max(bisect_left(bucket.firsts, at - self._lookback), bisect_right(bucket.ends, at))
+
     def _follows(self, transition: Transition, chain: _Chain, match: StepMatch) -> bool:
         within = self._within(transition)
-        starts = (one for one in chain.before if one.step == transition.start)
+        starts = (one for one in _members([chain]) if one.step == transition.start)
         return any(0 <= match.at - one.at <= within and _agree(transition, one, match) for one in starts)
 
-    def _is_there(self, absent: Step, transition: Transition | None, start: StepMatch | None, end: StepMatch) -> bool:
-        """Whether a step that must be absent has a match between two, or, without a start, before one."""
-        if start is not None:
-            return any(_agree(transition, start, one) for one in self._between(absent, start.at, end.at))
+    def _is_before(self, absent: Step, transition: Transition | None, end: StepMatch) -> bool:
+        """Whether a step that must be absent has a match before one."""
+        pair = transition.match[0] if transition and transition.match else None
         low = end.at - self._within(transition)
-        return any(_agree(transition, one, end) for one in self._between(absent, low, end.at))
+        for times, matches in self._with(absent, pair and pair[0], end.values.get(pair[1], ()) if pair else ("",)):
+            inside = range(bisect_left(times, low), bisect_right(times, end.at))
+            if any(_agree(transition, matches[at], end) for at in inside):
+                return True
+        return False
 
-    def _between(self, step: Step, low: float, high: float) -> list[StepMatch]:
-        times = self._times[step.id]
-        return self._matches[step.id][bisect_left(times, low) : bisect_right(times, high)]
+    def _first_after(self, absent: Step, transition: Transition | None, start: StepMatch) -> float:
+        """Return when a step that must be absent has its first match at or after one; infinity: never."""
+        pair = transition.match[0] if transition and transition.match else None
+        found = math.inf
+        for times, matches in self._with(absent, pair and pair[1], start.values.get(pair[0], ()) if pair else ("",)):
+            later = range(bisect_left(times, start.at), len(times))
+            found = min(found, next((times[at] for at in later if _agree(transition, start, matches[at])), math.inf))
+        return found
+
+    def _with(
+        self, step: Step, path: str | None, values: Iterable[str]
+    ) -> Iterator[tuple[list[float], list[StepMatch]]]:
+        """Yield the matches of a step that have a value at `path`, in order of time, for each of `values`."""
+        by_value = self._having.get((step.id, path))
+        if by_value is None:
+            by_value = self._having[step.id, path] = {}
+            for match in self._matches[step.id]:
+                for value in ("",) if path is None else match.values.get(path, ()):
+                    times, matches = by_value.setdefault(value, ([], []))
+                    times.append(match.at)
+                    matches.append(match)
+        yield from (by_value[value] for value in values if value in by_value)
 
     def _is_absent_after(self, absent: Step, last: Step, chain: _Chain) -> bool:
         transition = next((one for one in self._transitions if one.end == absent.id), None)
         within = self._within(transition)
         name = transition.start if transition else last.id
-        starts = [one for one in chain.before if one.step == name]
+        starts = [chain.match] if name == last.id else [one for one in _members([chain]) if one.step == name]
         if self._now is not None and any(one.at + within > self._now for one in starts):
             return False
-        return not any(
-            _agree(transition, start, one)
-            for start in starts
-            for one in self._between(absent, start.at, start.at + within)
-        )
+        return not any(self._first_after(absent, transition, one) <= one.at + within for one in starts)
 
-    def _enough(
-        self, last: Step, chains: list[_Chain], into: Transition | None, repeated: Transition | None
-    ) -> Iterator[Found]:
+    def _enough(self, last: Step, chains: list[_Chain]) -> Iterator[Found]:
         """Yield the matches of the last step that are enough, and what leads to them, per value they have in common."""
+        into, repeated = self._into(last), self._transition(last.id, last.id)
         window = self._within(repeated) if repeated else self._lookback
+        name = into.match[0][1] if into and into.match else ""
         by_value: dict[str, list[_Chain]] = {}
         for chain in chains:
-            keys = sorted(chain.match.values.get(into.match[0][1], ())) if into and into.match else [""]
-            for key in keys:
+            for key in chain.match.values.get(name, ()) if name else ("",):
                 by_value.setdefault(key, []).append(chain)
         told: set[frozenset[StepMatch]] = set()
         for key in sorted(by_value):
             group = by_value[key]
-            times = [one.match.at for one in group]
-            for at, start in enumerate(times):
-                inside = group[at : bisect_right(times, start + window)]
+            times = {last.id: [one.match.at for one in group]}
+            news = {last.id: [at for at, one in enumerate(group) if one.new]}
+            for spans in _covering(_windows([last], times, 1, window), times, news):
                 self._check(self._held)
-                if len(inside) >= last.least:
-                    members = frozenset(one for each in inside for one in each.before)
-                    if members not in told:
-                        self._held += len(members)
-                        told.add(members)
-                        ordered = sorted(members, key=lambda one: (one.at, one.id))
-                        name = into.match[0][1] if into and into.match else ""
-                        yield Found(members=tuple(ordered), values={name: key} if name else {})
-                    break
+                low, high = spans[last.id]
+                members = frozenset(_members(group[low:high]))
+                if members not in told:
+                    self._held += len(members)
+                    self._check(self._held)
+                    told.add(members)
+                    ordered = sorted(members, key=lambda one: (one.at, one.id))
+                    yield Found(members=tuple(ordered), values={name: key} if name else {})
 
     def _within(self, transition: Transition | None) -> float:
         minutes = transition.within_minutes if transition else None

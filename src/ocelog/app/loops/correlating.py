@@ -6,19 +6,20 @@ stretch of event time around each match that has landed since the run before, no
 
 import json
 import time
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 import pyarrow as pa
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match
+from ocelog.alert.judged import TOO_MUCH, Event, Judged, JudgedBy, Match, RuleError
 from ocelog.app.log_types import kinds
 from ocelog.app.loops.scheduled_rows import Found, digest, link_of, match_source, plain
 from ocelog.detect.correlation import Found as Together
-from ocelog.detect.correlation import StepMatch, correlate
+from ocelog.detect.correlation import StepMatch, correlate, may_hold, split
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.paths import Path, parse_path
 from ocelog.detect.rule import Correlation, CorrelationRule
@@ -29,12 +30,17 @@ _SECOND_US = 1_000_000
 _OVERLAP_US = 900 * _SECOND_US
 """A match carries when it was judged, and lands some time after: so much is looked at again. It finds nothing twice."""
 _MOST_SECONDS = 60.0
-_MOST_ROWS = 50_000
-"""Matches that a run looks at."""
+_MOST_ROWS = 100_000
+"""Matches that a run looks at: about 1 kB each."""
 _MOST_BYTES = 64 << 20
 """Of matches that are read at a time."""
 _MOST_HELD = 500_000
-"""Members of what belongs together around one match, each as often as it is in something: about 40 MB."""
+"""Members of what belongs together, each as often as it is in something: about 40 MB."""
+_COLUMNS = (
+    *("p_row_id", "event_row_id", "rule_id", "title", "alert_id"),
+    *("p_log_type", "p_source_id", "p_event_time", "p_parse_time"),
+)
+"""What is kept of a match, besides its p_any_ columns."""
 MOST_NAMED = 100
 """Members that the context of a match names."""
 
@@ -62,6 +68,26 @@ class TooMuchError(Exception):
     """There are more matches around the new ones than a run can look at in its time."""
 
 
+class _Bounds(Struct):
+    """What a run may take, and what it left out since that was not enough."""
+
+    until: float
+    monotonic: Callable[[], float]
+    held: int = 0
+    """Members of all that was found by now."""
+    why: str = ""
+    """Why something was left out."""
+    left: dict[str, Event] = msgspec.field(default_factory=dict)
+    """New matches that were not looked at, or not with all that is around them, by p_row_id."""
+
+    def check(self, held: int) -> None:
+        """Raise TooMuchError if the time is up, or more is held than may be."""
+        if self.monotonic() > self.until:
+            raise TooMuchError(f"looking for what belongs together took more than {_MOST_SECONDS:g} s")
+        if self.held + held > _MOST_HELD:
+            raise TooMuchError("more of them belong together than a run can hold")
+
+
 @dataclass(slots=True, kw_only=True)
 class Correlator:
     """Looks for what belongs together in the matches of a lake."""
@@ -83,19 +109,27 @@ class Correlator:
         """Return what `rule` finds around the matches that have landed since `fired_us`.
 
         `others` are the correlation rules that there are: what they found is none of the matches that a rule looks at,
-        or it would find what it found itself. Raises TooMuchError.
+        or it would find what it found itself. If there is more to look at than a run can, it looks at the newest
+        first, and an error says of which matches nothing is known. Raises TooMuchError if it cannot tell even that.
         """
+        bounds = self._bounds()
 
         def centres(correlation: Correlation, rules: Collection[str]) -> set[int]:
-            new = _times(self._read(rules, "p_parse_time", fired_us - _OVERLAP_US))
+            new = self._times(rules, "p_parse_time", fired_us - _OVERLAP_US, None, now_us, bounds)
             if any(step.absent for step in correlation.steps):
                 # What was too early to be called absent may be so by now.
                 since = fired_us - 2 * correlation.lookback_minutes * 60 * _SECOND_US - _OVERLAP_US
-                new |= _times(self._read(rules, "p_event_time", since, now_us))
+                new |= self._times(rules, "p_event_time", since, now_us, now_us, bounds)
             return new
 
         told: Sequence[set[str]] = [set() for _ in rule.correlations]
-        return self._find(rule, revision, others, centres, now_us, lambda _: now_us, sources, told)
+        said, found = self._find(rule, revision, others, centres, now_us, lambda _: now_us, sources, told, bounds)
+        if not bounds.left:
+            return said, found
+        error = RuleError(
+            rule=said.rules[rule.id], type=TOO_MUCH, message=bounds.why, events=list(bounds.left.values())
+        )
+        return replace(said, errors=[error]), found
 
     def find_past(
         self,
@@ -113,16 +147,23 @@ class Correlator:
 
         `told` is, of each correlation of the rule, which matches are in something that was found: whoever looks at one
         stretch of time after the other hands on the same. The last of its matches says when one was there to be found.
-        Raises TooMuchError.
+        Raises TooMuchError if there is more than it can look at.
         """
+        bounds = self._bounds()
 
         def centres(_correlation: Correlation, rules: Collection[str]) -> set[int]:
-            return _times(self._read(rules, "p_event_time", since_us, until_us - 1))
+            return self._times(rules, "p_event_time", since_us, until_us - 1, now_us, bounds)
 
         def observed(members: Sequence[Mapping[str, Any]]) -> int:
             return max(to_us(each["p_parse_time"]) for each in members)
 
-        return self._find(rule, revision, others, centres, now_us, observed, sources, told)
+        said, found = self._find(rule, revision, others, centres, now_us, observed, sources, told, bounds)
+        if bounds.left:
+            raise TooMuchError(bounds.why)
+        return said, found
+
+    def _bounds(self) -> _Bounds:
+        return _Bounds(until=self.monotonic() + _MOST_SECONDS, monotonic=self.monotonic)
 
     def _find(
         self,
@@ -134,14 +175,14 @@ class Correlator:
         observed: Callable[[Sequence[Mapping[str, Any]]], int],
         sources: Mapping[str, str],
         told: Sequence[set[str]],
+        bounds: _Bounds,
     ) -> tuple[Judged, Found]:
-        until = self.monotonic() + _MOST_SECONDS
         by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
         found = dict[str, tuple[Together, list[dict[str, Any]]]]()
         for correlation, mine in zip(rule.correlations, told, strict=True):
             rules = {step.rule for step in correlation.steps}.difference(others)
             around = sorted(centres(correlation, rules))
-            for together, members in self._around(correlation, rules, around, now_us, until, mine):
+            for together, members in self._around(correlation, rules, around, now_us, mine, bounds):
                 found.setdefault(digest("members", *sorted(each["p_row_id"] for each in members)), (together, members))
         events, rows, matches = list[Event](), list[dict[str, Any]](), list[Match]()
         pages = self._pages(members for _, members in found.values())
@@ -172,72 +213,143 @@ class Correlator:
         rules: Collection[str],
         centres: Sequence[int],
         now_us: int,
-        until: float,
         told: set[str],
+        bounds: _Bounds,
     ) -> Iterable[tuple[Together, list[dict[str, Any]]]]:
-        window_us = correlation.lookback_minutes * 60 * _SECOND_US
+        """Yield what belongs together with the matches at `centres`: those that may have something in common together.
+
+        Of these, those with the newest matches come first.
+        """
         if not centres:
             return
-        matches = dict[str, dict[str, Any]]()
-        for low, high in _spans(centres, 2 * window_us):
-            read = self._read(rules, "p_event_time", low, high)
-            if len(matches) + read.num_rows > _MOST_ROWS:
-                raise TooMuchError(
-                    f"more than {_MOST_ROWS:,} matches of its rules lie around {len(centres):,} new ones"
-                )
-            matches |= {row["p_row_id"]: row for row in read.to_pylist()}
-        steps = self._step_matches(correlation, matches)
-        around = f"{len(matches):,} matches of its rules lie around {len(centres):,} new ones: "
+        # Each finding reaches over two windows from any of its matches, and looks one further for what must be absent.
+        reach = (3 if any(step.absent for step in correlation.steps) else 2) * correlation.lookback_minutes * 60
+        rows, steps, whole_us = self._near(correlation, rules, _spans(centres, reach * _SECOND_US), bounds)
+        wanted = set(centres)
+        new = {name for name, row in rows.items() if to_us(row["p_event_time"]) in wanted and name not in told}
+        if whole_us is not None:
+            cut = {name for name in new if to_us(rows[name]["p_event_time"]) < whole_us + reach * _SECOND_US}
+            bounds.left |= {name: _left(rows[name]) for name in cut}
+            unread = {at for at in wanted if at < whole_us}.difference(
+                to_us(rows[name]["p_event_time"]) for name in cut
+            )
+            bounds.left |= {name: _left_at(name, at) for at in unread for name in [digest("unread", str(at))]}
+            if any(step.absent for step in correlation.steps):
+                # What was not read may be what must be absent.
+                new -= cut
+        groups = list[tuple[float, list[StepMatch]]]()
+        for group in split(correlation, steps):
+            newest = max((one.at for one in group if one.id in new), default=None)
+            if newest is not None and may_hold(correlation, group):
+                groups.append((newest, group))
+        groups.sort(key=lambda each: each[0], reverse=True)
+        for at, (_, group) in enumerate(groups):
+            held = 0
+            try:
+                bounds.check(0)
+                for together in correlate(correlation, group, new=new, now=now_us / _SECOND_US, check=bounds.check):
+                    members = [rows[name] for name in dict.fromkeys(one.id for one in together.members)]
+                    held += len(members)
+                    told |= {each["p_row_id"] for each in members}
+                    yield together, members
+            except TooMuchError as error:
+                left = {one.id for _, each in groups[at:] for one in each if one.id in new and one.id not in told}
+                bounds.left |= {name: _left(rows[name]) for name in left}
+                bounds.why = f"{len(rows):,} matches of its rules lie around {len(centres):,} new ones: {error}"
+                return
+            bounds.held += held
 
-        def check(held: int) -> None:
-            if self.monotonic() > until:
-                raise TooMuchError(f"{around}looking for what belongs together took more than {_MOST_SECONDS:g} s")
-            if held > _MOST_HELD:
-                raise TooMuchError(f"{around}more of them belong together than a run can hold")
+    def _near(
+        self, correlation: Correlation, rules: Collection[str], spans: Sequence[tuple[int, int]], bounds: _Bounds
+    ) -> tuple[dict[str, dict[str, Any]], list[StepMatch], int | None]:
+        """Return the matches in some stretches of time, the newest first, as long as they are not too many.
 
-        for centre in centres:
-            check(0)
-            near = steps.around(centre, window_us, told)
-            if near is None:
+        The last is since when all were read, if some were left out.
+        """
+        rows, steps = dict[str, dict[str, Any]](), list[StepMatch]()
+        whole_us = spans[-1][1] + 1
+        for low, high in reversed(spans):
+            for table, since_us in self._pieces(rules, "p_event_time", low, high, high, bounds):
+                if table is None:
+                    return rows, steps, since_us
+                room = _MOST_ROWS - len(rows)
+                if is_cut := table.num_rows > room:
+                    table = table.sort_by([("p_event_time", "descending")]).slice(0, room)  # noqa: PLW2901 - its newest
+                read = {row["p_row_id"]: row for row in table.to_pylist()}
+                steps += self._step_matches(correlation, read)
+                rows |= {name: _kept(row) for name, row in read.items()}
+                if is_cut:
+                    bounds.why = f"more than {_MOST_ROWS:,} matches of its rules lie around the new ones"
+                    # Of the last instant there may be more.
+                    oldest = min((to_us(row["p_event_time"]) + 1 for row in read.values()), default=whole_us)
+                    return rows, steps, oldest
+                whole_us = since_us
+        return rows, steps, None
+
+    def _pieces(
+        self, rules: Collection[str], by: str, since_us: int, until_us: int | None, latest_us: int, bounds: _Bounds
+    ) -> Iterator[tuple[pa.Table | None, int]]:
+        """Yield the matches of a stretch of time in pieces that can be held, the newest first, and since when each is.
+
+        The last may be none, if the time is up or one instant has too many: then none is from before its instant.
+        """
+        left: list[tuple[int, int | None]] = [(since_us, until_us)]
+        while left:
+            since, until = left.pop()
+            if self.monotonic() > bounds.until:
+                bounds.why = f"reading the matches of its rules took more than {_MOST_SECONDS:g} s"
+                yield None, (latest_us if until is None else until) + 1
+                return
+            found = self.lake.matches(rules, by, since_us=since, until_us=until, most_bytes=_MOST_BYTES)
+            if found.nbytes <= _MOST_BYTES:
+                yield found, since
                 continue
-            for together in correlate(correlation, near, now=now_us / _SECOND_US, check=check):
-                members = [matches[name] for name in dict.fromkeys(one.id for one in together.members)]
-                told |= {each["p_row_id"] for each in members}
-                yield together, members
+            last = max(latest_us, since) if until is None else until
+            if last <= since:
+                bounds.why = f"the matches of its rules of one instant are larger than {_MOST_BYTES:,} bytes"
+                yield None, since + 1
+                return
+            middle = (since + last) // 2
+            left += [(since, middle), (middle + 1, until)]
 
-    def _read(self, rules: Collection[str], by: str, since_us: int, until_us: int | None = None) -> pa.Table:
-        found = self.lake.matches(rules, by, since_us=since_us, until_us=until_us, most_bytes=_MOST_BYTES)
-        if found.nbytes > _MOST_BYTES:
-            raise TooMuchError(f"the matches of its rules are larger than {_MOST_BYTES:,} bytes")
+    def _times(
+        self,
+        rules: Collection[str],
+        by: str,
+        since_us: int,
+        until_us: int | None,
+        latest_us: int,
+        bounds: _Bounds,
+    ) -> set[int]:
+        """Return when the events were of the matches of a stretch of time. Raises TooMuchError."""
+        found = set[int]()
+        for table, _ in self._pieces(rules, by, since_us, until_us, latest_us, bounds):
+            if table is None:
+                raise TooMuchError(bounds.why)
+            found |= {to_us(at) for at in table.column("p_event_time").to_pylist()}
         return found
 
-    def _step_matches(self, correlation: Correlation, matches: Mapping[str, dict[str, Any]]) -> "_Steps":
+    def _step_matches(self, correlation: Correlation, matches: Mapping[str, dict[str, Any]]) -> list[StepMatch]:
         wanted = _paths(correlation)
-        for text in {text for texts in wanted.values() for text in texts}:
+        every = {text for texts in wanted.values() for text in texts}
+        for text in every:
             self.paths.setdefault(text, parse_path(text))
         by_rule = dict[str, list[dict[str, Any]]]()
         for row in matches.values():
             by_rule.setdefault(row["rule_id"], []).append(row)
-        records = self._records(matches.values(), {text for texts in wanted.values() for text in texts})
-        found = dict[str, list[tuple[int, StepMatch]]]()
-        for step in correlation.steps:
-            mine = [
-                (
-                    to_us(row["p_event_time"]),
-                    StepMatch(
-                        step=step.id,
-                        at=to_us(row["p_event_time"]) / _SECOND_US,
-                        id=row["p_row_id"],
-                        values={
-                            text: self._values(text, records.get(row["event_row_id"]), row)
-                            for text in wanted.get(step.id, ())
-                        },
-                    ),
-                )
-                for row in by_rule.get(step.rule, ())
-            ]
-            found[step.id] = sorted(mine, key=lambda each: (each[0], each[1].id))
-        return _Steps(correlation, found)
+        records = self._records(matches.values(), every)
+        return [
+            StepMatch(
+                step=step.id,
+                at=to_us(row["p_event_time"]) / _SECOND_US,
+                id=row["p_row_id"],
+                values={
+                    text: self._values(text, records.get(row["event_row_id"]), row) for text in wanted.get(step.id, ())
+                },
+            )
+            for step in correlation.steps
+            for row in by_rule.get(step.rule, ())
+        ]
 
     def _records(self, rows: Iterable[Mapping[str, Any]], texts: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the columns of the events that paths begin with, by p_row_id."""
@@ -282,31 +394,6 @@ class Correlator:
         return frozenset()
 
 
-class _Steps(Struct, frozen=True):
-    """The matches of each step in order of time."""
-
-    correlation: Correlation
-    matches: Mapping[str, Sequence[tuple[int, StepMatch]]]
-
-    def around(self, centre: int, window_us: int, told: Collection[str]) -> list[StepMatch] | None:
-        """Return what may belong together with the matches at `centre`; None: nothing that is not told already."""
-        wanted = [step for step in self.correlation.steps if not step.absent]
-        least = len(wanted) if self.correlation.is_sequence else self.correlation.least_steps or len(wanted)
-        near, there = list[StepMatch](), 0
-        for step in self.correlation.steps:
-            reach = 2 * window_us if step.absent else window_us
-            mine = self.matches[step.id]
-            low = bisect_left(mine, centre - reach, key=lambda each: each[0])
-            high = bisect_right(mine, centre + reach, key=lambda each: each[0])
-            near += [each for _, each in mine[low:high]]
-            there += not step.absent and high - low >= step.least
-        at = centre / _SECOND_US
-        here = [each.id for each in near if each.at == at]
-        if there < min(least, len(wanted)) or (here and all(name in told for name in here)):
-            return None
-        return near
-
-
 def _spans(centres: Sequence[int], reach: int) -> list[tuple[int, int]]:
     """Return the stretches of time that lie within `reach` of any centre; the centres are in order."""
     found = list[tuple[int, int]]()
@@ -331,8 +418,30 @@ def _paths(correlation: Correlation) -> dict[str, set[str]]:
     return found
 
 
-def _times(matches: pa.Table) -> set[int]:
-    return {to_us(at) for at in matches.column("p_event_time").to_pylist()}
+def _kept(match: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is needed of a match once it is known what its steps say: its context may be long."""
+    return {
+        name: value
+        for name, value in match.items()
+        if name in _COLUMNS or (name.startswith("p_any_") and value is not None)
+    }
+
+
+def _left(match: Mapping[str, Any]) -> Event:
+    return _left_at(match["p_row_id"], to_us(match["p_event_time"]))
+
+
+def _left_at(name: str, at_us: int) -> Event:
+    """Return what stands for a match that was not looked at. It is of no source, as the run is that left it out."""
+    return Event(
+        row_id=name,
+        log_type="",
+        source_id="",
+        source_label="",
+        event_us=at_us,
+        version_us=at_us,
+        observed_us=at_us,
+    )
 
 
 def _event_row(match: Mapping[str, Any]) -> str:
@@ -359,7 +468,7 @@ def _texts(values: Iterable[Any]) -> Iterable[str]:
 
 def _indicators(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what all members name: so that the search for an address finds what they add up to."""
-    names = [name for name in members[0] if name.startswith("p_any_")]
+    names = sorted({name for each in members for name in each if name.startswith("p_any_")})
     return {name: sorted({text for each in members for text in each.get(name) or ()}) or None for name in names}
 
 
