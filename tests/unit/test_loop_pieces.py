@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from ocelog.alert.delivering import Entry, Handed
 from ocelog.alert.detecting import Step
 from ocelog.alert.notice import Happened
 from ocelog.alert.routing import ChannelRow
+from ocelog.app.judging.schedule_pace import SchedulePace
 from ocelog.app.log_types import kinds
 from ocelog.app.loops import delivering, publishing
 from ocelog.app.loops.delivering import DeliverLoop
@@ -86,6 +88,7 @@ def running_schedules(stage: Stage) -> Callable[[], object]:
     loop: Any = ScheduledLoop.__new__(ScheduledLoop)
     loop.work = stage.work
     loop.now = lambda: stage.now
+    loop._pace = SchedulePace(Path("/no/such/home"))
     loop.jury = SimpleNamespace(
         lock=nullcontext(),
         queries=lambda: {"rows": SimpleNamespace(schedule=Schedule(rate_minutes=1))},

@@ -1,7 +1,7 @@
 """The loop that runs scheduled queries and correlation rules when they are due, and lands what they find."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +13,7 @@ import structlog
 from ocelog.alert.judged import TOO_MUCH, Judged, JudgedBy, RuleError
 from ocelog.alert.scheduling import Firing, Scheduling
 from ocelog.app.judging.jury import FolderJury
+from ocelog.app.judging.schedule_pace import LONG, SchedulePace
 from ocelog.app.loops.correlating import Correlator, TooMuchError
 from ocelog.app.loops.detecting import HomeClaims, policy_of
 from ocelog.app.loops.loop import Work
@@ -43,6 +44,37 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
+class _Agenda:
+    """What one run has before it."""
+
+    again: bool
+    """Whether what is quick runs as often as it comes to be due."""
+    queries: Mapping[str, Query] = field(default_factory=dict)
+    correlations: Mapping[str, tuple[CorrelationRule, str]] = field(default_factory=dict)
+    schedules: Mapping[str, Sequence[Schedule]] = field(default_factory=dict)
+    queries_due: deque[Firing] = field(default_factory=deque)
+    others_due: deque[Firing] = field(default_factory=deque)
+    asked: dict[str, float] = field(default_factory=dict)
+    """Queries that are not answered yet, and since when."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """What was run or tried, and for which fire time."""
+    slow: set[str] = field(default_factory=set)
+    """What was slow in this run."""
+    rules_at: float = float("-inf")
+    """When to look again at which rules there are."""
+    look_at: float = float("-inf")
+    """When to look again at what is due."""
+
+    def take(self, firing: Firing) -> None:
+        self.taken[firing.schedule] = firing.fires_us
+
+    def takes(self, firing: Firing) -> bool:
+        """Whether a run is still to be made: what failed is not tried again at once."""
+        before = self.taken.get(firing.schedule)
+        return before is None or (self.again and firing.schedule not in self.slow and before != firing.fires_us)
+
+
+@dataclass(slots=True)
 class ScheduledLoop:
     """Runs what is due; what goes wrong with one schedule stops no other."""
 
@@ -53,6 +85,7 @@ class ScheduledLoop:
     _claims: HomeClaims = field(init=False)
     _scheduling: Scheduling = field(init=False)
     _correlator: Correlator = field(init=False)
+    _pace: SchedulePace = field(init=False)
     _look_at: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -68,6 +101,7 @@ class ScheduledLoop:
             now_us=lambda: to_us(self.now()),
         )
         self._correlator = Correlator(lake=assembly.lake)
+        self._pace = SchedulePace(assembly.installation.home.path)
 
     @property
     def name(self) -> str:
@@ -82,41 +116,30 @@ class ScheduledLoop:
         return self._look_at
 
     def finish(self) -> None:
-        """Run what is due, and end the processes that judged."""
+        """Run what is due, each once, and end the processes that judged."""
         try:
-            self.run()
+            self.run(again=False)
         finally:
             self.jury.close()
             self._claims.release()
 
-    def run(self) -> None:
-        """Run what is due. Raises what kept one from being run, after the others were."""
+    def run(self, *, again: bool = True) -> None:
+        """Run what is due, and what comes to be due meanwhile.
+
+        Raises what kept one from being run, after the others were. What is slow runs once, so that this ends; without
+        `again`, all does.
+        """
         installation = self.work.assembly.installation
         sources = {each.id: each.name for each in installation.ledger.sources.listed()}
         if not installation.settings.detections or not sources:
             installation.ledger.judging.end_schedules(but=())
             return
-        with self.jury.lock:
-            queries, correlations = dict(self.jury.queries()), dict(self.jury.correlations())
-            reads_all = self.jury.reads_all
-        schedules = {f"query {name}": [each.schedule] for name, each in queries.items() if each.schedule is not None}
-        schedules |= {
-            f"rule {name}": [one.schedule for one in rule.correlations] for name, (rule, _) in correlations.items()
-        }
-        if reads_all:
-            installation.ledger.judging.end_schedules(but=schedules)
-        if not schedules:
-            return
-        fired = installation.ledger.judging.begin_schedules(schedules, to_us(self.now()))
-        # Before anything runs by a schedule that was changed: what ran by the one before is told by that.
-        installation.ledger.judging.note_times(
-            {name: written(when[0]) for name, when in schedules.items() if name.startswith("query ")}, to_us(self.now())
-        )
-        due = [each for name, when in schedules.items() if (each := self._due(name, when, fired[name])) is not None]
         first: OcelogError | None = None
-        for firing, work in self._each(due, queries, correlations, sources):
+        agenda = _Agenda(again=again)
+        for firing, work in self._each(agenda, sources):
+            began = self.work.monotonic()
             try:
-                self._fire(firing, work, correlations)
+                self._fire(firing, work, agenda.correlations)
             except LostFenceError as error:
                 log.info("run by another", schedule=firing.schedule, reason=str(error))
             except OcelogError as error:
@@ -124,59 +147,141 @@ class ScheduledLoop:
                 first = first or error
             else:
                 self.work.failures.over("schedule failed", {"schedule": firing.schedule})
+            if firing.schedule.startswith("rule "):
+                self._took(agenda, firing.schedule, self.work.monotonic() - began)
             self.work.to_tell += 1
             self.work.went_on()
-        self._look_at = self.work.monotonic() + self._until_next(schedules.values())
+        if not agenda.schedules:
+            return
+        self._look_at = self.work.monotonic() + self._until_next(agenda.schedules.values())
         if first is not None:
             self._look_at = self.work.monotonic() + _AFTER_FAILURE
             raise first
 
-    def _each(
-        self,
-        due: Sequence[Firing],
-        queries: Mapping[str, Query],
-        correlations: Mapping[str, tuple[CorrelationRule, str]],
-        sources: Mapping[str, str],
-    ) -> Iterator[tuple[Firing, Callable[[], None]]]:
-        """Yield what is due, with what lands it: queries as they are answered, so that a slow one holds up no other.
+    def _look(self, agenda: _Agenda) -> None:
+        """Note in `agenda` what is due by now, those that take least first."""
+        ledger, now = self.work.assembly.installation.ledger, self.work.monotonic()
+        if now >= agenda.rules_at:
+            agenda.rules_at = now + _LOOK_EVERY
+            with self.jury.lock:
+                agenda.queries, agenda.correlations = dict(self.jury.queries()), dict(self.jury.correlations())
+                reads_all = self.jury.reads_all
+            agenda.schedules = {
+                f"query {name}": [each.schedule] for name, each in agenda.queries.items() if each.schedule is not None
+            } | {
+                f"rule {name}": [one.schedule for one in rule.correlations]
+                for name, (rule, _) in agenda.correlations.items()
+            }
+            if reads_all:
+                ledger.judging.end_schedules(but=agenda.schedules)
+        fired = ledger.judging.begin_schedules(agenda.schedules, to_us(self.now())) if agenda.schedules else {}
+        # Before anything runs by a schedule that was changed: what ran by the one before is told by that.
+        times = {name: written(when[0]) for name, when in agenda.schedules.items() if name.startswith("query ")}
+        if agenda.schedules:
+            ledger.judging.note_times(times, to_us(self.now()))
+        self._pace.see({name: _behind_us(when, fired[name]) for name, when in agenda.schedules.items()})
+        due = [
+            each
+            for name, when in agenda.schedules.items()
+            if name not in agenda.asked and (each := self._due(name, when, fired[name])) is not None
+        ]
+        agenda.queries_due = self._sorted(
+            each for each in due if each.schedule.startswith("query ") and agenda.takes(each)
+        )
+        agenda.others_due = self._sorted(
+            each for each in due if not each.schedule.startswith("query ") and agenda.takes(each)
+        )
+        agenda.look_at = now + min(_LOOK_EVERY, self._until_next(agenda.schedules.values()))
 
-        Two are asked at once: each may take its memory and its processor. Correlation rules come after the queries,
-        whose rules' matches they look at; if one takes long, they do not wait for it.
+    def _sorted(self, due: Iterable[Firing]) -> "deque[Firing]":
+        """Return what took least first, then what is new. What is slow comes last, and takes turns."""
+
+        def place(firing: Firing) -> tuple[int, float, str]:
+            seconds = self._pace.seconds(firing.schedule)
+            if seconds is None:
+                return 1, firing.fired_us, firing.schedule
+            return (2, firing.fired_us, firing.schedule) if seconds >= LONG else (0, seconds, firing.schedule)
+
+        return deque(sorted(due, key=place))
+
+    def _is_slow(self, schedule: str) -> bool:
+        return (self._pace.seconds(schedule) or 0.0) >= LONG
+
+    def _each(self, agenda: _Agenda, sources: Mapping[str, str]) -> Iterator[tuple[Firing, Callable[[], None]]]:
+        """Yield what is due, with what lands it: queries as they are answered.
+
+        Two are asked at once: each may take its memory and its processor. One that was slow the last time never takes
+        the second place: so what is quick waits for one that is slow at most, if that is new, and for none otherwise.
+        What is due is looked at again after each. Correlation rules come after the queries, whose rules' matches they
+        look at; if one takes long, they do not wait for it.
         """
-        asked, answers, waited = 0, Queue[tuple[Firing, Query, _Asked]](), 0
-        waiting = deque(each for each in due if each.schedule.startswith("query "))
-        others = deque(each for each in due if not each.schedule.startswith("query "))
-        while (waiting or asked or others) and not self.work.stop():
-            while waiting and asked < _AT_ONCE:
-                firing = waiting.popleft()
+        answers, waited = Queue[tuple[Firing, Query, _Asked, float]](), 0
+        while not self.work.stop():
+            if self.work.monotonic() >= agenda.look_at:
+                self._look(agenda)
+            while (firing := self._next_query(agenda)) is not None:
+                agenda.take(firing)
                 # When it should have run moves on while it does not.
                 self.work.takes_up(self, firing.schedule, firing.fired_us)
-                query = queries[firing.schedule.partition(" ")[2]]
+                query = agenda.queries[firing.schedule.partition(" ")[2]]
                 # One that was left behind by an earlier run may still be asked.
                 name = f"{SCHEDULING} {firing.schedule}"
-                asked += self.work.threads.start_once(name, partial(self._ask, firing, query, answers))
-            if others and not waiting and (not asked or waited >= _PATIENCE):
-                firing = others.popleft()
+                if self.work.threads.start_once(name, partial(self._ask, firing, query, answers)):
+                    agenda.asked[firing.schedule] = self.work.monotonic()
+            if agenda.others_due and not self._waits_for_query(agenda, waited):
+                firing = agenda.others_due.popleft()
+                agenda.take(firing)
                 self.work.takes_up(self, firing.schedule, firing.fired_us)
-                what = correlations[firing.schedule.partition(" ")[2]]
-                yield firing, partial(self._correlate, firing, *what, correlations, sources)
+                what = agenda.correlations[firing.schedule.partition(" ")[2]]
+                yield firing, partial(self._correlate, firing, *what, agenda.correlations, sources)
+                agenda.look_at = float("-inf")
                 continue
+            if not (agenda.queries_due or agenda.asked or agenda.others_due):
+                return
             try:
-                firing, query, answer = answers.get(timeout=_GLANCE)
+                firing, query, answer, seconds = answers.get(timeout=_GLANCE)
             except Empty:
                 waited += 1
                 continue
-            asked, waited = asked - 1, 0
+            del agenda.asked[firing.schedule]
+            waited = 0
+            self._took(agenda, firing.schedule, seconds)
             yield firing, partial(self._query, firing, query, answer, sources)
+            agenda.look_at = float("-inf")
 
-    def _ask(self, firing: Firing, query: Query, answers: "Queue[tuple[Firing, Query, _Asked]]") -> None:
+    def _took(self, agenda: _Agenda, schedule: str, seconds: float) -> None:
+        self._pace.took(schedule, seconds)
+        if self._is_slow(schedule):
+            agenda.slow.add(schedule)
+
+    def _next_query(self, agenda: _Agenda) -> Firing | None:
+        """Take the query that is to be asked next, if there is room for it."""
+        if not agenda.queries_due or len(agenda.asked) >= _AT_ONCE:
+            return None
+        if self._is_slow(agenda.queries_due[0].schedule) and any(
+            self._is_slowly_asked(agenda, one) for one in agenda.asked
+        ):
+            return None
+        return agenda.queries_due.popleft()
+
+    def _is_slowly_asked(self, agenda: _Agenda, schedule: str) -> bool:
+        return self._is_slow(schedule) or self.work.monotonic() - agenda.asked[schedule] >= LONG
+
+    def _waits_for_query(self, agenda: _Agenda, waited: int) -> bool:
+        """Whether a query is due or asked that correlation rules wait for: none that is slow."""
+        if any(not self._is_slow(each.schedule) for each in agenda.queries_due):
+            return True
+        return waited < _PATIENCE and any(not self._is_slowly_asked(agenda, one) for one in agenda.asked)
+
+    def _ask(self, firing: Firing, query: Query, answers: "Queue[tuple[Firing, Query, _Asked, float]]") -> None:
+        began = self.work.monotonic()
         try:
             found: _Asked = run_query(
                 self.work.assembly.installation, query, before_us=firing.fired_us, fires_us=firing.fires_us
             )
         except Exception as error:  # noqa: BLE001 - raised where it is landed
             found = error
-        answers.put((firing, query, found))
+        answers.put((firing, query, found, self.work.monotonic() - began))
 
     def _fire(
         self, firing: Firing, work: Callable[[], None], correlations: Mapping[str, tuple[CorrelationRule, str]]
@@ -257,6 +362,8 @@ class ScheduledLoop:
             by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
             self._land_error(firing, {rule.id: by}, TOO_MUCH, str(error))
             return
+        for left in said.errors:
+            log.error("run left matches out", rule=rule.id, matches=len(left.events), reason=left.message)
         if self._scheduling.land(firing, said, found.rows) is not None:
             self._worked({rule.id: JudgedBy(about=rule.about, revision=revision, on_schedule=True)}, said)
 
@@ -281,3 +388,14 @@ class ScheduledLoop:
         errors = [RuleError(rule=rule, type=kind, message=message, events=[event]) for rule in rules.values()]
         log.error("run failed", schedule=firing.schedule, fires=rfc3339(from_us(firing.fires_us)), reason=message)
         self._scheduling.land(firing, Judged(events=[event], rules=rules, errors=errors), match_source([], []))
+
+
+def _behind_us(schedules: Sequence[Schedule], fired_us: int) -> int | None:
+    """Return from when on what ran last at `fired_us` is behind by one of its periods; None: never."""
+    found = [
+        again
+        for one in schedules
+        if (first := next_due(one, after=from_us(fired_us))) is not None
+        and (again := next_due(one, after=first)) is not None
+    ]
+    return to_us(min(found)) if found else None

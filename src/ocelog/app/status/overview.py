@@ -12,6 +12,7 @@ from ocelog.alert.notice import AlertType
 from ocelog.alert.routing import ChannelFault, ChannelStatus
 from ocelog.alert.suppressing import Suppression
 from ocelog.app.judging.judging_pace import Slowest, slowest
+from ocelog.app.judging.schedule_pace import SchedulesBehind, schedules_behind
 from ocelog.app.log_types import retentions, table_names
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status.status import (
@@ -101,6 +102,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     """Whether they have waited for too long."""
     slowest: Slowest | None = None
     """The rules that took the most time of late, if judging is behind."""
+    schedules_behind: SchedulesBehind | None = None
+    """Schedules that a service runs more than a period late."""
     channels: Sequence[ChannelStatus] = ()
     """How each channel is."""
     suppressions: Sequence[Suppression] = ()
@@ -124,6 +127,7 @@ class Overview(Struct, frozen=True, kw_only=True):
             not any((*wrong, self.channel_faults, self.rule_troubles, self.suspended_rules))
             and not self.disk_is_short
             and not self.held_up
+            and self.schedules_behind is None
             and not any(each.needs_attention for each in self.streams)
         )
 
@@ -179,11 +183,21 @@ def overview(
             judging_behind=behind,
             judging_late=judging_late(behind, now),
             slowest=None if behind is None else slowest(home.path),
+            schedules_behind=_schedules_behind(installation, who, now),
             channels=ledger.channels.statuses(),
             suppressions=[each for each in ledger.alerts.suppressions() if each.is_active(to_us(now))],
             rule_troubles=troubles,
             rule_folders={each.id: each for each in ledger.rules.folders()} if troubles else {},
         )
+
+
+def _schedules_behind(installation: Installation, who: Holder | str | None, now: datetime) -> SchedulesBehind | None:
+    """Return which schedules are behind. Without a service none runs, and one that has just begun makes up for it."""
+    if not installation.settings.detections or not isinstance(who, Holder) or not who.is_service:
+        return None
+    if who.began is None or not has_passed(_MOVES, since=who.began, now=now):
+        return None
+    return schedules_behind(installation.home.path, now)
 
 
 def _suspended(ledger: Ledger) -> list[RuleState]:

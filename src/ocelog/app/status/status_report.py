@@ -101,7 +101,7 @@ def report_of(
         since = "" if rule.suspended_us is None else f" since {write_instant(from_us(rule.suspended_us))}"
         lines.append(f"The rule {rule.rule_id} is suspended{since}, and judges nothing: {rule.reason}")
         lines.append(f"    To do: mend it, then run: ocelog rules enable {shlex.quote(rule.rule_id)}")
-    lines += [*(_behind(found) if found.held_up else ()), *found.lagging]
+    lines += [*(_behind(found) if found.held_up else ()), *_schedules_behind(found), *found.lagging]
     if found.hangs:
         lines.append(f"Hanging: {found.hangs}")
     if found.key is not None:
@@ -212,6 +212,21 @@ def _behind(found: Overview) -> list[str]:
         off = shlex.join(["ocelog", "rules", "disable", *names])
         what = "them" if len(names) > 1 else "it"
         lines.append(f"    To do: if that is too much, mend {what}, or turn {what} off: {off}")
+    return lines
+
+
+def _schedules_behind(found: Overview) -> list[str]:
+    """Say which schedules are behind, and which takes the most time."""
+    if (behind := found.schedules_behind) is None:
+        return []
+    others = len(behind.names) - 1
+    more = f" and {others:,} more" if others else ""
+    since = write_instant(behind.since)
+    lines = [f"Schedules are behind by more than a period: {behind.names[0]}{more}, since {since}."]
+    if behind.slowest is not None:
+        lines[0] += f" The {behind.slowest} took the most time: {behind.seconds:,.0f} s for its last run."
+        off = f"ocelog rules disable {shlex.quote(behind.slowest.partition(' ')[2])}"
+        lines.append(f"    To do: have it read less or run more seldom, or turn it off: {off}")
     return lines
 
 
@@ -500,6 +515,8 @@ def _whole(found: Overview) -> dict[str, Any]:
         "judging_behind_since": None if found.judging_behind is None else write_instant(found.judging_behind),
         "slowest_rule": None if found.slowest is None else found.slowest.rule,
         "slowest_rules": [] if found.slowest is None else [each.rule for each in found.slowest.worst],
+        "schedules_behind": [] if found.schedules_behind is None else list(found.schedules_behind.names),
+        "slowest_schedule": None if found.schedules_behind is None else found.schedules_behind.slowest,
         "failing_rules": list(found.failing_rules),
         "suspended_rules": [each.rule_id for each in found.suspended_rules],
         "rule_troubles": [

@@ -88,6 +88,11 @@ def _troubles(found: Overview) -> list[Trouble]:
         more = [f"{found.slowest.more:,} more"] if found.slowest.more else []
         text = f"Events wait for the rule{'s' * (len(slow) > 1)} {write_list([*slow, *more])}."
         troubles.append(Trouble(about="rules", text=text, since=found.judging_behind))
+    if found.schedules_behind is not None:
+        names = ", ".join(found.schedules_behind.names)
+        troubles.append(
+            Trouble(about="rules", text=f"Schedules are behind: {names}.", since=found.schedules_behind.since)
+        )
     if found.disk_is_short:
         troubles.append(Trouble(about="disk", text="The disk is nearly full."))
     if found.key is not None:

@@ -1,0 +1,103 @@
+"""How long each schedule took when it ran last, and which are behind: noted by whoever runs them, for whoever asks."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from ocelog.files import read_regular
+from ocelog.times import from_us, to_us
+
+LONG = 10.0
+"""Seconds from which on a query is slow: it leaves a place to the others."""
+_EVERY = 5.0
+"""Seconds between two notes, at least."""
+
+
+class _Pace(msgspec.Struct, frozen=True):
+    """What is known of a schedule."""
+
+    seconds: float | None
+    """How long its last run took; None: it is new."""
+    behind_us: int | None = None
+    """From when on it is behind, unless it runs: it was due twice then. None: never."""
+
+
+class SchedulesBehind(msgspec.Struct, frozen=True, kw_only=True):
+    """Schedules that are behind by more than one of their periods."""
+
+    names: tuple[str, ...]
+    """Those that have waited longest come first: `query <name>` and `rule <id>`."""
+    since: datetime
+    """When the first of them should have run for the second time."""
+    slowest: str | None
+    """The schedule whose last run took the most time."""
+    seconds: float = 0.0
+    """How long that took."""
+
+
+@dataclass(slots=True)
+class SchedulePace:
+    """Notes in the home, where nothing else needs it, how long schedules take: a process that comes after knows it."""
+
+    home: Path
+    monotonic: Callable[[], float] = time.monotonic
+    _known: dict[str, _Pace] = field(init=False)
+    _noted_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self._known = dict(_read(self.home))
+
+    def seconds(self, schedule: str) -> float | None:
+        """Return how long a schedule took when it ran last; None: it is new."""
+        known = self._known.get(schedule)
+        return None if known is None else known.seconds
+
+    def took(self, schedule: str, seconds: float) -> None:
+        """Note how long a run took."""
+        before = self._known.get(schedule)
+        self._known[schedule] = _Pace(seconds, None if before is None else before.behind_us)
+
+    def see(self, behind_us: Mapping[str, int | None]) -> None:
+        """Note which schedules there are, and from when on each is behind unless it runs."""
+        self._known = {name: _Pace(self.seconds(name), at) for name, at in behind_us.items()}
+        if self.monotonic() < self._noted_at + _EVERY:
+            return
+        self._noted_at = self.monotonic()
+        path = _path(self.home)
+        draft = path.with_name(f"schedules-{os.getpid()}-{time.monotonic_ns()}")
+        # Where that fails, whoever asks is told less, and all are new to the process that comes after.
+        with suppress(OSError):
+            draft.write_bytes(msgspec.json.encode(self._known))
+            draft.rename(path)
+
+
+def schedules_behind(home: Path, now: datetime) -> SchedulesBehind | None:
+    """Return which schedules are behind by more than one of their periods; None: none that anybody noted."""
+    known, now_us = _read(home), to_us(now)
+    late = sorted((each.behind_us, name) for name, each in known.items() if each.behind_us is not None)
+    late = [(at, name) for at, name in late if at < now_us]
+    if not late:
+        return None
+    seconds, slowest = max(
+        ((each.seconds, name) for name, each in known.items() if each.seconds is not None), default=(0.0, None)
+    )
+    return SchedulesBehind(
+        names=tuple(name for _, name in late), since=from_us(late[0][0]), slowest=slowest, seconds=seconds
+    )
+
+
+def _read(home: Path) -> Mapping[str, _Pace]:
+    try:
+        return msgspec.json.decode(read_regular(_path(home)), type=dict[str, _Pace])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def _path(home: Path) -> Path:
+    return home / "tmp" / "schedules.json"

@@ -1,0 +1,178 @@
+"""Which schedule runs when: no query that is quick waits for those that use up their time."""
+
+import heapq
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from queue import Empty
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ocelog.app.judging.schedule_pace import SchedulePace, SchedulesBehind, schedules_behind
+from ocelog.app.loops import scheduled
+from ocelog.app.loops.loop import Work
+from ocelog.app.loops.scheduled import ScheduledLoop
+from ocelog.app.status.status_report import _schedules_behind
+from ocelog.detect.rule import Schedule
+from ocelog.dispatch.threads import Stop
+from ocelog.times import from_us, to_us
+
+START = datetime(2026, 5, 4, tzinfo=UTC)
+HOGS, PERIOD, LIMIT = 20, 2, 60.0
+
+
+@dataclass
+class Stage:
+    """A loop whose queries take as long as a test says, by a clock that moves as they are waited for."""
+
+    home: Path
+    seconds: dict[str, float]
+    """How long each query takes."""
+    stop: Stop = field(default_factory=Stop)
+    clock: float = 0.0
+    ends: list[tuple[float, int, Any]] = field(default_factory=list)
+    """What is being asked: when it ends."""
+    ran: list[tuple[str, float]] = field(default_factory=list)
+    """What ran, and how late it was answered."""
+    until: float = 3600.0
+    fired: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.clock)
+
+    def loop(self) -> Any:
+        loop: Any = ScheduledLoop.__new__(ScheduledLoop)
+        ledger = SimpleNamespace(
+            id="ledger",
+            sources=SimpleNamespace(listed=lambda: [SimpleNamespace(id="acme", name="prod")]),
+            judging=SimpleNamespace(
+                begin_schedules=lambda names, now_us: {name: self.fired.setdefault(name, now_us) for name in names},
+                note_times=lambda *_: None,
+                end_schedules=lambda **_: None,
+            ),
+        )
+        installation = SimpleNamespace(
+            ledger=ledger, home=SimpleNamespace(id="home", path=self.home), settings=SimpleNamespace(detections=True)
+        )
+        assembly: Any = SimpleNamespace(installation=installation)
+        loop.work = Work(assembly=assembly, stop=self.stop, monotonic=lambda: self.clock)
+        loop.work.threads = SimpleNamespace(start_once=self.begin, went_on=lambda: None)
+        loop.now = lambda: self.now
+        loop._pace = SchedulePace(self.home, monotonic=lambda: self.clock)
+        names = {name: SimpleNamespace(schedule=Schedule(rate_minutes=PERIOD), name=name) for name in self.seconds}
+        loop.jury = SimpleNamespace(lock=nullcontext(), queries=lambda: names, correlations=dict, reads_all=True)
+        return loop
+
+    def begin(self, name: str, job: Callable[[], None]) -> bool:
+        query = name.removeprefix("schedule query ")
+        heapq.heappush(self.ends, (self.clock + self.seconds[query], len(self.ran) + len(self.ends), job))
+        return True
+
+
+class Answers:
+    """A queue whose clock moves to the next answer while it is waited for. It stands for `Queue`."""
+
+    stage: Stage
+
+    def __class_getitem__(cls, _: object) -> type["Answers"]:
+        return cls
+
+    def __init__(self) -> None:
+        self.found: list[Any] = []
+
+    def put(self, answer: tuple[Any, ...]) -> None:
+        self.found.append(answer)
+
+    def get(self, *, timeout: float) -> Any:
+        stage = self.stage
+        if not stage.ends or stage.ends[0][0] > stage.clock + 1:
+            stage.clock += 1
+            if stage.clock >= stage.until:
+                stage.stop.ask()
+            assert timeout
+            raise Empty
+        stage.clock, _, job = heapq.heappop(stage.ends)
+        job()
+        firing, query, found, _ = self.found.pop()
+        return firing, query, found, stage.seconds[query.name]
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    (tmp_path / "tmp").mkdir()
+    seconds = {f"hog-{at:02}": LIMIT for at in range(HOGS)} | {"zoo": 1.0, "zulu": 2.0}
+    found = Stage(tmp_path, seconds)
+    Answers.stage = found
+    monkeypatch.setattr(scheduled, "Queue", Answers)
+    monkeypatch.setattr(scheduled, "run_query", lambda *_, **__: ([], ""))
+
+    def fire(_loop: object, firing: Any, *_: object) -> None:
+        found.fired[firing.schedule] = firing.fires_us
+        late = (found.now - from_us(firing.fires_us)).total_seconds()
+        found.ran.append((firing.schedule.partition(" ")[2], late))
+
+    monkeypatch.setattr(ScheduledLoop, "_fire", fire)
+    return found
+
+
+def run(stage: Stage) -> None:
+    """Let a loop run for an hour, as the service does."""
+    loop = stage.loop()
+    while stage.clock < stage.until and not stage.stop():
+        loop.run()
+        stage.clock += 1
+
+
+def test_a_query_that_is_quick_waits_for_no_query_that_is_slow(stage: Stage) -> None:
+    # A process before has noted how long each takes.
+    pace = SchedulePace(stage.home)
+    for name, seconds in stage.seconds.items():
+        pace.took(f"query {name}", seconds)
+    pace.see({f"query {name}": None for name in stage.seconds})
+    run(stage)
+    for name in ("zoo", "zulu"):
+        lateness = [late for query, late in stage.ran if query == name]
+        assert len(lateness) >= stage.until / 60 / PERIOD - 1, "it ran each time that it was due"
+        assert max(lateness) < 10
+    hogs = [query for query, _ in stage.ran if query.startswith("hog")]
+    assert {hogs.count(f"hog-{at:02}") for at in range(HOGS)} <= {2, 3}, "they take turns"
+
+
+def test_a_query_waits_for_one_slow_query_at_most_once_it_has_run(stage: Stage) -> None:
+    stage.seconds = {f"hog-{at:02}": LIMIT for at in range(HOGS)} | {"a": 1.0, "b": 2.0}
+    run(stage)
+    for name in ("a", "b"):
+        lateness = [late for query, late in stage.ran if query == name]
+        assert max(lateness) <= LIMIT + 5
+        assert len(lateness) >= stage.until / 60 / PERIOD - 1
+
+
+def test_status_names_what_waits_longest_and_what_takes_the_most_time() -> None:
+    behind = SchedulesBehind(names=("query Good", "rule Two"), since=START, slowest="query Slow", seconds=60.0)
+    found: Any = SimpleNamespace(schedules_behind=behind)
+    first, todo = _schedules_behind(found)
+    assert "query Good and 1 more, since 2026-05-04" in first
+    assert "The query Slow took the most time: 60 s" in first
+    assert todo.endswith("ocelog rules disable Slow")
+
+
+def test_a_pull_runs_each_schedule_once_and_ends(stage: Stage) -> None:
+    loop = stage.loop()
+    stage.fired = {f"query {name}": to_us(START - timedelta(hours=1)) for name in stage.seconds}
+    loop.run(again=False)
+    assert sorted(query for query, _ in stage.ran) == sorted(stage.seconds)
+
+
+def test_what_is_behind_by_a_period_is_known_with_what_took_the_most_time(stage: Stage) -> None:
+    run(stage)
+    assert schedules_behind(stage.home, START) is None
+    found = schedules_behind(stage.home, stage.now)
+    assert found is not None
+    assert all(name.startswith("query hog") for name in found.names)
+    assert str(found.slowest).startswith("query hog")
+    assert found.seconds == LIMIT
