@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -152,6 +153,20 @@ def test_a_runbook_that_says_to_open_the_record_leads_there(console: Console) ->
     other = viewer.get(f"/alerts/{alert_of(10).id}").text
     assert "Open <code>url</code>" in other
     assert "ocelog rules list" not in other
+
+
+def test_a_rule_is_a_link_where_it_has_a_page_and_what_is_empty_is_left_out(console: Console) -> None:
+    context: dict[str, Any] = {"user": None, "parameters": {}, "tags": [], "note": "", "count": 0}
+    first = alert_of(9, context=context, title="the same", dedup="the same")
+    opened(console.installation.ledger, first, alert_of(10, rule_id="ONBOARDED"), alert_of(11, rule_id="mine/*"))
+    viewer = console.as_(Role.VIEWER)
+    links = [f'<a href="/rules/{each.rule_id}' in viewer.get(f"/alerts/{each.id}").text
+             for each in (first, alert_of(10, rule_id="ONBOARDED"), alert_of(11, rule_id="mine/*"))]  # fmt: skip
+    assert links == [True, False, False]
+    text = viewer.get(f"/alerts/{first.id}").text
+    shown = re.findall(r'<dt class="col-12 col-md-3 long">([^<]*)</dt><dd[^>]*>([^<]*)', text)
+    assert shown == [("count", "0")]
+    assert "Grouped by" not in text
 
 
 def test_the_fields_of_an_alert_are_named_in_the_language_of_the_reader(console: Console) -> None:

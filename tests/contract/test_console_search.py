@@ -452,7 +452,7 @@ def test_an_event_is_called_by_what_it_says_also_in_its_history_and_in_the_api(s
     assert record["summary"] == "HIGH · RESOLVED"
 
 
-def test_an_event_of_an_alert_says_what_happened_if_its_match_has_no_title(
+def test_an_event_of_an_alert_says_what_happened_and_else_the_title_of_its_match(
     several: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = later(days=130)
@@ -461,6 +461,7 @@ def test_an_event_of_an_alert_says_what_happened_if_its_match_has_no_title(
     rows = [
         {**match, "event_row_id": event, "title": None},
         {**match, "event_row_id": event, "title": "Its own title"},
+        {**match, "event_row_id": "gone", "title": "Its own title"},
         {**match, "event_row_id": "gone", "title": None},
         {**match, "event_row_id": None, "title": None, "p_log_type": None},
         {**match, "event_row_id": "x", "title": "", "p_log_type": "Of.Query"},
@@ -468,7 +469,7 @@ def test_an_event_of_an_alert_says_what_happened_if_its_match_has_no_title(
     monkeypatch.setattr("ocelog.console.pages.alerts.matched_events", lambda *_, **__: rows)
     shown = several.as_(Role.VIEWER).get("/alerts/any/events").text
     told = [each.strip() for each in re.findall(r"</a>([^<]*)</li>", shown)]
-    assert told == [SAID["a1"], "Its own title", "Wiz.Audit", "", "Of.Query"]
+    assert told == [SAID["a1"], SAID["a1"], "Its own title", "Wiz.Audit", "", "Of.Query"]
 
 
 def test_each_part_of_a_search_is_a_chip_that_takes_it_away(console: Console) -> None:

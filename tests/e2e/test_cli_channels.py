@@ -93,6 +93,13 @@ def test_a_channel_is_removed_at_a_terminal_only_after_a_yes(ocelog: Ocelog, far
         assert "[y/N]" not in person.shown
 
 
+def test_a_secret_among_the_settings_is_refused_before_anything_is_asked(ocelog: Ocelog) -> None:
+    typed = ["channel", "add", "webhook", "ops", "--set", "url=https://example.com/hush"]
+    with conversation(ocelog, *typed, columns=200) as person:
+        assert person.ended() == 2
+        assert "Give it with --secret-file url=FILE" in " ".join(person.shown.split())
+
+
 def test_a_channel_is_added_tested_changed_and_removed_and_its_secrets_are_never_shown(
     ocelog: Ocelog, far: FarEnd
 ) -> None:

@@ -49,6 +49,8 @@ def add(
     What each kind needs is in the reference of channels. Without options for them, it hears of all alerts.
     """
     given = chosen.secrets()
+    # Before anything is asked.
+    channels.refuse_misplaced(kind, chosen.settings())
     missing = [each for each in channels.secret_names(kind, required=True) if each not in given]
     secrets = _asked(kind, missing, given)
     if (other := remote.chosen()) is not None:

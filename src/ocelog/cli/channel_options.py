@@ -118,9 +118,13 @@ class ChannelOptions(Struct, frozen=True, kw_only=True):
                 found[name] = secret
         return found
 
+    def settings(self) -> dict[str, str]:
+        """Return the settings that were chosen, by their names. Raises ConfigError."""
+        return dict(_pair("--set", text) for text in self.set_ or ())
+
     def change(self, secrets: Mapping[str, GivenSecret], name: str | None = None) -> ChannelChange:
         """Return what was chosen, with `secrets`, as a change of a channel. Raises ConfigError."""
-        settings = dict(_pair("--set", text) for text in self.set_ or ())
+        settings = self.settings()
         # Read before anything is asked or kept.
         self._routing(Routing())
         return ChannelChange(

@@ -4,7 +4,7 @@ import json
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -72,6 +72,22 @@ def remote_settings(kind: ChannelKind) -> list[Setting]:
 def secret_names(kind: str, *, required: bool = False) -> list[str]:
     """Return what is secret of a kind of channel, or only what it cannot be without. Raises ConfigError."""
     return [each.name for each in find_kind(kind).settings if each.secret and (each.required or not required)]
+
+
+def refuse_misplaced(kind: str, settings: Iterable[str]) -> None:
+    """Raise ConfigError if one of the `settings` of a channel is a secret, which is given in another way."""
+    secret = secret_names(kind)
+    misplaced = next((name for name in settings if name in secret), None)
+    if misplaced is not None:
+        raise ConfigError(
+            Phrase(
+                "%(misplaced)s of a %(kind)s channel is a secret: what is typed in a command is seen by "
+                "others. Give it with --secret-file %(misplaced)s=FILE, or leave it out to be asked for "
+                "it.",
+                misplaced=misplaced,
+                kind=kind,
+            )
+        )
 
 
 def statuses(installation: Installation) -> list[ChannelStatus]:
@@ -329,17 +345,7 @@ def _check(installation: Installation, row: ChannelRow, secrets: Mapping[str, Se
                     known=known,
                 )
             )
-    misplaced = next((name for name in row.settings if name in secret), None)
-    if misplaced is not None:
-        raise ConfigError(
-            Phrase(
-                "%(misplaced)s of a %(kind)s channel is a secret: what is typed in a command is seen by "
-                "others. Give it with --secret-file %(misplaced)s=FILE, or leave it out to be asked for "
-                "it.",
-                misplaced=misplaced,
-                kind=row.kind,
-            )
-        )
+    refuse_misplaced(row.kind, row.settings)
     _built(installation, row, secrets)
 
 

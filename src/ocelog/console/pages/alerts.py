@@ -10,7 +10,9 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
+from ocelog.alert.alert import Alert
 from ocelog.alert.changes import CloseReason
+from ocelog.alert.ids import ONBOARDED
 from ocelog.alert.listing import AlertOrder
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.alerts import alerts
@@ -150,6 +152,13 @@ def details(request: Request, visitor: Viewer, alert_id: str) -> Response:
     return _details(request, visitor, alert_id)
 
 
+def _has_rule(alert: Alert) -> bool:
+    """Whether the rule that an alert names has a page: what a source had at first, and broken files, have none."""
+    return alert.type in (AlertType.ALERT, AlertType.DETECTION_ERROR) and (
+        alert.rule_id != ONBOARDED and not alert.rule_id.endswith("/*")
+    )
+
+
 def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogError | None = None) -> Response:
     installation = installation_of(request)
     try:
@@ -159,6 +168,7 @@ def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogE
     return page(
         request,
         "alert.html",
+        has_rule=_has_rule(found.alert),
         visitor=visitor,
         status=200 if refused is None else 422,
         found=found,

@@ -4,6 +4,7 @@ import hmac
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app.users import users
@@ -56,8 +57,8 @@ async def make_first(
     password: Annotated[str, Form()],
 ) -> Response:
     """Make the first user, and sign them in."""
-    if users.is_there_any(installation_of(request)):
-        return _was_first(request)
+    if await run_in_threadpool(users.is_there_any, installation_of(request)):
+        return await run_in_threadpool(_was_first, request)
     if not _may_be_first(request, token):
         return page(request, "first_refused.html", visitor=None, status=403)
     return await SIGNING_IN.run(_made_first, request, token, name, password)
