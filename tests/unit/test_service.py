@@ -183,13 +183,20 @@ def test_a_service_waits_for_the_loop_that_is_due_first(tmp_path: Path, monkeypa
 
 
 def test_a_service_looks_for_garbage_every_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop, looked, now = Stop(), list[float](), [0.0]
+    stop, looked, at = Stop(), list[float](), iter((599.0, 600.0, 700.0, 1201.0))
+    now = [0.0]
+
+    def wait(_: Service, _seconds: float) -> None:
+        now[0] = next(at, 0.0)
+        if not now[0]:
+            stop.ask()
+
+    monkeypatch.setattr(Service, "_wait", wait)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setattr("ocelog.app.loops.service.gc.collect", lambda: looked.append(now[0]))
     service = service_of(tmp_path, Counting(name="one", every=1.0), stop=stop)
     service.monotonic = lambda: now[0]
-    for at in (0.0, 599.0, 600.0, 700.0, 1201.0):
-        now[0] = at
-        service._collect_garbage()
+    service._run()
     assert looked == [600.0, 1201.0]
 
 

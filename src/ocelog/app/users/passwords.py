@@ -14,39 +14,14 @@ _LEFT = 6
 """So many different characters must be left without what is easily guessed."""
 _PRODUCT = ("ocelog", "wiz")
 # The words of which lists of leaked passwords are mostly made, also in Korean, and so typed on a Latin keyboard.
-_WORDS = (
-    *("password", "passwort", "passw", "pass", "secret", "geheim", "letmein", "welcome", "willkommen", "changeme"),
-    *(
-        "change",
-        "default",
-        "login",
-        "admin",
-        "administrator",
-        "root",
-        "user",
-        "guest",
-        "test",
-        "temp",
-        "demo",
-        "master",
-    ),
-    *("security", "secure", "cloud", "server", "system", "company", "office", "hello", "iloveyou", "love", "monkey"),
-    *("dragon", "football", "baseball", "sunshine", "princess", "superman", "batman", "shadow", "trustno", "starwars"),
-    *("summer", "winter", "spring", "autumn", "january", "february", "march", "april", "june", "july", "august"),
-    *(
-        "september",
-        "october",
-        "november",
-        "december",
-        "monday",
-        "friday",
-        "sunday",
-        "google",
-        "amazon",
-        "korea",
-        "seoul",
-    ),
-    *("비밀번호", "관리자", "암호", "사랑해", "qlalfqjsgh", "rhksflwk", "dkagh", "tkfkdgo"),
+_WORDS = tuple(
+    """
+    password passwort passw pass secret geheim letmein welcome willkommen changeme change default login admin
+    administrator root user guest test temp demo master security secure cloud server system company office hello
+    iloveyou love monkey dragon football baseball sunshine princess superman batman shadow trustno starwars summer
+    winter spring autumn january february march april june july august september october november december monday
+    friday sunday google amazon korea seoul 비밀번호 관리자 암호 사랑해 qlalfqjsgh rhksflwk dkagh tkfkdgo
+""".split()
 )
 _ROWS = (
     *("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiop", "azertyuiop"),
