@@ -14,15 +14,13 @@ _LEFT = 6
 """So many different characters must be left without what is easily guessed."""
 _PRODUCT = ("ocelog", "wiz")
 # The words of which lists of leaked passwords are mostly made, also in Korean, and so typed on a Latin keyboard.
-_WORDS = tuple(
-    """
+_WORDS = """
     password passwort passw pass secret geheim letmein welcome willkommen changeme change default login admin
     administrator root user guest test temp demo master security secure cloud server system company office hello
     iloveyou love monkey dragon football baseball sunshine princess superman batman shadow trustno starwars summer
     winter spring autumn january february march april june july august september october november december monday
     friday sunday google amazon korea seoul 비밀번호 관리자 암호 사랑해 qlalfqjsgh rhksflwk dkagh tkfkdgo
-""".split()
-)
+""".split()  # noqa: SIM905 - 80 words are read as a text
 _ROWS = (
     *("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiop", "azertyuiop"),
     *("!@#$%^&*()_+", "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p", "1q2w3e4r5t6y7u8i9o0p"),
