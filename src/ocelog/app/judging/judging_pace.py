@@ -1,19 +1,18 @@
 """Which rules judging spends its time on: noted by whoever judges, and read by whoever asks why it is behind."""
 
-import os
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from ocelog.files import read_regular
+from ocelog.app.judging import notes
 
+_NAME = "judging"
 _BATCHES = 20
 """So many of the last batches are looked at."""
 _LONG = 2.0
@@ -92,12 +91,7 @@ class JudgingPace:
             return
         self._noted_at = self.monotonic()
         found = _slowest([*self._last, *self._present.values()], len(self._last) + bool(self._present))
-        path = _path(self.home)
-        draft = path.with_name(f"judging-{os.getpid()}-{time.monotonic_ns()}")
-        # Where that fails, whoever asks is told less; nothing else stands on it.
-        with suppress(OSError):
-            draft.write_bytes(msgspec.json.encode(found))
-            draft.rename(path)
+        notes.write(self.home, _NAME, found)
 
 
 def _slowest(took: Sequence[Mapping[str, float]], batches: int) -> Slowest:
@@ -121,11 +115,4 @@ def _slowest(took: Sequence[Mapping[str, float]], batches: int) -> Slowest:
 
 def slowest(home: Path) -> Slowest | None:
     """Return the rules that took the most time in the last batches; None: nobody noted any."""
-    try:
-        return msgspec.json.decode(read_regular(_path(home)), type=Slowest)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
-def _path(home: Path) -> Path:
-    return home / "tmp" / "judging.json"
+    return notes.read(home, _NAME, Slowest)

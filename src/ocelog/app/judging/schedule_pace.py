@@ -1,18 +1,17 @@
 """How long each schedule took when it ran last, and which are behind: noted by whoever runs them, for whoever asks."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from ocelog.files import read_regular
+from ocelog.app.judging import notes
 from ocelog.times import from_us, to_us
 
+_NAME = "schedules"
 LONG = 10.0
 """Seconds from which on a query is slow: it leaves a place to the others."""
 _EVERY = 5.0
@@ -69,12 +68,8 @@ class SchedulePace:
         if self.monotonic() < self._noted_at + _EVERY:
             return
         self._noted_at = self.monotonic()
-        path = _path(self.home)
-        draft = path.with_name(f"schedules-{os.getpid()}-{time.monotonic_ns()}")
-        # Where that fails, whoever asks is told less, and all are new to the process that comes after.
-        with suppress(OSError):
-            draft.write_bytes(msgspec.json.encode(self._known))
-            draft.rename(path)
+        # Where that fails, all are new to the process that comes after.
+        notes.write(self.home, _NAME, self._known)
 
 
 def schedules_behind(home: Path, now: datetime) -> SchedulesBehind | None:
@@ -93,11 +88,4 @@ def schedules_behind(home: Path, now: datetime) -> SchedulesBehind | None:
 
 
 def _read(home: Path) -> Mapping[str, _Pace]:
-    try:
-        return msgspec.json.decode(read_regular(_path(home)), type=dict[str, _Pace])
-    except (OSError, msgspec.MsgspecError):
-        return {}
-
-
-def _path(home: Path) -> Path:
-    return home / "tmp" / "schedules.json"
+    return notes.read(home, _NAME, dict[str, _Pace]) or {}
