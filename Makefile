@@ -1,6 +1,6 @@
 # What can be done with a checkout. `make demo` and `make test` need nothing but python3, make and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check golden docs break soak bench lock
+.PHONY: help setup demo test test-all check golden docs break soak bench lock
 
 PYTHON := .venv/bin/python
 BIN := .venv/bin
@@ -8,7 +8,7 @@ BIN := .venv/bin
 JOBS ?= $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
 
 help: ## Name the targets.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 setup: ## Make .venv with everything that is locked; quick where nothing has changed.
 	@scripts/setup.sh
@@ -16,9 +16,14 @@ setup: ## Make .venv with everything that is locked; quick where nothing has cha
 demo: setup ## Pull from a simulated Wiz tenant, publish, query; prints a link to the console.
 	@$(BIN)/ocelog demo
 
-test: setup ## Run every test.
-	@# What is compiled is kept, also where Python is told not to: each worker would compile every test anew.
-	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -n $(JOBS) --dist worksteal
+# What is compiled is kept, also where Python is told not to: each worker would compile every test anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -n $(JOBS) --dist worksteal
+
+test: setup ## Run the tests, but those that take longest.
+	@HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not slow"
+
+test-all: setup ## Run every test, as CI does.
+	@$(PYTEST)
 
 check: setup ## Style, types, layers.
 	$(BIN)/ruff check

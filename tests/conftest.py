@@ -21,8 +21,10 @@ import structlog
 from commands.forks import collect_seldom
 from commands.sandboxed import fork_children
 from commands.statements import compile_once
+from drawn import examples
 
 hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=examples(100))
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 # Whether a test turns red is all that `make break` asks: making its example small would take minutes.
 _AT_ONCE = (hypothesis.Phase.explicit, hypothesis.Phase.generate)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.sync_api import Request, expect
 
 from browsing import Person, person
@@ -52,6 +53,7 @@ def console(home: Path) -> Iterator[str]:
             reading.join()
 
 
+@pytest.mark.slow
 def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tmp_path: Path) -> None:
     refused = ("status of 422", "htmx:sendAbort", "htmx:afterRequest")
     with console(tmp_path / "home") as at, person(chromium, "en", dark_when_wide=False, expected=refused) as me:

@@ -70,6 +70,7 @@ def _function(site: Site) -> Any:
     return app
 
 
+@pytest.mark.slow
 @SCHEMA.parametrize()
 @settings(
     max_examples=6,

@@ -87,6 +87,7 @@ def test_what_is_taken_has_the_far_ends_answer_as_its_receipt(kind: Kind) -> Non
     assert len(far.asked) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 408])
 def test_what_may_work_later_says_so_and_when(kind: Kind, status: int) -> None:
     error = refused(kind, says(status, b"busy", retry_after="120"), error=ChannelUnavailableError)
@@ -113,6 +114,7 @@ def test_nobody_makes_an_alert_wait_longer_than_an_hour(asks: str, waits: timede
     assert error.retry_after == waits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
 def test_what_is_refused_for_good_is_not_tried_again(kind: Kind, status: int) -> None:
     error = refused(kind, says(status, b"no such thing"), error=ChannelRefusedError)

@@ -343,6 +343,7 @@ def test_no_mail_server_on_a_private_address_is_connected_to() -> None:
 # What a child that sends cannot do.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "2130706433", "169.254.169.254", "10.0.0.1", "[::1]"])
 def test_no_name_of_a_private_address_is_connected_to(host: str) -> None:
     with receiver() as far:

@@ -136,6 +136,7 @@ LIES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_a_token_that_does_not_hold_lets_nobody_in(console: Console, there: Provider, lie: str) -> None:
     guest = console.guest()

@@ -137,6 +137,7 @@ def test_settings_are_changed_in_the_browser(console: Console) -> None:
     assert alarm_settings(sources.find(console.installation, "prod"), "Wiz.Audit").after == timedelta(hours=6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "text", "why"),
     [
@@ -244,6 +245,7 @@ def test_rejections_are_tried_again_while_the_service_runs(console: Console) -> 
         assert [row["id"] for batch in answer.batches for row in batch.to_pylist()] == ["late-1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside_a_service", [False, True])
 def test_a_source_is_deleted_with_its_rows_by_whoever_types_its_name(
     console: Console, *, beside_a_service: bool

@@ -32,6 +32,7 @@ def last(console: Console) -> Deed:
     return console.installation.ledger.users.trail(limit=1)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ROUTES, ids=deed_of_route)
 def test_every_route_notes_what_it_refuses_or_does(console: Console, route: APIRoute) -> None:
     guest = console.as_(Role.ADMIN)

@@ -81,6 +81,7 @@ def pulling(
             source.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", FAILURES)
 def test_one_record_that_fails_costs_its_neighbours_nothing(failure: str) -> None:
     with pulling(RECORDS, poisoned({"v90"}, failure)) as (api, pull):
@@ -133,6 +134,7 @@ ORDERS: dict[str, Callable[[list[Record]], list[Record]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(
     ("bad", "failure"),
@@ -148,6 +150,7 @@ def test_so_it_is_wherever_they_are_and_in_whatever_order(failure: str, bad: set
         assert len(pull.slices(SliceState.PARKED)) == len(bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("log_type", "make", "by"),
     [("Wiz.Audit", entry, None), ("Wiz.Issues", issue, "createdAt"), (FINDINGS, finding, "firstSeenAt")],
@@ -215,6 +218,7 @@ def test_records_of_the_second_of_one_that_fails_land_up_to_it() -> None:
 RECORDS_AT_90 = SINCE + DAY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bad", "ignored"),
     [("v1150", set[str]()), ("v1299", {"firstSeenAt", "firstDetectedAt"}), ("v1000", {"firstSeenAt", "status"})],
@@ -242,6 +246,7 @@ def test_a_crowd_in_one_second_with_one_record_that_fails_is_split_by_another_fi
         assert len(api.asked) <= 6 * MOST_REQUESTS
 
 
+@pytest.mark.slow
 def test_ten_bad_records_at_regular_distances_cost_their_neighbours_nothing() -> None:
     bad = {f"v{number}" for number in range(3, 180, 18)}
     with pulling(RECORDS, poisoned(bad, "502")) as (_, pull):
@@ -251,6 +256,7 @@ def test_ten_bad_records_at_regular_distances_cost_their_neighbours_nothing() ->
         assert all(found.until - found.since < HOUR for found in pull.slices(SliceState.PARKED))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_last", [False, True])
 def test_one_record_that_empties_its_page_costs_its_neighbours_nothing(*, is_last: bool) -> None:
     def behave(_: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
@@ -298,6 +304,7 @@ def test_a_source_that_fails_on_everything_is_blamed_as_a_stream_and_nothing_is_
         assert pull.ids() == ids(RECORDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", [1, 7, 5_000])
 def test_a_total_that_is_too_high_costs_a_few_requests_a_day_whatever_it_says(lie: int) -> None:
     def behave(_: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
@@ -452,6 +459,7 @@ def test_a_source_that_ignores_dates_and_has_too_many_records_is_parked_not_spli
         assert [found.state for found in pull.slices()] == [SliceState.PARKED]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", ["answered", "null, BAD_USER_INPUT", "400 with errors", "500"])
 def test_a_total_that_ignores_dates_does_not_split_a_stretch_into_seconds(ahead: str) -> None:
     def behave(asked: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
@@ -514,6 +522,7 @@ def crowd_of_300() -> list[Record]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ignored", [set[str](), {"firstSeenAt"}, {"firstSeenAt", "status"}])
 def test_records_of_one_second_that_a_cursor_skips_are_found_by_another_filter(ignored: set[str]) -> None:
     with pulling([*RECORDS, *crowd_of_300()], keyset="updatedAt") as (api, pull):

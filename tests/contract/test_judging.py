@@ -134,6 +134,7 @@ def audit_rows() -> tuple[pa.Table, list[dict[str, Any]]]:
     return table, SentRows(schema, table).dicts()
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 def test_rules_say_of_rows_of_the_lake_what_they_say_in_this_process(judge: Callable[..., Judge]) -> None:
     python = """

@@ -255,6 +255,7 @@ METADATA: dict[str, str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["gone", "empty", "cut", "garbage"])
 @pytest.mark.parametrize("what", METADATA)
 def test_lost_metadata_stops_its_table_alone_and_is_named(

@@ -81,6 +81,7 @@ def ask(lake: FileLake, ledger: MemoryLedger, sql: str) -> list[dict[str, Any]]:
         return [one for batch in answer.batches for one in batch.to_pylist()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_of_another_engine_does_not_stop_a_stream(lake: FileLake, ledger: MemoryLedger, shape: str) -> None:
     append_foreign(lake, SHAPES[shape])
@@ -93,6 +94,7 @@ def test_a_row_of_another_engine_does_not_stop_a_stream(lake: FileLake, ledger: 
     assert "c" in lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_both_forms_of_current_show_a_row_of_another_engine_alike(
     lake: FileLake, ledger: MemoryLedger, shape: str, monkeypatch: pytest.MonkeyPatch

@@ -135,6 +135,7 @@ def test_partitions_are_those_that_iceberg_computes(publisher: Publisher, lake: 
 END_OF_TIME, BEGIN_OF_TIME = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["wiz_audit", TABLE])
 @pytest.mark.parametrize("column", ["p_event_time", "p_cursor_time", "p_version_time", "p_observed_at"])
 def test_a_date_at_either_end_of_time_is_published_like_any_other(
@@ -514,6 +515,7 @@ def test_a_table_is_described_for_other_engines(publisher: Publisher, lake: File
     assert all(str(lake.home) in line for line in info.lines.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["Polars", "PyIceberg"])
 def test_the_lines_for_python_engines_run_as_they_are(
     publisher: Publisher, lake: FileLake, ledger: MemoryLedger, engine: str

@@ -115,6 +115,7 @@ def test_a_statement_that_was_not_checked_writes_nothing_either(home: Home, laye
         assert home.state() == home.before, write(target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [AS_SHIPPED, DEBIAN_12, ONLY_LANDLOCK], ids=str)
 def test_a_statement_that_was_not_checked_reads_only_the_lake(home: Home, layers: Layers) -> None:
     guards = Guards(layers=layers, statement=False)

@@ -396,6 +396,7 @@ def test_a_disk_without_room_to_sort_is_told_and_nothing_is_rewritten(
     assert len(files(lake)) == 3
 
 
+@pytest.mark.slow
 def test_files_stay_few_however_often_a_table_is_published(lake: FileLake, ledger: MemoryLedger) -> None:
     service = Maintenance(lake.home, ledger, SCHEMAS)
     most = 0

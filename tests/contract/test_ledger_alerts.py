@@ -219,6 +219,7 @@ def test_a_rule_that_is_off_ends_its_alerts_of_records(ledger: Ledger) -> None:
     assert [now(ledger, alert_of(n)).status for n in (1, 2, 3)] == ["RESOLVED", "OPEN", "OPEN"]
 
 
+@pytest.mark.slow
 def test_a_purge_leaves_nothing_of_a_source(ledger: Ledger) -> None:
     ledger.sources.add(source_row("acme"))
     to = channel(ledger, "first")
@@ -324,6 +325,7 @@ def test_what_nobody_heard_of_is_forgotten_once_its_window_is_over(ledger: Ledge
     assert ledger.alerts.forget(ended_before_us=NOW_US - 7 * DAY_US, now_us=NOW_US).untold == 1
 
 
+@pytest.mark.slow
 def test_many_that_nobody_heard_of_go_some_at_a_time(ledger: Ledger) -> None:
     old = {"to_be_told": False, "updated_us": NOW_US - 40 * DAY_US}
     kept = [grouped(ledger, alert_of(n, **old), f"bucket-{n}", lasts_us=365 * DAY_US) for n in range(1, 502)]

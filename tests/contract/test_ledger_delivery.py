@@ -348,6 +348,7 @@ def test_a_channel_that_fails_is_tried_with_one_message_until_it_works_and_then_
     assert len(desk.happened(claim)) == 7
 
 
+@pytest.mark.slow
 def test_what_has_waited_for_a_channel_that_failed_for_a_day_goes_together(desk: Desk, clock: Clock) -> None:
     desk.ledger.channels.add(channel())
     desk.ledger.channels.add(channel("boss"))
@@ -550,6 +551,7 @@ def test_what_was_given_up_is_sent_again_by_hand(desk: Desk) -> None:
     assert [(each.given_up, each.failures, each.trouble) for each in desk.ledger.channels.statuses()] == [(0, 0, None)]
 
 
+@pytest.mark.slow
 def test_a_crash_leaves_either_all_of_a_step_or_nothing(desk: Desk, ledger: Ledger) -> None:
     desk.ledger.channels.add(channel(per_hour=1))
     desk.ledger.channels.add(channel("boss"))

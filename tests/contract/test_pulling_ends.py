@@ -66,6 +66,7 @@ class Whim:
 
 
 # Smaller examples are not looked for: each runs for seconds.
+@pytest.mark.slow
 @settings(
     max_examples=2,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -71,6 +71,7 @@ def replay(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Repla
     return rejections.replay(installation)
 
 
+@pytest.mark.slow
 def test_a_killed_replay_is_made_good_by_the_next(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pickle  # noqa: PLC0415 - our own values, from process to process
 

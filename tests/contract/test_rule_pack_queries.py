@@ -207,6 +207,7 @@ def test_an_actor_who_comes_back_after_months_is_told(lake: Lake) -> None:
     assert [row["days_away"] for row in lake.rows("Actors.ReturnedAfterLong")] == [90]
 
 
+@pytest.mark.slow
 def test_what_is_nobodys_or_opens_everywhere_is_told(lake: Lake) -> None:
     week = f"TIMESTAMPTZ '{NOW}' - INTERVAL 8 DAY"
     lake.put("wiz_issues", "8 days", id="'a'", severity="'CRITICAL'", status="'OPEN'", createdAt=week)

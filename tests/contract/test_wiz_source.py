@@ -172,6 +172,7 @@ def test_a_token_that_lapses_in_the_middle_is_renewed(source: WizSource, server:
     assert len(_records(_page(source.ask(_ask(source))))) == 40
 
 
+@pytest.mark.slow
 def test_tokens_that_neighbours_get_refused_cost_nobody_an_answer(source: WizSource, server: Server) -> None:
     asked = _ask(source, page_size=5)
     server.faults.add("token-lapsed", 0.3, times=40)

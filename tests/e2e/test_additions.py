@@ -389,6 +389,7 @@ def add_product(copy: Copy) -> None:
     change(code / "sources" / "registry.py", "(WIZ,)", "(WIZ, PRODUCT)")
 
 
+@pytest.mark.slow
 def test_what_contributing_says_is_enough(copy: Copy, tenant: Server) -> None:
     # One copy gets all of it: each has a Python of its own that imports and tests everything.
     add_log_type(copy)

@@ -82,6 +82,7 @@ def elsewhere(ocelog: Ocelog, path: Path) -> Ocelog:
     return Ocelog(path, WIZ_SECRET=ocelog.environment["WIZ_SECRET"])
 
 
+@pytest.mark.slow
 def test_a_backup_made_during_a_pull_goes_on_elsewhere_with_nothing_lost_or_twice(
     ocelog: Ocelog, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def _texts(home: Path) -> Iterator[str]:
         yield path.read_text()
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_older_than_its_lake_lands_nothing_twice(pulled: Ocelog) -> None:
     truth = rows(pulled)
     assert truth["rejections"]
@@ -140,6 +142,7 @@ def test_restoring_raises_what_an_earlier_process_may_have_been_given(pulled: Oc
     assert ask(moved.home, "SELECT count(*) FROM slices WHERE holder IS NOT NULL") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(pulled: Ocelog, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     pulled("backup", str(kept))

@@ -129,6 +129,7 @@ def test_an_alert_is_worked_with_from_first_to_last(ocelog: Ocelog, ledger: Ledg
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -347,6 +348,7 @@ def test_many_are_closed_at_once_and_quietly(ocelog: Ocelog, ledger: Ledger) -> 
     assert assigned == {"selected": 7, "changed": 7}
 
 
+@pytest.mark.slow
 def test_an_alert_that_did_not_arrive_says_why(ocelog: Ocelog, ledger: Ledger) -> None:
     def why(alert: Alert) -> str:
         (told,) = re.findall(r"^Told: (.*)$", ocelog("alerts", "show", alert.id).out, re.MULTILINE)

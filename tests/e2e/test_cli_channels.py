@@ -188,6 +188,7 @@ def test_what_does_not_hold_is_refused_and_nothing_is_kept(
     assert ocelog("channel", "list", "--json").json == []
 
 
+@pytest.mark.slow
 def test_a_pull_delivers_and_what_was_given_up_is_sent_again_by_hand(ocelog: Ocelog, far: FarEnd) -> None:
     add_webhook(ocelog, far)
     far.status = 404

@@ -35,6 +35,7 @@ def shell(ocelog: Ocelog, redirection: str, *arguments: str | bytes, **more: str
     return done.returncode, done.stdout, done.stderr.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
@@ -57,6 +58,7 @@ def test_a_full_disk_behind_stdout_is_named(ocelog: Ocelog, arguments: tuple[str
     assert "could not be written. Free some space" in err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
 def test_a_full_disk_behind_stderr_changes_no_exit_code(ocelog: Ocelog) -> None:
     assert shell(ocelog, "2>/dev/full", "query", "SELECT 1 AS one")[:2] == (0, b'{"one": 1}\n')
@@ -108,6 +110,7 @@ def test_a_table_shows_escaped_what_the_encoding_lacks(ocelog: Ocelog, encoding:
     assert b"snow" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("source", "check", b"\xff"), ("source", "show", b"x\xff")])
 def test_an_argument_that_is_no_utf_8_is_refused(ocelog: Ocelog, arguments: tuple[str | bytes, ...]) -> None:
     code, _, told = shell(ocelog, "", *arguments)

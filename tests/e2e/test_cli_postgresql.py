@@ -30,6 +30,7 @@ def tenant() -> Iterator[Simulated]:
         yield simulated
 
 
+@pytest.mark.slow
 def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(
     tmp_path: Path, new_database: Callable[[], str], tenant: Simulated
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(
     assert "run `ocelog init`" in other("status", code=2).err
 
 
+@pytest.mark.slow
 def test_a_second_home_is_refused_a_ledger_although_nothing_has_landed_in_it(
     tmp_path: Path, new_database: Callable[[], str], tenant: Simulated
 ) -> None:
@@ -101,6 +103,7 @@ def healthz(address: str) -> tuple[int, dict[str, Any]]:
             return error.code, json.load(error)
 
 
+@pytest.mark.slow
 def test_a_ledger_that_goes_away_is_told_by_the_log_healthz_and_silence_until_it_is_back(
     tmp_path: Path, new_database: Callable[[], str], tenant: Simulated
 ) -> None:
@@ -144,6 +147,7 @@ def test_a_ledger_that_goes_away_is_told_by_the_log_healthz_and_silence_until_it
     elsewhere.dispose()
 
 
+@pytest.mark.slow
 def test_a_backup_made_beside_a_service_goes_on_in_another_database(
     tmp_path: Path, new_database: Callable[[], str], tenant: Simulated
 ) -> None:

@@ -25,6 +25,7 @@ def ocelog(tmp_path: Path) -> Ocelog:
     return made
 
 
+@pytest.mark.slow
 def test_pulling_reads_everything_publishes_it_and_a_second_time_finds_nothing_new(
     ocelog: Ocelog, tenant: Simulated
 ) -> None:
@@ -90,6 +91,7 @@ def test_without_a_source_or_a_home_it_says_what_comes_first(tmp_path: Path) -> 
     assert "ocelog source add" in nowhere("pull", code=2).err
 
 
+@pytest.mark.slow
 def test_a_tenant_that_is_away_means_try_later_and_costs_nothing(ocelog: Ocelog) -> None:
     with simulator(*SMALL) as tenant:
         ocelog.add(tenant, "prod", "--log-type", "audit", "--log-type", "issues")
@@ -102,6 +104,7 @@ def test_a_tenant_that_is_away_means_try_later_and_costs_nothing(ocelog: Ocelog)
     assert ocelog.count("all_logs") == rows
 
 
+@pytest.mark.slow
 def test_a_log_type_that_is_refused_does_not_stop_the_others(ocelog: Ocelog) -> None:
     with simulator(*SMALL, "--scopes", "read:resources,read:issues,read:vulnerabilities") as tenant:
         ocelog.add(tenant, "prod", "--no-check")
@@ -130,6 +133,7 @@ def test_a_short_trouble_is_sat_out(ocelog: Ocelog) -> None:
         assert {stream["error"] for stream in ocelog("status", "--json").json["streams"]} == {None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["token-lapsed", "unauthorized"])
 def test_tokens_that_are_refused_every_now_and_then_cost_nothing(ocelog: Ocelog, fault: str) -> None:
     with simulator(*SMALL, "--fault", f"{fault}:0.3") as tenant:
@@ -140,6 +144,7 @@ def test_tokens_that_are_refused_every_now_and_then_cost_nothing(ocelog: Ocelog,
         assert found == {"Wiz.Audit": 20, "Wiz.VulnerabilityFinding": 30}
 
 
+@pytest.mark.slow
 def test_findings_that_share_an_instant_are_all_found_with_few_answers(ocelog: Ocelog, tmp_path: Path) -> None:
     truth = tmp_path / "truth"
     with simulator(
@@ -153,6 +158,7 @@ def test_findings_that_share_an_instant_are_all_found_with_few_answers(ocelog: O
     assert sum('"kind":"answer"' in line for line in truth.read_text().splitlines()) < 200
 
 
+@pytest.mark.slow
 def test_records_that_do_not_fit_are_kept_and_shown(ocelog: Ocelog) -> None:
     with simulator(*SMALL, "--fault", "odd-record:1:type=issues:kind=wrong-type") as tenant:
         ocelog.add(tenant, "prod", "--no-check", "--log-type", "issues", "--backfill", "all")

@@ -52,6 +52,7 @@ class Inside:
         return out, err
 
 
+@pytest.mark.slow
 def test_an_answer_is_ndjson_where_no_terminal_is(say: Inside) -> None:
     out, _ = say("query", "SELECT id, p_event_time, p_any_usernames, performer FROM wiz_audit ORDER BY id")
     rows = [json.loads(line) for line in out.splitlines()]

@@ -38,6 +38,7 @@ def asking(ocelog: Ocelog) -> Iterator[Process]:
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.whole_processes)]
 )
@@ -258,6 +259,7 @@ def test_without_a_pager_it_is_printed_whole(paged: Ocelog, sql: str, options: l
         assert "PAGED" not in person.shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pager", ["less '", "exit 3", "/no/such/pager -x", "cat >&-; false"])
 @pytest.mark.parametrize("rows", [60, 9_000])
 def test_a_pager_that_fails_loses_no_line(ocelog: Ocelog, pager: str, rows: int) -> None:

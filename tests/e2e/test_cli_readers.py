@@ -61,6 +61,7 @@ def leave_amid_a_write(catalog: Path) -> None:
         path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_catalog_that_a_killed_process_left_amid_a_write_is_brought_back(shared: Ocelog) -> None:
     rows, catalog = shared.count("wiz_issues"), shared.home / "lake" / "catalog.db"
     leave_amid_a_write(catalog)
@@ -87,6 +88,7 @@ def test_a_reader_asks_and_looks_and_changes_nothing(shared: Ocelog) -> None:
     assert files(shared.home) == before
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 def test_a_reader_sees_what_a_writer_has_just_committed(shared: Ocelog) -> None:
     writer = Ledger.open(f"sqlite:///{shared.home}/ledger.db", create=False)

@@ -87,6 +87,7 @@ def lacking_two(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Kep
     return Kept(command)
 
 
+@pytest.mark.slow
 def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_seen(
     pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_field_that_was_refused_when_a_record_was_rejected_takes_the_value_of_
     assert (row["status"], json.loads(row["notes"]), row["dueAt"]) == ("RESOLVED", notes, None)
 
 
+@pytest.mark.slow
 def test_a_record_that_came_only_with_an_error_is_not_landed_but_asked_for_anew(tmp_path: Path, server: Server) -> None:
     ocelog = added(tmp_path / "home", server)
     server.faults.add("bad-record", id=min(server.world.current("issues")))
@@ -164,6 +166,7 @@ def test_a_record_that_came_only_with_an_error_is_not_landed_but_asked_for_anew(
     assert ocelog.count("wiz_issues") == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dies_first", [False, True])
 def test_records_that_a_replay_has_landed_are_not_said_to_be_missing_any_more(
     lacking_two: Kept,
@@ -219,6 +222,7 @@ def test_records_that_a_replay_has_landed_are_not_said_to_be_missing_any_more(
     assert sum(each["in_lake"] for each in stream["coverage"]) == 19
 
 
+@pytest.mark.slow
 def test_rejections_that_do_not_fit_into_memory_are_replayed_bit_by_bit(
     rejected: Ocelog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

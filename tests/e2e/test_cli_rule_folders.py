@@ -35,6 +35,7 @@ def statuses(ocelog: Ocelog, folder: str) -> dict[str, str]:
     return {rule["id"]: rule["status"] for rule in found["rules"]}
 
 
+@pytest.mark.slow
 def test_the_built_in_rules_are_there_and_on(ocelog: Ocelog) -> None:
     found: list[dict[str, Any]] = ocelog("rules", "list", "--json").json
     built_in = found[0]
@@ -148,6 +149,7 @@ def test_what_does_not_exist_is_named_with_its_line_and_the_nearest(tmp_path: Pa
     assert not ocelog.home.exists()
 
 
+@pytest.mark.slow
 def test_the_list_fits_a_terminal_of_80_columns(ocelog: Ocelog) -> None:
     shown = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", on_a_terminal(ocelog, "rules", "list"))
     lines = [line.rstrip() for line in shown.splitlines()]

@@ -50,6 +50,7 @@ def written(folder: Path, when: str, more: str = "") -> str:
     return str(folder / "tried.yml")
 
 
+@pytest.mark.slow
 def test_a_rule_is_tried_on_every_event_and_grouped_as_alerts_are(ocelog: Ocelog, tmp_path: Path) -> None:
     file = written(tmp_path, LOGIN, "DedupPeriodMinutes: 525600")
     tried: dict[str, Any] = ocelog("rules", "try", file, "--since", "30d", "--json").json
@@ -105,6 +106,7 @@ def test_what_cannot_be_tried_says_why(ocelog: Ocelog, tmp_path: Path) -> None:
     assert "tried.yml:3: unknown key 'Enabeld'" in ocelog("rules", "try", str(file), code=2).err
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 def test_ctrl_c_ends_it_while_a_rule_hangs(ocelog: Ocelog, tmp_path: Path) -> None:
     file = written(tmp_path, "sum(iter(int, 1)) == 1")

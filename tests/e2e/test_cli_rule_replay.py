@@ -97,6 +97,7 @@ def logins(ocelog: Ocelog) -> int:
     return int(counted["n"])
 
 
+@pytest.mark.slow
 def test_history_is_judged_once_and_nobody_is_told(ocelog: Ocelog, told: Path, tmp_path: Path) -> None:
     registered(ocelog, tmp_path)
     done = replayed(ocelog)
@@ -113,6 +114,7 @@ def test_history_is_judged_once_and_nobody_is_told(ocelog: Ocelog, told: Path, t
     assert not told.exists()
 
 
+@pytest.mark.slow
 def test_alerts_are_opened_and_told_if_that_is_wanted(ocelog: Ocelog, told: Path, tmp_path: Path) -> None:
     registered(ocelog, tmp_path)
     (users,) = rows(ocelog, "SELECT count(DISTINCT coalesce(user.name, '')) AS n FROM wiz_audit WHERE action = 'Login'")
@@ -123,6 +125,7 @@ def test_alerts_are_opened_and_told_if_that_is_wanted(ocelog: Ocelog, told: Path
     assert len(told.read_text().splitlines()) == users["n"]
 
 
+@pytest.mark.slow
 def test_alerts_of_records_open_as_known(ocelog: Ocelog, told: Path, tmp_path: Path) -> None:
     registered(ocelog, tmp_path, open=OPEN)
     assert replayed(ocelog, "--since", "2000d", rule="Mine.Open")["told"] == 0
@@ -133,6 +136,7 @@ def test_alerts_of_records_open_as_known(ocelog: Ocelog, told: Path, tmp_path: P
     assert not told.exists()
 
 
+@pytest.mark.slow
 def test_what_was_left_unjudged_is_settled_once_it_is_judged(ocelog: Ocelog, tmp_path: Path) -> None:
     rules = registered(ocelog, tmp_path, FAILS)
     done = replayed(ocelog, code=1)
@@ -154,6 +158,7 @@ def test_what_was_left_unjudged_is_settled_once_it_is_judged(ocelog: Ocelog, tmp
     assert error["type"] == "DETECTION_ERROR"
 
 
+@pytest.mark.slow
 def test_a_suspended_rule_needs_attention_until_it_is_enabled_also_after_a_replay(
     ocelog: Ocelog, tmp_path: Path
 ) -> None:
@@ -182,6 +187,7 @@ def test_a_suspended_rule_needs_attention_until_it_is_enabled_also_after_a_repla
     assert ocelog("status", "--json").json["suspended_rules"] == []
 
 
+@pytest.mark.slow
 def test_what_is_printed_has_even_the_oldest_of_what_was_left_judged(ocelog: Ocelog, tmp_path: Path) -> None:
     rules = registered(ocelog, tmp_path, FAILS)
     replayed(ocelog, code=1)
@@ -194,6 +200,7 @@ def test_what_is_printed_has_even_the_oldest_of_what_was_left_judged(ocelog: Oce
     assert ocelog("rules", "unjudged", "--json").json == []
 
 
+@pytest.mark.slow
 def test_that_judging_is_behind_is_told_with_the_rule_that_takes_the_most_time(ocelog: Ocelog, tmp_path: Path) -> None:
     def behind(us: int) -> None:
         with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger, ledger:
@@ -231,6 +238,7 @@ def test_that_judging_is_behind_is_told_with_the_rule_that_takes_the_most_time(o
     assert "mend them, or turn them off: ocelog rules disable Mine.Replayed Mine.B Mine.C" in said
 
 
+@pytest.mark.slow
 def test_that_judging_is_behind_is_a_note_from_one_minute_on(ocelog: Ocelog, tmp_path: Path) -> None:
     registered(ocelog, tmp_path, "def rule(event):\n    return False\n")
     worst = [{"rule": "Mine.Replayed", "seconds": 99}]
@@ -246,12 +254,14 @@ def test_that_judging_is_behind_is_a_note_from_one_minute_on(ocelog: Ocelog, tmp
         assert ("The rule Mine.Replayed took the most time" in " ".join(said.split())) is told
 
 
+@pytest.mark.slow
 def test_a_rule_that_is_off_is_not_replayed(ocelog: Ocelog, tmp_path: Path) -> None:
     registered(ocelog, tmp_path)
     ocelog("rules", "disable", "Mine.Replayed")
     assert "rules enable Mine.Replayed" in ocelog("rules", "replay", "Mine.Replayed", code=2).err
 
 
+@pytest.mark.slow
 def test_what_the_loop_has_not_passed_is_left_to_it(ocelog: Ocelog, tmp_path: Path) -> None:
     registered(ocelog, tmp_path)
     with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger, ledger:

@@ -61,6 +61,7 @@ def stuck_pipe() -> tuple[int, int]:
     return reading, writing
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 def test_a_log_that_nobody_reads_stops_no_loop(tmp_path: Path, tenant: Simulated) -> None:
     ocelog = Ocelog(tmp_path / "home")
@@ -80,6 +81,7 @@ def test_a_log_that_nobody_reads_stops_no_loop(tmp_path: Path, tenant: Simulated
         os.close(reading)
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 def test_nothing_but_the_log_is_on_stderr_at_the_end_of_a_service(tmp_path: Path, tenant: Simulated) -> None:
     ocelog = Ocelog(tmp_path / "home")
@@ -100,6 +102,7 @@ def stopped(process: Process, number: int = signal.SIGTERM) -> tuple[int, float]
     return process.wait(), time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_a_source_added_beside_the_service_is_taken_up_followed_paused_and_left(
     tmp_path: Path, tenant: Simulated
 ) -> None:
@@ -145,6 +148,7 @@ def test_a_failure_is_logged_with_source_log_type_request_and_what_to_do(tmp_pat
     assert tenant.client_secret not in json.dumps(failed)
 
 
+@pytest.mark.slow
 def test_it_starts_as_the_systemd_unit_says(tmp_path: Path, tenant: Simulated) -> None:
     unit = ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign] # systemd's names have capitals

@@ -12,6 +12,7 @@ from commands.terminal import conversation
 SMALL = ("--audit", "60", "--issues", "40", "--findings", "80")
 
 
+@pytest.mark.slow
 def test_it_says_what_happens_in_lines_that_fit(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home", OCELOG_PUBLISH_AFTER="1s")
     ocelog.init()
@@ -39,6 +40,7 @@ def test_it_says_what_happens_in_lines_that_fit(tmp_path: Path) -> None:
     assert sum("Wiz.Audit: Wiz refused" in line for line in lines) == 1
 
 
+@pytest.mark.slow
 def test_a_trouble_is_told_when_it_begins_and_when_it_is_over(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()

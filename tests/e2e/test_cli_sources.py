@@ -140,6 +140,7 @@ def test_the_audit_log_and_projects_are_said_not_to_go_together(ocelog: Ocelog, 
     assert "audit log" not in one.err
 
 
+@pytest.mark.slow
 def test_rotating_proves_the_new_secret_before_the_old_one_goes(pulled: Ocelog, tenant: Simulated) -> None:
     refused = pulled("source", "rotate", "prod", "--client-secret-file", "-", stdin="wrong-s3cret", code=2)
     assert "The old secret stays" in refused.err
@@ -293,6 +294,7 @@ def test_a_source_is_not_moved_to_another_tenant_once_it_was_read(ocelog: Ocelog
     ocelog("source", "edit", "prod", "--api-url", tenant.api_url.replace("http://", "HTTP://") + "/", "--no-check")
 
 
+@pytest.mark.slow
 def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Simulated) -> None:
     audit_alone = ("--log-type", "audit", "--anyway")
     ocelog.add(tenant, "prod", *audit_alone)

@@ -23,6 +23,7 @@ def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ocelog]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 def test_a_person_asks_stops_mistypes_and_leaves(ocelog: Ocelog) -> None:
     with conversation(ocelog, "sql", "--no-pager") as shell:

@@ -211,6 +211,7 @@ def terminals() -> Iterator[list[Terminal]]:
         terminal.close()
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
     ocelog: Ocelog, terminals: list[Terminal]
@@ -484,6 +485,7 @@ def test_a_pull_on_a_terminal_draws_bars(ocelog: Ocelog, terminals: list[Termina
         assert person.process.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_the_demo_shows_everything_serves_the_console_and_each_command_that_it_names_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ def forbidden(path: Path) -> Iterator[str]:
     path.chmod(mode)
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 def test_status_names_what_it_may_not_read_and_shows_the_rest(ocelog: Ocelog) -> None:
     with forbidden(data_file(ocelog, "wiz_issues")) as command:

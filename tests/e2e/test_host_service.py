@@ -70,6 +70,7 @@ def test_everything_is_where_the_units_look_for_it(ocelog: Ocelog, machine: Path
     assert f"sudo {PROGRAM} service exec source add" in done.out
 
 
+@pytest.mark.slow
 def test_once_more_changes_nothing_and_a_dry_run_never_does(ocelog: Ocelog, machine: Path) -> None:
     dry = ocelog("service", "install", "--root", str(machine), "--dry-run")
     assert not machine.exists()
@@ -84,6 +85,7 @@ def test_once_more_changes_nothing_and_a_dry_run_never_does(ocelog: Ocelog, mach
     assert contents(machine) == before
 
 
+@pytest.mark.slow
 def test_a_unit_that_was_changed_by_hand_is_neither_replaced_nor_deleted_without_a_word(
     ocelog: Ocelog, machine: Path
 ) -> None:
@@ -130,6 +132,7 @@ def test_a_unit_of_an_older_release_is_replaced(machine: Path) -> None:
     assert "ExecStart=/opt/ocelog/bin/ocelog run\n" in unit.read_text()
 
 
+@pytest.mark.slow
 def test_uninstalling_leaves_data_and_key(ocelog: Ocelog, machine: Path) -> None:
     ocelog("service", "install", "--root", str(machine), "--backup", "/srv/backup")
     key = (machine / "etc/ocelog/key").read_text()

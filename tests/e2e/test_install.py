@@ -104,6 +104,7 @@ def test_the_wheel_has_all_that_the_console_shows(wheel: Path) -> None:
     assert "ocelog/locale/ko.po" in found
 
 
+@pytest.mark.slow
 def test_a_source_distribution_is_installed_without_node(wheel: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
@@ -151,6 +152,7 @@ def test_a_ledger_of_an_older_version_can_be_migrated_from_the_wheel(wheel: Path
     assert any(name.startswith("ocelog/ledger/migrations/versions/") for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "command", "says"),
     [

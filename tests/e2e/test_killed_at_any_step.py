@@ -149,6 +149,7 @@ def check_told(ocelog: Ocelog, told: Path) -> list[dict[str, Any]]:
     return lines
 
 
+@pytest.mark.slow
 def test_a_replay_that_is_killed_is_run_again_and_doubles_nothing(ocelog: Ocelog, folder: Path) -> None:
     registered(ocelog, folder / "history", logins__yml=LOGINS, logins__py=LOGINS_PYTHON, open__yml=OPEN)
     for rule in ("Mine.Logins", "Mine.Open"):

@@ -33,6 +33,7 @@ def get(url: str) -> bytes:
         return bytes(answer.read())
 
 
+@pytest.mark.slow
 def test_metrics_healthz_status_and_sql_show_the_same(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()
@@ -70,6 +71,7 @@ def test_metrics_healthz_status_and_sql_show_the_same(tmp_path: Path) -> None:
     assert {stream["health"] for stream in status} <= {"healthy", "silent", "catching up"}
 
 
+@pytest.mark.slow
 def test_an_address_that_cannot_be_served_is_told_before_anything_is_read(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()
@@ -79,6 +81,7 @@ def test_an_address_that_cannot_be_served_is_told_before_anything_is_read(tmp_pa
     assert "such as 9464" in ocelog("status", code=2).err
 
 
+@pytest.mark.slow
 def test_what_others_could_read_on_the_way_is_not_served_unless_somebody_insists(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()
@@ -108,6 +111,7 @@ def test_the_console_is_served_alone_and_ends_when_it_is_asked_to(tmp_path: Path
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 @pytest.mark.parametrize("command", ["run", "serve"])
 def test_it_ends_within_five_seconds_whatever_pages_queries_and_clients_hang(tmp_path: Path, command: str) -> None:

@@ -29,6 +29,7 @@ def ocelog(tmp_path: Path, tenant: Server) -> Ocelog:
     return command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["Control.resolutionRecommendation", "SecurityCategory.framework"])
 def test_a_field_inside_free_json_that_is_lost_and_found_makes_no_version(
     ocelog: Ocelog, tenant: Server, field: str

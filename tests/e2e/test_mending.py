@@ -83,6 +83,7 @@ def count(ocelog: Ocelog, table: str) -> int:
 
 
 # For three log types if others that wait for the answer may be told of the failure in a way of their own.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("home", "fault"),
     [("added", "server-error"), ("added", "throttled"), ("audit_added", "cut-body"), ("audit_added", "html")],
@@ -162,6 +163,7 @@ def test_a_running_service_tells_a_bad_environment_once_a_log_type(ocelog: Ocelo
         assert "SSL_CERT_FILE" not in process.stderr.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", ["not JSON at all", "[]", "{}", '{"wiz": {"token_url": "cognito", "log_types": 5}}']
 )
@@ -183,6 +185,7 @@ def test_damaged_settings_of_one_source_are_told_and_the_others_work(audit_alone
     ocelog("pull")
 
 
+@pytest.mark.slow
 def test_a_pull_after_an_outage_asks_for_news_too(pulled: Ocelog) -> None:
     ledger = Ledger.open(f"sqlite:///{pulled.home}/ledger.db")
     marks = ledger.pulling.marks("sim", "Wiz.Audit")

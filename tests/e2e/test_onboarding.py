@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from commands import Ocelog, simulator
 
 
+@pytest.mark.slow
 def test_people_hear_once_of_what_was_there_already(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import pytest
+
 from commands import Ocelog, Simulated, simulator
 from ocelog.app.other_tools import views_for_others
 from ocelog.lake.read.views_file import views_folder
@@ -34,6 +36,7 @@ def change(tenant: Simulated, type_: str) -> None:
     ask("change", type=type_, id=one["id"], fields={"severity": "LOW" if one["severity"] != "LOW" else "HIGH"})
 
 
+@pytest.mark.slow
 def test_every_command_that_changes_tables_writes_it_anew(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init_unjudged()
@@ -60,6 +63,7 @@ def test_every_command_that_changes_tables_writes_it_anew(tmp_path: Path) -> Non
         assert is_written(tmp_path / "restored"), "restore"
 
 
+@pytest.mark.slow
 def test_views_that_cannot_be_written_are_told_until_they_are(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init_unjudged()

@@ -23,6 +23,7 @@ SECRETS = (SECRET, LETTERS, HALF, f"{SECRET[:40]}+/{SECRET[:40]}=", f"{SECRET}.{
 WIZ_ACCOUNT = ("--client-id", "x", "--no-check")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize(
     "arguments",

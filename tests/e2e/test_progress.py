@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from commands import Ocelog, simulator
 from commands.terminal import bare_lines, on_a_terminal
 
 
+@pytest.mark.slow
 def test_bars_fit_a_terminal_of_80_columns_and_leave_a_table(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init_unjudged()

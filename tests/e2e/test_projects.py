@@ -18,6 +18,7 @@ def late_until(ocelog: Ocelog) -> int | None:
         return None if found is None else int(found)
 
 
+@pytest.mark.slow
 def test_open_records_of_projects_that_are_new_are_swept(tmp_path: Path) -> None:
     ocelog, other = Ocelog(tmp_path / "home"), Ocelog(tmp_path / "other")
     with simulator("--audit", "0", "--issues", "120", "--findings", "0", "--rate", "0") as tenant:

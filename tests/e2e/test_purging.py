@@ -14,6 +14,7 @@ from ocelog.lake.write.damage import lost_part
 from ocelog.ledger.sources import SourceLedger
 
 
+@pytest.mark.slow
 def test_a_purge_that_was_killed_half_way_is_finished_before_the_name_is_added_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,6 +53,7 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
     assert ocelog.count("all_logs") == rows
 
 
+@pytest.mark.slow
 def test_a_purge_leaves_no_file_of_its_source_in_landing_whether_or_not_anything_names_it(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init_unjudged()
@@ -74,6 +76,7 @@ def test_a_purge_leaves_no_file_of_its_source_in_landing_whether_or_not_anything
     assert set((ocelog.home / "landing").rglob("*.parquet")) == others
 
 
+@pytest.mark.slow
 def test_a_purge_that_is_killed_before_the_ledger_forgets_has_deleted_every_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def said(done: Done) -> tuple[int, str, str]:
     return done.code, NOW.sub("-", done.out), NOW.sub("-", done.err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "typed",
     [

@@ -203,6 +203,7 @@ DAMAGES: list[Callable[[Ocelog], None]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_after_repair_and_pull_everything_is_there_once(
     before: Everything, ocelog: Ocelog, damage: Callable[[Ocelog], None]
@@ -260,6 +261,7 @@ def test_a_repair_does_not_bring_back_the_rows_of_a_purged_source(ocelog: Ocelog
     assert everything()["wiz_issues"] == []
 
 
+@pytest.mark.slow
 def test_a_part_that_is_back_after_it_was_given_up_and_planned_again_lands(before: Everything, ocelog: Ocelog) -> None:
     shutil.rmtree(ocelog.home)
     shutil.copytree(ocelog.home.with_name("just pulled"), ocelog.home)
@@ -323,6 +325,7 @@ def with_rejection(made: Ocelog, tenant: Server) -> Path:
     return Path(shutil.copytree(made.home, made.home.with_name("with rejection")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [lost_rejection_files, lost_rejection_table], ids=lambda damage: damage.__name__)
 def test_rejected_records_of_lost_files_are_read_again(
     with_rejection: Path, ocelog: Ocelog, tenant: Server, damage: Callable[[Ocelog], None]
@@ -431,6 +434,7 @@ def piped(path: Path) -> None:
     os.mkfifo(path)
 
 
+@pytest.mark.slow
 def test_a_named_pipe_in_place_of_any_file_is_damage_and_is_not_opened(before: Everything, ocelog: Ocelog) -> None:
     newest = max(warehouse(ocelog, "wiz_audit").glob("metadata/*.json"))
     piped(newest)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from commands import Ocelog, simulator
 
 FORMER = """
@@ -27,6 +29,7 @@ main(["pull"])
 """Pulls as a version of Ocelog did that knew fewer fields of issues."""
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_adds_fields_fills_them_in_stored_rows(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init_unjudged()

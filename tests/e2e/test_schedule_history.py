@@ -160,6 +160,7 @@ def matched(ocelog: Ocelog, rule: str) -> Counter[str]:
     return Counter(each["event_row_id"] for each in rows(ocelog, MATCHES.format(rule)))
 
 
+@pytest.mark.slow
 def test_a_query_is_tried_at_each_time_that_it_was_due_as_of_then(ocelog: Ocelog) -> None:
     found = tried(ocelog, "Mine.Counts")
     days = {str(midnight(each).date()): {"events": 1, "matches": int(each == 3)} for each in range(7)}
@@ -290,6 +291,7 @@ def test_what_the_loop_has_run_is_not_found_again_and_what_it_will_run_is_left_t
         run_at([at + timedelta(minutes=1)])
 
 
+@pytest.mark.slow
 @pytest.mark.whole_processes
 def test_ctrl_c_ends_a_trial_between_runs(ocelog: Ocelog) -> None:
     with conversation(ocelog, "rules", "try", "Mine.Grave", "--since", "3000d") as typed:

@@ -309,6 +309,7 @@ def test_what_is_not_due_is_not_run(scheduled: Scheduled, monkeypatch: pytest.Mo
     scheduled.after(0)
 
 
+@pytest.mark.slow
 def test_a_query_that_is_on_again_does_not_make_up_for_its_pause(scheduled: Scheduled) -> None:
     scheduled.after(1)
     before = len(scheduled.matches("Mine.Counts"))

@@ -26,6 +26,7 @@ def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     return made
 
 
+@pytest.mark.slow
 def test_all_is_well_after_a_pull(ocelog: Ocelog) -> None:
     assert "Nothing is running" in ocelog("status").out
 
@@ -185,6 +186,7 @@ def test_sql_shows_what_status_shows(ocelog: Ocelog) -> None:
     assert counted == {"source": "prod", "rows": ocelog.count("wiz_audit")}
 
 
+@pytest.mark.slow
 def test_publishing_that_fails_is_told_with_the_reason_until_it_works(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()

@@ -48,6 +48,7 @@ def silent(abandoned: tuple[Kept, socket.socket]) -> socket.socket:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "number"),
     [
@@ -94,6 +95,7 @@ def test_a_sweep_that_is_left_to_the_service_says_who_goes_on_with_it(ocelog: Oc
     assert "Stopped. What has landed stays. `ocelog run` goes on with the sweep." in " ".join(err.split())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
 def test_a_log_that_cannot_be_written_stops_no_service(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")

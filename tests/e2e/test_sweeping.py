@@ -131,6 +131,7 @@ def test_what_changes_unseen_is_brought_and_what_is_gone_is_closed_until_it_retu
     assert sorted(told) == sorted((row["log_type"], row["status"], row["in_lake"]) for row in asked)
 
 
+@pytest.mark.slow
 def test_what_was_read_while_the_date_lied_is_outdone_and_closed_once_it_is_right(
     tenant: Tenant, simulated: Simulated, tmp_path: Path
 ) -> None:
@@ -168,6 +169,7 @@ def test_what_closed_unseen_lands_as_it_was_closed(tenant: Tenant, ocelog: Ocelo
     assert ocelog("query", resolved).lines == [{"resolved": found["p_observed_at"], "resolved_from": "seen"}]
 
 
+@pytest.mark.slow
 def test_records_that_were_resolved_all_at_once_raise_no_alarm(tenant: Tenant, ocelog: Ocelog) -> None:
     now = rfc3339(datetime.now(UTC))
     patched = tenant.opened("findings")[:25]
@@ -224,6 +226,7 @@ def test_coverage_says_what_was_not_measured_and_compares_what_retention_keeps(t
     assert "counts differ" not in ocelog("status", code=None).out
 
 
+@pytest.mark.slow
 def test_a_pull_that_has_read_all_measures_and_a_sweep_measures_again(tenant: Tenant, ocelog: Ocelog) -> None:
     def counted() -> dict[str, tuple[int, int]]:
         rows = ocelog("coverage", "-o", "json").json["coverage"]

@@ -59,6 +59,7 @@ def test_what_a_killed_command_held_is_free_for_the_next(ocelog: Ocelog) -> None
     assert again == replace(held, fence=held.fence + 1)
 
 
+@pytest.mark.slow
 def test_a_ledger_that_was_set_back_behind_its_lake_hides_nothing_new(ocelog: Ocelog, tmp_path: Path) -> None:
     backup = tmp_path / "ledger.backup"
     shutil.copy(ocelog.home / "ledger.db", backup)

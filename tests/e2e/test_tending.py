@@ -76,6 +76,7 @@ def land_again(service: Service, number: int) -> None:
     pulling.release_claim(claim)
 
 
+@pytest.mark.slow
 def test_a_service_compacts_what_its_publishes_leave(service: Service) -> None:
     states, fewest, most = TableStates(service.assembly.installation.home.path), 10**6, 0
     for number in range(10):

@@ -194,6 +194,7 @@ ACTIONS = st.sampled_from(["land", "land", "publish", "publish", "clean", "tend"
 EVENTS = st.sampled_from(["crash", "crash", "rival", "foreign", "land", "tend"])
 
 
+@pytest.mark.slow
 @settings(
     max_examples=10,
     deadline=None,
@@ -274,6 +275,7 @@ def each_death(
     assert len(whole.changes) >= least, "fewer steps change anything: are the seams still where they should be?"
 
 
+@pytest.mark.slow
 def test_a_publish_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_path: Path) -> None:
     def prepare(world: World) -> None:
         world.land(2)
@@ -292,6 +294,7 @@ def test_a_publish_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_
         assert list((world.home / "landing" / TABLE).iterdir()) == []
 
 
+@pytest.mark.slow
 def test_upkeep_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_path: Path) -> None:
     def prepare(world: World) -> None:
         for _ in range(2):

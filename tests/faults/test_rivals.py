@@ -24,6 +24,7 @@ def test_each_rival_goes_wrong_in_some_world(name: str, outcome: Callable[[str, 
     assert any(outcome(name, seed).bad for seed in SEEDS)
 
 
+@pytest.mark.slow
 def test_each_rule_costs_what_is_said_of_it(outcome: Callable[[str, int], Outcome]) -> None:
     found = {name: Outcome() for name in ("plain", "ids", "append", "created", "no overlap")}
     for name, total in found.items():
@@ -35,6 +36,7 @@ def test_each_rule_costs_what_is_said_of_it(outcome: Callable[[str, int], Outcom
     assert found["no overlap"].lost > found["plain"].lost
 
 
+@pytest.mark.slow
 def test_ours_goes_wrong_in_none_of_them() -> None:
     assert [seed for seed in SEEDS if play_ours(seed).bad] == []
 

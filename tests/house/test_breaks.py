@@ -32,11 +32,13 @@ def test_no_rule_is_listed_twice() -> None:
     assert len(rules) == len(set(rules))
 
 
+@pytest.mark.slow
 def test_a_failing_test_is_red_and_a_passing_one_is_not(tmp_path: Path) -> None:
     assert not breaks.run_tests([str(write(tmp_path, NOTHING_FAILS))], tmp_path, {}).red
     assert breaks.run_tests([str(write(tmp_path, ONE_FAILS))], tmp_path, {}).red
 
 
+@pytest.mark.slow
 def test_tests_that_cannot_run_at_all_are_not_red(tmp_path: Path) -> None:
     assert not breaks.run_tests([str(write(tmp_path, "import nowhere_to_be_found\n"))], tmp_path, {}).red
     assert not breaks.run_tests([str(write(tmp_path, ""))], tmp_path, {}).red

@@ -1,5 +1,6 @@
 """The documents say what is really there: commands, options, errors, tests, words, links; and nobody's paths."""
 
+import ast
 import fnmatch
 import re
 import shlex
@@ -56,7 +57,7 @@ def unknown_in(command: str) -> str | None:
     """Name the first word of `command` that the program does not know, None where all are known."""
     program, *words = shlex.split(command)
     if program == "make":
-        targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         return next((word for word in words if word not in targets), None)
     here = TOOLS[program]
     if program == "ocelog" and words[:1] == ["--url"]:
@@ -162,6 +163,26 @@ def test_every_promise_names_tests_that_exist() -> None:
     assert [
         name for path, name in named if not (ROOT / path).exists() or f"def {name}(" not in (ROOT / path).read_text()
     ] == []
+
+
+def test_no_test_that_keeps_a_promise_is_left_out_where_tests_are_to_be_quick() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "ARCHITECTURE.md").read_text())
+    assert [f"{path}::{name}" for path, name in named if name in slow_in((ROOT / path).read_text())] == []
+    two = "def test_a() -> None: ...\ndef test_b() -> None: ..."
+    assert slow_in(f"@pytest.mark.slow\n@given(TEXT)\n{two}") == {"test_a"}
+    assert slow_in(f"pytestmark = pytest.mark.slow\n{two}") == {"test_a", "test_b"}
+
+
+def slow_in(text: str) -> set[str]:
+    """Name the tests in `text` that are marked as slow."""
+    module = ast.parse(text)
+    of_all = any(isinstance(node, ast.Assign) and "pytest.mark.slow" in ast.unparse(node) for node in module.body)
+    return {
+        node.name
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef)
+        if of_all or any(ast.unparse(each) == "pytest.mark.slow" for each in node.decorator_list)
+    }
 
 
 def test_every_folder_and_file_of_the_architecture_is_there_and_none_is_left_out() -> None:

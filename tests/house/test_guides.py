@@ -58,6 +58,7 @@ def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     return made
 
 
+@pytest.mark.slow
 def test_each_statement_of_the_guides_is_allowed_and_answers(ocelog: Ocelog) -> None:
     assert len(ALL) > 30
     tables = meanings()
@@ -85,6 +86,7 @@ def test_each_statement_of_the_guides_is_allowed_and_answers(ocelog: Ocelog) -> 
     assert empty == set(), "a reader would take an empty answer for a mistake"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in GUIDES if blocks(page, "python")], ids=lambda page: page.name)
 def test_each_piece_of_python_runs(ocelog: Ocelog, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))

@@ -111,6 +111,7 @@ def machine(tmp_path: Path) -> Machine:
     return found
 
 
+@pytest.mark.slow
 def test_a_first_run_makes_the_environment_and_a_second_does_nothing(machine: Machine) -> None:
     machine.has("python3", f'exec {REAL_PYTHON} "$@"')  # which brings the real pip
     first = machine.set_up()

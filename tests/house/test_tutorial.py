@@ -9,6 +9,7 @@ from documents import DOCS, differing, shell, steps
 from tutorial import PAGES, free_port
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_each_command_of_a_tutorial_prints_what_the_page_shows(page: Path) -> None:
     # A tutorial keeps to the rate that every tenant allows; here nobody waits for that.

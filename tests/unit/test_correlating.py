@@ -272,6 +272,7 @@ def many_people(many: int) -> Matches:
     return lake
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", [one_person, many_people])
 def test_a_flood_of_matches_costs_steps_in_proportion_to_it(of: Callable[[int], Matches]) -> None:
     lake, looks = of(20_000), count()

@@ -258,6 +258,7 @@ def all_of_one(many: int) -> list[StepMatch]:
     return [match("ab"[at % 2], at / 100, u="x", v="x") for at in range(many)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", [one_of_many, all_of_one])
 @pytest.mark.parametrize("kind", ["LINKED", "AFTER", "GROUP"])
 def test_the_steps_of_a_search_grow_with_the_matches(of: Callable[[int], list[StepMatch]], kind: str) -> None:

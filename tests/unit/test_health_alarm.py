@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from drawn import examples
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, Facts, Memory, Seen, State, Trouble, first_look, look
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn, left_behind, notices
@@ -398,7 +399,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(STEP, min_size=1, max_size=8))
 def test_whatever_happens_the_alarm_is_on_if_and_only_if_the_source_is_silent(
     steps: list[tuple[str, int, float]],

@@ -451,6 +451,7 @@ def test_rests_grow_and_last_as_long_as_was_asked() -> None:
     assert rest_after(AccessRefusedError("no"), 1) == REST
 
 
+@pytest.mark.slow
 def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_little(
     tmp_path: Path, ledger: Ledger, now: Now, monkeypatch: pytest.MonkeyPatch
 ) -> None:

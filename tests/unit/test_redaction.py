@@ -11,6 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from drawn import examples
 from ocelog.errors import OcelogError
 from ocelog.redaction import MARK, Redactor
 from ocelog.secret import Secret
@@ -137,7 +138,7 @@ def _told(call: Callable[[], Any]) -> str:
     return " ".join(str(getattr(reply, name, "")) for name in ("reason", "request_id", "errors"))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     secret=SECRETS,
     way=st.sampled_from(["raw", "url", "json", "base64", "cut"]),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drawn import examples
 from ocelog.schema.language.fields import Array, Field, Object
 from shaping import AUDIT, FINDINGS, ISSUES, STAMP, shaper_of, tiny
 
@@ -72,7 +73,7 @@ def whole(shaped: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", SHAPERS)
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(data=st.data())
 def test_one_hostile_value_costs_no_other_record_and_is_told_where_it_is(name: str, data: Any) -> None:
     shaper, needed = SHAPERS[name]
@@ -99,7 +100,7 @@ def test_whatever_stands_for_a_record_costs_no_record(values: Any) -> None:
     assert [rejection.raw for rejection in shaped.rejections] == values
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(st.tuples(st.sampled_from(PLACES["tiny"]), st.sampled_from(HOSTILE)), min_size=2, max_size=4))
 def test_several_hostile_values_in_one_record_are_one_rejection_or_one_event(drawn: Any) -> None:
     shaper, needed = SHAPERS["tiny"]

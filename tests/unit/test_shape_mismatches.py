@@ -210,6 +210,7 @@ def test_brackets_that_do_not_match_cost_no_other(record: str) -> None:
     assert one_rejection(record.encode()).record_id == "x"
 
 
+@pytest.mark.slow
 def test_a_record_that_does_not_fit_beside_50_megabytes_takes_no_more_memory_than_they_do() -> None:
     code = """\
 from pathlib import Path

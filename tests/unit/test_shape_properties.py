@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from drawn import examples
 from ocelog.schema import page as pages
 from ocelog.schema.columns.frame import Frame
 from ocelog.schema.language.parse import parse_schema
@@ -90,7 +91,7 @@ def whole(shaped: Any) -> Any:
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(records(), max_size=6), st.booleans(), st.booleans(), st.sampled_from([1, 16]))
 def test_read_at_once_or_one_by_one_a_page_comes_to_the_same(
     drawn: Any, ascii_only: Any, spaces: Any, few: Any
@@ -104,7 +105,7 @@ def test_read_at_once_or_one_by_one_a_page_comes_to_the_same(
     assert found == whole(tiny().shape(page))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(records(), max_size=5))
 def test_every_record_is_an_event_or_a_rejection(drawn: Any) -> None:
     raws = [written(record, ascii_only=False, spaces=False) for record in drawn]
@@ -115,7 +116,7 @@ def test_every_record_is_an_event_or_a_rejection(drawn: Any) -> None:
     assert [drawn[at]["id"] for at in shaped.positions] == shaped.ids
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=60) | st.text(alphabet='[]{}",:\\ue1nutrflsa-0 .', max_size=60).map(str.encode))
 def test_no_bytes_raise(noise: Any) -> None:
     for page in (noise, b"[" + noise + b"]", b'[{"id":"a","at":"2026-03-25T05:46:26Z"},' + noise + b"]"):
@@ -125,7 +126,7 @@ def test_no_bytes_raise(noise: Any) -> None:
     whole(SHAPER.shape([noise]))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(records(), min_size=1, max_size=8), st.data())
 def test_rows_that_are_picked_are_the_rows_of_the_whole(drawn: Any, data: Any) -> None:
     shaped = SHAPER.shape([written(record, ascii_only=True, spaces=False) for record in drawn])
@@ -149,7 +150,7 @@ def contents(frame: Frame) -> bytes:
     return msgspec.json.encode([frame.records, frame.columns, inside])
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(records(), min_size=1, max_size=6), st.permutations(["versions", "former", "rows", "some"]), st.data())
 def test_hashes_and_rows_change_nothing_of_what_was_read_and_are_the_same_in_any_order(
     drawn: Any, order: Any, data: Any
@@ -179,7 +180,7 @@ def test_hashes_and_rows_change_nothing_of_what_was_read_and_are_the_same_in_any
     assert [by_place[at] for at in decoded.positions] == found["versions"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(records(), min_size=1, max_size=4))
 def test_filling_an_event_changes_nothing_of_what_was_read(drawn: Any) -> None:
     decoded = RELEASED.reader.read([written(record, ascii_only=True, spaces=False) for record in drawn])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drawn import examples
 from ocelog.model import Kind
 from ocelog.schema.columns.sent import SentRows
 from ocelog.schema.language.fields import LogSchema
@@ -61,7 +62,7 @@ def said(value: Any) -> Any:
     return value
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(RECORDS, min_size=1, max_size=5))
 def test_a_row_says_what_the_record_said(drawn: list[Any]) -> None:
     for record, row in zip(drawn, sent(drawn), strict=True):

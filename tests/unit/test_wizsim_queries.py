@@ -68,6 +68,7 @@ def resolve(source: Any, info: Any, **_: Any) -> Any:
     return default(info.return_type) if found is None else found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", ROOTS)
 def test_every_field_of_the_schema_is_shown_as_a_graphql_engine_shows_it(api: Api, world: World, root: str) -> None:
     query = schema().query_type
@@ -381,6 +382,7 @@ def test_a_pattern_that_other_engines_choke_on_takes_no_time() -> None:
     assert not matches("x" * 50_000)
 
 
+@pytest.mark.slow
 def test_every_filter_of_the_schema_is_taken(api: Api) -> None:
     """No condition that the schema allows makes the simulator fail."""
     query = schema().query_type
