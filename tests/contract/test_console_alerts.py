@@ -17,7 +17,7 @@ from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.ledger import tables
 from ocelog.model import Severity
-from visiting import SAME_SITE, Console, Guest, console_of
+from visiting import SAME_SITE, Console, Guest, console_of, pages_around
 
 
 @pytest.fixture
@@ -121,9 +121,24 @@ def test_a_list_is_sorted_and_its_pages_hold_whatever_becomes_of_their_last_aler
     with ledger._database.write() as tx:
         later = {"last_event_us": alert_of(9).opened_us}
         tx.execute(update(tables.alerts).where(tables.alerts.c.id == worst.id).values(later))
-    further = re.search(r'<a class="btn mt-3" href="([^"]+)">More</a>', first)
-    assert further
-    assert listed(viewer.get(unescape(further[1])).text) == [3, 2]
+    assert listed(viewer.get(pages_around(first)["More"]).text) == [3, 2]
+
+
+def test_a_list_leads_back_page_by_page_and_to_its_first(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocelog.console.pages.alerts._PAGE", 1)
+    viewer = console.as_(Role.VIEWER)
+    first = viewer.get("/alerts?text=Alert").text
+    assert list(pages_around(first)) == ["Older"]
+    second = viewer.get(pages_around(first)["Older"]).text
+    assert list(pages_around(second)) == ["First page", "Older"], "what is before the second is the first"
+    third = viewer.get(pages_around(second)["Older"]).text
+    assert list(pages_around(third)) == ["First page", "Previous page", "Older"]
+    last = viewer.get(pages_around(third)["Older"]).text
+    assert [listed(each) for each in (first, second, third, last)] == [[4], [3], [2], [1]]
+    assert list(pages_around(last)) == ["First page", "Previous page"]
+    assert listed(viewer.get(pages_around(last)["Previous page"]).text) == [2]
+    assert listed(viewer.get(pages_around(third)["Previous page"]).text) == [3]
+    assert pages_around(last)["First page"] == "/alerts?text=Alert"
 
 
 def test_a_list_is_of_one_source_and_what_an_address_makes_up_is_refused(console: Console) -> None:
