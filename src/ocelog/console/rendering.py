@@ -12,6 +12,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
+from ocelog.console.browser_name import browser_name
 from ocelog.console.event_view import parts, written
 from ocelog.console.languages import language_of
 from ocelog.console.visitor import Visitor
@@ -57,6 +58,7 @@ def _environment(language: str) -> Environment:
         "linked": lambda text: linked(text, language),
         "coded": _coded,
         "runbook": lambda text, link=None: _runbook(text, link, language),
+        "browser": lambda user_agent: translated(browser_name(user_agent), language),
         "field": lambda name: field_name(name, language),
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.".replace("..", "."),
         "instant": _instant,
