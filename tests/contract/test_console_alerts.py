@@ -152,6 +152,21 @@ def test_a_list_is_of_one_source_and_what_an_address_makes_up_is_refused(console
         assert viewer.get(f"/alerts?{query}").status_code == 422
 
 
+def test_it_says_by_which_values_an_alert_is_grouped_and_leaves_out_those_that_are_not_there(console: Console) -> None:
+    dedups = {
+        9: "user.id=null, user.name=ann=null, sourceIP=null",
+        10: "user.id=null, sourceIP=null",
+        11: "name=nullable, status=null",
+    }
+    opened(console.installation.ledger, *(alert_of(number, dedup=dedup) for number, dedup in dedups.items()))
+    viewer = console.as_(Role.VIEWER)
+    shown = [
+        re.search(r"<dt[^>]*>Grouped by</dt><dd[^>]*>([^<]*)<", viewer.get(f"/alerts/{alert_of(number).id}").text)
+        for number in dedups
+    ]
+    assert [found and found[1] for found in shown] == ["user.name=ann=null", None, "name=nullable"]
+
+
 def test_a_runbook_that_says_to_open_the_record_leads_there(console: Console) -> None:
     page, runbook = (
         "https://app.wiz.io/issues/1?a=\\1&b=<i>",
