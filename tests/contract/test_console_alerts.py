@@ -167,6 +167,24 @@ def test_it_says_by_which_values_an_alert_is_grouped_and_leaves_out_those_that_a
     assert [found and found[1] for found in shown] == ["user.name=ann=null", None, "name=nullable"]
 
 
+def test_instants_in_what_an_alert_says_are_shown_as_all_others_but_not_in_code(console: Console) -> None:
+    said = (
+        "Since 2026-11-28 11:20 UTC, and <b> 2026-11-28T11:20:30Z. Not `2026-11-28 11:21 UTC`, 2026-13-28 11:20 UTC or "
+        "x2026-11-28T11:20:00Z."
+    )
+    todo = "Run: ocelog pull --since 2026-11-28T11:00:00Z, once it is 2026-11-28 11:22 UTC"
+    opened(console.installation.ledger, alert_of(9, description=said, runbook=todo))
+    text = console.as_(Role.VIEWER).get(f"/alerts/{alert_of(9).id}").text
+    assert (
+        'Since <time datetime="2026-11-28T11:20:00Z">2026-11-28 11:20 UTC</time>, and &lt;b&gt; '
+        '<time datetime="2026-11-28T11:20:30Z" data-precise>2026-11-28 11:20:30 UTC</time>. '
+        "Not <code>2026-11-28 11:21 UTC</code>, 2026-13-28 11:20 UTC or x2026-11-28T11:20:00Z."
+    ) in text
+    assert (
+        '--since 2026-11-28T11:00:00Z, once it is <time datetime="2026-11-28T11:22:00Z">2026-11-28 11:22 UTC</time>'
+    ) in text
+
+
 def test_a_runbook_that_says_to_open_the_record_leads_there(console: Console) -> None:
     page, runbook = (
         "https://app.wiz.io/issues/1?a=\\1&b=<i>",
