@@ -35,7 +35,7 @@ def test_an_error_is_told_in_the_language_of_its_reader_with_its_values() -> Non
     error = ConfigError(Phrase("There is no user named %(name)s.", name="'<eve>'"))
     assert str(error) == "There is no user named '<eve>'."
     assert told(error, "en") == "There is no user named &#39;&lt;eve&gt;&#39;."
-    assert told(error, "ko") == "&#39;&lt;eve&gt;&#39;이라는 사용자가 없습니다."
+    assert told(error, "ko") == "이름이 &#39;&lt;eve&gt;&#39;인 사용자가 없습니다."
     other = LakeUnavailableError("wiz_audit: <busy>")
     assert told(other, "en") == "wiz_audit: &lt;busy&gt;"
     assert told(other, "ko").startswith("지금은 레이크를 읽거나 쓸 수 없습니다. <span")
@@ -142,7 +142,7 @@ def test_a_channel_speaks_the_language_that_it_is_set_to(tmp_path: Path) -> None
             assert CHANNELS[name].build(values).language == expected  # type: ignore[attr-defined] # of these kinds
         with pytest.raises(ConfigError, match="one of en, ko"):
             CHANNELS[name].build(Values(kind=name, given={**settings, "language": "fr"}, home=tmp_path))
-    assert headline(notice(Happened.CLOSED), "ko") == "[HIGH] 닫힘: 제목"
+    assert headline(notice(Happened.CLOSED), "ko") == "[HIGH] 종료됨: 제목"
 
 
 def test_no_reason_is_shown_as_programs_write_it() -> None:
