@@ -24,6 +24,7 @@ _PLAIN = {
     "the pack %(pack)s is disabled": "the pack %(pack)s is off",
     "DETECTION_ERROR": "error of a detection",
     "SYSTEM_ERROR": "error of the system",
+    "Close the alert": "Close",
     "OK": "no alarm now",
     "ALARM": "alarm",
     "INSUFFICIENT_DATA": "not known yet",

@@ -213,3 +213,13 @@ def test_alerts_of_rules_that_come_along_have_titles_in_the_language_of_the_read
     path = f"/alerts/{alert_of(9).id}"
     assert f'<h1 class="long">{title}</h1>' in viewer.get(path, headers=korean).text
     assert "Wiz outpost: DeleteOutpost succeeded" in viewer.get(path).text
+
+
+def test_an_alert_is_closed_and_a_part_of_a_page_too_in_words_of_their_own(console: Console) -> None:
+    opened(console.installation.ledger, alert_of(9))
+    analyst = console.as_(Role.ANALYST)
+    for language, word in (("en", "Close"), ("ko", "종료")):
+        for path in ("/alerts", f"/alerts/{alert_of(9).id}"):
+            text = analyst.get(path, headers={"accept-language": language}).text
+            assert f'value="close">{word}</button>' in text
+    assert "data-close>닫기</button>" in text
