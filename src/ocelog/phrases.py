@@ -1,6 +1,6 @@
 """Texts that a person may read in another language: what they say stays apart from the values in them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from gettext import NullTranslations
 from importlib.resources import files
@@ -24,6 +24,7 @@ _PLAIN = {
     "the pack %(pack)s is disabled": "the pack %(pack)s is off",
     "DETECTION_ERROR": "error of a detection",
     "SYSTEM_ERROR": "error of the system",
+    "Close the alert": "Close",
     "OK": "no alarm now",
     "ALARM": "alarm",
     "INSUFFICIENT_DATA": "not known yet",
@@ -125,6 +126,11 @@ class Catalogue(NullTranslations):
     def __init__(self, texts: Mapping[str, str]) -> None:
         super().__init__()
         self._texts = texts
+
+    @property
+    def texts(self) -> Collection[str]:
+        """All of them, in English."""
+        return self._texts.keys()
 
     def gettext(self, message: str) -> str:
         """Return `message` in this language."""

@@ -309,7 +309,7 @@ def triage(me: Person, wiz: Wiz) -> None:
     me.settle()
     me.look("alert", picture=True)
     page.get_by_label(me.say("Reason"), exact=True).select_option("benign")
-    me.button("Close").click()
+    me.button("Close the alert").click()
     expect(page.get_by_text(f"{me.say('CLOSED')} ({me.say('benign')})")).to_be_visible()
     me.link("Alerts").click()
     expect(rows).to_have_count(1)

@@ -248,3 +248,26 @@ def test_what_says_how_to_go_on_in_a_page_types_no_command(console: Console) -> 
     unknown = console.as_(Role.ADMIN).post(f"/channels/{'x' * 40}/pause").text
     assert "There is no destination a text that is not shown" in unknown
     assert "not shown: perhaps" not in unknown
+
+
+def test_alerts_of_rules_that_come_along_have_titles_in_the_language_of_the_reader(console: Console) -> None:
+    ours = {"rule_id": "Ocelog.Wiz.Blinding.OutpostRemoved", "rule_name": "Wiz outpost removed"}
+    opened(console.installation.ledger, alert_of(9, title="Wiz outpost: DeleteOutpost succeeded", **ours))
+    viewer, korean = console.as_(Role.VIEWER), {"accept-language": "ko"}
+    title = "Wiz 아웃포스트: DeleteOutpost 성공"
+    listed = viewer.get("/alerts", headers=korean).text
+    assert f">{title}</a>" in listed
+    assert "Wiz 아웃포스트 제거" in listed
+    path = f"/alerts/{alert_of(9).id}"
+    assert f'<h1 class="long">{title}</h1>' in viewer.get(path, headers=korean).text
+    assert "Wiz outpost: DeleteOutpost succeeded" in viewer.get(path).text
+
+
+def test_an_alert_is_closed_and_a_part_of_a_page_too_in_words_of_their_own(console: Console) -> None:
+    opened(console.installation.ledger, alert_of(9))
+    analyst = console.as_(Role.ANALYST)
+    for language, word in (("en", "Close"), ("ko", "종료")):
+        for path in ("/alerts", f"/alerts/{alert_of(9).id}"):
+            text = analyst.get(path, headers={"accept-language": language}).text
+            assert f'value="close">{word}</button>' in text
+    assert "data-close>닫기</button>" in text

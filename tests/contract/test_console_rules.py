@@ -30,11 +30,20 @@ Tests:
   - {Name: wrong, ExpectedResult: true, Log: {action: Create}}
 """
 
+PACK = """
+AnalysisType: pack
+PackID: Mine.Pack
+DisplayName: "100% <b>mine</b>"
+Description: "Open <i>%(all)s</i>"
+PackDefinition: {IDs: [Mine.Deleted]}
+"""
+
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     folder = tmp_path_factory.mktemp("mine")
     (folder / "deleted.yml").write_text(RULE, encoding="utf-8")
+    (folder / "pack.yml").write_text(PACK, encoding="utf-8")
     with console_of(tmp_path_factory.mktemp("console") / "home") as opened:
         rule_folders.register(opened.installation, Path(folder))
         now = datetime.now(UTC)
@@ -123,3 +132,21 @@ def test_it_says_how_many_were_turned_on_or_off(console: Console) -> None:
         answer = admin.post("/rules", names="Mine.Deleted", on=on)
         assert said in admin.get(answer.headers["location"]).text
     assert "was turned" not in admin.get(f"/rules?said=nonsense&count={'9' * 5000}").text
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_names_of_own_packs_are_shown_as_they_are_written(console: Console, language: str) -> None:
+    text = console.as_(Role.ADMIN).get("/rules", headers={"accept-language": language}).text
+    assert "<strong>100% &lt;b&gt;mine&lt;/b&gt;</strong>" in text
+    assert "Open &lt;i&gt;%(all)s&lt;/i&gt;" in text
+
+
+def test_rules_that_come_along_have_titles_in_the_language_of_the_reader(console: Console) -> None:
+    viewer, korean = console.as_(Role.VIEWER), {"accept-language": "ko"}
+    rule = "/rules/Ocelog.Wiz.Blinding.OutpostRemoved"
+    assert '<h1 class="long">Wiz 아웃포스트 제거</h1>' in viewer.get(rule, headers=korean).text
+    assert '<h1 class="long">Wiz outpost removed</h1>' in viewer.get(rule).text
+    for asked in ("아웃포스트", "Outpost removed"):
+        listed = viewer.get(f"/rules?text={asked}", headers=korean).text
+        assert re.findall(r'<a href="(/rules/[^"]+)">([^<]*)', listed) == [(rule, "Wiz 아웃포스트 제거")]
+    assert "Something was &lt;b&gt;deleted" in viewer.get("/rules/Mine.Deleted", headers=korean).text

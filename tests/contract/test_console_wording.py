@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bookkeeping.alerts import alert_of
 from ocelog import errors
@@ -22,6 +23,7 @@ from ocelog.console.wording import SUMMARIES, introduced, linked, told
 from ocelog.errors import CAUSES, ConfigError, LakeUnavailableError, OcelogError
 from ocelog.model import Severity
 from ocelog.phrases import Phrase, catalogue, translated
+from ocelog.rule_titles import title_in
 from ocelog.units import about
 from visiting import console_of
 from visiting.events import land, row
@@ -38,7 +40,7 @@ def test_an_error_is_told_in_the_language_of_its_reader_with_its_values() -> Non
     error = ConfigError(Phrase("There is no user named %(name)s.", name="'<eve>'"))
     assert str(error) == "There is no user named '<eve>'."
     assert told(error, "en") == "There is no user named &#39;&lt;eve&gt;&#39;."
-    assert told(error, "ko") == "&#39;&lt;eve&gt;&#39;이라는 사용자가 없습니다."
+    assert told(error, "ko") == "이름이 &#39;&lt;eve&gt;&#39;인 사용자가 없습니다."
     other = LakeUnavailableError("wiz_audit: <busy>")
     assert told(other, "en") == "wiz_audit: &lt;busy&gt;"
     assert told(other, "ko").startswith("지금은 레이크를 읽거나 쓸 수 없습니다. <span")
@@ -158,7 +160,26 @@ def test_a_channel_speaks_the_language_that_it_is_set_to(tmp_path: Path) -> None
             assert CHANNELS[name].build(values).language == expected  # type: ignore[attr-defined] # of these kinds
         with pytest.raises(ConfigError, match="one of en, ko"):
             CHANNELS[name].build(Values(kind=name, given={**settings, "language": "fr"}, home=tmp_path))
-    assert headline(notice(Happened.CLOSED), "ko") == "[HIGH] 닫힘: 제목"
+    assert headline(notice(Happened.CLOSED), "ko") == "[HIGH] 종료됨: 제목"
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Wiz outpost removed", "Wiz 아웃포스트 제거"),
+        ("Wiz outpost: DeleteOutpost succeeded", "Wiz 아웃포스트: DeleteOutpost 성공"),
+        ("Critical Wiz issue: Wiz threat on vm: 1", "Critical Wiz 이슈: Wiz threat on vm: 1"),
+        ("Wiz outpost: two words succeeded", "Wiz outpost: two words succeeded"),
+        ("What nobody has written", "What nobody has written"),
+    ],
+)
+def test_titles_are_in_a_language_and_what_they_name_is_not(title: str, shown: str) -> None:
+    assert title_in("ko", title, "Ocelog.Wiz.X") == shown
+    assert title_in("en", title, "Ocelog.Wiz.X") == title
+    assert title_in("ko", title, "Mine.X") == title
+    told = notice(Happened.OPENED)
+    ours = replace(told, title=title, rule_id="Ocelog.Wiz.X")
+    assert headline(ours, "ko") == f"[HIGH] {shown}"
 
 
 def test_no_reason_is_shown_as_programs_write_it() -> None:

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 import catalogue
 from ocelog.phrases import LANGUAGES
@@ -74,3 +75,12 @@ def test_a_translation_names_what_its_text_names(language: str) -> None:
         for text in texts or ():
             assert set(re.findall(r"%\((\w+)\)s", text)) <= named, text
             assert named - {"num"} <= set(re.findall(r"%\((\w+)\)s", text)), text
+
+
+def test_the_titles_of_rules_that_come_along_and_of_their_alerts_are_in_the_catalogue() -> None:
+    files = (catalogue.CONSOLE.parent / "content" / "rules" / "wiz").rglob("*.yml")
+    rules = [each for each in (yaml.safe_load(path.read_text()) for path in files) if "RuleID" in each]
+    titles = {each[name] for each in rules for name in ("DisplayName", "AlertTitle") if name in each}
+    known = {each.id for each in catalogue.extracted()}
+    assert len(titles) > len(rules) > 100
+    assert titles - known == set()

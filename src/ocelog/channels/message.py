@@ -9,6 +9,7 @@ from msgspec import Struct
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.channels.text import Form, cut, escaped, lines, one_line
 from ocelog.phrases import say_in, translatable
+from ocelog.rule_titles import title_in
 from ocelog.times import from_us
 from ocelog.units import write_moment
 
@@ -79,7 +80,7 @@ def render(
 
 def headline(notice: Notice, language: str = "en") -> str:
     """Return the title, on one line: how bad it is, what happened if it is not new, and what it is about."""
-    title = one_line(notice.title, _TITLE) or say_in(language, "(no title)")
+    title = one_line(title_in(language, notice.title, notice.rule_id), _TITLE) or say_in(language, "(no title)")
     mark = notice.severity.value
     match notice.happened:
         case Happened.TEST:
@@ -187,7 +188,7 @@ def _lines(notice: Notice, language: str) -> Iterator[_Line]:
 
 
 def _facts(notice: Notice, language: str) -> str:
-    rule = one_line(notice.rule_name or notice.rule_id, 100)
+    rule = one_line(title_in(language, notice.rule_name, notice.rule_id) or notice.rule_id, 100)
     facts = {
         say_in(language, "Rule"): rule,
         say_in(language, "Source"): one_line(notice.source or "", 100),

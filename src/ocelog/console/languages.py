@@ -1,6 +1,8 @@
 """In which language a page speaks: as its user chose, else as the browser asks, else English."""
 
+import re
 from importlib import resources
+from pathlib import Path
 
 import yaml
 from babel import Locale, negotiate_locale
@@ -20,6 +22,8 @@ from ocelog.pull.ports import HealthState
 
 COOKIE = "ocelog-language"
 _LONGEST_HEADER = 500
+_SAID = re.compile('return f"(?!Wiz:)([^"{}]+): {')
+"""What Python of a rule says in an alert's title before it names what the alert is about."""
 
 
 def spoken() -> list[str]:
@@ -56,6 +60,7 @@ def spoken() -> list[str]:
         *settings,
         *(each.value for each in Kind),
         *_packs(),
+        *_titles(),
         *(translatable("IN_PROGRESS"), translatable("RESOLVED"), translatable("REJECTED")),
         *(text for each in options for text in (each.label, each.help)),
     ]
@@ -67,6 +72,21 @@ def _packs() -> list[str]:
     files = (resources.files("ocelog") / "content" / "rules" / "wiz" / "packs").iterdir()
     packs = [yaml.safe_load(each.read_text()) for each in sorted(files, key=lambda each: each.name)]
     return [text.strip() for each in packs for text in (each["DisplayName"], each["Description"])]
+
+
+def _titles() -> list[str]:
+    """Return the titles of the rules that come along, and of their alerts if the file of the rule says those."""
+    files = sorted(Path(str(resources.files("ocelog") / "content" / "rules" / "wiz")).rglob("*.yml"))
+    found = [yaml.safe_load(each.read_text()) for each in files]
+    rules = [each for each in found if "RuleID" in each]
+    said = [each for path in files for each in _SAID.findall(_python(path))]
+    return [*(str(each[name]) for name in ("DisplayName", "AlertTitle") for each in rules if name in each), *said]
+
+
+def _python(path: Path) -> str:
+    """Return the Python of the rule whose file this is; empty if it has none."""
+    beside = path.with_suffix(".py")
+    return beside.read_text() if beside.exists() else ""
 
 
 def language_of(request: Request, chosen: str | None) -> str:

@@ -19,12 +19,14 @@ from ocelog.app.search.search import Bars
 from ocelog.app.users import users
 from ocelog.console import trying
 from ocelog.console.asking import answered
+from ocelog.console.languages import language_of
 from ocelog.console.pages import search
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.detect.rule import Query
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.phrases import Phrase
+from ocelog.rule_titles import title_in
 
 router = APIRouter()
 _DIGITS = 7
@@ -34,7 +36,8 @@ def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None
     text, status = (request.query_params.get(name, "").strip() for name in ("text", "status"))
     folders = rule_folders.listed(installation_of(request))
     every = [rule for folder in folders for rule in folder.rules]
-    found = [each for each in every if _is_like(each, text.casefold()) and status in ("", each.status)]
+    language = language_of(request, visitor.user.language)
+    found = [each for each in every if _is_like(each, text.casefold(), language) and status in ("", each.status)]
     return page(
         request,
         "rules.html",
@@ -54,8 +57,9 @@ def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None
     )
 
 
-def _is_like(rule: ListedRule, text: str) -> bool:
-    return not text or any(text in part.casefold() for part in (rule.id, rule.title, *rule.packs, *rule.log_types))
+def _is_like(rule: ListedRule, text: str, language: str) -> bool:
+    names = (rule.id, rule.title, title_in(language, rule.title, rule.id), *rule.packs, *rule.log_types)
+    return not text or any(text in part.casefold() for part in names)
 
 
 @router.get("/rules")

@@ -1,0 +1,38 @@
+"""Titles of the rules that come along, and of their alerts, as a person reads them in another language."""
+
+import re
+from functools import cache
+
+from ocelog.phrases import catalogue
+
+ACTION = "{action}"
+"""Stands in the titles of alerts for the action of the event."""
+_OURS = "Ocelog."
+
+
+def title_in(language: str, title: str, rule_id: str) -> str:
+    """Return the title of a rule or pack that comes along, or of an alert of it, in a language; any other as it is.
+
+    What the title of an alert names stays as it is: an action, or what stands behind a colon.
+    """
+    if language == "en" or not rule_id.startswith(_OURS):
+        return title
+    texts = catalogue(language)
+    if texts.has(title):
+        return texts.gettext(title)
+    for pattern, text in _titles_of_actions(language):
+        if (found := pattern.fullmatch(title)) is not None:
+            return text.replace(ACTION, found["action"])
+    head, colon, rest = title.partition(": ")
+    return f"{texts.gettext(head)}: {rest}" if colon and texts.has(head) else title
+
+
+@cache
+def _titles_of_actions(language: str) -> list[tuple[re.Pattern[str], str]]:
+    """Return the titles that name an action: what matches them, and what they are in a language."""
+    texts = catalogue(language)
+    return [
+        (re.compile(re.escape(each).replace(re.escape(ACTION), r"(?P<action>\S+)")), texts.gettext(each))
+        for each in texts.texts
+        if ACTION in each
+    ]
