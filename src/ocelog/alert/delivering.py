@@ -254,8 +254,8 @@ def failed(before: Alert | None, channel: ChannelRow, answer: str, messages: int
     made = _made(
         channel.id,
         title=f"Alerts do not reach {channel.name}",
-        description=f"What was to be sent to the channel {channel.name} ({channel.kind}) was given up. The last answer "
-        f"was: {answer}",
+        description=f"What was to be sent to the destination {channel.name} ({channel.kind}) was given up. The last "
+        f"answer was: {answer}",
         runbook=f"See what the far end says: ocelog channel test {channel.id}\n"
         f"Once it works, send again what was given up: ocelog channel resend {channel.id}",
         matches=messages,
@@ -268,10 +268,11 @@ def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int, mut
     """Return the alert that no channel takes some alerts, such as `example`, and what is told of it."""
     made = _made(
         "",
-        title="No channel takes some of the alerts",
-        description="Nobody is told of some alerts, since no channel is subscribed to them. One of them is of the rule "
+        title="No destination takes some of the alerts",
+        description="Nobody is told of some alerts, since no destination takes them. One of them is of the rule "
         f"{example.rule_id}, {example.severity}, {example.type}: {example.id}",
-        runbook="See what each channel takes: ocelog channel list\nAdd one that takes these: ocelog channel add --help",
+        runbook="See what each destination takes: ocelog channel list\n"
+        "Add one that takes these: ocelog channel add --help",
         matches=alerts,
         now_us=now_us,
     )

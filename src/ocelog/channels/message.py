@@ -10,7 +10,8 @@ from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.channels.text import Form, cut, escaped, lines, one_line
 from ocelog.phrases import say_in, translatable
 from ocelog.rule_titles import title_in
-from ocelog.times import from_us, rfc3339
+from ocelog.times import from_us
+from ocelog.units import write_moment
 
 _TITLE = 200
 _LINE = 500
@@ -125,11 +126,11 @@ def what_happened(notice: Notice, language: str = "en") -> str:
         case Happened.RESENT:
             return say_in(language, "Sent again, because a person asked for it.")
         case Happened.TEST:
-            return say_in(language, "This is a test of this channel. There is no alert, and nothing to do.")
+            return say_in(language, "This is a test of this destination. There is no alert, and nothing to do.")
         case Happened.DIGEST:
             return say_in(
                 language,
-                "%(merged)s messages in one, since there were more than this channel may be sent.",
+                "%(merged)s messages in one, since there were more than this destination may be sent.",
                 merged=notice.merged,
             )
 
@@ -193,7 +194,7 @@ def _facts(notice: Notice, language: str) -> str:
         say_in(language, "Source"): one_line(notice.source or "", 100),
         say_in(language, "Log type"): one_line(notice.log_type or "", 100),
         say_in(language, "Matches"): f"{notice.matches:,}",
-        say_in(language, "Opened"): rfc3339(from_us(notice.opened_us).replace(microsecond=0)),
+        say_in(language, "Opened"): write_moment(from_us(notice.opened_us)),
     }
     return "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
 

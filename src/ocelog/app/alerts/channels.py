@@ -218,7 +218,7 @@ def send_test(installation: Installation, row: ChannelRow, note: Callable[..., N
         alert_id="test",
         happened=Happened.TEST,
         severity=Severity.INFO,
-        title=f"Test of the channel {row.name}",
+        title=f"Test of the destination {row.name}",
         rule_id="test",
         opened_us=time.time_ns() // 1000,
     )
