@@ -12,10 +12,11 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
+from ocelog.console.browser_name import browser_name
 from ocelog.console.event_view import parts, written
 from ocelog.console.languages import language_of
 from ocelog.console.visitor import Visitor
-from ocelog.console.wording import field_name, introduced, linked, told
+from ocelog.console.wording import field_name, grouped_by, introduced, linked, told
 from ocelog.errors import OcelogError
 from ocelog.phrases import LANGUAGES, catalogue, translated
 from ocelog.times import from_us
@@ -57,7 +58,9 @@ def _environment(language: str) -> Environment:
         "linked": lambda text: linked(text, language),
         "coded": _coded,
         "runbook": lambda text, link=None: _runbook(text, link, language),
+        "browser": lambda user_agent: translated(browser_name(user_agent), language),
         "field": lambda name: field_name(name, language),
+        "grouped_by": grouped_by,
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.".replace("..", "."),
         "instant": _instant,
         "instant_us": lambda us, **how: _instant(None if us is None else from_us(us), **how),
