@@ -123,7 +123,14 @@ document.addEventListener('change', (event) => {
 })
 // Back in the history, a browser puts back which boxes were ticked only after this has run.
 addEventListener('pageshow', () => document.querySelectorAll('[data-chooses]').forEach(countChosen))
-document.querySelector('header [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+// Not by scrollIntoView, after which the first Tab would go on from there, past the link that skips the menu.
+const here = document.querySelector('header [aria-current]')
+const menu = here?.closest('.sections')
+if (menu) {
+  const [entry, all] = [here.getBoundingClientRect(), menu.getBoundingClientRect()]
+  const faded = parseFloat(getComputedStyle(menu).paddingInlineEnd)
+  menu.scrollLeft += Math.max(0, entry.right + faded - all.right)
+}
 
 // Groups of fields stay folded as they were left, in every event that has them.
 const folded = new Set(JSON.parse(localStorage.getItem('folded') ?? '[]'))
@@ -150,7 +157,8 @@ for (const each of zone ? document.querySelectorAll('form [data-own-zone]') : []
   hint.hidden = false
 }
 
-// "/" search, "j" and "k" to the next and last row, enter to open it, "?" help, escape out of whatever is open.
+// "/" search, "j" and "k" to the next and last row, enter to open it, space to choose it, "?" help, escape out of
+// whatever is open.
 const rows = () => [...document.querySelectorAll('tbody tr[data-href]')]
 let at = -1
 
@@ -166,12 +174,29 @@ function go (step) {
   ;(opens ?? links[0])?.focus()
 }
 
+// Which key was pressed, also while an input method makes something else of it, as the Korean one does of letters.
+const places = { KeyJ: 'j', KeyK: 'k', Slash: '/' }
+function keyOf (event) {
+  if (/^[ -~]$/.test(event.key) || (event.key.length > 1 && event.key !== 'Process')) return event.key
+  const key = places[event.code]
+  return key === '/' && event.shiftKey ? '?' : key ?? event.key
+}
+
+// Whatever has the focus and is pressed by the space bar itself keeps it.
+function choose (event) {
+  const box = rows()[at]?.querySelector('input[type=checkbox]')
+  if (!box || event.target.closest('input, button, summary, dialog')) return
+  event.preventDefault()
+  box.click()
+}
+
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return
-  const types = event.target.matches('input, textarea, select, [contenteditable]')
+  const types = event.target.matches('input:not([type=checkbox]), textarea, select, [contenteditable]')
+  const key = keyOf(event)
   if (event.key === 'Escape' && types) event.target.blur()
   if (types) return
-  if (event.key === '/') {
+  if (key === '/') {
     const search = document.querySelector('[data-search]')
     event.preventDefault()
     if (search) search.focus()
@@ -186,9 +211,10 @@ document.addEventListener('keydown', (event) => {
     if (event.key.length === 1) sessionStorage.setItem('typed', sessionStorage.getItem('typed') + event.key)
     return
   }
-  if (event.key === 'j') go(1)
-  if (event.key === 'k') go(-1)
-  if (event.key === '?') document.querySelector('dialog.help')?.showModal()
+  if (key === 'j') go(1)
+  if (key === 'k') go(-1)
+  if (key === ' ') choose(event)
+  if (key === '?') document.querySelector('dialog.help')?.showModal()
 })
 
 const typed = sessionStorage.getItem('typed')

@@ -1,6 +1,7 @@
 """What the scripts of the console do beside the story: focus, scrolling, tabs, folds, and columns by a click."""
 
 import json
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Request, expect
 
-from browsing import Person, person
+from bookkeeping.alerts import alert_of
+from bookkeeping.alerts import opened as raised
+from browsing import NARROW, Person, person
 from commands import Ocelog
 from ocelog.access import Role
 from ocelog.app.users import users
@@ -29,7 +32,7 @@ IN_VIEW = """(each) => { const { top, bottom } = each.getBoundingClientRect()
 
 @contextmanager
 def console(home: Path) -> Iterator[str]:
-    """Serve a home with forty issues and a user, without the loops; return where."""
+    """Serve a home with forty issues, two alerts and a user, without the loops; return where."""
     ocelog, now = Ocelog(home), datetime.now(UTC)
     ocelog.init_unjudged()
     rule = json.dumps({"name": "Open port", "remediationInstructions": "Close it.", "id": "r1"})
@@ -39,6 +42,7 @@ def console(home: Path) -> Iterator[str]:
     ]
     with opened(home) as installation:
         land(installation, "Wiz.Issues", rows)
+        raised(installation.ledger, alert_of(1), alert_of(2))
         admin = users.add_first(installation, NAME, Secret(PASSWORD), HERE)
         assert admin.role is Role.ADMIN
     with ocelog.start("serve", "--listen", "0") as process:
@@ -67,6 +71,8 @@ def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tm
         pick_columns(me)
         fold(me)
         lead_to_what_is_wrong(me, at)
+        press_keys(me, at)
+        skip_the_menu(me, at)
         me.is_content()
 
 
@@ -138,3 +144,47 @@ def lead_to_what_is_wrong(me: Person, at: str) -> None:
     wrong = page.locator(".is-invalid").first
     expect(wrong).to_be_focused()
     assert wrong.evaluate(IN_VIEW)
+
+
+def press_keys(me: Person, at: str) -> None:
+    """See that rows are gone to and chosen by keys, whatever an input method makes of them."""
+    page = me.page
+    page.goto(f"{at}/alerts?everything=1")
+    rows, chosen = page.locator("tbody tr[data-href]"), page.locator("[data-chosen]")
+    press = "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code, bubbles: true }))"
+    for key, code, which in (("ㅓ", "KeyJ", 0), ("Process", "KeyJ", 1), ("ㅏ", "KeyK", 0)):
+        page.evaluate(press, [key, code])
+        expect(rows.nth(which)).to_have_class(re.compile(r"\bat\b"))
+    page.keyboard.press("Space")
+    expect(rows.nth(0).get_by_role("checkbox")).to_be_checked()
+    page.keyboard.press("j")
+    page.keyboard.press("Space")
+    expect(chosen).to_have_text("2")
+    page.keyboard.press("Space")
+    expect(rows.nth(1).get_by_role("checkbox")).not_to_be_checked()
+    # A box that has the focus itself is turned once.
+    rows.nth(1).get_by_role("checkbox").focus()
+    page.keyboard.press("Space")
+    expect(chosen).to_have_text("2")
+    page.keyboard.press("k")
+    expect(rows.nth(0)).to_have_class(re.compile(r"\bat\b"))
+    page.evaluate(press, ["?", "Slash"])
+    expect(page.locator("dialog.help")).to_be_visible()
+    me.button("Close", within=page.locator("dialog.help")).click()
+
+
+def skip_the_menu(me: Person, at: str) -> None:
+    """See that the first Tab leads to the link past the menu, whose own entry is seen as a whole."""
+    page = me.page
+    wide = page.viewport_size
+    assert wide is not None
+    page.set_viewport_size({"width": NARROW, "height": wide["height"]})
+    for path in ("/sources", "/trail"):
+        page.goto(f"{at}{path}")
+        seen = """(each) => { const menu = each.closest('.sections')
+            const faded = parseFloat(getComputedStyle(menu).paddingInlineEnd)
+            return each.getBoundingClientRect().right <= menu.getBoundingClientRect().right - faded + 1 }"""
+        assert page.locator("header [aria-current]").evaluate(seen), path
+        page.keyboard.press("Tab")
+        expect(page.locator("a.skip")).to_be_focused()
+    page.set_viewport_size(wide)

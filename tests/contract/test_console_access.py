@@ -385,3 +385,35 @@ def test_a_session_in_another_browser_can_be_ended_and_nobody_elses(new_console:
 
 def _cookie_name(console: Console) -> str:
     return f"ocelog-{console.installation.ledger.id[:8]}"
+
+
+def test_whose_session_has_ended_is_told_so_and_comes_back_to_the_page(new_console: Console) -> None:
+    guest = new_console.as_(Role.VIEWER)
+    new_console.as_(Role.ADMIN).post("/users/disable", name="viewer@example.com")
+    page = guest.get("/alerts?text=a").headers["location"]
+    assert page == "/sign-in?next=%2Falerts%3Ftext%3Da&ended=yes"
+    at = {"hx-request": "true", "hx-current-url": "http://127.0.0.1:8686/alerts?text=a"}
+    assert guest.get("/alerts?part=1", headers=at).headers["hx-redirect"] == page
+    elsewhere = at | {"hx-current-url": "http://127.0.0.1:8686//evil.example/"}
+    assert guest.get("/alerts", headers=elsewhere).headers["hx-redirect"] == "/sign-in?ended=yes"
+    shown = guest.get(page).text
+    assert "Your session has ended." in shown
+    assert 'name="next" value="/alerts?text=a"' in shown
+    assert "Your session has ended." not in guest.get("/sign-in").text
+
+
+def test_the_menu_stays_on_pages_that_are_not_there_or_not_allowed(new_console: Console) -> None:
+    viewer = new_console.as_(Role.VIEWER)
+    for path, status in (("/nothing-such", 404), ("/users", 403), ("/sources/nothing-such", 404)):
+        answer = viewer.get(path)
+        assert (answer.status_code, 'aria-label="Main"' in answer.text) == (status, True), path
+    stranger = new_console.guest().get("/nothing-such")
+    assert (stranger.status_code, 'aria-label="Main"' in stranger.text) == (404, False)
+
+
+def test_a_wrong_link_of_the_first_user_is_called_wrong(new_console: Console) -> None:
+    guest = new_console.guest()
+    for answer in (guest.get("/first?token=wrong"), guest.post("/first", token="wrong", name="eve", password=PASSWORD)):
+        assert (answer.status_code, "This link is wrong" in answer.text) == (403, True)
+    assert "This link is wrong" not in guest.get("/first").text
+    assert "This link is wrong" not in guest.get("/sign-in").text

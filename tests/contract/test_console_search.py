@@ -699,3 +699,23 @@ def user(console: Console, name: str) -> User:
     found = console.installation.ledger.users.find(name)
     assert found
     return found[0]
+
+
+def test_a_search_takes_the_place_of_another_of_its_name_only_if_that_is_asked_for(console: Console) -> None:
+    analyst, other = console.as_(Role.ANALYST), console.as_(Role.ADMIN)
+
+    def kept() -> list[str]:
+        who = user(console, "analyst@example.com")
+        return [each.address for each in saved_searches.listed(console.installation, who)]
+
+    analyst.post("/search/save", name="mine", address="/search?q=a")
+    refused = analyst.post("/search/save", name=" mine ", address="/search?q=b", shared="yes")
+    assert refused.status_code == 409
+    assert kept() == ["/search?q=a"]
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', refused.text))
+    assert re.search(r'<button [^>]*name="replaces" value="yes">', refused.text)
+    assert '<a class="btn" href="/search?q=b">' in refused.text
+    assert other.post("/search/save", name="mine", address="/search?q=c").status_code == 303
+    answer = analyst.post("/search/save", **(fields | {"csrf": analyst.token, "replaces": "yes"}))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/search?q=b")
+    assert kept() == ["/search?q=b"]

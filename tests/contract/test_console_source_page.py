@@ -180,7 +180,7 @@ def test_the_page_of_a_source_leads_to_its_events_and_alerts_and_keeps_itself_up
 
 
 def test_whoever_has_created_a_source_is_led_to_its_page_and_turns_packs_by_switches(console: Console) -> None:
-    text = console.as_(Role.ADMIN).get("/sources/prod/added").text
+    text = console.as_(Role.ADMIN).get("/sources/prod/added?said=added").text
     assert re.search(r'href="/sources/prod">Watch it being read', text)
     assert set(re.findall(r'role="switch" aria-checked="(\w+)"', text)) <= {"true", "false"}
     assert "Packs overlap." in text
@@ -191,3 +191,32 @@ def test_what_does_not_exist_is_said_without_a_code_of_programs(console: Console
     answer = console.as_(Role.ADMIN).get("/sources/nothing")
     assert answer.status_code == 404
     assert "config_invalid" not in answer.text
+
+
+def test_only_of_a_source_that_was_just_added_it_says_that_everything_looks_good(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    assert "Everything looks good" in admin.get("/sources/prod/added?said=added").text
+    again = admin.get("/sources/prod/added").text
+    assert "Everything looks good" not in again
+    assert "<h1" in again
+    assert "prod: Detections and alarm</h1>" in again
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("", "This is needed."), (" ", "This is needed."), ("prod", "There is a source")]
+)
+def test_a_name_that_does_not_hold_is_told_beside_its_field(console: Console, name: str, said: str) -> None:
+    text = console.as_(Role.ADMIN).post("/sources/new", **(FORM | {"name": name})).text
+    assert re.search(r'<input class="form-control is-invalid" id="name"[^>]* aria-invalid="true"', text)
+    assert said in re.findall(r'id="name-wrong">([^<]*)', text)[0]
+
+
+def test_korean_words_of_periods_and_examples_say_what_they_mean(console: Console) -> None:
+    admin, korean = console.as_(Role.ADMIN), {"accept-language": "ko"}
+    assert '<option value="all">전체 기간</option>' in admin.get("/sources/new", headers=korean).text
+    assert "::" not in admin.get("/channels/new?kind=webhook", headers=korean).text
+    admin.post("/account/tokens", name="nightly", scope="read", lasts="30d")
+    assert "사용한 적 없음" in admin.get("/account", headers=korean).text
+    assert "추가한 날" in admin.get("/users", headers=korean).text
+    refused = console.as_(Role.VIEWER).get("/users", headers=korean)
+    assert (refused.status_code, "관리자 역할" in refused.text) == (403, True)

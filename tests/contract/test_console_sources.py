@@ -345,3 +345,17 @@ def test_it_says_that_a_source_was_paused_resumed_or_given_another_secret(
         assert said in admin.get(admin.post("/sources/prod/" + what).headers["location"]).text
     rotated = admin.post("/sources/prod/rotate", secret="another")
     assert "The client secret is replaced." in admin.get(rotated.headers["location"]).text
+
+
+def test_what_is_shown_right_after_a_pause_is_true_on_the_page_and_in_the_list(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    states = re.compile(r'<span class="badge bg-\w+-lt">([\w ]+)</span>')
+    for what, is_paused in (("pause", True), ("resume", False)):
+        # These are kept for some seconds.
+        before = [set(states.findall(admin.get(path).text)) for path in ("/sources", "/sources/prod")]
+        assert all(("paused" in each) is not is_paused for each in before)
+        shown = admin.get(admin.post("/sources/prod/" + what).headers["location"]).text
+        for text in (shown, admin.get("/sources").text):
+            found = set(states.findall(text))
+            assert (found == {"paused"}) is is_paused
+            assert ("paused" in found) is is_paused

@@ -240,3 +240,21 @@ def test_the_trail_leads_back_page_by_page(console: Console, monkeypatch: pytest
     assert pages_around(admin.get(pages_around(third)["Previous page"]).text) == pages_around(second)
     assert pages_around(third)["First page"] == "/trail"
     assert admin.get("/trail?before=3&before=zz").status_code == 422
+
+
+def test_a_mere_check_in_the_form_of_a_new_source_is_called_one(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    assert admin.post("/sources/new", name="prod", do="check").status_code == 422
+    assert last(console).what == "new_source.check_refused"
+    assert said("new_source.check", "ko") == "소스 점검"
+    assert admin.post("/sources/new", name="prod", do="save").status_code == 422
+    assert last(console).what == "new_source.answer_refused"
+
+
+def test_a_wrong_present_password_is_told_and_noted_as_one(console: Console) -> None:
+    viewer = console.as_(Role.VIEWER)
+    before = last(console).number
+    refused = viewer.post("/account/password", present="wrong", password="another long password")
+    assert "The present password is wrong." in refused.text
+    (deed,) = (each for each in console.installation.ledger.users.trail() if each.number > before)
+    assert (deed.who, deed.what, deed.target) == ("viewer@example.com", "user.password_refused", "viewer@example.com")

@@ -30,7 +30,7 @@ def test_whoever_reads_a_tenant_twice_is_asked_in_the_form_whether_to_go_on(cons
     assert refused.status_code == 422
     assert "--" not in unescape(re.sub("<[^>]+>", "", refused.text))
     assert 'name="anyway" value="yes"' in refused.text
-    assert guest.post("/sources/new", **given, anyway="yes").headers["location"] == "/sources/again/added"
+    assert guest.post("/sources/new", **given, anyway="yes").headers["location"] == "/sources/again/added?said=added"
 
 
 def test_what_an_earlier_check_found_gives_way_at_once(console: Console) -> None:

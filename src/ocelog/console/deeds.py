@@ -29,6 +29,8 @@ _APART = 1.0
 _HARMLESS = frozenset({"GET", "HEAD"})
 _READING = frozenset({"events.search_events", "events.query", "events.export_query"})
 """Routes of the API that only read, whatever their method: what is wrong with a query is no refused change."""
+CHECKED = "new_source.check"
+"""What the form of a new source does if it only checks."""
 WORDS: Mapping[str, str] = {
     "account.add_token": translatable("make an API token"),
     "account.language": translatable("choose a language"),
@@ -62,6 +64,7 @@ WORDS: Mapping[str, str] = {
     "channels.test": translatable("test a destination"),
     "new_source.alarm": translatable("set the alarm of a source"),
     "new_source.answer": translatable("add a source"),
+    CHECKED: translatable("check a source"),
     "new_source.pack": translatable("turn a pack on or off"),
     "pack.disabled": translatable("turned a pack off"),
     "pack.enabled": translatable("turned a pack on"),
@@ -114,6 +117,7 @@ WORDS: Mapping[str, str] = {
     "user.invited": translatable("was invited by a link"),
     "user.language_set": translatable("chose a language"),
     "user.password_set": translatable("set a password"),
+    "user.password_refused": translatable("gave a wrong present password"),
     "user.role_changed": translatable("gave a user another role"),
     "user.session_ended": translatable("signed out another browser"),
     "user.sign_in_refused": translatable("signing in was refused"),
@@ -231,22 +235,23 @@ class Noting:
         route, reason, token = scope.get("route"), state.get("refused", ""), state.get("token", "")
         if who is None or route is None:
             return
+        deed = state.get("deed") or deed_of_route(route)
         if scope["method"] in _HARMLESS:
             if reason != "role":
                 return
             what, details = f"page.open{_REFUSED}", {"page": scope["path"], "reason": reason}
-        elif TEST_FAILED in who.origin.noted:
+        elif any(each == TEST_FAILED or each.endswith(_REFUSED) for each in who.origin.noted):
             # It is on the trail already, as what came of it.
             return
         elif deed_of_route(route) in _READING:
             return
         elif status >= 400:
-            what, details = deed_of_route(route) + _REFUSED, {"reason": reason or "invalid"}
+            what, details = deed + _REFUSED, {"reason": reason or "invalid"}
         elif token or who.origin.noted:
             # What a route of the API does is noted where it is done.
             return
         else:
-            what, details = deed_of_route(route), {}
+            what, details = deed, {}
         if what.endswith(_REFUSED) and self._is_noted(who.user.id, what, reason):
             return
         if token and what.endswith(_REFUSED) and not what.startswith("page."):

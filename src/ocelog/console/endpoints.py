@@ -64,20 +64,27 @@ class Looks(Generic[T]):
             self._taking = taking
         return self._kept
 
+    def forget(self) -> None:
+        """Have the next look taken anew: something was changed that the one before did not see."""
+        # What is looked at just now may have been read before the change.
+        self._kept_until, self._pending = 0.0, None
+
     async def take(self) -> T:
         """Return a look that is at most seconds old. Raises TimeoutError, and what looking raises."""
         began = self.monotonic()
         if self._kept is not None and began < self._kept_until:
             return self._kept
-        if self._pending is None or self._pending.done():
-            self._pending = asyncio.get_running_loop().create_future()
+        pending = self._pending
+        if pending is None or pending.done():
+            pending = self._pending = asyncio.get_running_loop().create_future()
             # Not of a pool, which waits for its threads in the end: this one may hang on a disk.
             threading.Thread(
-                target=self._run, args=(asyncio.get_running_loop(), self._pending), name="look", daemon=True
+                target=self._run, args=(asyncio.get_running_loop(), pending), name="look", daemon=True
             ).start()
-        found = await asyncio.wait_for(asyncio.shield(self._pending), _LOOK_WITHIN)
+        found = await asyncio.wait_for(asyncio.shield(pending), _LOOK_WITHIN)
         now = self.monotonic()
-        self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
+        if self._pending is pending:
+            self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
         return found
 
     def _run(self, loop: asyncio.AbstractEventLoop, pending: "asyncio.Future[T]") -> None:

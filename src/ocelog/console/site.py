@@ -2,8 +2,10 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from anyio.to_thread import current_default_thread_limiter
@@ -46,8 +48,11 @@ from ocelog.console.roles import NotAllowedError
 from ocelog.console.visitor import (
     ForeignPageError,
     NotSignedInError,
+    Visitor,
+    cookie_of,
     from_here,
     sign_in_path,
+    signed_in,
 )
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
@@ -219,20 +224,37 @@ def site(installation: Installation, endpoints: Endpoints, invitation: Invitatio
 
 
 def _not_signed_in(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+    has_ended = cookie_of(request) is not None
     if request.headers.get("hx-request") == "true":
-        return Response(status_code=401, headers={"hx-redirect": "/sign-in"})
+        # Not back to the part that was asked for, but to the page that it was for.
+        at = urlsplit(request.headers.get("hx-current-url", ""))
+        shown = at.path + (f"?{at.query}" if at.query else "")
+        then = sign_in_path(shown, has_ended=has_ended or bool(shown))
+        return Response(status_code=401, headers={"hx-redirect": then})
     if request.method not in {"GET", "HEAD"}:
         return PlainTextResponse("Sign in first.\n", status_code=401)
-    return RedirectResponse(sign_in_path(request), status_code=303)
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    then = sign_in_path(asked if request.method == "GET" else "/", has_ended=has_ended)
+    return RedirectResponse(then, status_code=303)
+
+
+def _visitor(request: Request) -> Visitor | None:
+    """Return who asked, as far as that was found out before it failed."""
+    found = getattr(request.state, "visitor", None)
+    return found if isinstance(found, Visitor) else None
 
 
 def _not_allowed(request: Request, error: Exception) -> Response:
     assert isinstance(error, NotAllowedError)  # noqa: S101 - registered for it
-    return page(request, "trouble.html", visitor=None, status=403, kind="role", needed=error.needed.value, error=None)
+    visitor = _visitor(request)
+    return page(
+        request, "trouble.html", visitor=visitor, status=403, kind="role", needed=error.needed.value, error=None
+    )
 
 
 def _foreign(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
-    return page(request, "trouble.html", visitor=None, status=403, kind="foreign", needed="", error=None)
+    visitor = _visitor(request)
+    return page(request, "trouble.html", visitor=visitor, status=403, kind="foreign", needed="", error=None)
 
 
 def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
@@ -251,13 +273,19 @@ def _known(request: Request, error: Exception) -> Response:
         # It may name hosts, paths and users of this installation.
         log.warning("a page failed", path=request.url.path, error_code=error.code, reason=str(error))
         error = OcelogError(error.code)
-    return page(request, "trouble.html", visitor=None, status=503, kind="known", needed="", error=error)
+    visitor = _visitor(request)
+    return page(request, "trouble.html", visitor=visitor, status=503, kind="known", needed="", error=error)
 
 
-def _refused(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     kind = "missing" if error.status_code == 404 else "refused"
-    return page(request, "trouble.html", visitor=None, status=error.status_code, kind=kind, needed="", error=None)
+    visitor = _visitor(request)
+    if visitor is None:
+        # No route was found that would have asked who it is.
+        with suppress(OcelogError):
+            visitor = await signed_in(request)
+    return page(request, "trouble.html", visitor=visitor, status=error.status_code, kind=kind, needed="", error=None)
 
 
 def _bug(request: Request, error: Exception) -> Response:

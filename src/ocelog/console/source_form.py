@@ -85,6 +85,8 @@ class SourceForm:
         if backfill not in BACKFILLS:
             self.wrong["backfill"] = Phrase("Choose how far back to read.")
         name = self.values.get("name", "")
+        if not name.strip():
+            self.wrong["name"] = Phrase("This is needed.")
         if secret is None:
             self.wrong[SECRET] = Phrase("Paste the client secret.")
         if self.wrong or secret is None:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
@@ -161,9 +161,8 @@ def own_path(text: str | None) -> str:
     return text if text.isprintable() else "/"
 
 
-def sign_in_path(request: Request) -> str:
-    """Return where one signs in, to come back to what was asked for."""
-    if request.method != "GET" or request.url.path == "/":
-        return "/sign-in"
-    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return f"/sign-in?next={quote(asked, safe='')}"
+def sign_in_path(asked: str, *, has_ended: bool) -> str:
+    """Return where one signs in, to come back to what was asked for; `has_ended`: after a session that did."""
+    then = own_path(asked)
+    query = {**({} if then == "/" else {"next": then}), **({"ended": "yes"} if has_ended else {})}
+    return f"/sign-in?{urlencode(query, quote_via=quote, safe='')}" if query else "/sign-in"

@@ -21,7 +21,7 @@ def save(installation: Installation, name: str, address: str, *, shared: bool, b
 
     `address` is that of its page: the path and the query.
     """
-    name = " ".join(name.split())
+    name = _clean(name)
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ConfigError(
             Phrase("The name of a search is one line of 1 to %(longest_name)s characters.", longest_name=_LONGEST_NAME)
@@ -48,6 +48,15 @@ def save(installation: Installation, name: str, address: str, *, shared: bool, b
     told = deed_of(by, "search.saved", name, origin, shared=str(shared).lower(), address=address)
     installation.ledger.saved_searches.save(search, told, most=MOST)
     return search
+
+
+def is_taken(installation: Installation, name: str, user: User) -> bool:
+    """Whether a user has a search of that name, in the place of which `save` would keep another."""
+    return any(each.owner_id == user.id and each.name == _clean(name) for each in listed(installation, user))
+
+
+def _clean(name: str) -> str:
+    return " ".join(name.split())
 
 
 def listed(installation: Installation, user: User) -> Sequence[SavedSearch]:

@@ -177,7 +177,7 @@ def change_password(
     revokes_tokens: bool = False,
 ) -> User:
     """Give a user another password, who must know the present one. Raises SignInRefusedError and ConfigError."""
-    _known(installation, user.name, present, origin)
+    _known(installation, user.name, present, origin, changing=True)
     return set_password(installation, user.name, password, by=user, origin=origin, revokes_tokens=revokes_tokens)
 
 
@@ -411,8 +411,11 @@ def note_command(installation: Installation, who: str, what: str, target: str, *
     )
 
 
-def _known(installation: Installation, name: str, password: Secret, origin: Origin) -> User:
-    """Return the user of that name, whose password it is. Raises SignInRefusedError, also for who tried too often."""
+def _known(installation: Installation, name: str, password: Secret, origin: Origin, *, changing: bool = False) -> User:
+    """Return the user of that name, whose password it is. Raises SignInRefusedError, also for who tried too often.
+
+    `changing`: the user has signed in, and changes it.
+    """
     name = _clean(name)
     of_name = _bounds_of_name(name, origin)
     bounds = [*of_name, _Bound(key=f"address {_network(origin)}", free=20, longest_s=_LONGEST_WAIT_S, fading=_QUICKLY)]
@@ -423,8 +426,11 @@ def _known(installation: Installation, name: str, password: Secret, origin: Orig
     # Without a user it takes as long.
     matches = _matches(hashed or _nobody(), password)
     if user is None or hashed is None or not matches:
-        installation.ledger.users.failed(_fading(bounds), _deed("", "user.sign_in_refused", name, origin))
-        raise SignInRefusedError(Phrase("Name or password are wrong."))
+        who, what = (name, "user.password_refused") if changing else ("", "user.sign_in_refused")
+        installation.ledger.users.failed(_fading(bounds), _deed(who, what, name, origin))
+        raise SignInRefusedError(
+            Phrase("The present password is wrong.") if changing else Phrase("Name or password are wrong.")
+        )
     # Not of the address: whoever has a password of their own could guess those of others in between.
     installation.ledger.users.succeeded([each.key for each in of_name])
     return user

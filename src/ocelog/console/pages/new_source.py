@@ -13,10 +13,11 @@ from ocelog.app.sources import source_changes, sources
 from ocelog.app.sources.source_changes import Listener
 from ocelog.app.users import users
 from ocelog.console.capacity import SLOW
+from ocelog.console.deeds import CHECKED
 from ocelog.console.rendering import page
 from ocelog.console.source_form import BACKFILLS, SourceForm
 from ocelog.console.visitor import Admin, Visitor, installation_of
-from ocelog.errors import OcelogError
+from ocelog.errors import ConfigError, OcelogError
 from ocelog.phrases import Phrase
 from ocelog.product import LOG_TYPES, SECRET, Product
 from ocelog.pull.ports import HealthItem
@@ -89,8 +90,15 @@ def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: 
     given = values.pop("secret", "").strip()
     secret = Secret(given) if given and given.isprintable() and len(given) <= _LONGEST else None
     form = SourceForm(product=_product(), values=values, log_types=chosen)
+    if values.get("do") == "check":
+        request.state.deed = CHECKED
     described = form.described(secret, public_only=not installation.settings.private_sources)
     if described is None or secret is None or described.change.secret is None:
+        return _form(request, visitor, form)
+    try:
+        source_changes.free_name(installation, described.name)
+    except ConfigError as error:
+        form.wrong["name"] = error.phrase
         return _form(request, visitor, form)
     found = list[HealthItem]()
     try:
@@ -105,15 +113,16 @@ def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: 
     except OcelogError as error:
         return _form(request, visitor, form, found=found, refused=error)
     users.note(installation, visitor.user, "source.added", row.name, visitor.origin)
-    then = f"/sources/{row.id}/added"
+    request.app.state.overviews.forget()
+    then = f"/sources/{row.id}/added?said=added"
     if request.headers.get("hx-request") == "true":
         return Response(status_code=200, headers={"hx-redirect": then})
     return RedirectResponse(then, status_code=303)
 
 
 @router.get("/sources/{source_id}/added")
-def added(request: Request, visitor: Admin, source_id: str) -> Response:
-    """Say that everything looks good, and offer rules and the alarm."""
+def added(request: Request, visitor: Admin, source_id: str, said: str = "") -> Response:
+    """Offer rules and the alarm of a source; of one that was just added, say that everything looks good."""
     installation = installation_of(request)
     row = sources.find(installation, source_id)
     return page(
@@ -121,6 +130,7 @@ def added(request: Request, visitor: Admin, source_id: str) -> Response:
         "source_added.html",
         visitor=visitor,
         row=row,
+        is_new=said == "added",
         packs=[pack for folder in rule_folders.listed(installation) for pack in folder.packs],
         after=source_changes.no_events_after(row),
         alarms=ALARMS,

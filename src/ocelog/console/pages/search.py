@@ -330,12 +330,24 @@ def save(
     name: Annotated[str, Form()] = "",
     address: Annotated[str, Form()] = "",
     shared: Annotated[str, Form()] = "",
+    replaces: Annotated[str, Form()] = "",
 ) -> Response:
-    """Keep a search under a name."""
+    """Keep a search under a name; one's own of that name is replaced only if that is asked for."""
+    installation = installation_of(request)
     try:
-        saved_searches.save(
-            installation_of(request), name, address, shared=bool(shared), by=visitor.user, origin=visitor.origin
-        )
+        if not replaces and saved_searches.is_taken(installation, name, visitor.user):
+            given = {"name": name, "address": address, "shared": shared}
+            taken = ConfigError(Phrase("You have a saved search %(name)s already.", name=name.strip()))
+            return page(
+                request,
+                "search_taken.html",
+                visitor=visitor,
+                status=409,
+                error=taken,
+                given=given,
+                back=address if address.startswith("/search") else "/search",
+            )
+        saved_searches.save(installation, name, address, shared=bool(shared), by=visitor.user, origin=visitor.origin)
     except OcelogError as error:
         return refused(request, visitor, error)
     return RedirectResponse(address, status_code=303)

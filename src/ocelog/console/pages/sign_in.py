@@ -45,7 +45,7 @@ def first(request: Request, token: str = "") -> Response:
     if users.is_there_any(installation_of(request)):
         return _was_first(request)
     if not _may_be_first(request, token):
-        return page(request, "first_refused.html", visitor=None, status=403)
+        return page(request, "first_refused.html", visitor=None, status=403, is_wrong=bool(token))
     return page(request, "first.html", visitor=None, token=token, name="", refused=None)
 
 
@@ -60,7 +60,7 @@ async def make_first(
     if await run_in_threadpool(users.is_there_any, installation_of(request)):
         return await run_in_threadpool(_was_first, request)
     if not _may_be_first(request, token):
-        return page(request, "first_refused.html", visitor=None, status=403)
+        return page(request, "first_refused.html", visitor=None, status=403, is_wrong=bool(token))
     return await SIGNING_IN.run(_made_first, request, token, name, password)
 
 
@@ -89,6 +89,7 @@ def _asked(
     name: str = "",
     refused: OcelogError | None = None,
     was_first: bool = False,
+    has_ended: bool = False,
 ) -> Response:
     return page(
         request,
@@ -99,6 +100,7 @@ def _asked(
         name=name,
         refused=refused,
         was_first=was_first,
+        has_ended=has_ended,
     )
 
 
@@ -127,11 +129,15 @@ def invite_again(request: Request) -> Response:
 
 
 @anonymous.get("/sign-in")
-def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - what such a parameter is called everywhere
+def ask(
+    request: Request,
+    next: str = "/",  # noqa: A002 - what such a parameter is called everywhere
+    ended: str = "",
+) -> Response:
     """Show the form in which one signs in."""
     if not users.is_there_any(installation_of(request)) and request.app.state.provider is None:
-        return page(request, "first_refused.html", visitor=None)
-    return _asked(request, then=own_path(next))
+        return page(request, "first_refused.html", visitor=None, is_wrong=False)
+    return _asked(request, then=own_path(next), has_ended=ended == "yes")
 
 
 def _answer_address(request: Request) -> str:

@@ -116,6 +116,7 @@ def _done(
         do(row, found)
     except OcelogError as error:
         return _page(request, visitor, source_id, seen, at=what, found=found, refused=error)
+    request.app.state.overviews.forget()
     users.note(installation, visitor.user, f"source.{what}", row.name, visitor.origin)
     return RedirectResponse(
         ("/sources" if what == "removed" else f"/sources/{row.id}") + f"?said={what}", status_code=303
@@ -187,6 +188,7 @@ def _edited(
     alarms = ", ".join(sorted({f"no_events_{each}" for some in change.no_events.values() for each in some}))
     what = ", ".join(filter(None, (named, alarms)))
     users.note(installation, visitor.user, "source.changed", row.name, visitor.origin, settings=what)
+    request.app.state.overviews.forget()
     said = "swept" if done.swept else "sees_more" if done.sees_more else "changed"
     return RedirectResponse(f"/sources/{row.id}?said={said}", status_code=303)
 
