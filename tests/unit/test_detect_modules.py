@@ -121,6 +121,18 @@ def test_a_module_that_does_not_import_says_why_and_where(source: str, kind: str
     assert message in found.message
 
 
+def test_what_a_rule_raised_is_said_without_a_look_at_any_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule may raise at each event, and where it is judged, each look is asked for and refused."""
+    looked = list[object]()
+    with monkeypatch.context() as patch:
+        for name in ("checkcache", "lazycache"):
+            patch.setattr(f"linecache.{name}", lambda *of: looked.append(of))
+        found = fault("import h", h="def f(): return {}['x']\nf()"), fault("def f(): f()\nf()")
+    assert looked == []
+    assert found[0].message == "'x' (helpers/h_file.py:1)"
+    assert found[1].message.endswith("(rules/r.py:1)")
+
+
 def test_a_rule_whose_file_has_the_name_of_a_helper_imports_the_helper() -> None:
     modules = Modules(
         {"rules/words.py": "import words\nY = words.X", "words_file.py": "X = 5"}, {"words": "words_file.py"}

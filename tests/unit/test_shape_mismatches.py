@@ -1,5 +1,6 @@
 """Records that do not fit their schema: each becomes a rejection that says where, and costs no other."""
 
+import gc
 import json
 import re
 import subprocess
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ocelog.schema.decode.mismatch import Mismatch
 from shaping import page, rows, tiny
 
 AT = "2026-03-25T05:46:26.681576Z"
@@ -149,6 +151,20 @@ def test_a_field_that_is_nested_too_deep_never_hides_its_record(
     assert list(extra) == [path.removeprefix("$.")]
     assert deep in extra[path.removeprefix("$.")]
     assert list(counted) == [re.sub(r"\[\d+\]", "[]", path.removeprefix("$.")) + " (unreadable)"]
+
+
+@pytest.mark.parametrize("member", ['"id":"x","text":DEEP', '"id":"x","free":DEEP', '"id":"x","new":DEEP', '"id":DEEP'])
+@pytest.mark.parametrize("at", [AT, "yesterday"])
+def test_a_page_that_was_read_is_let_go_at_once(at: str, member: str) -> None:
+    """An exception that was kept would hold the frames that it passed, the page with them, and they the exception."""
+    deep = "[" * 400 + "]" * 400
+    gc.collect()
+    gc.disable()
+    try:
+        tiny().shape(f'[{{"at":"{at}",{member.replace("DEEP", deep)}}}]'.encode())
+        assert not [each for each in gc.get_objects() if isinstance(each, Mismatch)]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

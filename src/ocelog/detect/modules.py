@@ -70,12 +70,15 @@ class Modules:
 
     def fault(self, function: str, error: BaseException) -> Fault:
         """Return what `error`, raised in `function` of a rule, says, with the line that it comes from."""
-        frames = traceback.extract_tb(error.__traceback__)
-        mine = [frame for frame in frames if frame.filename in self._sources]
+        # Without the text of the lines, which would be looked for at each frame, in files that are not there.
+        mine = ""
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            if (file := frame.f_code.co_filename) in self._sources:
+                mine = f" ({file}:{line})"
         return Fault(
             function=function,
             type=type(error).__name__,
-            message=_described(error) + (f" ({mine[-1].filename}:{mine[-1].lineno})" if mine else ""),
+            message=_described(error) + mine,
             is_fatal=not isinstance(error, Exception),
         )
 

@@ -180,7 +180,7 @@ class PageReader:
         if self.layout.value(event, first) is None and self.layout.value(event, second) is None:
             for path in (f"$.{first}", f"$.{second}"):
                 if path in extra.unreadable:
-                    raise extra.unreadable[path]
+                    raise extra.unreadable[path].afresh()
             raise Mismatch(f"$.{first}", f"a timestamp there or in {second}", "nothing")
 
 

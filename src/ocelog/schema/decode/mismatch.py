@@ -36,6 +36,10 @@ class Mismatch(Exception):  # noqa: N818  # it never leaves the schema package: 
         self.expected = expected
         self.found = found
 
+    def afresh(self) -> "Mismatch":
+        """Return one that says the same and was not raised: that one, kept, would hold the frames that it passed."""
+        return Mismatch(self.path, self.expected, self.found, unreadable=self.unreadable)
+
 
 def members(raw: bytes, path: str) -> Mapping[str, bytes | msgspec.Raw]:
     """Return the members of the object `raw`; of a name that is there twice, the last. Raises Mismatch.

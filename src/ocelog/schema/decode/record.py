@@ -36,7 +36,7 @@ class Extra:
 
     def keep(self, path: str, raw: bytes, mismatch: Mismatch) -> None:
         """Keep the value `raw`, which no column can hold, as text that every JSON reader can follow."""
-        self.unreadable[path] = mismatch
+        self.unreadable[path] = mismatch.afresh()
         try:
             self.texts[path] = msgspec.json.encode(string(raw, path, "text")).decode()
         except Mismatch:
