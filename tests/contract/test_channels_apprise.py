@@ -297,6 +297,18 @@ def test_hostile_text_is_text_to_a_mail_reader() -> None:
                 assert 'href="https://evil' not in text
 
 
+@pytest.mark.parametrize(
+    "title", ["\uac00" * 200, "\u00e9" * 200, "\U0001f98e" * 200, "x" * 200, "\uac00\ub098 x " * 40]
+)
+def test_a_title_of_any_letters_fits_the_lines_of_a_mail(letters: str) -> None:
+    title = (letters * 200)[:190]
+    with mailbox() as box:
+        mail(box).send(notice(title=title))
+    (raw,) = box.mails
+    assert max(map(len, raw.split(b"\r\n"))) < 400
+    assert title[:150] in str(email.message_from_bytes(raw, policy=email.policy.default)["Subject"])
+
+
 def test_a_mail_that_may_be_taken_later_says_so() -> None:
     with (
         mailbox(answer="451 4.3.0 try again") as box,

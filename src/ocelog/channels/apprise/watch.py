@@ -4,6 +4,7 @@ import smtplib
 import ssl
 import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ _MOST_BYTES = 16_384
 """Of an answer; the rest is not read."""
 _MOST_EXCHANGES = 50
 _LONGEST_TEXT = 2_000
+_HEADER_LINE = 78
+"""Bytes of a line of a mail's header, where it can be folded."""
 
 
 class Watch:
@@ -32,6 +35,7 @@ class Watch:
         """Watch this process from now on. It is the child's own, so that nobody else is concerned."""
         watch, job = self, self._job
         send, reply, wrap = requests.Session.send, smtplib.SMTP.getreply, ssl.SSLContext.wrap_socket
+        written = Message.as_string
 
         def watched_send(
             session: requests.Session, request: requests.PreparedRequest, **given: Any
@@ -53,6 +57,11 @@ class Watch:
                 context.load_verify_locations(watch.ca_file)
             return wrap(context, *given, **named)
 
+        def folded(mail: Message, *given: Any, **named: Any) -> str:
+            # apprise has each header written as one line, and servers refuse one of 1,000 bytes: 110 Korean letters.
+            return written(mail, *given, **{"maxheaderlen": _HEADER_LINE, **named})
+
+        Message.as_string = folded  # type: ignore[method-assign, assignment]
         requests.Session.send = watched_send  # type: ignore[method-assign, assignment] # as it says
         smtplib.SMTP.getreply = watched_reply  # type: ignore[method-assign, assignment]
         ssl.SSLContext.wrap_socket = wrapped  # type: ignore[method-assign, assignment]
