@@ -20,13 +20,18 @@ export function histogram (place) {
   const width = Number(place.dataset.width)
   const counts = place.dataset.counts.split(',').map(Number)
   const times = counts.map((_, at) => (since + at * width) * 1000)
-  const written = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: 'short', timeStyle: 'short' })
+  // Days are those of UTC, which begin at another hour of the viewer's.
+  const days = width % 86400 === 0
+  const style = days ? { dateStyle: 'short', timeZone: 'UTC' } : { dateStyle: 'short', timeStyle: 'short' }
+  const format = new Intl.DateTimeFormat(document.documentElement.lang, style)
+  const labels = times.map((each) => format.format(new Date(each)) + (days ? ' UTC' : ''))
+  place.ariaLabel = `${place.ariaLabel} ${labels[0]} – ${labels.at(-1)}`
   const chart = begin(place, {
     grid: { left: 8, right: 8, top: 8, bottom: 4, containLabel: true },
     tooltip: { trigger: 'axis', renderMode: 'richText' },
     brush: { xAxisIndex: 0, brushType: 'lineX', brushMode: 'single' },
     // The labels of both ends stay within the chart.
-    xAxis: { type: 'category', axisLabel: { alignMinLabel: 'left', alignMaxLabel: 'right', hideOverlap: true }, data: times.map((each) => written.format(new Date(each))) },
+    xAxis: { type: 'category', axisLabel: { alignMinLabel: 'left', alignMaxLabel: 'right', hideOverlap: true, showMinLabel: true, showMaxLabel: true }, data: labels },
     yAxis: { type: 'value', minInterval: 1, splitNumber: 2 },
     series: [{ type: 'bar', data: counts, barCategoryGap: '15%' }],
   })

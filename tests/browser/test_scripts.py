@@ -73,6 +73,7 @@ def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tm
         lead_to_what_is_wrong(me, at)
         press_keys(me, at)
         skip_the_menu(me, at)
+        read_days(me, at)
         me.is_content()
 
 
@@ -188,3 +189,13 @@ def skip_the_menu(me: Person, at: str) -> None:
         page.keyboard.press("Tab")
         expect(page.locator("a.skip")).to_be_focused()
     page.set_viewport_size(wide)
+
+
+def read_days(me: Person, at: str) -> None:
+    """See that bars of whole days, which are those of UTC, are called by their day alone."""
+    for period, has_hours in (("24h", True), ("30d", False)):
+        me.page.goto(f"{at}/search?log=Wiz.Issues&period={period}")
+        chart = me.page.locator("[data-chart=histogram] canvas").locator("xpath=ancestor::*[@data-chart]")
+        expect(chart).to_have_attribute("aria-label", re.compile(r" \d+/\d+/\d+.* \u2013 \d+/\d+/\d+"))
+        label = chart.get_attribute("aria-label") or ""
+        assert (":" in label, label.endswith(" UTC")) == (has_hours, not has_hours)

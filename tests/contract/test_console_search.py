@@ -719,3 +719,12 @@ def test_a_search_takes_the_place_of_another_of_its_name_only_if_that_is_asked_f
     answer = analyst.post("/search/save", **(fields | {"csrf": analyst.token, "replaces": "yes"}))
     assert (answer.status_code, answer.headers["location"]) == (303, "/search?q=b")
     assert kept() == ["/search?q=b"]
+
+
+def test_instants_of_an_answer_are_shown_in_the_viewers_zone_and_whole_on_hover(console: Console) -> None:
+    land(console.installation, "Wiz.Issues", [row("Wiz.Issues", "i1", later(hours=1))])
+    asked = urlencode({"sql": "SELECT p_event_time, DATE '2026-11-28' AS day FROM wiz_issues"})
+    shown = console.as_(Role.VIEWER).get(f"/search/sql/rows?{asked}").text
+    when = f"{later(hours=1):%Y-%m-%dT%H:%M:%S}"
+    assert re.search(rf'<td class="cut" title="{when}\.\d+Z"><time datetime="{when}Z" data-precise>', shown)
+    assert '<td class="cut" title="2026-11-28">2026-11-28</td>' in shown

@@ -91,8 +91,11 @@ def form_of(page: str) -> dict[str, Any]:
     found: dict[str, Any] = dict(
         re.findall(r'<input class="form-control[^"]*"[^>]* name="([^"]+)" value="([^"]*)"', form)
     )
-    for name, options in re.findall(r'<select[^>]* name="([^"]+)">(.*?)</select>', form):
-        found[name] = re.findall(r'value="(\w+)" selected', options)[0]
+    for name, options in re.findall(r'<select[^>]* name="([^"]+)"[^>]*>(.*?)</select>', form):
+        found[name] = re.findall(r'value="([^"]*)" selected', options)[0]
+    for name in [each.removesuffix("_other") for each in found if each.endswith("_other")]:
+        typed = found.pop(f"{name}_other")
+        found[name] = typed if found[name] == "other" else found[name]
     found["log_types"] = re.findall(r'name="log_types" value="([^"]+)" checked', form)
     return {name: unescape(value) if isinstance(value, str) else value for name, value in found.items()}
 
@@ -127,7 +130,7 @@ def test_settings_are_changed_in_the_browser(console: Console) -> None:
     assert alarm_settings(row, "Wiz.Issues").quiet_hours is not None
     assert alarm_settings(row, "Wiz.Audit").after is None
     shown = guest.get("/sources/prod").text
-    given |= {"log_types": sorted(given["log_types"], key=shown.index)}
+    given |= {"log_types": sorted(given["log_types"], key=lambda each: shown.index(f'value="{each}"'))}
     assert form_of(shown) == {name: value for name, value in given.items() if name != "after:Wiz.VulnerabilityFinding"}
     (deed,) = [each for each in console.installation.ledger.users.trail() if each.what == "source.changed"]
     assert "rate" in deed.details["settings"]
@@ -152,7 +155,7 @@ def test_settings_are_changed_in_the_browser(console: Console) -> None:
         ("sweep_every", "1m", "from 10m to 30d"),
         ("backfill", "long", "write all"),
         ("after", "1s", "Alarm without events after: "),
-        ("quiet_hours", "at night", "But not during these hours: "),
+        ("quiet_hours", "at night", "No alarm without events during these hours: "),
         ("log_types", "", "at least one log type"),
     ],
 )
@@ -359,3 +362,24 @@ def test_what_is_shown_right_after_a_pause_is_true_on_the_page_and_in_the_list(c
             found = set(states.findall(text))
             assert (found == {"paused"}) is is_paused
             assert ("paused" in found) is is_paused
+
+
+def test_times_are_chosen_from_a_list_or_typed(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    shown = admin.get("/sources/prod").text
+    assert '<option value="30d">30 days</option>' in shown
+    assert '<option value="off">off</option>' in shown
+    assert "Tell of the no-events alarm again every" in shown
+    assert re.search(r'<option value="https://[^"]*" selected>Commercial', shown)
+    form = form_of(shown)
+    for chosen, typed, kept in (("3d", "", "3d"), ("other", "45m", "45m"), ("off", "45m", "off")):
+        given = form | {"after": chosen, "after_other": typed}
+        assert admin.post("/sources/prod/edit", **given).status_code == 303
+        assert saved(console)["streams"]["no_events"]["after"] == kept
+    admin.post("/sources/prod/edit", **(form | {"after": "other", "after_other": "45m"}))
+    again = admin.get("/sources/prod").text
+    assert re.search(r'<option value="other" selected>[^<]*</option></select>\s*<input [^>]*value="45m"', again)
+    refused = admin.post("/sources/prod/edit", **(form | {"after": "other", "after_other": "soon"}))
+    assert refused.status_code == 422
+    assert re.search(r'<select class="form-select is-invalid" id="set-after"', refused.text)
+    assert 'name="after_other" value="soon"' in refused.text

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ocelog.access import Role
+from ocelog.app.alerts.channels import channel_kinds
 from visiting import Console
 from visiting.everything import SECRET
 
@@ -116,3 +117,23 @@ def test_the_scopes_that_are_needed_follow_the_log_types(console: Console) -> No
     less = guest.get("/sources/new/rights?log_types=Wiz.Issues").text
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", less)
     assert cells == ["read:resources", "all log types", "read:issues", "issues"]
+
+
+def test_whoever_adds_a_destination_reads_what_each_kind_is_and_chooses_the_language(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    kinds = admin.get("/channels").text
+    assert "Slack, Teams, mail and more (apprise)" in kinds
+    assert all(f'href="/channels/new?kind={each}"' in kinds for each in channel_kinds(remote=True))
+    form = admin.get("/channels/new?kind=apprise", headers={"accept-language": "ko"}).text
+    assert '<label class="form-label" for="set.url">주소(URL)' in form
+    assert re.search(r'<select [^>]*name="set.language"[^>]*>.*<option value="ko" lang="ko" selected>', form)
+
+
+def test_dates_on_a_phone_say_what_they_are_and_columns_are_stacked(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    admin.post("/account/tokens", name="nightly", scope="read", lasts="30d")
+    for path in ("/account", "/users"):
+        cells = re.findall(r"<td([^>]*)>(?:{%[^%]*%})?<time", admin.get(path).text)
+        assert cells
+        assert all("data-label=" in each for each in cells), path
+    assert re.search(r'<table class="[^"]*stacked">\s*<caption[^>]*>Columns', admin.get("/schemas/Wiz.Audit").text)

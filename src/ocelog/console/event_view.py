@@ -134,7 +134,7 @@ def parts(value: Any) -> list[str] | None:
 
 
 def written(value: Any) -> str:
-    """Return a value as it is shown: a text as it is, everything else as JSON has it."""
+    """Return a value as it is shown: a text as it is, what JSON has as it is there, everything else as text."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -143,4 +143,7 @@ def written(value: Any) -> str:
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ", ".join(value)[:_LONGEST]
+    if not isinstance(value, (bool, int, float, list, dict)):
+        # Such as a day, a length of time or an exact number, of which an answer in SQL may consist.
+        return str(value)[:_LONGEST]
     return json.dumps(value, ensure_ascii=False, default=written)[:_LONGEST]

@@ -78,6 +78,7 @@ def _environment(language: str) -> Environment:
         "size": write_size,
         "count": lambda value: f"{value:,}",
         "written": written,
+        "cell": _cell,
         "parts": parts,
     }
     made.globals |= {"languages": LANGUAGES, "sparkline": sparkline, "ngettext": _counting(made.globals["ngettext"])}
@@ -162,6 +163,13 @@ def sparkline(counts: list[int], *, width: int = 120, height: int = 24) -> Marku
     return Markup(
         '<svg class="sparkline" viewBox="0 0 {0} {1}" width="{0}" height="{1}" aria-hidden="true"><path d="{2}"/></svg>'
     ).format(width, height, line)
+
+
+def _cell(value: Any) -> Markup | str:
+    """Return a value of an answer: an instant in the viewer's zone, everything else as `written` has it."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return _instant(value, precise=True)
+    return written(value)
 
 
 def _instant(value: datetime | None, *, precise: bool = False) -> Markup | str:

@@ -7,14 +7,12 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.app.sources.source_changes import SourceChange
+from ocelog.app.sources.source_editing import BACKFILLS
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.phrases import Phrase
 from ocelog.product import LOG_TYPES, SECRET, Product, Question, Rights
 from ocelog.secret import Secret
-
-BACKFILLS = ("1d", "7d", "30d", "90d", "365d", "all")
-"""How far back the past may be read, of which a form offers these."""
 
 OTHER = "other"
 """In the place of a choice: the answer is in a field of its own."""

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from msgspec import Struct
+from msgspec import field as msgspec_field
 
 from ocelog.app.log_types import kinds
 from ocelog.app.source_settings import (
@@ -26,7 +27,13 @@ from ocelog.quiet_hours import read_quiet_hours
 from ocelog.secret import Secret
 from ocelog.units import write_duration
 
+BACKFILLS = ("1d", "7d", "30d", "90d", "365d", "all")
+"""How far back the past may be read, of which a form offers these."""
+ALARMS = ("1h", "6h", "1d", "3d", "7d", "off")
+"""After how long without an event people are told, of which a form offers these."""
+_REPEATS = ("1h", "6h", "1d", "off")
 _YES, _NO = translatable("yes"), translatable("no")
+_OFF = translatable("off")
 _ALARM: Mapping[str, Callable[[str], Any]] = {
     alarm.AFTER: alarm.read_after,
     alarm.REPEAT: alarm.read_repeat,
@@ -49,6 +56,8 @@ class Field(Struct, frozen=True, kw_only=True):
     """What it means if there is no text."""
     choices: Sequence[str] = ()
     """Empty: any text that means something."""
+    offered: Mapping[str, str] = msgspec_field(default_factory=dict)
+    """Texts that most choose, and what a list calls each; empty: by the time that it is. There is always another."""
 
 
 def fields(row: SourceRow) -> list[Field]:
@@ -60,7 +69,8 @@ def fields(row: SourceRow) -> list[Field]:
     found = list[Field]()
     for option in (each for each in product.options if not each.is_file):
         question = prompts.get(option.name)
-        label = option.label or (option.name if question is None else question.prompt)
+        offered = {} if question is None else _offered(question, kept)
+        label = option.label or (option.name if question is None else question.short if offered else question.prompt)
         hint = option.help if option.label or question is None else ""
         found.append(
             Field(
@@ -70,9 +80,23 @@ def fields(row: SourceRow) -> list[Field]:
                 hint=hint,
                 short=question.short if question is not None else "",
                 empty=question.unset if question is not None else "",
+                offered=offered,
             )
         )
     return [*found, *_stream_fields(row), *_alarm_fields(row, settings.log_types)]
+
+
+def _offered(question: Question, kept: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a form offers in the place of a question, the choice that holds under the value that is kept."""
+    if not question.choices:
+        return {}
+    value = _text(kept.get(question.option))
+    holds = question.read(value, kept)
+    return {value if each == holds else each: label for each, label in question.choices.items()}
+
+
+def _times(*times: str) -> dict[str, str]:
+    return dict.fromkeys(times, "") | {"off": _OFF}
 
 
 def _stream_fields(row: SourceRow) -> list[Field]:
@@ -80,7 +104,13 @@ def _stream_fields(row: SourceRow) -> list[Field]:
     backfill = "all" if read.backfill is None else write_duration(read.backfill)
     more = translatable("A longer time reads what is missing. Such as 30d, or all.")
     return [
-        Field(name="backfill", label=translatable("How far back to read"), value=backfill, hint=more),
+        Field(
+            name="backfill",
+            label=translatable("How far back to read"),
+            value=backfill,
+            hint=more,
+            offered=dict.fromkeys(BACKFILLS, ""),
+        ),
         Field(
             name="poll",
             label=translatable("Request new records every"),
@@ -112,22 +142,24 @@ def _alarm_fields(row: SourceRow, log_types: Collection[str]) -> list[Field]:
             label=translatable("Alarm without events after"),
             value=str(alarm.written(every.after)),
             hint=translatable("15m to 30d, or off"),
+            offered=_times(*ALARMS),
         ),
         Field(
             name=alarm.REPEAT,
-            label=translatable("Tell of it again every"),
+            label=translatable("Tell of the no-events alarm again every"),
             value=str(alarm.written(every.repeat)),
             hint=translatable("6h, or off"),
+            offered=_times(*_REPEATS),
         ),
         Field(
             name=alarm.QUIET_HOURS,
-            label=translatable("But not during these hours"),
+            label=translatable("No alarm without events during these hours"),
             value=str(alarm.written(every.quiet_hours)),
             hint=translatable("22:00-07:00 Asia/Seoul, or off"),
         ),
         Field(
             name=alarm.EVEN_IF_QUIET,
-            label=translatable("Also if a sweep has shown that nothing is missing"),
+            label=translatable("No-events alarm also if a sweep has shown that nothing is missing"),
             value=_YES if every.even_if_quiet else _NO,
             choices=(_YES, _NO),
         ),
@@ -137,7 +169,15 @@ def _alarm_fields(row: SourceRow, log_types: Collection[str]) -> list[Field]:
         own = apart.get(log_type) if isinstance(apart, Mapping) else None
         value = str(own[alarm.AFTER]) if isinstance(own, Mapping) and alarm.AFTER in own else ""
         name = f"{alarm.AFTER}:{log_type}"
-        found.append(Field(name=name, label=translatable("Alarm without events after"), value=value, of=log_type))
+        found.append(
+            Field(
+                name=name,
+                label=translatable("Alarm without events after"),
+                value=value,
+                of=log_type,
+                offered={"": translatable("as for all log types"), **_times(*ALARMS)},
+            )
+        )
     return found
 
 

@@ -11,11 +11,12 @@ from ocelog.app.judging import rule_folders
 from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import source_changes, sources
 from ocelog.app.sources.source_changes import Listener
+from ocelog.app.sources.source_editing import ALARMS, BACKFILLS
 from ocelog.app.users import users
 from ocelog.console.capacity import SLOW
 from ocelog.console.deeds import CHECKED
 from ocelog.console.rendering import page
-from ocelog.console.source_form import BACKFILLS, SourceForm
+from ocelog.console.source_form import SourceForm
 from ocelog.console.visitor import Admin, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.phrases import Phrase
@@ -25,8 +26,6 @@ from ocelog.secret import Secret
 
 router = APIRouter()
 _LONGEST = 65_536
-ALARMS = ("1h", "6h", "1d", "3d", "7d", "off")
-"""After how long without an event people are told, of which a form offers these."""
 
 
 def _product() -> Product:

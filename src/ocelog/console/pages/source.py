@@ -19,6 +19,7 @@ from ocelog.app.users import users
 from ocelog.console.capacity import SLOW, slowly
 from ocelog.console.confirming import check_typed
 from ocelog.console.rendering import page
+from ocelog.console.source_form import OTHER
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.model import SourceRow
@@ -141,7 +142,9 @@ def check(request: Request, visitor: Admin, source_id: str, seen: Seen) -> Respo
 async def edit(request: Request, visitor: Admin, source_id: str, seen: Seen) -> Response:
     """Change the settings, once what they reach is known to work."""
     sent = await request.form()
-    values = {name: value for name, value in sent.items() if isinstance(value, str)}
+    given = {name: value for name, value in sent.items() if isinstance(value, str)}
+    # In the place of a choice: the answer is in a field of its own.
+    values = {name: given.get(f"{name}_{OTHER}", value) if value == OTHER else value for name, value in given.items()}
     secret = values.pop("secret", "").strip()
     chosen = [str(each) for each in sent.getlist("log_types")]
     return await SLOW.run_for(visitor.user.id, _edited, request, visitor, source_id, seen, values, chosen, secret)
