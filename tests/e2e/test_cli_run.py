@@ -85,7 +85,7 @@ def test_a_log_that_nobody_reads_stops_no_loop(tmp_path: Path, tenant: Simulated
 @pytest.mark.whole_processes
 def test_nothing_but_the_log_is_on_stderr_at_the_end_of_a_service(tmp_path: Path, tenant: Simulated) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog.init_unjudged()
+    ocelog.init()
     ocelog.add(tenant, "prod", "--poll", "1s")
     with ended(hastened(ocelog, {}, "run")) as process:
         heard(process, "landed")

@@ -1,9 +1,11 @@
 """How a person drives Ocelog: the `ocelog` command, where each error becomes a message and an exit code once."""
 
+import atexit
 import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from typer import Abort, TyperException
@@ -24,6 +26,8 @@ TRY_LATER = 3
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the `ocelog` command and exit: 0 well, 1 unexpected or unwell, 2 action required, 3 try later, 130 Ctrl-C."""
+    # Before others are, and so called when they have said what they have to say.
+    atexit.register(_say_no_more)
     # Read when Arrow is imported. Its own allocators keep what each thread ever had: 40 MB more in a pull.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -65,16 +69,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _end(code: int) -> NoReturn:
     """Exit, without waiting for threads that are left behind: they are safe to end at any instruction."""
-    # Python looks for garbage once more before it ends, though all of it ends. DuckDB complains if some is left.
-    if "_duckdb" in sys.modules:
-        gc.unfreeze()
-    else:
-        gc.freeze()
+    # Python looks for garbage once more before it ends, though all of it ends.
+    gc.freeze()
     if threads.are_left():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _say_no_more() -> None:
+    """Send nowhere what DuckDB's binding prints as Python ends: which of its objects are left, in a hundred lines."""
+    if "_duckdb" in sys.modules:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _run(given: Sequence[str]) -> int | None:
