@@ -195,7 +195,13 @@ def test_what_does_not_exist_is_said_without_a_code_of_programs(console: Console
 
 def test_only_of_a_source_that_was_just_added_it_says_that_everything_looks_good(console: Console) -> None:
     admin = console.as_(Role.ADMIN)
-    assert "Everything looks good" in admin.get("/sources/prod/added?said=added").text
+    new = "/sources/prod/added?said=added"
+    shown = admin.get(new).text
+    assert "Everything looks good" in shown
+    forms = re.findall(r'<form method="post" action="/sources/prod/\w+".*?</form>', shown, re.DOTALL)
+    assert forms
+    assert all('name="said" value="added"' in each for each in forms)
+    assert admin.post("/sources/prod/alarm", after="6h", said="added").headers["location"] == new
     again = admin.get("/sources/prod/added").text
     assert "Everything looks good" not in again
     assert "<h1" in again

@@ -137,13 +137,19 @@ def added(request: Request, visitor: Admin, source_id: str, said: str = "") -> R
 
 
 @router.post("/sources/{source_id}/alarm")
-def alarm(request: Request, visitor: Admin, source_id: str, after: Annotated[str, Form()]) -> Response:
+def alarm(
+    request: Request,
+    visitor: Admin,
+    source_id: str,
+    after: Annotated[str, Form()],
+    said: Annotated[str, Form()] = "",
+) -> Response:
     """Choose after how long without an event people are told."""
     installation = installation_of(request)
     row = sources.find(installation, source_id)
     source_changes.set_no_events_after(installation, row, after)
     users.note(installation, visitor.user, "source.alarm_set", row.name, visitor.origin, after=after)
-    return RedirectResponse(f"/sources/{row.id}/added", status_code=303)
+    return _back(row.id, said)
 
 
 @router.post("/sources/{source_id}/pack")
@@ -153,10 +159,16 @@ def pack(
     source_id: str,
     name: Annotated[str, Form()],
     on: Annotated[bool, Form()] = False,  # noqa: FBT002 - a field of a form
+    said: Annotated[str, Form()] = "",
 ) -> Response:
     """Turn a pack of rules on or off."""
     installation = installation_of(request)
     rule_folders.turn(installation, [name], on=on)
     what = "pack.enabled" if on else "pack.disabled"
     users.note(installation, visitor.user, what, name, visitor.origin)
-    return RedirectResponse(f"/sources/{source_id}/added", status_code=303)
+    return _back(source_id, said)
+
+
+def _back(source_id: str, said: str) -> Response:
+    """Return to the page that offers rules and the alarm, which is of a new source until one leaves it."""
+    return RedirectResponse(f"/sources/{source_id}/added" + ("?said=added" if said == "added" else ""), status_code=303)
