@@ -226,6 +226,11 @@ def write_instant(value: datetime | None) -> str | None:
     return None if value is None else rfc3339(value.replace(microsecond=0))
 
 
+def write_moment(value: datetime) -> str:
+    """Write `value` to the minute for a person, in the middle of a sentence: `2026-11-28 11:20 UTC`."""
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def counted(count: int, noun: str) -> str:
     """Write how many of a thing there are: `1 rule`, `1,200 rules`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -287,6 +287,14 @@ def test_pages_are_compressed_and_each_carries_the_token_in_another_form(console
         assert guest.post("/account/language", language="en").status_code == 403
 
 
+def test_an_account_names_each_browser_and_shows_on_hover_what_it_says_of_itself(console: Console) -> None:
+    guest = console.as_(Role.VIEWER)
+    firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    guest.client.headers["user-agent"] = firefox
+    assert guest.sign_in("viewer@example.com").status_code == 303
+    assert f'title="{firefox}">Firefox on Linux</td>' in guest.get("/account").text
+
+
 def test_another_name_of_this_machine_is_refused(console: Console) -> None:
     guest = console.guest("http://evil.example:8686")
     for path in ("/sign-in", "/sources", "/healthz", "/first"):

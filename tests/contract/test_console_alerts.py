@@ -17,7 +17,7 @@ from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.ledger import tables
 from ocelog.model import Severity
-from visiting import SAME_SITE, Console, Guest, console_of
+from visiting import SAME_SITE, Console, Guest, console_of, pages_around
 
 
 @pytest.fixture
@@ -121,9 +121,24 @@ def test_a_list_is_sorted_and_its_pages_hold_whatever_becomes_of_their_last_aler
     with ledger._database.write() as tx:
         later = {"last_event_us": alert_of(9).opened_us}
         tx.execute(update(tables.alerts).where(tables.alerts.c.id == worst.id).values(later))
-    further = re.search(r'<a class="btn mt-3" href="([^"]+)">More</a>', first)
-    assert further
-    assert listed(viewer.get(unescape(further[1])).text) == [3, 2]
+    assert listed(viewer.get(pages_around(first)["More"]).text) == [3, 2]
+
+
+def test_a_list_leads_back_page_by_page_and_to_its_first(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocelog.console.pages.alerts._PAGE", 1)
+    viewer = console.as_(Role.VIEWER)
+    first = viewer.get("/alerts?text=Alert").text
+    assert list(pages_around(first)) == ["Older"]
+    second = viewer.get(pages_around(first)["Older"]).text
+    assert list(pages_around(second)) == ["First page", "Older"], "what is before the second is the first"
+    third = viewer.get(pages_around(second)["Older"]).text
+    assert list(pages_around(third)) == ["First page", "Previous page", "Older"]
+    last = viewer.get(pages_around(third)["Older"]).text
+    assert [listed(each) for each in (first, second, third, last)] == [[4], [3], [2], [1]]
+    assert list(pages_around(last)) == ["First page", "Previous page"]
+    assert listed(viewer.get(pages_around(last)["Previous page"]).text) == [2]
+    assert listed(viewer.get(pages_around(third)["Previous page"]).text) == [3]
+    assert pages_around(last)["First page"] == "/alerts?text=Alert"
 
 
 def test_a_list_is_of_one_source_and_what_an_address_makes_up_is_refused(console: Console) -> None:
@@ -135,6 +150,39 @@ def test_a_list_is_of_one_source_and_what_an_address_makes_up_is_refused(console
     assert '<option value="other" selected>Other tenant</option>' in text
     for query in ("source=nowhere", "sort=luck", "after=1.2.3.4", "after=0.9.zz", "sort=severity&after=9.-.0"):
         assert viewer.get(f"/alerts?{query}").status_code == 422
+
+
+def test_it_says_by_which_values_an_alert_is_grouped_and_leaves_out_those_that_are_not_there(console: Console) -> None:
+    dedups = {
+        9: "user.id=null, user.name=ann=null, sourceIP=null",
+        10: "user.id=null, sourceIP=null",
+        11: "name=nullable, status=null",
+    }
+    opened(console.installation.ledger, *(alert_of(number, dedup=dedup) for number, dedup in dedups.items()))
+    viewer = console.as_(Role.VIEWER)
+    shown = [
+        re.search(r"<dt[^>]*>Grouped by</dt><dd[^>]*>([^<]*)<", viewer.get(f"/alerts/{alert_of(number).id}").text)
+        for number in dedups
+    ]
+    assert [found and found[1] for found in shown] == ["user.name=ann=null", None, "name=nullable"]
+
+
+def test_instants_in_what_an_alert_says_are_shown_as_all_others_but_not_in_code(console: Console) -> None:
+    said = (
+        "Since 2026-11-28 11:20 UTC, and <b> 2026-11-28T11:20:30Z. Not `2026-11-28 11:21 UTC`, 2026-13-28 11:20 UTC or "
+        "x2026-11-28T11:20:00Z."
+    )
+    todo = "Run: ocelog pull --since 2026-11-28T11:00:00Z, once it is 2026-11-28 11:22 UTC"
+    opened(console.installation.ledger, alert_of(9, description=said, runbook=todo))
+    text = console.as_(Role.VIEWER).get(f"/alerts/{alert_of(9).id}").text
+    assert (
+        'Since <time datetime="2026-11-28T11:20:00Z">2026-11-28 11:20 UTC</time>, and &lt;b&gt; '
+        '<time datetime="2026-11-28T11:20:30Z" data-precise>2026-11-28 11:20:30 UTC</time>. '
+        "Not <code>2026-11-28 11:21 UTC</code>, 2026-13-28 11:20 UTC or x2026-11-28T11:20:00Z."
+    ) in text
+    assert (
+        '--since 2026-11-28T11:00:00Z, once it is <time datetime="2026-11-28T11:22:00Z">2026-11-28 11:22 UTC</time>'
+    ) in text
 
 
 def test_a_runbook_that_says_to_open_the_record_leads_there(console: Console) -> None:

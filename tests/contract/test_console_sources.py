@@ -35,7 +35,7 @@ from ocelog.pull.ports import HealthItem, HealthState
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.secret import Secret
 from ocelog.times import to_us
-from visiting import Console, console_of, program
+from visiting import Console, console_of, pages_around, program
 from visiting.events import land, later, row
 from visiting.everything import SECRET, add_source, nothing_is_asked
 
@@ -60,9 +60,11 @@ def test_many_sources_are_shown_page_by_page_and_found_by_name(tmp_path: Path) -
             # What the page asks for again is itself.
             assert f'hx-get="{address.replace("&", "&amp;")}"' in text
             shown += found
-            further = re.search(r'href="(/sources\?text=[^"]+)">More sources', text)
-            address = further[1].replace("&amp;", "&") if further else ""
+            around = pages_around(text)
+            address = around.get("More sources", "")
         assert shown == [f"tenant-{number:03}" for number in range(120)]
+        assert around["First page"] == "/sources"
+        assert 'title="tenant-050"' in guest.get(around["Previous page"]).text
         assert re.findall(r'title="(tenant-\d+)"', guest.get("/sources?text=T-11").text) == [
             f"tenant-{number}" for number in range(110, 120)
         ]

@@ -15,7 +15,7 @@ from ocelog.console.pages import sign_in
 from ocelog.console.site import ROUTERS
 from ocelog.errors import TransientError
 from ocelog.pull.ports import HealthItem, HealthState
-from visiting import Console, program
+from visiting import Console, pages_around, program
 from visiting.everything import fill
 
 ROUTES = [
@@ -227,3 +227,16 @@ def test_what_the_api_refuses_is_on_the_trail(console: Console, monkeypatch: pyt
     for _ in range(5):
         assert viewer("PATCH", "/channels/ops", json={"paused": True}).status_code == 403
     assert last(console).number == number
+
+
+def test_the_trail_leads_back_page_by_page(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocelog.console.pages.trail._PAGE", 1)
+    admin = console.as_(Role.ADMIN)
+    assert admin.get("/alerts?sort=luck").status_code == 422
+    first = admin.get("/trail").text
+    second = admin.get(pages_around(first)["Older"]).text
+    third = admin.get(pages_around(second)["Older"]).text
+    assert list(pages_around(third))[:2] == ["First page", "Previous page"]
+    assert pages_around(admin.get(pages_around(third)["Previous page"]).text) == pages_around(second)
+    assert pages_around(third)["First page"] == "/trail"
+    assert admin.get("/trail?before=3&before=zz").status_code == 422

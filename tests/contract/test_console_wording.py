@@ -115,7 +115,7 @@ def notice(happened: Happened, kind: AlertType = AlertType.ALERT) -> Notice:
     )
 
 
-KEPT = re.compile(r"https?://\S+|ocelog alerts show \w+|\[(HIGH|INFO)\]|HIGH|Ocelog|Wiz\.Audit|\d\S*Z")
+KEPT = re.compile(r"https?://\S+|ocelog alerts show \w+|\[(HIGH|INFO)\]|HIGH|Ocelog|Wiz\.Audit|UTC")
 
 
 @pytest.mark.parametrize("kind", AlertType)

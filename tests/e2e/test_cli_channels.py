@@ -169,7 +169,7 @@ def test_a_secret_may_be_left_where_it_is(ocelog: Ocelog, far: FarEnd, tmp_path:
         (("add", "stdout", "ops", "--secret-env", "token=PATH"), "has no secret 'token'"),
         (("add", "stdout", "ops", "--set", "colour=blue"), "no setting 'colour'"),
         (("add", "stdout", "ops", "--severity", "hihg"), "did you mean 'HIGH'"),
-        (("add", "stdout", "ops", "--type", "allert"), "did you mean 'ALERT'"),
+        (("add", "stdout", "ops", "--type", "allert"), "did you mean 'alert'? There are alert, detection_error and"),
         (("add", "stdout", "ops", "--log-type", "isues"), "did you mean 'issues'"),
         (("add", "stdout", "ops", "--quiet-hours", "at night"), "invalid quiet hours"),
         (("add", "stdout", "ops", "--per-hour", "0"), "from 1 to 10000"),

@@ -152,3 +152,9 @@ def test_errors_and_remarks_end_between_words_at_80_columns_and_are_whole_lines_
         assert all(len(line) <= 80 or line.strip() in words for line in shown.splitlines()), shown
         if any(len(line) > 80 for line in plain.splitlines()):
             assert shown.count("\n") > plain.count("\n")
+
+
+@pytest.mark.parametrize("command", ["coverage", "upkeep"])
+def test_a_form_that_does_not_exist_is_refused_with_those_that_do(ocelog: Ocelog, command: str) -> None:
+    said = ocelog(command, "-o", "jsno", code=2).err
+    assert "-o jsno: choose one of table, json; did you mean 'json'?" in said

@@ -517,6 +517,10 @@ def test_the_demo_shows_everything_serves_the_console_and_each_command_that_it_n
     assert len(drawn) == 10
     assert all(line.startswith("Ocelog.Wiz.") and len(line) <= 80 for line in drawn), "names that commands take"
     assert Ocelog(Path(".demo/home"))("channel", "list").out.startswith("There is no channel")
+    silent = Ocelog(Path(".demo/home"))("alerts", "list", "--all", "--rule", "SOURCE_NO_DATA", "--json").json
+    about_it = Ocelog(Path(".demo/home"))("alerts", "show", silent[0]["id"]).out
+    assert "The demo cannot wait for silence" in " ".join(about_it.split())
+    assert "The last event came" not in about_it, "a minute ago, it was"
     assert [each.name for each in (tmp_path / ".demo").iterdir()] == ["home"]
     named = shown.split("Try next:")[1].split("See all of it")[0]
     first, *others = [line.strip() for line in named.splitlines() if line.strip()]

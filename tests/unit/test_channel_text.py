@@ -166,7 +166,7 @@ def test_a_message_says_what_happened_where_and_what_to_do() -> None:
     assert render(notice()).body.splitlines() == [
         "An alert was opened.",
         "Page: https://app.wiz.io/issues#~%28issue~%2742%29",
-        "Rule: Public buckets; Source: prod; Log type: Wiz.Issues; Matches: 1; Opened: 2026-05-28T20:26:40Z",
+        "Rule: Public buckets; Source: prod; Log type: Wiz.Issues; Matches: 1; Opened: 2026-05-28 20:26 UTC",
         "A bucket is open to all.",
         "It holds keys.",
         "What to do: Close the bucket.",

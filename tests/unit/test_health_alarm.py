@@ -106,6 +106,19 @@ def test_silence_is_told_after_a_day_and_the_end_of_it_too() -> None:
     assert (world.memory.state, world.memory.alarm) == (State.HEALTHY, AlarmState.OK)
 
 
+def test_it_says_when_the_last_event_came_unless_a_clock_that_was_set_contradicts_it() -> None:
+    world = World()
+    world.run(HOUR, every=HOUR)
+    world.run(30 * HOUR)
+    assert " nothing is left to read. The last event came at 2026-03-02 12:00 UTC. Check " in world.told[0][1].text
+    world = World()
+    world.run(HOUR, every=HOUR)
+    world.run(20 * HOUR)
+    world.ours -= 10 * HOUR
+    world.run(12 * HOUR)
+    assert " nothing is left to read. Check " in world.told[0][1].text
+
+
 def test_a_source_that_never_delivered_anything_says_so_at_once_and_is_told_after_a_day() -> None:
     world = World()
     world.run(HOUR)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +27,13 @@ PASSWORD = "correct horse battery staple"
 HERE = Origin(address="127.0.0.1", browser="a test")
 ADDRESS = "http://127.0.0.1:8686"
 SAME_SITE = {"sec-fetch-site": "same-origin"}
+
+
+def pages_around(text: str) -> dict[str, str]:
+    """Return where the pages around this one are, by what their links say."""
+    nav = re.search(r'<nav [^>]*aria-label="Pages">(.*?)</nav>', text, re.DOTALL)
+    found = re.findall(r'<a class="btn" href="([^"]+)"[^>]*>([^<]+)</a>', nav[1]) if nav else []
+    return {name: unescape(address) for address, name in found}
 
 
 @dataclass(slots=True)

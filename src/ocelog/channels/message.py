@@ -9,7 +9,8 @@ from msgspec import Struct
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.channels.text import Form, cut, escaped, lines, one_line
 from ocelog.phrases import say_in, translatable
-from ocelog.times import from_us, rfc3339
+from ocelog.times import from_us
+from ocelog.units import write_moment
 
 _TITLE = 200
 _LINE = 500
@@ -192,7 +193,7 @@ def _facts(notice: Notice, language: str) -> str:
         say_in(language, "Source"): one_line(notice.source or "", 100),
         say_in(language, "Log type"): one_line(notice.log_type or "", 100),
         say_in(language, "Matches"): f"{notice.matches:,}",
-        say_in(language, "Opened"): rfc3339(from_us(notice.opened_us).replace(microsecond=0)),
+        say_in(language, "Opened"): write_moment(from_us(notice.opened_us)),
     }
     return "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
 

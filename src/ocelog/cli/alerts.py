@@ -165,9 +165,9 @@ def list_(
     sort: Annotated[
         str,
         typer.Option(
-            metavar="|".join(each.replace("_", "-") for each in AlertOrder),
-            help="What comes first: the newest, the worst, or what matched last.",
-            autocompletion=lambda: [each.replace("_", "-") for each in AlertOrder],
+            metavar="|".join(AlertOrder),
+            help="What comes first: the newest (opened), the worst (severity), or what matched last (last_match).",
+            autocompletion=lambda: [each.value for each in AlertOrder],
         ),
     ] = AlertOrder.OPENED.value,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=_MOST, help="How many at most.")] = 50,

@@ -21,7 +21,7 @@ from ocelog.errors import ConfigError
 from ocelog.quiet_hours import read_quiet_hours
 from ocelog.secret import may_be_shown, shown
 from ocelog.suggest import suggest
-from ocelog.units import between, whole
+from ocelog.units import between, whole, write_list
 
 _ANY = "any"
 _OFF = "off"
@@ -57,7 +57,9 @@ class ChannelOptions(Struct, frozen=True, kw_only=True):
     ] = None
     type_: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="|".join(AlertType), help="Only alerts of these types (repeat)."),
+        typer.Option(
+            "--type", metavar="|".join(map(str.lower, AlertType)), help="Only alerts of these types (repeat)."
+        ),
     ] = None
     log_type: Annotated[
         list[str] | None,
@@ -218,10 +220,12 @@ def _listed(given: Sequence[str]) -> list[str]:
 
 
 def _type(text: str) -> AlertType:
-    known = [each.value for each in AlertType]
-    if text.upper() not in known:
-        raise ConfigError(f"There is no type of alert {shown(text)}{suggest(text.upper(), known) or '.'}")
-    return AlertType(text.upper())
+    known = {each.value.lower(): each for each in AlertType}
+    word = text.strip().lower().replace("-", "_")
+    if word not in known:
+        near = suggest(word, known) or "."
+        raise ConfigError(f"There is no type of alert {shown(text)}{near} There are {write_list(known)}.")
+    return known[word]
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from ocelog.app.search.tables import check_table
 from ocelog.cli import completion, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
-from ocelog.units import write_list
+from ocelog.suggest import suggest
 
 OUTPUTS = ("table", "json")
 
@@ -34,7 +34,7 @@ def command(
     older than their retention are kept, since this machine's clock may be wrong.
     """
     if output not in OUTPUTS:
-        raise ConfigError(f"--output is {write_list(OUTPUTS, 'or')}, not {output!r}.")
+        raise ConfigError(f"-o {output}: choose one of {', '.join(OUTPUTS)}{suggest(output, OUTPUTS) or '.'}")
     tables = table_names()
     if table is not None:
         check_table(table, tables)

@@ -12,10 +12,11 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
+from ocelog.console.browser_name import browser_name
 from ocelog.console.event_view import parts, written
 from ocelog.console.languages import language_of
 from ocelog.console.visitor import Visitor
-from ocelog.console.wording import field_name, introduced, linked, told
+from ocelog.console.wording import field_name, grouped_by, introduced, linked, told
 from ocelog.errors import OcelogError
 from ocelog.phrases import LANGUAGES, catalogue, translated
 from ocelog.times import from_us
@@ -27,6 +28,12 @@ _UNSEEN = re.compile(
 """Control characters, what turns the direction of the text around it, ends of lines, and halves of a character."""
 _URL = Markup("<code>url</code>")
 _CODE = re.compile("`([^`\\n]{1,200})`")
+_MOMENT = re.compile(
+    r"(?P<kept><(code|time)\b.*?</\2>|<[^>]*>|--[a-z-]+[ =]\S+)"
+    r"|(?<![\w:.+-])(?P<day>\d{4}-\d\d-\d\d)(?: (?P<minute>\d\d:\d\d) UTC|T(?P<second>\d\d:\d\d:\d\d)Z)(?!\w)",
+    re.ASCII | re.DOTALL,
+)
+"""An instant in a sentence, and what is left as it is: code, and what is given to a command."""
 
 
 def _visible(value: Any) -> Any:
@@ -52,12 +59,14 @@ def _environment(language: str) -> Environment:
     )
     made.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined] # by the extension
     made.filters |= {
-        "told": lambda error: told(error, language),
-        "introduced": lambda text, code: introduced(text, code, language),
-        "linked": lambda text: linked(text, language),
+        "told": lambda error: _timed(told(error, language)),
+        "introduced": lambda text, code: _timed(introduced(text, code, language)),
+        "linked": lambda text: _timed(linked(text, language)),
         "coded": _coded,
         "runbook": lambda text, link=None: _runbook(text, link, language),
+        "browser": lambda user_agent: translated(browser_name(user_agent), language),
         "field": lambda name: field_name(name, language),
+        "grouped_by": grouped_by,
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.".replace("..", "."),
         "instant": _instant,
         "instant_us": lambda us, **how: _instant(None if us is None else from_us(us), **how),
@@ -111,7 +120,22 @@ def _counting(translate: Any) -> Callable[..., str]:
 
 def _coded(text: str) -> Markup:
     """Return a text in which what stands between backticks is shown as code, as rules write names of fields."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(_visible(text)))))  # noqa: S704 - escaped, and nothing is undone
+    return _timed(Markup(_CODE.sub(r"<code>\1</code>", str(escape(_visible(text))))))  # noqa: S704 - escaped, and nothing is undone
+
+
+def _timed(text: Markup) -> Markup:
+    """Return a text in which each instant is shown as everywhere on a page."""
+
+    def shown(found: "re.Match[str]") -> str:
+        if found["kept"]:
+            return found[0]
+        try:
+            at = datetime.fromisoformat(f"{found['day']}T{found['minute'] or found['second']}+00:00")
+        except ValueError:
+            return found[0]
+        return str(_instant(at, precise=found["second"] is not None))
+
+    return Markup(_MOMENT.sub(shown, str(text)))  # noqa: S704 - what comes is markup, and only digits of it are taken
 
 
 def _runbook(text: str, link: str | None, language: str) -> Markup:

@@ -51,6 +51,8 @@ _NAME = r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})"
 _SOURCE = "/sources/{0}"
 _OPTION = re.compile(r" ?\(--[a-z][^()]*\)")
 """In brackets, which option does at the command line what a page has a field for."""
+_EMPTY = re.compile(r"(?:^|, )[^=,\s]+=null(?=, |$)")
+"""What a dedup string, which names the alert and so stays as it is, says of a field without a value."""
 _LINKS = [
     (re.compile(f"`?ocelog {pattern}`?"), path, label)
     for pattern, path, label in (
@@ -127,6 +129,11 @@ FIELDS: Mapping[str, str] = {
 def field_name(name: str, language: str) -> str:
     """Return what a page calls a field of an alert's context."""
     return say_in(language, FIELDS[name]) if name in FIELDS else name.replace("_", " ")
+
+
+def grouped_by(dedup: str) -> str:
+    """Return by what an alert is grouped, as a page shows it: fields that the event does not have are left out."""
+    return _EMPTY.sub("", dedup).removeprefix(", ")
 
 
 def told(error: object, language: str) -> Markup:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from ocelog.health.settings import AlarmSettings
 from ocelog.phrases import Phrase
-from ocelog.times import CLOCKS_APART, has_passed, rfc3339
-from ocelog.units import about
+from ocelog.times import CLOCKS_APART, has_passed
+from ocelog.units import about, write_moment
 
 REJECTED_WITHIN = timedelta(days=1)
 """Records that did not fit are told of for so long after the last one came."""
@@ -226,7 +226,7 @@ def _state(facts: Facts, settings: AlarmSettings, silence: timedelta) -> tuple[S
     if facts.news_unreadable:
         return State.BROKEN, facts.unreadable_text
     if not facts.fresh:
-        since = rfc3339(facts.polled.source)
+        since = write_moment(facts.polled.source)
         return State.CATCHING_UP, Phrase("What happened since %(since)s was not read yet.", since=since)
     if silence >= max(settings.silent_after, 2 * facts.poll):
         if facts.counts_equal:

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, Facts, Memory, State, Trouble, still_rejecting
 from ocelog.model import Severity
-from ocelog.times import has_passed
-from ocelog.units import about, write_instant
+from ocelog.times import CLOCKS_APART, has_passed
+from ocelog.units import about, write_moment
 
 
 class ErrorType(StrEnum):
@@ -206,13 +206,17 @@ def _silence(facts: Facts, memory: Memory, settings: AlarmSettings) -> tuple[_Ve
         return _Verdict.WELL, "The alarm was turned off."
     match memory.alarm:
         case AlarmState.ALARM:
-            last = "No event has ever come."
-            if facts.received is not None:
-                last = f"The last event came at {write_instant(facts.received.ours)}."
+            if facts.received is None:
+                last = " No event has ever come."
+            elif facts.now - facts.received.ours < memory.silence - CLOCKS_APART:
+                # Our clock was set back or forth since: what it said then contradicts how long it was.
+                last = ""
+            else:
+                last = f" The last event came at {write_moment(facts.received.ours)}."
             rejected = f" {facts.still_rejected} records did not fit their schema." if facts.still_rejected else ""
             return _Verdict.WRONG, (
                 f"No event has come for {about(memory.silence)}, though the source answers each request and nothing "
-                f"is left to read. {last}{rejected} Check that the tenant still writes this log and that the account "
+                f"is left to read.{last}{rejected} Check that the tenant still writes this log and that the account "
                 "may see all of it."
             )
         case AlarmState.OK:

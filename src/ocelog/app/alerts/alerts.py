@@ -67,8 +67,9 @@ def word(kind: type[_Word], text: str) -> _Word:
     words = {each.value.casefold(): each for each in kind}
     found = words.get(text.strip().replace("-", "_").casefold())
     if found is None:
-        nearest = suggest(text, [each.value for each in kind]) or "."
-        expected = write_list([each.value for each in kind], "or")
+        # As help and completion write them.
+        nearest = suggest(text.strip().replace("-", "_"), words) or "."
+        expected = write_list(words, "or")
         raise ConfigError(
             Phrase(
                 "%(text)s is not known%(nearest)s Expected %(expected)s.",

@@ -23,6 +23,7 @@ from ocelog.app.search.search import matched_events, summaries
 from ocelog.app.sources import sources
 from ocelog.app.users import users
 from ocelog.console.asking import answered
+from ocelog.console.list_pages import list_pages
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
@@ -51,7 +52,8 @@ def _list(
 ) -> Response:
     kept = chosen or request.query_params.get("chosen", "").split(",")
     query, installation = _query(request), installation_of(request)
-    after = request.query_params.get("after") or None
+    places = [each for each in request.query_params.getlist("after") if each]
+    after = places[-1] if places else None
     found, order = None, AlertOrder.OPENED
     try:
         order = alerts.word(AlertOrder, query.get(_ORDER, order.value))
@@ -82,9 +84,13 @@ def _list(
         filtered=any(name in query for name in _FILTERS),
         order=order.value,
         orders=list(AlertOrder),
-        further=f"/alerts?{urlencode({**query, 'after': alerts.write_place(found.end)})}"
-        if found and found.more and found.end
-        else None,
+        pages=list_pages(
+            "/alerts",
+            query,
+            "after",
+            places,
+            alerts.write_place(found.end) if found and found.more and found.end else None,
+        ),
         most_counted=alerts.MOST_COUNTED,
         sources=[(each.id, each.name) for each in sources.listed(installation, removed=True)],
         statuses=list(AlertStatus),

@@ -1,16 +1,19 @@
 """The list of sources: how each stream is, and what happened in it of late."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app.sources import sources as all_sources
 from ocelog.app.status.overview import Overview
 from ocelog.app.status.status import StreamStatus, verdict
+from ocelog.console.list_pages import list_pages
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, installation_of
 from ocelog.model import SourceRow
@@ -27,16 +30,22 @@ def start(visitor: Viewer) -> Response:  # noqa: ARG001 - nobody is led on who h
 
 
 @router.get("/sources")
-async def sources(request: Request, visitor: Viewer, text: str = "", after: str = "", said: str = "") -> Response:
+async def sources(
+    request: Request,
+    visitor: Viewer,
+    text: str = "",
+    after: Annotated[Sequence[str], Query()] = (),
+    said: str = "",
+) -> Response:
     """Show the sources with their streams, by name, of thousands those whose name is like `text`."""
     found: Overview = await request.app.state.overviews.take()
     of_source = defaultdict[str, list[StreamStatus]](list)
     for each in found.streams:
         of_source[each.source].append(each)
-    named = sorted(name for name in of_source if text.strip().casefold() in name.casefold() and name > after)
-    shown, further = named[:_PAGE], None
-    if len(named) > _PAGE:
-        further = f"/sources?{urlencode({'text': text, 'after': shown[-1]})}"
+    like, behind = text.strip().casefold(), after[-1] if after else ""
+    named = sorted(name for name in of_source if like in name.casefold() and name > behind)
+    shown = named[:_PAGE]
+    end = shown[-1] if len(named) > _PAGE else None
     return page(
         request,
         "sources.html",
@@ -46,7 +55,7 @@ async def sources(request: Request, visitor: Viewer, text: str = "", after: str 
         many=len(of_source) > _PAGE,
         text=text,
         said=said,
-        further=further,
+        pages=list_pages("/sources", {"text": text} if text else {}, "after", after, end),
         removed=await run_in_threadpool(_removed, request) if visitor.may("admin") else [],
         again=_again(request),
         # It reads the lake, for which the page does not wait: the table asks for itself again.
