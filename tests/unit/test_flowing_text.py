@@ -34,7 +34,7 @@ def test_markdown_is_shown_as_what_it_says() -> None:
         '<p class="mb-1"><strong>Remove the keys</strong></p>'
         '<ul class="mb-2"><li>Use <code>roles</code> instead, if <strong>you</strong> can.</li>'
         '<li>See <a href="https://x.io/a?b=1" rel="noreferrer noopener" target="_blank">the guide</a></li></ul>'
-        '<p class="mb-2">Then wait.</p><ol class="mb-2"><li>One</li><li>Two</li></ol>'
+        '<p class="mb-2">Then wait.</p><ol class="mb-2"><li value="1">One</li><li value="2">Two</li></ol>'
         '<pre class="mb-2">&lt;a&gt;  b</pre><p class="mb-2">Done</p>'
     )
 

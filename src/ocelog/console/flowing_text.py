@@ -8,8 +8,8 @@ from markupsafe import Markup, escape
 _ITEM = r"(?:[-*+•]|[0-9]{1,3}[.)])[ \t]"
 _BREAK = re.compile(rf"(?<=\S)[ \t]*\n[ \t]*(?![ \t]*(?:\n|$|{_ITEM}|#|>|\||```))")
 _HEADING = re.compile(r"#{1,6}[ \t]+(.*?)[ \t#]*")
-_BULLET = re.compile(r"[ \t]*[-*+•][ \t]+(.*)")
-_NUMBERED = re.compile(r"[ \t]*[0-9]{1,3}[.)][ \t]+(.*)")
+_BULLET = re.compile(r"[ \t]*()[-*+•][ \t]+(.*)")
+_NUMBERED = re.compile(r"[ \t]*([0-9]{1,3})[.)][ \t]+(.*)")
 _FENCE = "```"
 _INLINE = re.compile(
     r"`(?P<code>[^`\n]{1,500})`|\*\*(?P<strong>[^*\n]{1,500})\*\*"
@@ -52,7 +52,12 @@ def _blocks(text: str) -> Iterator[Markup]:
 
 def _items(lines: list[str], form: "re.Pattern[str]") -> Markup:
     items = _taken(lines, lambda line: form.fullmatch(line) is not None)
-    return Markup("").join(Markup("<li>{}</li>").format(_inline(form.sub(r"\1", each))) for each in items)
+    made = Markup()
+    for number, words in (form.sub(r"\1\n\2", each).split("\n", 1) for each in items):
+        # A list that goes on after a paragraph goes on counting.
+        mark = Markup(' value="{}"').format(number) if number else ""
+        made += Markup("<li{}>{}</li>").format(mark, _inline(words))
+    return made
 
 
 def _taken(lines: list[str], belongs: Callable[[str], bool]) -> list[str]:
