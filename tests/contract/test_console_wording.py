@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from bookkeeping.alerts import alert_of
 from ocelog import errors
 from ocelog.access import Role
+from ocelog.alert import delivering
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.notice import AlertType, Happened, Notice
+from ocelog.alert.routing import ChannelRow
 from ocelog.app.advice import todo
 from ocelog.channels.kind import Values
 from ocelog.channels.message import headline, render
@@ -126,6 +129,19 @@ def test_a_message_in_korean_has_no_english_word_of_ours(happened: Happened, kin
         text = re.sub(r"<[^>]*>", " ", f"{made.title}\n{made.body}")
         assert re.findall(r"[A-Za-z]{2,}", KEPT.sub(" ", text)) == [], text
         assert made != render(notice(happened, kind), form), "English is another"
+
+
+def test_what_people_hear_of_a_channel_calls_it_a_destination() -> None:
+    row = ChannelRow(id="c", name="oncall", kind="file", added_us=1)
+    raised = (
+        delivering.failed(None, row, "it is full", 1, 2, lambda *_: False),
+        delivering.unrouted(None, alert_of(1), 1, 2, lambda *_: False),
+    )
+    texts = [f"{each.alert.title} {each.alert.description} {each.alert.runbook}" for each in raised if each.alert]
+    texts.append(render(notice(Happened.TEST, AlertType.ALERT)).body)
+    for text in texts:
+        assert "destination" in text
+        assert "channel" not in re.sub(r"ocelog channel \w+", "", text)
 
 
 def test_a_channel_speaks_the_language_that_it_is_set_to(tmp_path: Path) -> None:

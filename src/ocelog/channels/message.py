@@ -126,11 +126,11 @@ def what_happened(notice: Notice, language: str = "en") -> str:
         case Happened.RESENT:
             return say_in(language, "Sent again, because a person asked for it.")
         case Happened.TEST:
-            return say_in(language, "This is a test of this channel. There is no alert, and nothing to do.")
+            return say_in(language, "This is a test of this destination. There is no alert, and nothing to do.")
         case Happened.DIGEST:
             return say_in(
                 language,
-                "%(merged)s messages in one, since there were more than this channel may be sent.",
+                "%(merged)s messages in one, since there were more than this destination may be sent.",
                 merged=notice.merged,
             )
 
