@@ -13,13 +13,16 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from ocelog.console.languages import spoken
-from ocelog.phrases import LANGUAGES
+from ocelog.kept_texts import FORMER
+from ocelog.phrases import KEPT, LANGUAGES
 
 CONSOLE = Path(__file__).parent.parent / "src" / "ocelog" / "console"
 LOCALE = CONSOLE.parent / "locale"
 METHODS = [("templates/**.html", "jinja2.ext.babel_extract")]
 MARKED = {"Phrase": None, "translatable": None, "say_in": (2,)}
 """Functions of the code one of whose arguments is such a text: `ocelog/phrases.py`."""
+STORED = {"kept_text": None, "keepable": None}
+"""Those whose texts the ledger keeps: `ocelog/kept_texts.py`."""
 OPTIONS = {"templates/**.html": {"trimmed": "false", "silent": "false"}}
 
 
@@ -28,10 +31,13 @@ def extracted() -> Catalog:
     found = Catalog(charset="utf-8")
     for file, _line, text, _comments, _context in extract_from_dir(CONSOLE, METHODS, OPTIONS):
         found.add(text, locations=[(file, 0)])
-    for file, _line, text, _comments, _context in extract_from_dir(
-        CONSOLE.parent, [("**.py", "python")], keywords=MARKED
-    ):
-        found.add(text, locations=[(file, 0)])
+    for keywords, comments in ((MARKED, ()), (STORED, (KEPT,))):
+        for file, _line, text, _comments, _context in extract_from_dir(
+            CONSOLE.parent, [("**.py", "python")], keywords=keywords
+        ):
+            found.add(text, locations=[(file, 0)], auto_comments=comments)
+    for text in FORMER:
+        found.add(text, locations=[("kept_texts.py", 0)], auto_comments=(KEPT,))
     for text in spoken():
         found.add(text, locations=[("languages.py", 0)])
     return found
@@ -47,7 +53,12 @@ def updated(language: str) -> Catalog:
     for message in extracted():
         if message.id:
             before = kept.get(message.id)
-            now.add(message.id, None if before is None else before.string, locations=message.locations)
+            now.add(
+                message.id,
+                None if before is None else before.string,
+                locations=message.locations,
+                auto_comments=message.auto_comments,
+            )
     return now
 
 

@@ -7,6 +7,8 @@ from importlib.resources import files
 from io import BytesIO
 from typing import Any, Self
 
+KEPT = "kept in the ledger"
+"""Marks the texts in a catalogue that are written by `kept_text`."""
 LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어"}
 """Code and own name of each language."""
 _PLAIN = {
@@ -123,9 +125,11 @@ def translated(text: str, language: str) -> str:
 class Catalogue(NullTranslations):
     """The texts of one language. What it lacks stays English."""
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    def __init__(self, texts: Mapping[str, str], kept: frozenset[str] = frozenset()) -> None:
         super().__init__()
         self._texts = texts
+        self.kept = kept
+        """Those that the ledger keeps: `kept_texts.py`."""
 
     @property
     def texts(self) -> Collection[str]:
@@ -156,10 +160,12 @@ def catalogue(language: str) -> Catalogue:
     from babel.messages.pofile import read_po  # noqa: PLC0415 - see above
 
     path = files("ocelog") / "locale" / f"{language}.po"
-    found = dict[str, str]()
+    found, kept = dict[str, str](), set[str]()
     for message in read_po(BytesIO(path.read_bytes()), locale=language):
         if message.id and message.string:
             ids = (message.id,) if isinstance(message.id, str) else message.id
             text = message.string if isinstance(message.string, str) else message.string[0]
             found |= dict.fromkeys(ids, text)
-    return Catalogue(found)
+            if KEPT in message.auto_comments:
+                kept |= {*ids}
+    return Catalogue(found, frozenset(kept))

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from bookkeeping.alerts import alert_of, opened
 from bookkeeping.records import source_row
 from ocelog.access import Role
+from ocelog.alert.notice import AlertType
 from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.ledger import tables
@@ -271,3 +272,69 @@ def test_an_alert_is_closed_and_a_part_of_a_page_too_in_words_of_their_own(conso
             text = analyst.get(path, headers={"accept-language": language}).text
             assert f'value="close">{word}</button>' in text
     assert "data-close>닫기</button>" in text
+
+
+def test_an_alert_of_our_own_is_shown_in_the_language_of_the_reader(console: Console) -> None:
+    ours = alert_of(
+        9,
+        type=AlertType.SYSTEM_ERROR,
+        rule_id="SOURCE_NO_DATA",
+        rule_name="SOURCE_NO_DATA",
+        title="acme Wiz.Audit: no events",
+        description="No event has ever come. The last event came at 2026-11-28 11:20 UTC.",
+        runbook="See how it is, and what to do: ocelog status acme",
+    )
+    opened(console.installation.ledger, ours)
+    viewer = console.as_(Role.VIEWER)
+    text = viewer.get(f"/alerts/{ours.id}", headers={"accept-language": "ko"}).text
+    listed = viewer.get("/alerts", headers={"accept-language": "ko"}).text
+    for page in (text, listed):
+        assert "acme Wiz.Audit: 이벤트 미수신" in page
+        assert '<span title="SOURCE_NO_DATA">이벤트 미수신</span>' in page
+    assert "이벤트가 들어온 적이 없습니다." in text
+    assert '마지막 이벤트 수신: <time datetime="2026-11-28T11:20:00Z">' in text
+    assert "상태와 할 일을 확인하십시오: <a href=" in text
+    assert "no events" not in text + listed
+    assert '<span title="SOURCE_NO_DATA">No events</span>' in viewer.get("/alerts").text
+
+
+def test_a_timeline_and_deliveries_are_read_in_the_language_of_the_reader(console: Console) -> None:
+    analyst, path = console.as_(Role.ANALYST), f"/alerts/{alert_of(2).id}"
+    alert, ledger = alert_of(2), console.installation.ledger
+    analyst.post(path, do="close", reason="true_positive", text="it is muted")
+    analyst.post(path, do="reopen")
+    analyst.post(path, do="take")
+    (row,) = ledger.channels.listed()
+    with ledger._database.write() as tx:
+        values = {
+            "alert_id": alert.id,
+            "channel_id": row.id,
+            "outbox_id": 1,
+            "happened": "opened",
+            "at_us": 1,
+        }
+        done = {"delivered": True, "final": True, "answer": "written 1408 bytes", "merged": 1}
+        tx.execute(insert(tables.deliveries).values(**values, **done))
+    text = analyst.get(path, headers={"accept-language": "ko"}).text
+    assert re.search(r" · <time [^>]*>[^<]*</time>에 열림 · ", text), "when, and not another status"
+    items = re.findall(r"<li class=.list-group-item.*?</li>", text)
+    shown = [" ".join(unescape(re.sub("<[^>]*>", " ", each)).split()) for each in items]
+    told = [each.split(" UTC ", 1)[-1] for each in shown]
+    who = "analyst@example.com"
+    assert told[:4] == [
+        "ocelog 열림",
+        f"{who} 종료됨 정탐: it is muted",
+        f"{who} 다시 열림",
+        f"{who} 담당자 지정 → {who}",
+    ]
+    assert told[-1] == "ops 열림 전송됨 1408바이트를 기록함"
+    waiting = [each for each in told[4:-1] if "ops" in each]
+    assert len(waiting) == len(set(waiting)) == 1, "what holds a destination up is said once"
+
+
+def test_lines_of_what_a_rule_says_flow(console: Console) -> None:
+    runbook = "1. Read the permissions, and ask whether\n   they were planned.\n2. Take it\nback."
+    opened(console.installation.ledger, alert_of(9, runbook=runbook, description="A bucket\nis open."))
+    text = console.as_(Role.VIEWER).get(f"/alerts/{alert_of(9).id}").text
+    assert "A bucket is open." in text
+    assert "1. Read the permissions, and ask whether they were planned.\n2. Take it back." in text

@@ -499,7 +499,7 @@ def test_each_part_of_a_search_is_a_chip_that_takes_it_away(console: Console) ->
 
 def test_an_event_shows_first_what_matters_then_its_fields_by_group(several: Console) -> None:
     notes = json.dumps([{"text": "Look here", "createdBy": "ann"}])
-    rule = json.dumps({"name": "Open port", "remediationInstructions": "1. Close it.\n2. Look again."})
+    rule = json.dumps({"name": "Open port", "remediationInstructions": "### Close\n1. Close it.\n2. Look again."})
     rows = [
         row("Wiz.Issues", "i3", later(days=day), severity="HIGH", status=status, notes=notes, sourceRule=rule)
         for day, status in ((210, "OPEN"), (211, "RESOLVED"))
@@ -511,7 +511,8 @@ def test_an_event_shows_first_what_matters_then_its_fields_by_group(several: Con
     assert re.search(r'<dt class="mono">severity</dt><dd [^>]*>\s*<span class="badge bg-orange-lt">HIGH</span>', card)
     assert shown.index("<dl") < shown.index("What changed") < shown.index("Every field")
     assert "How to put it right</dt>" in card
-    assert "1. Close it.\n2. Look again.</dd>" in card
+    assert "<strong>Close</strong>" in card
+    assert '<li value="1">Close it.</li><li value="2">Look again.</li></ol></dd>' in card
     groups = re.findall(r'<details class="fold" data-fold="([^"]*)" open><summary[^>]*>([^<]*)</summary>', shown)
     # Of a list, each element is a group of its own, which folds as the others do.
     assert ("Wiz.Issues notes[]", "notes[0]") in groups

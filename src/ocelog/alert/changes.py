@@ -13,10 +13,13 @@ from msgspec.structs import replace
 from ocelog.alert.alert import Alert, TimelineEntry, resolved
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.errors import ConfigError
+from ocelog.kept_texts import keepable
 from ocelog.phrases import Phrase
 
 OCELOG = "ocelog"
 """Who did it, if no person did."""
+QUIETLY = keepable("nobody was told")
+"""What the timeline says of what was done quietly."""
 LONGEST_TEXT = 4_000
 """Characters of a comment."""
 LONGEST_NAME = 200
@@ -58,7 +61,7 @@ def quietly(act: Act) -> Act:
         change = act(alert, now_us)
         if change is None:
             return None
-        detail = "; ".join(filter(None, (change.entry.detail, "nobody was told")))
+        detail = "; ".join(filter(None, (change.entry.detail, QUIETLY)))
         return replace(change, entry=replace(change.entry, detail=detail), happened=None)
 
     return quiet

@@ -25,6 +25,7 @@ from ocelog.alert.ids import (
 )
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
+from ocelog.kept_texts import keepable, kept_text
 from ocelog.model import Severity
 
 MOST_ALERTS_AN_HOUR = 1_000
@@ -38,6 +39,13 @@ OCELOG = "ocelog"
 """Who did it, where no person did."""
 _HOUR_US = 3_600_000_000
 _HISTORY = "\0history"
+_TITLE_OF_HISTORY = keepable("%(rule)s: history")
+_TITLE_OF_LATE = keepable("%(rule)s: events that were read late")
+_TITLE_OF_MANY = keepable("%(rule)s: more than %(count)s alerts in an hour")
+_TITLE_OF_UNTOLD = keepable("%(rule)s: more than %(count)s alerts in an hour that nobody heard of")
+TITLES = (_TITLE_OF_HISTORY, _TITLE_OF_LATE, _TITLE_OF_MANY, _TITLE_OF_UNTOLD)
+"""Titles of what holds many matches of a rule, whatever its own titles are."""
+_UNSHOWN = keepable("the source does not show its record any more")
 _SUMMARY_PERIOD = timedelta(hours=24)
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -276,8 +284,9 @@ class _Deciding:
         in_gap = stream is not None and stream.gap is not None and stream.gap[0] <= event.news_us < stream.gap[1]
         return News.OLD if in_gap else News.NEW
 
-    def _since_when(self) -> str:
-        return "before the source was set up" if self._policy.again is None else "before the rule judged it"
+    def _is_landing(self) -> bool:
+        """Whether the events have just landed: no rule judges them again."""
+        return self._policy.again is None
 
     # Alerts of a window of time.
 
@@ -288,14 +297,17 @@ class _Deciding:
             name = _history(match.rule.id, match.event.source_id)
             before = self._alert(name)
             if before is None:
-                made = replace(_made(match, name, self._now_us), title=f"{about.name}: history")
+                made = replace(_made(match, name, self._now_us), title=kept_text(_TITLE_OF_HISTORY, rule=about.name))
                 before = replace(made, known=True, status=AlertStatus.CLOSED, ended_us=self._now_us, dedup="")
-                self._note(name, "opened", f"events {self._since_when()}; nobody was told")
+                what = kept_text("events before the rule judged it; nobody was told")
+                if self._is_landing():
+                    what = kept_text("events before the source was set up; nobody was told")
+                self._note(name, "opened", what)
             self._save(_joined(before, match, self._now_us))
             return name
         if news is News.OLD:
             grouping = Grouping(rule=match.rule.id, period=_SUMMARY_PERIOD)
-            return self._group(match, grouping, SUMMARY, title=f"{about.name}: events that were read late")
+            return self._group(match, grouping, SUMMARY, title=_late(about.name))
         period = timedelta(minutes=about.dedup_minutes)
         return self._group(match, Grouping(rule=match.rule.id, period=period, threshold=about.threshold), verdict.dedup)
 
@@ -325,7 +337,8 @@ class _Deciding:
             self._count(limit, told=tells)
         if before is None:
             counted = joined.group.matches - 1
-            self._note(alert.id, "opened", f"{counted:,} matches of its window before are not in it" if counted else "")
+            before_it = kept_text("%(count)s matches of its window before are not in it", count=format(counted, ","))
+            self._note(alert.id, "opened", before_it if counted else "")
         self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
         return alert.id
 
@@ -364,9 +377,10 @@ class _Deciding:
         name = _overflow(match.rule.id, self._hour_us)
         alert = self._alert(name)
         if alert is None:
-            title = f"{match.rule.about.name}: more than {MOST_ALERTS_AN_HOUR:,} alerts in an hour"
+            most = format(MOST_ALERTS_AN_HOUR, ",")
+            title = kept_text(_TITLE_OF_MANY, rule=match.rule.about.name, count=most)
             alert = replace(_made(match, name, self._now_us), title=title, dedup="")
-            self._note(name, "opened", "it holds what matched beyond the limit")
+            self._note(name, "opened", kept_text("it holds what matched beyond the limit"))
             alert = self._tell(alert, Happened.OPENED)
             self._raise_limit(match.rule, match.event)
         self._save(_joined(alert, match, self._now_us))
@@ -377,10 +391,15 @@ class _Deciding:
         name = _silent_overflow(match.rule.id, self._hour_us)
         alert = self._alert(name)
         if alert is None:
-            title = f"{match.rule.about.name}: more than {MOST_UNTOLD_AN_HOUR:,} alerts in an hour that nobody heard of"
+            title = kept_text(
+                _TITLE_OF_UNTOLD,
+                rule=match.rule.about.name,
+                count=format(MOST_UNTOLD_AN_HOUR, ","),
+            )
             alert = replace(_made(match, name, self._now_us), title=title, dedup="")
             alert = replace(alert, status=AlertStatus.CLOSED, ended_us=self._now_us)
-            self._note(name, "opened", "it holds matches below their threshold, or muted, beyond the limit")
+            what = kept_text("it holds matches below their threshold, or muted, beyond the limit")
+            self._note(name, "opened", what)
         self._save(_joined(alert, match, self._now_us))
         return name
 
@@ -394,13 +413,17 @@ class _Deciding:
             id=name,
             type=AlertType.SYSTEM_ERROR,
             severity=Severity.CRITICAL,
-            title=f"The rule {rule.id} opens too many alerts",
-            description=(
-                f"People were told of {MOST_ALERTS_AN_HOUR:,} of its alerts within an hour. What matches "
-                "beyond that joins one alert an hour; no match is lost."
+            title=kept_text("The rule %(rule)s opens too many alerts", rule=rule.id),
+            description=kept_text(
+                "People were told of %(count)s of its alerts within an hour. What matches beyond that joins one alert "
+                "an hour; no match is lost.",
+                count=format(MOST_ALERTS_AN_HOUR, ","),
             ),
-            runbook=f"See what it matches: ocelog alerts list --rule {rule.id}. Then change its dedup string, or "
-            f"disable it: ocelog rules disable {rule.id}",
+            runbook=kept_text(
+                "See what it matches: ocelog alerts list --rule %(rule)s. Then change its dedup string, or disable it: "
+                "ocelog rules disable %(rule)s",
+                rule=rule.id,
+            ),
             rule_id=LIMIT_EXCEEDED,
             rule_name=LIMIT_EXCEEDED,
             dedup=rule.id,
@@ -422,7 +445,7 @@ class _Deciding:
             # It was over before it was looked at: the match has its alert, of which nobody has to hear.
             made = _made(match, name, self._now_us, record_id)
             made = resolved(made, self._now_us)
-            over = "the source does not show its record any more" if event.inferred else "its record has changed since"
+            over = _UNSHOWN if event.inferred else kept_text("its record has changed since")
             self._note(name, "opened", over)
             self._save(replace(_joined(made, match, self._now_us), record_version=None, visible=not event.inferred))
             return name
@@ -453,15 +476,18 @@ class _Deciding:
         alert = _joined(_made(match, name, self._now_us, event.record_id), match, self._now_us)
         match self._news(event):
             case News.HISTORY:
-                self._note(name, "opened", f"its record was so {self._since_when()}; nobody was told")
+                what = kept_text("its record was so before the rule judged it; nobody was told")
+                if self._is_landing():
+                    what = kept_text("its record was so before the source was set up; nobody was told")
+                self._note(name, "opened", what)
                 return replace(alert, known=True, told_severity=alert.severity)
             case News.OLD:
-                self._note(name, "opened", "it was read late: told of in one alert with others")
+                self._note(name, "opened", kept_text("it was read late: told of in one alert with others"))
                 self._group(
                     match,
                     Grouping(rule=match.rule.id, period=_SUMMARY_PERIOD),
                     SUMMARY,
-                    title=f"{match.rule.about.name}: events that were read late",
+                    title=_late(match.rule.about.name),
                 )
                 return replace(alert, told_severity=alert.severity)
             case _:
@@ -498,7 +524,7 @@ class _Deciding:
                 acknowledged_us=None,
                 opened_us=self._now_us,
             )
-            self._note(alert.id, "reopened", "its record is so again")
+            self._note(alert.id, "reopened", kept_text("its record is so again"))
             if self._news(event) is News.HISTORY:
                 # Whoever heard of it before has heard of its end.
                 return replace(alert, known=True, to_be_told=False, told_severity=alert.severity)
@@ -506,13 +532,13 @@ class _Deciding:
             lasts_us = match.rule.about.dedup_minutes * 60_000_000
             again_us = quiet_until_us(before.told_us, lasts_us, self._now_us)
             if again_us > self._now_us and not escalates:
-                self._note(alert.id, "told later", "people were told of it within its dedup period")
+                self._note(alert.id, "told later", kept_text("people were told of it within its dedup period"))
                 return self._tell(alert, Happened.REOPENED, due_us=again_us)
             return self._tell(alert, Happened.REOPENED)
         if escalates and self._news(event) is not News.HISTORY:
             if before.status is AlertStatus.CLOSED:
                 alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, close_reason=None)
-                self._note(alert.id, "reopened", "its severity rose")
+                self._note(alert.id, "reopened", kept_text("its severity rose"))
             return self._tell(alert, Happened.ESCALATED, f"from {told} to {severity}")
         return alert
 
@@ -538,14 +564,14 @@ class _Deciding:
             updated_us=self._now_us,
             told_us=heard_us(alert.told_us, rule.about.dedup_minutes * 60_000_000, self._now_us),
         )
-        self._note(alert.id, "resolved", "its record does not match any more")
+        self._note(alert.id, "resolved", kept_text("its record does not match any more"))
         self._save(over if was_closed else self._tell_end(over, Happened.RESOLVED))
 
     def _unseen(self, alert: Alert) -> Alert:
         """Return an alert whose record the source does not show any more: whether it is over is not known."""
         if not alert.visible or not alert.is_open:
             return replace(alert, visible=False)
-        self._note(alert.id, "no longer visible", "the source does not show its record any more")
+        self._note(alert.id, "no longer visible", _UNSHOWN)
         return self._tell_end(replace(alert, visible=False, updated_us=self._now_us), Happened.NOT_VISIBLE)
 
     # Rules that fail.
@@ -570,8 +596,8 @@ class _Deciding:
                 id=joined.alert,
                 type=AlertType.DETECTION_ERROR,
                 severity=about.severity,
-                title=f"The rule {error.rule.id} fails: {error.type}",
-                description=f"{error.type}: {error.message}"[:1_000],
+                title=_title_of_error(error),
+                description=_description_of_error(error)[:1_000],
                 runbook=_mending(error.rule),
                 rule_id=error.rule.id,
                 rule_name=about.name,
@@ -648,14 +674,32 @@ def _check(was_wanted: bool, what: str, key: object) -> None:  # noqa: FBT001 - 
 
 def _mending(rule: JudgedBy) -> str:
     if rule.on_schedule:
-        return (
-            f"See where its file is (ocelog rules show {rule.id}), and mend the rule, or its query. Try it "
-            f"(ocelog rules try {rule.id}), and have it judge what it missed: ocelog rules replay {rule.id}"
+        return kept_text(
+            "See where its file is (ocelog rules show %(rule)s), and mend the rule, or its query. Try it (ocelog rules "
+            "try %(rule)s), and have it judge what it missed: ocelog rules replay %(rule)s",
+            rule=rule.id,
         )
-    return (
-        f"Mend the rule, try it (ocelog rules try {rule.id}), and have it judge what it missed: ocelog rules replay "
-        f"{rule.id}"
+    return kept_text(
+        "Mend the rule, try it (ocelog rules try %(rule)s), and have it judge what it missed: ocelog rules replay "
+        "%(rule)s",
+        rule=rule.id,
     )
+
+
+def _title_of_error(error: RuleError) -> str:
+    if error.type == SUSPENDED:
+        return kept_text("The rule %(rule)s fails: Suspended", rule=error.rule.id)
+    return kept_text("The rule %(rule)s fails: %(fault)s", rule=error.rule.id, fault=error.type)
+
+
+def _description_of_error(error: RuleError) -> str:
+    if error.type == SUSPENDED:
+        return kept_text("Suspended: %(why)s", why=error.message)
+    return f"{error.type}: {error.message}"
+
+
+def _late(rule: str) -> str:
+    return kept_text(_TITLE_OF_LATE, rule=rule)
 
 
 def _is_stub(alert: Alert) -> bool:

@@ -17,6 +17,7 @@ from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened, Notice
 from ocelog.alert.raising import Muted, Raised, over, raised
 from ocelog.alert.routing import RANKS, RESTS_FROM, ChannelRow
+from ocelog.kept_texts import kept_text
 from ocelog.model import Severity
 
 MOST_TRIES = 10
@@ -188,12 +189,16 @@ def notice_of(handed: Handed, key: str, now_us: int) -> Notice:
     ]
     told.sort(key=lambda each: (each.happened.ends, -RANKS[each.severity]))
     over = sum(each.happened.ends for each in told)
+    count = format(len(told), ",")
+    title = kept_text("%(count)s alerts", count=count)
+    if over:
+        title = kept_text("%(count)s alerts, %(over)s of them over", count=count, over=over)
     return Notice(
         key=key,
         alert_id=f"digest-{handed.number}",
         happened=Happened.DIGEST,
         severity=max((each.severity for each in told), key=RANKS.__getitem__),
-        title=f"{len(told)} alerts" + (f", {over} of them over" if over else ""),
+        title=title,
         matches=sum(each.matches for each in told),
         opened_us=now_us,
         merged=len(told),
@@ -253,11 +258,19 @@ def failed(before: Alert | None, channel: ChannelRow, answer: str, messages: int
     """Return the alert that messages to `channel` were given up, and what is told of it."""
     made = _made(
         channel.id,
-        title=f"Alerts do not reach {channel.name}",
-        description=f"What was to be sent to the destination {channel.name} ({channel.kind}) was given up. The last "
-        f"answer was: {answer}",
-        runbook=f"See what the far end says: ocelog channel test {channel.id}\n"
-        f"Once it works, send again what was given up: ocelog channel resend {channel.id}",
+        title=kept_text("Alerts do not reach %(channel)s", channel=channel.name),
+        description=kept_text(
+            "What was to be sent to the destination %(channel)s (%(kind)s) was given up. The last answer was: %(why)s",
+            channel=channel.name,
+            kind=channel.kind,
+            why=answer,
+        ),
+        runbook="\n".join(
+            (
+                kept_text("See what the far end says: ocelog channel test %(id)s", id=channel.id),
+                kept_text("Once it works, send again what was given up: ocelog channel resend %(id)s", id=channel.id),
+            )
+        ),
         matches=messages,
         now_us=now_us,
     )
@@ -268,11 +281,21 @@ def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int, mut
     """Return the alert that no channel takes some alerts, such as `example`, and what is told of it."""
     made = _made(
         "",
-        title="No destination takes some of the alerts",
-        description="Nobody is told of some alerts, since no destination takes them. One of them is of the rule "
-        f"{example.rule_id}, {example.severity}, {example.type}: {example.id}",
-        runbook="See what each destination takes: ocelog channel list\n"
-        "Add one that takes these: ocelog channel add --help",
+        title=kept_text("No destination takes some of the alerts"),
+        description=kept_text(
+            "Nobody is told of some alerts, since no destination takes them. One of them is of the rule %(rule)s, "
+            "%(severity)s, %(type)s: %(id)s",
+            rule=example.rule_id,
+            severity=example.severity,
+            type=example.type,
+            id=example.id,
+        ),
+        runbook="\n".join(
+            (
+                kept_text("See what each destination takes: ocelog channel list"),
+                kept_text("Add one that takes these: ocelog channel add --help"),
+            )
+        ),
         matches=alerts,
         now_us=now_us,
     )

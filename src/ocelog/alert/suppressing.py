@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from ocelog.alert.alert import Alert
 from ocelog.alert.notice import AlertType
 from ocelog.errors import ConfigError
+from ocelog.kept_texts import keepable, kept_text
 from ocelog.model import Severity
 from ocelog.suggest import suggest
 from ocelog.times import from_us
@@ -25,6 +26,10 @@ CONTEXT = "context."
 FIELDS = ("severity", "type", "source", "log_type", "title", "dedup", "record_id")
 """What a suppression may look at besides the context."""
 _ANY = "*"
+_MAINTENANCE = keepable("maintenance %(id)s of %(owner)s until %(instant)s: %(reason)s")
+_SUPPRESSION = keepable("suppression %(id)s of %(owner)s until %(instant)s: %(reason)s")
+WHY = (_MAINTENANCE, _SUPPRESSION)
+"""What the timeline of an alert may say that it keeps quiet."""
 _WORDS: Mapping[str, Sequence[str]] = {
     "severity": [each.value for each in Severity],
     "type": [each.value for each in AlertType],
@@ -50,8 +55,8 @@ class Suppression(Struct, frozen=True, kw_only=True):
     def why(self) -> str:
         """What the timeline of an alert says that it keeps quiet."""
         until = write_instant(from_us(self.until_us))
-        what = "maintenance" if self.rule is None else "suppression"
-        return f"{what} {self.id} of {self.owner} until {until}: {self.reason}"
+        why = _MAINTENANCE if self.rule is None else _SUPPRESSION
+        return kept_text(why, id=self.id, owner=self.owner, instant=until, reason=self.reason)
 
     @property
     def covered(self) -> str:

@@ -6,10 +6,10 @@ from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
+from ocelog.alert.in_language import kind, note, texts
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.channels.text import Form, cut, escaped, lines, one_line
 from ocelog.phrases import say_in, translatable
-from ocelog.rule_titles import title_in
 from ocelog.times import from_us
 from ocelog.units import write_moment
 
@@ -80,7 +80,7 @@ def render(
 
 def headline(notice: Notice, language: str = "en") -> str:
     """Return the title, on one line: how bad it is, what happened if it is not new, and what it is about."""
-    title = one_line(title_in(language, notice.title, notice.rule_id), _TITLE) or say_in(language, "(no title)")
+    title = one_line(texts(notice, language).title, _TITLE) or say_in(language, "(no title)")
     mark = notice.severity.value
     match notice.happened:
         case Happened.TEST:
@@ -165,7 +165,7 @@ def _lines(notice: Notice, language: str) -> Iterator[_Line]:
     """Yield the lines of the body, each harmless; what matters most comes first, since the rest may not fit."""
     yield _Line(what_happened(notice, language))
     if notice.note:
-        yield _Line(say_in(language, "Note: %(note)s", note=one_line(notice.note, _LINE)))
+        yield _Line(say_in(language, "Note: %(note)s", note=one_line(note(notice, language), _LINE)))
     if notice.happened is Happened.TEST:
         return
     if notice.happened is Happened.DIGEST:
@@ -175,9 +175,10 @@ def _lines(notice: Notice, language: str) -> Iterator[_Line]:
         return
     if (link := shown_link(notice.link)) is not None:
         yield _Line(f"{say_in(language, 'Page')}: ", link)
+    told = texts(notice, language)
     yield _Line(_facts(notice, language))
-    yield from (_Line(line) for line in lines(notice.description, most=_DESCRIPTION_LINES, longest=_LINE))
-    todo = [] if notice.happened.ends else lines(notice.runbook, most=_RUNBOOK_LINES, longest=_LINE)
+    yield from (_Line(line) for line in lines(told.description, most=_DESCRIPTION_LINES, longest=_LINE))
+    todo = [] if notice.happened.ends else lines(told.runbook, most=_RUNBOOK_LINES, longest=_LINE)
     for number, line in enumerate(todo):
         yield _Line(line if number else say_in(language, "What to do: %(line)s", line=line))
     if (reference := shown_link(notice.reference)) is not None:
@@ -188,7 +189,7 @@ def _lines(notice: Notice, language: str) -> Iterator[_Line]:
 
 
 def _facts(notice: Notice, language: str) -> str:
-    rule = one_line(title_in(language, notice.rule_name, notice.rule_id) or notice.rule_id, 100)
+    rule = one_line(kind(notice, language), 100)
     facts = {
         say_in(language, "Rule"): rule,
         say_in(language, "Source"): one_line(notice.source or "", 100),

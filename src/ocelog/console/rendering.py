@@ -12,8 +12,10 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
+from ocelog.alert import in_language
 from ocelog.console.browser_name import browser_name
 from ocelog.console.event_view import parts, written
+from ocelog.console.flowing_text import flowing, formatted
 from ocelog.console.languages import language_of
 from ocelog.console.visitor import Visitor
 from ocelog.console.wording import field_name, grouped_by, introduced, linked, told
@@ -64,6 +66,12 @@ def _environment(language: str) -> Environment:
         "introduced": lambda text, code: _timed(introduced(text, code, language)),
         "linked": lambda text: _timed(linked(text, language)),
         "coded": _coded,
+        "flowing": flowing,
+        "formatted": lambda text: formatted(_visible(text)),
+        "texts": lambda alert: in_language.texts(alert, language),
+        "kind": lambda alert: in_language.kind(alert, language),
+        "detail": lambda entry: _timed(escape(_visible(in_language.detail(entry, language)))),
+        "answer": lambda text: in_language.answer(text, language),
         "runbook": lambda text, link=None: _runbook(text, link, language),
         "browser": lambda user_agent: translated(browser_name(user_agent), language),
         "titled": lambda title, rule_id: title_in(language, title, rule_id or ""),

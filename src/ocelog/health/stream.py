@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.health.settings import AlarmSettings
+from ocelog.kept_texts import kept_text
 from ocelog.phrases import Phrase
 from ocelog.times import CLOCKS_APART, has_passed
 from ocelog.units import about, write_moment
@@ -107,8 +108,11 @@ class Facts(Struct, frozen=True, kw_only=True):
     @property
     def unreadable_text(self) -> str:
         """What is told of them."""
-        many = "1 time range" if self.unreadable == 1 else f"{self.unreadable} time ranges"
-        return f"{many} cannot be read, or not completely. See: ocelog status"
+        if self.unreadable == 1:
+            return kept_text("1 time range cannot be read, or not completely. See: ocelog status")
+        return kept_text(
+            "%(count)s time ranges cannot be read, or not completely. See: ocelog status", count=self.unreadable
+        )
 
     @property
     def fresh(self) -> bool:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, Facts, Memory, State, Trouble, still_rejecting
+from ocelog.kept_texts import keepable, kept_text
 from ocelog.model import Severity
 from ocelog.times import CLOCKS_APART, has_passed
 from ocelog.units import about, write_moment
@@ -132,7 +133,7 @@ def left_behind(
 ) -> list[ErrorNotice]:
     """Return what is to be told of errors whose source was removed, or does not read their log type any more."""
     return [
-        _recovered(each, now, "It is not read any more.")
+        _recovered(each, now, kept_text("It is not read any more."))
         for each in before
         if (each.stream.source_id, each.stream.log_type) not in streams
     ]
@@ -145,15 +146,16 @@ def _keeps_quiet(settings: AlarmSettings, now: datetime) -> bool:
 def _recovered(error: OpenError, now: datetime, text: str) -> ErrorNotice:
     lasted = max(now - error.opened, timedelta(0))
     title = f"{error.stream}: {_OVER[error.type]}"
-    return ErrorNotice(turn=Turn.RECOVERED, error=error, title=title, text=f"{text} It lasted {about(lasted)}.".strip())
+    over = kept_text("It lasted %(time)s.", time=about(lasted))
+    return ErrorNotice(turn=Turn.RECOVERED, error=error, title=title, text=f"{text} {over}".strip())
 
 
 _WHAT = {
-    ErrorType.NO_DATA: "no events",
-    ErrorType.PERMISSIONS: "access refused",
-    ErrorType.CLASSIFICATION: "records do not fit their schema",
-    ErrorType.PROCESSING: "records cannot be stored",
-    ErrorType.SCANNING: "cannot be read",
+    ErrorType.NO_DATA: keepable("%(source)s %(log_type)s: no events"),
+    ErrorType.PERMISSIONS: keepable("%(source)s %(log_type)s: access refused"),
+    ErrorType.CLASSIFICATION: keepable("%(source)s %(log_type)s: records do not fit their schema"),
+    ErrorType.PROCESSING: keepable("%(source)s %(log_type)s: records cannot be stored"),
+    ErrorType.SCANNING: keepable("%(source)s %(log_type)s: cannot be read"),
 }
 _OVER = {
     ErrorType.NO_DATA: "events come again",
@@ -165,7 +167,7 @@ _OVER = {
 
 
 def _title(error: OpenError) -> str:
-    return f"{error.stream}: {_WHAT[error.type]}"
+    return kept_text(_WHAT[error.type], source=error.stream.source, log_type=error.stream.log_type)
 
 
 def _judged(type_: ErrorType, facts: Facts, memory: Memory, settings: AlarmSettings) -> tuple[_Verdict, str]:
@@ -183,12 +185,13 @@ def _judged(type_: ErrorType, facts: Facts, memory: Memory, settings: AlarmSetti
             return (_Verdict.WELL if facts.trouble is None else _Verdict.UNKNOWN), ""
         case ErrorType.CLASSIFICATION:
             if still_rejecting(facts, memory):
-                return _Verdict.WRONG, (
-                    f"{facts.still_rejected} records do not fit their schema. They are kept as they came. See: "
-                    "ocelog rejections"
+                return _Verdict.WRONG, kept_text(
+                    "%(count)s records do not fit their schema. They are kept as they came. See: ocelog rejections",
+                    count=facts.still_rejected,
                 )
-            text = "" if facts.still_rejected else "All records that did not fit were brought in since."
-            return _Verdict.WELL, text or "No further record has been rejected for a day."
+            if not facts.still_rejected:
+                return _Verdict.WELL, kept_text("All records that did not fit were brought in since.")
+            return _Verdict.WELL, kept_text("No further record has been rejected for a day.")
         case ErrorType.PROCESSING:
             if facts.trouble is Trouble.PROCESSING:
                 return _Verdict.WRONG, facts.trouble_text
@@ -203,24 +206,32 @@ def _judged(type_: ErrorType, facts: Facts, memory: Memory, settings: AlarmSetti
 
 def _silence(facts: Facts, memory: Memory, settings: AlarmSettings) -> tuple[_Verdict, str]:
     if settings.after is None:
-        return _Verdict.WELL, "The alarm was turned off."
+        return _Verdict.WELL, kept_text("The alarm was turned off.")
     match memory.alarm:
         case AlarmState.ALARM:
             if facts.received is None:
-                last = " No event has ever come."
+                last = kept_text("No event has ever come.")
             elif facts.now - facts.received.ours < memory.silence - CLOCKS_APART:
                 # Our clock was set back or forth since: what it said then contradicts how long it was.
                 last = ""
             else:
-                last = f" The last event came at {write_moment(facts.received.ours)}."
-            rejected = f" {facts.still_rejected} records did not fit their schema." if facts.still_rejected else ""
-            return _Verdict.WRONG, (
-                f"No event has come for {about(memory.silence)}, though the source answers each request and nothing "
-                f"is left to read.{last}{rejected} Check that the tenant still writes this log and that the account "
-                "may see all of it."
+                last = kept_text("The last event came at %(instant)s.", instant=write_moment(facts.received.ours))
+            rejected = ""
+            if facts.still_rejected:
+                rejected = kept_text("%(count)s records did not fit their schema.", count=facts.still_rejected)
+            told = (
+                kept_text(
+                    "No event has come for %(time)s, though the source answers each request and nothing is left to "
+                    "read.",
+                    time=about(memory.silence),
+                ),
+                last,
+                rejected,
+                kept_text("Check that the tenant still writes this log and that the account may see all of it."),
             )
+            return _Verdict.WRONG, " ".join(filter(None, told))
         case AlarmState.OK:
             quiet = memory.state is State.QUIET
-            return _Verdict.WELL, "The source counts exactly what the lake has." if quiet else ""
+            return _Verdict.WELL, kept_text("The source counts exactly what the lake has.") if quiet else ""
         case _:
             return _Verdict.UNKNOWN, ""

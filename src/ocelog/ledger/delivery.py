@@ -27,6 +27,7 @@ from ocelog.alert.delivering import (
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.alert.routing import RESTS_FROM, ChannelRow, channels_for, is_unrouted
+from ocelog.kept_texts import kept_text
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
@@ -266,7 +267,7 @@ class DeliveryLedger:
                 if alert is None or name not in _unacknowledged(tx, channel, now_us, only=name):
                     continue
                 after = channel.routing.escalate_after or timedelta(0)
-                note = f"nobody acknowledged it within {after // timedelta(minutes=1)} minutes"
+                note = kept_text("nobody acknowledged it within %(count)s minutes", count=after // timedelta(minutes=1))
                 telling = Telling(
                     alert_id=name, channel_id=channel.id, happened=Happened.ESCALATED, note=note, due_us=now_us
                 )
@@ -377,9 +378,12 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int) -> Handed | Wait:
             if name not in found:
                 unheard[name] = ""
             elif _is_for_nobody(tx, channel, name, own):
-                unheard[name] = "it was over before it had to escalate"
+                unheard[name] = kept_text("it was over before it had to escalate")
             elif says_nothing_new(found[name], own, last.get(name), muted=muted(found[name], now_us)):
-                unheard[name] = "it is muted" if found[name].is_open else "it came and went within its quiet time"
+                is_open = found[name].is_open
+                unheard[name] = (
+                    kept_text("it is muted") if is_open else kept_text("it came and went within its quiet time")
+                )
         not_told = [
             TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="untold", detail=f"{channel.name}: {why}")
             for name, why in unheard.items()

@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.errors import LakeUnavailableError
+from ocelog.kept_texts import kept_text
 from ocelog.model import Kind, Origin, Slice, SliceState, table_name
 from ocelog.pull.planner import OVERLAP
 from ocelog.pull.ports import (
@@ -178,9 +179,11 @@ def _after_verifying(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect]
     if not vanished(missing, outcome.seen):
         sweep, done = replace(sweep, accepted=False), replace(done, accepted=False)
     elif not sweep.accepted:
-        note = (
-            f"SOURCE_PERMISSIONS_CHECKS: {missing} of {missing + outcome.seen} open records are not shown any more. "
-            "None was marked as closed, because an account that lost access looks the same"
+        note = kept_text(
+            "SOURCE_PERMISSIONS_CHECKS: %(missing)s of %(open)s open records are not shown any more. None was marked "
+            "as closed, because an account that lost access looks the same",
+            missing=missing,
+            open=missing + outcome.seen,
         )
         return Step(to=replace(done, vanished=True, note=note))
     gone = [each for each in absent if each.times >= AGREEING_SWEEPS]

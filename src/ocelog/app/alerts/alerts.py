@@ -16,11 +16,12 @@ from ocelog.alert.changes import resend as resent
 from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Place, Waiting, place_of
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
-from ocelog.alert.suppressing import LONGEST, Suppression, conditions, like, suppressed
+from ocelog.alert.suppressing import LONGEST, WHY, Suppression, conditions, like, suppressed
 from ocelog.app.log_types import log_types
 from ocelog.app.sources import sources
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
+from ocelog.kept_texts import recognised
 from ocelog.model import Severity
 from ocelog.phrases import Phrase
 from ocelog.secret import shown
@@ -226,12 +227,12 @@ def untold_because(installation: Installation, found: AlertDetails) -> str | Non
     if not alert.to_be_told:
         muted = next((each.detail for each in reversed(found.timeline) if each.what == "suppressed"), None)
         if muted is not None:
-            return Phrase("no: %(why)s", why=muted)
+            return Phrase("no: %(why)s", why=recognised(muted, WHY) or muted)
         if alert.known:
             return Phrase("no: it was there already when its source or its rule was new")
         covered = suppressed(alert, installation.ledger.alerts.suppressions(), now_us)
         if covered is not None:
-            return Phrase("no: %(why)s", why=covered.why)
+            return Phrase("no: %(why)s", why=recognised(covered.why, WHY) or covered.why)
         from ocelog.app.judging import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
 
         least = rule_folders.threshold(installation, alert.rule_id)

@@ -22,6 +22,7 @@ from ocelog.channels.ports import Channel, Receipt
 from ocelog.channels.registry import CHANNELS, find_kind, parse
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
+from ocelog.kept_texts import kept_text
 from ocelog.model import Severity
 from ocelog.phrases import Phrase
 from ocelog.secret import Secret, hidden, may_be_shown, shown
@@ -218,7 +219,7 @@ def send_test(installation: Installation, row: ChannelRow, note: Callable[..., N
         alert_id="test",
         happened=Happened.TEST,
         severity=Severity.INFO,
-        title=f"Test of the destination {row.name}",
+        title=kept_text("Test of the destination %(name)s", name=row.name),
         rule_id="test",
         opened_us=time.time_ns() // 1000,
     )

@@ -26,6 +26,7 @@ from ocelog.detect.rule import CorrelationRule, NotRun, Pack, Query, Rule
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
+from ocelog.kept_texts import kept_text
 from ocelog.phrases import Phrase, translatable
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.secret import shown
@@ -480,7 +481,7 @@ def _decide(installation: Installation, checkouts: Mapping[str, Checkout], rules
     if others := rules - agreed:
         installation.ledger.rules.enable(others, enabled=on)
     for name in sorted(rules & suspended):
-        why = f"the rule was {'enabled' if on else 'disabled'}"
+        why = kept_text("the rule was enabled") if on else kept_text("the rule was disabled")
         installation.ledger.alerts.end_errors(name, why, suspended=True)
 
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ocelog.alert.ids import SUSPENDED
 from ocelog.alert.judged import Judged, RuleError
 from ocelog.detect.folders import RuleFailures
+from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.units import counted
 
@@ -67,11 +68,15 @@ class Suspending:
             self._to_suspend.pop(name, None)
             self._counted[name] = (before, counts if counts.spent or counts.failed else None)
             if counts.spent.bit_count() >= SPENT_TIMES:
-                why = f"it used up what it may take in {SPENT_TIMES} of its last {SPENT_OF} batches"
+                why = kept_text(
+                    "it used up what it may take in %(times)s of its last %(batches)s batches",
+                    times=SPENT_TIMES,
+                    batches=SPENT_OF,
+                )
                 if name in spent:
-                    why += f", the last time because {spent[name]}"
+                    why = kept_text("%(note)s, the last time because %(why)s", note=why, why=spent[name])
             elif counts.failed >= FAILED_TIMES:
-                why = f"it failed on every event of {FAILED_TIMES} batches in a row"
+                why = kept_text("it failed on every event of %(count)s batches in a row", count=FAILED_TIMES)
             else:
                 continue
             if is_mended(name):

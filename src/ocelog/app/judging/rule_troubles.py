@@ -15,6 +15,7 @@ from ocelog.alert.raising import Raised, over, raised
 from ocelog.alert.suppressing import muted_by
 from ocelog.detect.bundle import kind_of
 from ocelog.detect.folders import RULE_FILES, RuleFolder, RuleState
+from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Severity
 
@@ -102,13 +103,13 @@ def tell(ledger: Ledger, folder: RuleFolder, troubles: Mapping[str, str]) -> Non
         if not troubles:
             if before is None or not before.is_open:
                 return None
-            return over(before, now_us, note="its files read again")
+            return over(before, now_us, note=kept_text("its files read again"))
         made = _made(name, folder, list(troubles.values()), keys, now_us)
         if before is not None and before.status is not AlertStatus.RESOLVED and set(keys) <= _told_keys(before):
             if (before.description, _told_keys(before)) == (made.description, set(keys)):
                 return None
             return Raised(alert=replace(before, description=made.description, context=made.context, updated_us=now_us))
-        return raised(made, before, now_us=now_us, muted=muted, again="more files have errors")
+        return raised(made, before, now_us=now_us, muted=muted, again=kept_text("more files have errors"))
 
     ledger.system_errors.change(name, to)
 
@@ -121,21 +122,28 @@ def _title(folder: RuleFolder, reasons: Sequence[str]) -> str:
     """Name the first file, and say how many others there are."""
     place = _PLACE.match(reasons[0])
     if place is None:
-        return f"The folder of rules {folder.name} cannot be read"
-    more = f", and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
-    return f"A file of rules has an error: {place[1]}{more}"
+        return kept_text("The folder of rules %(folder)s cannot be read", folder=folder.name)
+    if len(reasons) > 1:
+        more = format(len(reasons) - 1, ",")
+        return kept_text("A file of rules has an error: %(place)s, and %(count)s more", place=place[1], count=more)
+    return kept_text("A file of rules has an error: %(place)s", place=place[1])
 
 
 def _made(name: str, folder: RuleFolder, reasons: Sequence[str], keys: Sequence[str], now_us: int) -> Alert:
-    more = f"\nand {len(reasons) - _NEEDED:,} more" if len(reasons) > _NEEDED else ""
+    said = list(reasons[:_NEEDED])
+    if len(reasons) > _NEEDED:
+        said.append(kept_text("and %(count)s more", count=format(len(reasons) - _NEEDED, ",")))
     return Alert(
         id=name,
         type=AlertType.DETECTION_ERROR,
         severity=Severity.HIGH,
         title=_title(folder, reasons),
-        description=("\n".join(reasons[:_NEEDED]) + more)[:1_000],
-        runbook="Mend the files: they are read again by themselves, and this alert then ends. What runs meanwhile: "
-        f"ocelog rules list {shlex.quote(folder.name)}",
+        description="\n".join(said)[:1_000],
+        runbook=kept_text(
+            "Mend the files: they are read again by themselves, and this alert then ends. What runs meanwhile: "
+            "ocelog rules list %(folder)s",
+            folder=shlex.quote(folder.name),
+        ),
         rule_id=RULE_FILES,
         rule_name="Files of rules",
         dedup=folder.id,

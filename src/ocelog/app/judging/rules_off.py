@@ -10,6 +10,7 @@ from ocelog.alert.judged import Judged
 from ocelog.app.judging.folder_reading import Bench
 from ocelog.app.judging.running_rules import Running
 from ocelog.detect.folders import RuleState
+from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 
 log = structlog.get_logger()
@@ -56,7 +57,7 @@ class RulesOff:
 
     def _end(self, which: Callable[[AbstractSet[str]], AbstractSet[str]]) -> None:
         """Resolve the alerts of those rules, of all that have some, that are off."""
-        alerts, why = self.ledger.alerts, "its rule was disabled, removed or renamed"
+        alerts, why = self.ledger.alerts, kept_text("its rule was disabled, removed or renamed")
         if ended := which(set(alerts.rules_of_records())):
             count = alerts.end_rules(ended, why)
             log.info("alerts of rules that are off resolved", rules=sorted(ended), alerts=count)
@@ -81,4 +82,5 @@ class RulesOff:
         for name, rule in said.rules.items():
             if name not in failed and self._failing.get(name, set()) - {rule.revision}:
                 self._failing[name] &= {rule.revision}
-                alerts.end_errors(name, "the rule was changed, and judges without an error", but=rule.revision)
+                why = kept_text("the rule was changed, and judges without an error")
+                alerts.end_errors(name, why, but=rule.revision)

@@ -31,6 +31,7 @@ from ocelog.health.telling import (
     notices,
 )
 from ocelog.installation.opening import Installation
+from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import from_us, has_passed, to_us
 
@@ -81,7 +82,9 @@ class AlertedErrors(Struct, frozen=True):
                 severity=notice.severity,
                 title=notice.title,
                 description=notice.text,
-                runbook=f"See how it is, and what to do: ocelog status {error.stream.source}",
+                runbook=kept_text(
+                    "See how it is, and what to do: ocelog status %(source)s", source=error.stream.source
+                ),
                 rule_id=error.type.value,
                 rule_name=error.type.value,
                 dedup=error.key,
@@ -93,7 +96,7 @@ class AlertedErrors(Struct, frozen=True):
                 updated_us=told_us,
             )
             # The next repeat after a mute is told.
-            return raised(made, before, now_us=told_us, muted=muted, again="it is still so")
+            return raised(made, before, now_us=told_us, muted=muted, again=kept_text("it is still so"))
 
         self.ledger.system_errors.change(system_alert_id(error.type.value, error.key), to)
         LoggedErrors().raise_(notice)
@@ -167,7 +170,7 @@ def end_limits(ledger: Ledger) -> None:
             or not has_passed(_LIMIT_OVER, since=from_us(before.updated_us), now=now)
         ):
             return None
-        return over(before, to_us(now), note="it has not happened for a day")
+        return over(before, to_us(now), note=kept_text("it has not happened for a day"))
 
     for alert in ledger.alerts.listed(AlertFilter(rule=LIMIT_EXCEEDED, statuses=OPEN, untold=True), limit=_MOST):
         if has_passed(_LIMIT_OVER, since=from_us(alert.updated_us), now=now):

@@ -9,6 +9,7 @@ from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
 from ocelog.alert.raising import Raised, over, raised
 from ocelog.alert.suppressing import muted_by
+from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import HANGING, STALLED, LoopFault, Severity
 from ocelog.times import from_us, has_passed
@@ -35,7 +36,8 @@ def tell(ledger: Ledger, failing: Collection[str]) -> None:
     for alert in there:
         if alert.dedup not in faults:
             ledger.system_errors.change(
-                alert.id, lambda before: over(before, now_us, note="it works again") if before is not None else None
+                alert.id,
+                lambda before: over(before, now_us, note=kept_text("it works again")) if before is not None else None,
             )
 
 
@@ -54,9 +56,11 @@ def _raise(ledger: Ledger, fault: LoopFault, now_us: int) -> None:
             id=name,
             type=AlertType.SYSTEM_ERROR,
             severity=Severity.CRITICAL,
-            title=f"The loop {fault.loop} of Ocelog does not work",
+            title=kept_text("The loop %(loop)s of Ocelog does not work", loop=fault.loop),
             description=fault.reason,
-            runbook="See what else is wrong: ocelog status. Then read the log of the service, and fix what it says.",
+            runbook=kept_text(
+                "See what else is wrong: ocelog status. Then read the log of the service, and fix what it says."
+            ),
             rule_id=LOOP_FAILING,
             rule_name=LOOP_FAILING,
             dedup=fault.loop,

@@ -11,6 +11,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.ids import ONBOARDED, system_alert_id
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.alert.raising import Raised
+from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import SWEEPING, Origin, Severity, Slice, SliceState, SourceRow
 from ocelog.times import from_us
@@ -64,9 +65,16 @@ class Onboarding:
                 id=name,
                 status=AlertStatus.RESOLVED,
                 severity=Severity.INFO,
-                title=f"{row.name} is read: {many:,} open records that rules look for were there already",
-                description=f"By severity: {by_severity}. Nobody was told of each; who escalates or comes back is.",
-                runbook=f"See them: ocelog alerts list --untold --source {row.id}",
+                title=kept_text(
+                    "%(source)s is read: %(count)s open records that rules look for were there already",
+                    source=row.name,
+                    count=format(many, ","),
+                ),
+                description=kept_text(
+                    "By severity: %(counts)s. Nobody was told of each; who escalates or comes back is.",
+                    counts=by_severity,
+                ),
+                runbook=kept_text("See them: ocelog alerts list --untold --source %(id)s", id=row.id),
                 rule_id=ONBOARDED,
                 rule_name="A new source",
                 dedup=row.id,

@@ -23,6 +23,7 @@ from ocelog.detect.cron import due_now, next_due
 from ocelog.detect.rule import CorrelationRule, Query, Schedule
 from ocelog.detect.timetable import written
 from ocelog.errors import LakeDamagedError, LostFenceError, OcelogError, QueryError
+from ocelog.kept_texts import kept_text
 from ocelog.ledger.pulling import holder_of
 from ocelog.schema.columns.table import match_rows
 from ocelog.times import from_us, rfc3339, to_us
@@ -377,7 +378,7 @@ class ScheduledLoop:
         alerts = self.work.assembly.installation.ledger.alerts
         failed = {each.rule.id for each in said.errors}.union(each.rule_id for each in said.unjudged)
         for name in sorted(alerts.failing_rules().keys() & rules.keys() - failed):
-            alerts.end_errors(name, "its schedule works again", of_runs=not said.events)
+            alerts.end_errors(name, kept_text("its schedule works again"), of_runs=not said.events)
 
     def _land_nothing(self, firing: Firing) -> None:
         self._scheduling.land(firing, Judged(), match_source([], []))

@@ -36,6 +36,7 @@ from ocelog.errors import ConfigError, OcelogError, OperatorError, TransientErro
 from ocelog.installation import config
 from ocelog.installation.home import free_bytes
 from ocelog.model import HANGING, STALLED, LoopFault, SliceState, table_name
+from ocelog.phrases import Phrase
 from ocelog.pull.stream import Stream
 
 PATIENCE = timedelta(seconds=10)
@@ -208,9 +209,12 @@ class Service:
         # What reads has no name, and what delivers has one for each channel.
         hanging = {self.pulling.name if name is None else name.partition(" ")[0] for name in jobs}
         for loop in sorted(hanging - self._hanging):
-            minutes = WORK_HANGS_AFTER // timedelta(minutes=1)
-            reason = f"Its work has not come any further for {minutes} minutes: a disk or a far end may hang."
-            error = OperatorError(reason, code="loop_hangs", todo="If it goes on, restart the service.")
+            reason = Phrase(
+                "Its work has not come any further for %(count)s minutes: a disk or a far end may hang.",
+                count=WORK_HANGS_AFTER // timedelta(minutes=1),
+            )
+            todo = Phrase("If it goes on, restart the service.")
+            error = OperatorError(reason, code="loop_hangs", todo=todo)
             self._work.faults.failed(loop, HANGING, error)
         for loop in {*self._hanging, *(each.name for each in self.loops)} - hanging:
             self._work.faults.worked(loop, HANGING)
@@ -231,9 +235,12 @@ class Service:
             if of is None:
                 self._work.faults.worked(loop.name, STALLED)
             elif loop.name not in self._stalled:
-                minutes = WORK_HANGS_AFTER // timedelta(minutes=1)
-                reason = f"It has tried the same piece of {of} again and again for {minutes} minutes."
-                todo = "See why in the log. If it says nothing, restart the service."
+                reason = Phrase(
+                    "It has tried the same piece of %(piece)s again and again for %(count)s minutes.",
+                    piece=of,
+                    count=WORK_HANGS_AFTER // timedelta(minutes=1),
+                )
+                todo = Phrase("See why in the log. If it says nothing, restart the service.")
                 self._work.faults.failed(loop.name, STALLED, OperatorError(reason, code="loop_stalls", todo=todo))
         self._stalled = set(stalled)
 

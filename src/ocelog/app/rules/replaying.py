@@ -12,6 +12,7 @@ from ocelog.app.loops.detecting import policy_of
 from ocelog.app.rules.rule_trial import Lacking
 from ocelog.detect.rule import Kind
 from ocelog.detect.unjudged import Covered
+from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Claim
 
@@ -112,4 +113,5 @@ def settle(
         state = ledger.rules.states().get(done.rule)
         # That it is suspended is so until a person enables it.
         others = False if state is not None and state.suspended_us is not None else None
-        ledger.alerts.end_errors(done.rule, "the rule judged again what it had failed on", suspended=others)
+        why = kept_text("the rule judged again what it had failed on")
+        ledger.alerts.end_errors(done.rule, why, suspended=others)

@@ -175,6 +175,7 @@ def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogE
         request,
         "alert.html",
         has_rule=_has_rule(found.alert),
+        written_by_rule=found.alert.type is AlertType.ALERT and found.alert.rule_id != ONBOARDED,
         visitor=visitor,
         status=200 if refused is None else 422,
         found=found,
