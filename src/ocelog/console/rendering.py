@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from ocelog.console.event_view import parts, written
 from ocelog.console.languages import language_of
+from ocelog.console.record_words import of_record
 from ocelog.console.visitor import Visitor
 from ocelog.console.wording import field_name, introduced, linked, told
 from ocelog.errors import OcelogError
@@ -55,6 +56,7 @@ def _environment(language: str) -> Environment:
         "told": lambda error: told(error, language),
         "introduced": lambda text, code: introduced(text, code, language),
         "linked": lambda text: linked(text, language),
+        "of_record": lambda text: of_record(text, language),
         "coded": _coded,
         "runbook": lambda text, link=None: _runbook(text, link, language),
         "field": lambda name: field_name(name, language),
