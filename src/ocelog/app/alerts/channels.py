@@ -141,8 +141,7 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
         added_us=time.time_ns() // 1000,
     )
     _check(installation, row, {key: each.value for key, each in change.secrets.items()})
-    if change.remote:
-        _refuse_private(row, {key: each.value for key, each in change.secrets.items()})
+    _refuse_private(row, {key: each.value for key, each in change.secrets.items()}, change)
     vault = installation.channel_vault() if change.secrets else None
     # Nothing is sent before its secrets are there.
     installation.ledger.channels.add(replace(row, paused=True))
@@ -168,8 +167,7 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
     kept = {} if not change.secrets and row.settings == before.settings else _secrets(installation, row, change.secrets)
     if kept or change.settings:
         _check(installation, row, kept)
-        if change.remote:
-            _refuse_private(row, kept)
+        _refuse_private(row, kept, change)
     if change.secrets:
         vault = installation.channel_vault()
         for key, each in change.secrets.items():
@@ -177,9 +175,9 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
     return installation.ledger.channels.change(before, lambda there: _edited(there, change))
 
 
-def _refuse_private(row: ChannelRow, secrets: Mapping[str, Secret]) -> None:
+def _refuse_private(row: ChannelRow, secrets: Mapping[str, Secret], change: ChannelChange) -> None:
     """Refuse an address that is named remotely and leads to what only this machine can reach. Raises ConfigError."""
-    for host, port in _named_hosts(row, secrets):
+    for host, port in _named_hosts(row, secrets) if change.remote else ():
         if is_forbidden(host, port):
             raise ConfigError(
                 Phrase(
