@@ -30,6 +30,8 @@ code 3). HaltError: this stream stops, the others go on, and `ocelog status` say
 
 from datetime import timedelta
 
+from ocelog.phrases import Phrase
+
 CAUSES = {
     "disk_full": "The disk is full.",
     "web_page": "A proxy or firewall answers in the source's place, with a web page.",
@@ -69,7 +71,9 @@ class OcelogError(Exception):
 
     @property
     def phrase(self) -> str:
-        """The message, as what it was made of if that is all of it: whoever shows it may translate it."""
+        """The message, as what it was made of unless a table stands before it: whoever shows it may translate it."""
+        if self.todo and self.table is None:
+            return Phrase("%(what)s %(todo)s", what=self.what, todo=self.todo)
         return self.what if str(self) == self.what else str(self)
 
     def beside(self, table: object) -> str:

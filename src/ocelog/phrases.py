@@ -54,6 +54,14 @@ _PLAIN = {
         "A destination's name is what you call it, such as ops, and not its address, which may be a secret. Given was "
         "%(name)s."
     ),
+    (
+        "%(host)s leads to a private network, to this machine, or to a cloud's credentials: nothing was sent. If it is "
+        "yours, set allow_private to yes for this channel; that never allows a cloud's credentials."
+    ): (
+        "%(host)s leads to a private network, to this machine, or to a cloud's credentials: nothing was sent. If it is "
+        "yours, have allow_private set to yes for this destination at the command line of Ocelog's machine; that never "
+        "allows a cloud's credentials."
+    ),
     "A channel's name is one line of 1 to %(longest_name)s characters.": (
         "A destination's name is one line of 1 to %(longest_name)s characters."
     ),

@@ -236,7 +236,24 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+_LISTED = {
+    "and": translatable("%(first)s and %(second)s"),
+    "or": translatable("%(first)s or %(second)s"),
+    "nor": translatable("%(first)s nor %(second)s"),
+}
+
+
 def write_list(words: "Iterable[str]", last: str = "and") -> str:
     """Write words as a sentence lists them: `a`, `a and b`, `a, b and c`."""
+    return str(list_phrase(words, last))
+
+
+def list_phrase(words: "Iterable[str]", last: str = "and") -> Phrase:
+    """Return what `write_list` does as a text that can be translated; `last` is `and`, `or` or `nor`."""
     *before, end = [*words] or [""]
-    return f"{', '.join(before)} {last} {end}" if before else end
+    if not before:
+        return Phrase("%(first)s", first=end)
+    first = before[0]
+    for each in before[1:]:
+        first = Phrase("%(first)s, %(second)s", first=first, second=each)
+    return Phrase(_LISTED[last], first=first, second=end)

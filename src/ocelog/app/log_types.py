@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
 from ocelog.model import REJECTIONS, RULE_MATCHES, Kind, table_name
+from ocelog.phrases import Phrase
 from ocelog.secret import shown
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
-from ocelog.units import per_table, write_list
+from ocelog.units import list_phrase, per_table
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -42,7 +43,11 @@ def retentions(text: str) -> "dict[str, timedelta]":
     for table in found:
         if table not in tables:
             raise ConfigError(
-                f"retention: there is no table {table!r}{suggest(table, tables) or '. See: ocelog tables'}"
+                Phrase(
+                    "retention: there is no table %(table)s%(table2)s",
+                    table=repr(table),
+                    table2=suggest(table, tables) or Phrase(". See: ocelog tables"),
+                )
             )
     return found
 
@@ -77,6 +82,13 @@ def log_types(names: Collection[str]) -> list[str]:
         meant = [full for full, kind in known.items() if name in (full, kind.short)]
         if not meant:
             nearest = suggest(name, [*known, *short_names()]) or "."
-            raise ConfigError(f"There is no log type {shown(name)}{nearest} Log types: {write_list(short_names())}.")
+            raise ConfigError(
+                Phrase(
+                    "There is no log type %(name)s%(nearest)s Log types: %(short_names)s.",
+                    name=shown(name),
+                    nearest=nearest,
+                    short_names=list_phrase(short_names()),
+                )
+            )
         found += meant
     return list(dict.fromkeys(found))

@@ -2,6 +2,7 @@
 
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError
 from ocelog.network import Resolve, is_allowed, resolve, resolved
+from ocelog.phrases import Phrase
 
 
 def allowed_addresses(
@@ -15,19 +16,41 @@ def allowed_addresses(
     try:
         found = resolved(host, port, within=within, resolving=resolving)
     except TimeoutError:
-        raise ChannelUnavailableError(f"The address of {host} was not found within {within:.2g} s.") from None
+        raise ChannelUnavailableError(
+            Phrase(
+                "The address of %(host)s was not found within %(within)s s.", host=host, within=format(within, ".2g")
+            )
+        ) from None
     except OSError as error:
-        raise ChannelUnavailableError(f"{host} has no address that can be found: is the name right?") from error
+        raise ChannelUnavailableError(
+            Phrase("%(host)s has no address that can be found: is the name right?", host=host)
+        ) from error
     allowed = [each for each in found if is_allowed(each, allow_private=allow_private)]
     if not allowed:
         raise forbidden(host)
     return allowed
 
 
+def is_forbidden(host: str, port: int, *, within: float = 5.0) -> bool:
+    """Whether a host has only addresses to which no channel from a distance may connect, as seen from here.
+
+    A name that is unknown here passes: a proxy may know it, and nothing else connects to it.
+    """
+    try:
+        found = resolved(host, port, within=within)
+    except OSError:
+        return False
+    return not any(is_allowed(each, allow_private=False) for each in found)
+
+
 def forbidden(host: str) -> ChannelRefusedError:
     """Return what to raise for a host that leads where channels must not."""
     return ChannelRefusedError(
-        f"{host} leads to a private network, to this machine, or to a cloud's credentials: nothing was sent. "
-        "If it is yours, set allow_private to yes for this channel; that never allows a cloud's credentials.",
+        Phrase(
+            "%(host)s leads to a private network, to this machine, or to a cloud's credentials: "
+            "nothing was sent. If it is yours, set allow_private to yes for this channel; that never "
+            "allows a cloud's credentials.",
+            host=host,
+        ),
         code="address_forbidden",
     )

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import one_line
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError
+from ocelog.phrases import Phrase
 from ocelog.redaction import Redactor
 
 LONGEST_WAIT = timedelta(hours=1)
@@ -15,12 +16,13 @@ LONGEST_TEXT = 300
 """Characters of an answer that are kept."""
 _LATER = frozenset({408, 425, 429})
 _WHY = {
-    401: "Check its secret.",
-    403: "Check its secret, and what it may do there.",
-    404: "Check its address: there is nothing, or no longer.",
-    410: "Its address is no longer in use: make a new one there.",
-    413: "The message is too long for it.",
+    401: Phrase("Check its secret."),
+    403: Phrase("Check its secret, and what it may do there."),
+    404: Phrase("Check its address: there is nothing, or no longer."),
+    410: Phrase("Its address is no longer in use: make a new one there."),
+    413: Phrase("The message is too long for it."),
 }
+_ELSE = Phrase("Check its settings.")
 
 
 def wait(retry_after: str, *, now: datetime) -> timedelta | None:
@@ -61,12 +63,20 @@ def receipt(
     """
     if 200 <= status < 300:
         return Receipt(status=str(status), text=text)
-    said = f"{host} answered {status}{f': {text}' if text else ''}"
+    said = (
+        Phrase("%(host)s answered %(status)s: %(text)s", host=host, status=status, text=text)
+        if text
+        else Phrase("%(host)s answered %(status)s", host=host, status=status)
+    )
     if 300 <= status < 400:
         raise ChannelRefusedError(
-            f"{said}. It redirects to {location or 'another address'}, and redirects are not followed: set the address "
-            "that it redirects to."
+            Phrase(
+                "%(said)s. It redirects to %(location)s, and redirects are not followed: set the address "
+                "that it redirects to.",
+                said=said,
+                location=location or Phrase("another address"),
+            )
         )
     if status in _LATER or status >= 500:
-        raise ChannelUnavailableError(f"{said}.", retry_after=retry_after)
-    raise ChannelRefusedError(f"{said}. {_WHY.get(status, 'Check its settings.')}")
+        raise ChannelUnavailableError(Phrase("%(said)s.", said=said), retry_after=retry_after)
+    raise ChannelRefusedError(Phrase("%(said)s. %(todo)s", said=said, todo=_WHY.get(status, _ELSE)))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ocelog.errors import ChannelUnavailableError
+from ocelog.phrases import Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +24,11 @@ class Deadline:
         """Return `timeout`, or what is left if that is less. Raises ChannelUnavailableError if nothing is."""
         left = self._until - self.monotonic()
         if left <= 0:
-            raise ChannelUnavailableError(f"{self.host} did not finish its answer within {self.seconds:g} s.")
+            raise ChannelUnavailableError(
+                Phrase(
+                    "%(host)s did not finish its answer within %(seconds)s s.",
+                    host=self.host,
+                    seconds=format(self.seconds, "g"),
+                )
+            )
         return left if timeout is None else min(left, timeout)

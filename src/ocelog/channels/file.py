@@ -13,6 +13,7 @@ from ocelog.channels.kind import ChannelKind, Setting, Values
 from ocelog.channels.payload import canonical, payload
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
+from ocelog.phrases import Phrase
 from ocelog.secret import hidden, shown, shown_path
 
 _EXAMPLE = "/var/log/ocelog/alerts.jsonl"
@@ -52,7 +53,9 @@ class JsonFile(Struct, frozen=True, kw_only=True):
     def _open(self) -> int:
         # A link in a folder above may have been laid since the channel was set up.
         if is_inside(self.path, self.home):
-            raise ChannelRefusedError(f"{self.address} lies in Ocelog's home: name a file elsewhere.")
+            raise ChannelRefusedError(
+                Phrase("%(address)s lies in Ocelog's home: name a file elsewhere.", address=self.address)
+            )
         try:
             return os.open(self.path, _FLAGS)
         except FileNotFoundError:
@@ -67,7 +70,9 @@ class JsonFile(Struct, frozen=True, kw_only=True):
     def _append(self, descriptor: int, line: bytes) -> None:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise ChannelRefusedError(f"{self.address} is not a regular file of its own: name another.")
+            raise ChannelRefusedError(
+                Phrase("%(address)s is not a regular file of its own: name another.", address=self.address)
+            )
         if found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":
             # What broke off, such as when the disk was full, must not spoil this line too.
             line = b"\n" + line
@@ -78,13 +83,20 @@ class JsonFile(Struct, frozen=True, kw_only=True):
     def _failed(self, error: OSError) -> ChannelRefusedError | ChannelUnavailableError:
         if error.errno in _FULL:
             return ChannelUnavailableError(
-                f"The disk is full: {self.address} could not be written. Free some space.", code="disk_full"
+                Phrase("The disk is full: %(address)s could not be written. Free some space.", address=self.address),
+                code="disk_full",
             )
         if error.errno in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
-            return ChannelRefusedError(f"{self.address} is a link, a folder or a pipe: name a regular file.")
+            return ChannelRefusedError(
+                Phrase("%(address)s is a link, a folder or a pipe: name a regular file.", address=self.address)
+            )
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}:
-            return ChannelRefusedError(f"{self.address} cannot be written: {error.strerror}.")
-        return ChannelUnavailableError(f"{self.address} could not be written: {error.strerror}.")
+            return ChannelRefusedError(
+                Phrase("%(address)s cannot be written: %(strerror)s.", address=self.address, strerror=error.strerror)
+            )
+        return ChannelUnavailableError(
+            Phrase("%(address)s could not be written: %(strerror)s.", address=self.address, strerror=error.strerror)
+        )
 
 
 def is_inside(path: Path, home: Path) -> bool:
@@ -97,7 +109,13 @@ def _build(values: Values) -> JsonFile:
     path = Path(text)
     if not path.is_absolute() or "\0" in text:
         given = hidden(text) if "://" in text else shown(text)
-        raise ConfigError(f"The path of a file channel begins with a slash, such as {_EXAMPLE}, not {given}.")
+        raise ConfigError(
+            Phrase(
+                "The path of a file channel begins with a slash, such as %(example)s, not %(given)s.",
+                example=_EXAMPLE,
+                given=given,
+            )
+        )
     within(LONGEST_SECONDS, text, lambda: _check(path, values.home), otherwise=_hangs(path))
     return JsonFile(path=path, home=values.home)
 
@@ -108,14 +126,24 @@ def _hangs(path: Path) -> str:
 
 def _check(path: Path, home: Path) -> None:
     if not path.parent.is_dir():
-        raise ConfigError(f"The folder {shown_path(path.parent)} is not there: make it, or name a file elsewhere.")
+        raise ConfigError(
+            Phrase(
+                "The folder %(parent)s is not there: make it, or name a file elsewhere.", parent=shown_path(path.parent)
+            )
+        )
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ConfigError(
-            f"{shown_path(path)} is not a regular file: a link, a folder, a pipe or a device is not written."
+            Phrase(
+                "%(path)s is not a regular file: a link, a folder, a pipe or a device is not written.",
+                path=shown_path(path),
+            )
         )
     if is_inside(path, home):
         raise ConfigError(
-            f"{shown_path(path)} lies in Ocelog's home, which holds nothing but its own files: name a file elsewhere."
+            Phrase(
+                "%(path)s lies in Ocelog's home, which holds nothing but its own files: name a file elsewhere.",
+                path=shown_path(path),
+            )
         )
 
 

@@ -23,6 +23,7 @@ from ocelog.channels.ports import Receipt
 from ocelog.channels.text import one_line
 from ocelog.errors import ChannelUnavailableError, ConfigError
 from ocelog.network import Resolve, resolve
+from ocelog.phrases import Phrase
 from ocelog.redaction import Redactor
 from ocelog.secret import shown_path
 
@@ -35,10 +36,10 @@ MOST_BYTES = 16_384
 _AT_ONCE = 16_384
 
 _WRONG_CERTIFICATES = {
-    9: "It begins later: is the clock of this machine right?",
-    10: "The far end must renew it, unless the clock of this machine is wrong.",
-    62: "It is for another name: is the address right?",
-    64: "It is for another address: use the name that it is for.",
+    9: Phrase("It begins later: is the clock of this machine right?"),
+    10: Phrase("The far end must renew it, unless the clock of this machine is wrong."),
+    62: Phrase("It is for another name: is the address right?"),
+    64: Phrase("It is for another address: use the name that it is for."),
 }
 """What to do about a certificate that no authority makes good, by OpenSSL's number (X509_V_ERR)."""
 
@@ -116,7 +117,7 @@ class HttpPost(Struct, frozen=True, kw_only=True):
                 return self._receipt(host, said, until)
         except httpcore2.TimeoutException as error:
             until.within()
-            raise ChannelUnavailableError(f"{host} did not answer in time.") from error
+            raise ChannelUnavailableError(Phrase("%(host)s did not answer in time.", host=host)) from error
         except (
             httpcore2.NetworkError,
             httpcore2.ProtocolError,
@@ -141,16 +142,21 @@ class HttpPost(Struct, frozen=True, kw_only=True):
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                todo = _WRONG_CERTIFICATES.get(cause.verify_code) or (
+                todo = _WRONG_CERTIFICATES.get(cause.verify_code) or Phrase(
                     "If your proxy inspects TLS, or the far end has a certificate authority of its own, name that with "
                     "ca_file."
                 )
                 return ChannelUnavailableError(
-                    f"The certificate of {host} is not trusted ({one_line(cause.verify_message, 100)}). {todo}"
+                    Phrase(
+                        "The certificate of %(host)s is not trusted (%(verify_message)s). %(todo)s",
+                        host=host,
+                        verify_message=one_line(cause.verify_message, 100),
+                        todo=todo,
+                    )
                 )
             cause = cause.__cause__ or cause.__context__
         why = answer.readable(str(error), self.redact).rstrip(".") or type(error).__name__
-        return ChannelUnavailableError(f"{host} did not answer: {why}.")
+        return ChannelUnavailableError(Phrase("%(host)s did not answer: %(why)s.", host=host, why=why))
 
     def _proxy(self, scheme: str, host: str) -> httpcore2.Proxy | None:
         """Return the proxy that leads to `host`. Raises ConfigError, which does not repeat what may hold a password."""
@@ -164,8 +170,11 @@ class HttpPost(Struct, frozen=True, kw_only=True):
             given = None
         if given is None or given.url.scheme not in {"http", "https"}:
             raise ConfigError(
-                f"{scheme.upper()}_PROXY must hold the address of an HTTP proxy, such as http://proxy.example:3128: "
-                "set it so, or unset it, where Ocelog is started."
+                Phrase(
+                    "%(upper)s_PROXY must hold the address of an HTTP proxy, such as "
+                    "http://proxy.example:3128: set it so, or unset it, where Ocelog is started.",
+                    upper=scheme.upper(),
+                )
             )
         return httpcore2.Proxy(str(given.url), auth=given.raw_auth, headers=given.headers.raw)
 
@@ -188,13 +197,19 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
     try:
         context = httpx2.create_ssl_context()
     except OSError as error:
-        raise ConfigError(f"The system's certificate authorities cannot be read: {error}.") from error
+        raise ConfigError(
+            Phrase("The system's certificate authorities cannot be read: %(error)s.", error=error)
+        ) from error
     if ca_file is not None:
         try:
             context.load_verify_locations(ca_file)
         except OSError as error:
             raise ConfigError(
-                f"The CA file {shown_path(Path(ca_file))} holds no certificate that can be read: {error.strerror}."
+                Phrase(
+                    "The CA file %(ca_file)s holds no certificate that can be read: %(strerror)s.",
+                    ca_file=shown_path(Path(ca_file)),
+                    strerror=error.strerror,
+                )
             ) from error
     return context
 

@@ -56,7 +56,11 @@ class Values(Struct, frozen=True, kw_only=True):
         """Return a setting that must be there. Raises ConfigError."""
         found = self.optional(name)
         if not found:
-            raise ConfigError(f"A {self.kind} channel needs {name}, such as {example}")
+            raise ConfigError(
+                Phrase(
+                    "A %(kind)s channel needs %(name)s, such as %(example)s", kind=self.kind, name=name, example=example
+                )
+            )
         return found
 
     def optional(self, name: str) -> str | None:
@@ -72,13 +76,21 @@ class Values(Struct, frozen=True, kw_only=True):
         try:
             return switch(str(found).strip())
         except ConfigError:
-            raise ConfigError(f"{name} is yes or no, not {shown(str(found))}.") from None
+            raise ConfigError(
+                Phrase("%(name)s is yes or no, not %(found)s.", name=name, found=shown(str(found)))
+            ) from None
 
     def language(self) -> str:
         """Return in which language people read what is sent. Raises ConfigError."""
         found = (self.optional("language") or "en").lower()
         if found not in LANGUAGES:
-            raise ConfigError(f"language is one of {', '.join(LANGUAGES)}, not {shown(found)}.")
+            raise ConfigError(
+                Phrase(
+                    "language is one of %(languages)s, not %(found)s.",
+                    languages=", ".join(LANGUAGES),
+                    found=shown(found),
+                )
+            )
         return found
 
     def url(self, name: str, *, example: str) -> str:
@@ -123,20 +135,28 @@ class Values(Struct, frozen=True, kw_only=True):
         if isinstance(found, str):
             pairs = [line.partition(":") for line in found.splitlines() if line.strip()]
             if any(not colon for _, colon, _ in pairs):
-                raise ConfigError(f"{name} has one header a line, such as X-Team: security.")
+                raise ConfigError(Phrase("%(name)s has one header a line, such as X-Team: security.", name=name))
             found = {key.strip(): value.strip() for key, _, value in pairs}
         if not isinstance(found, Mapping) or len(found) > _MOST_HEADERS:
             raise ConfigError(
-                f"{name} maps at most {_MOST_HEADERS} names of headers to values, such as X-Team: security."
+                Phrase(
+                    "%(name)s maps at most %(most_headers)s names of headers to values, such as X-Team: security.",
+                    name=name,
+                    most_headers=_MOST_HEADERS,
+                )
             )
         checked = dict[str, str]()
         for key, value in found.items():
             if not isinstance(key, str) or not _HEADER_NAME.fullmatch(key):
-                raise ConfigError(f"{name} has a name that no header can have: {hidden(str(key))}.")
+                raise ConfigError(
+                    Phrase("%(name)s has a name that no header can have: %(key)s.", name=name, key=hidden(str(key)))
+                )
             if key.lower() in _OURS:
-                raise ConfigError(f"{name} must not set {key}: Ocelog sends that header itself.")
+                raise ConfigError(
+                    Phrase("%(name)s must not set %(key)s: Ocelog sends that header itself.", name=name, key=key)
+                )
             if not isinstance(value, str) or not value.isascii() or not value.isprintable() or len(value) > 8_000:
-                raise ConfigError(f"The value of the header {key} must be one line of plain ASCII.")
+                raise ConfigError(Phrase("The value of the header %(key)s must be one line of plain ASCII.", key=key))
             checked[key] = value
         return checked
 
@@ -144,7 +164,7 @@ class Values(Struct, frozen=True, kw_only=True):
         """Return what the channel may reach. Raises ConfigError if there is no such CA file."""
         ca_file = self.optional("ca_file")
         if ca_file is not None and not Path(ca_file).is_file():
-            raise ConfigError(f"The CA file {shown_path(ca_file)} is not there.")
+            raise ConfigError(Phrase("The CA file %(ca_file)s is not there.", ca_file=shown_path(ca_file)))
         return replace(self.reach, allow_private=self.switch("allow_private"), ca_file=ca_file)
 
     def http(self, *secrets: str) -> HttpPost:
@@ -171,8 +191,13 @@ def check_names(kind: ChannelKind, given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in known:
             raise ConfigError(
-                f"A {kind.name} channel has no setting {shown(str(name))}{suggest(str(name), known) or '.'} "
-                f"It has {', '.join(known)}."
+                Phrase(
+                    "A %(kind)s channel has no setting %(name)s%(nearest)s It has %(known)s.",
+                    kind=kind.name,
+                    name=shown(str(name)),
+                    nearest=suggest(str(name), known) or ".",
+                    known=", ".join(known),
+                )
             )
 
 

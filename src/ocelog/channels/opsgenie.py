@@ -17,6 +17,7 @@ from ocelog.channels.ports import Receipt
 from ocelog.channels.text import Form, cut, escaped, one_line
 from ocelog.errors import ConfigError
 from ocelog.model import Severity
+from ocelog.phrases import Phrase
 from ocelog.secret import Secret, hidden
 
 _URL = "https://api.opsgenie.com"
@@ -96,8 +97,12 @@ def _build(values: Values) -> Opsgenie:
     key = values.text("api_key", example=_EXAMPLE)
     if not key.isascii() or not key.replace("-", "").isalnum() or not 20 <= len(key) <= 100:
         raise ConfigError(
-            f"The api_key of an opsgenie channel looks like {_EXAMPLE}: it is the key of an API integration. Given was "
-            f"{hidden(key)}."
+            Phrase(
+                "The api_key of an opsgenie channel looks like %(example)s: it is the key of an API "
+                "integration. Given was %(key)s.",
+                example=_EXAMPLE,
+                key=hidden(key),
+            )
         )
     return Opsgenie(url=values.base_url(_URL), api_key=Secret(key), http=values.http(key), language=values.language())
 

@@ -14,7 +14,7 @@ from ocelog.channels.ports import Receipt
 from ocelog.channels.text import Form, cut, escaped, one_line
 from ocelog.errors import ConfigError
 from ocelog.model import Severity
-from ocelog.phrases import say_in
+from ocelog.phrases import Phrase, say_in
 from ocelog.secret import Secret, hidden
 from ocelog.times import from_us, rfc3339
 
@@ -86,8 +86,14 @@ def _build(values: Values) -> PagerDuty:
     key = values.text("routing_key", example=_EXAMPLE)
     if not key.isascii() or not key.isalnum() or len(key) != len(_EXAMPLE):
         raise ConfigError(
-            f"The routing_key of a pagerduty channel has {len(_EXAMPLE)} letters and digits, such as {_EXAMPLE}: it is "
-            f"the integration key of a service's Events API v2 integration. Given was {hidden(key)}."
+            Phrase(
+                "The routing_key of a pagerduty channel has %(count)s letters and digits, such as "
+                "%(example)s: it is the integration key of a service's Events API v2 integration. Given "
+                "was %(key)s.",
+                count=len(_EXAMPLE),
+                example=_EXAMPLE,
+                key=hidden(key),
+            )
         )
     return PagerDuty(
         url=values.base_url(_URL), routing_key=Secret(key), http=values.http(key), language=values.language()

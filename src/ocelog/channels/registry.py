@@ -16,6 +16,7 @@ from ocelog.channels.ports import Channel
 from ocelog.channels.stdout import STDOUT
 from ocelog.channels.webhook import WEBHOOK
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 from ocelog.secret import Secret, shown
 from ocelog.suggest import suggest
 
@@ -32,11 +33,19 @@ def find_kind(name: str) -> ChannelKind:
     service = NAMES.get(word, word)
     if service in SERVICES:
         raise ConfigError(
-            f"{service} is reached through apprise. Run: ocelog channel add apprise people. It asks for the url, which "
-            f"begins with {service}:// or is the address that the service shows."
+            Phrase(
+                "%(service)s is reached through apprise. Run: ocelog channel add apprise people. It asks "
+                "for the url, which begins with %(service)s:// or is the address that the service shows.",
+                service=service,
+            )
         )
     raise ConfigError(
-        f"There is no kind of channel {shown(name)}{suggest(name, CHANNELS) or '.'} There are {', '.join(CHANNELS)}."
+        Phrase(
+            "There is no kind of channel %(name)s%(name2)s There are %(channels)s.",
+            name=shown(name),
+            name2=suggest(name, CHANNELS) or ".",
+            channels=", ".join(CHANNELS),
+        )
     )
 
 
@@ -53,7 +62,11 @@ def parse(
     for name in settings:
         if name in hidden:
             raise ConfigError(
-                f"{name} of a {found.name} channel is a secret: it is not among the settings that are shown."
+                Phrase(
+                    "%(name)s of a %(name2)s channel is a secret: it is not among the settings that are shown.",
+                    name=name,
+                    name2=found.name,
+                )
             )
     given = {**settings, **_secrets(secret)}
     check_names(found, given)
@@ -69,5 +82,5 @@ def _secrets(secret: Secret | None) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         # Not chained: the error would show what it could not read.
-        raise ConfigError("The secret of the channel is not as it was kept: enter it again.") from None
+        raise ConfigError(Phrase("The secret of the channel is not as it was kept: enter it again.")) from None
     return found

@@ -12,6 +12,7 @@ from ocelog.channels.message import headline, shown_link
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import cut
 from ocelog.errors import ChannelUnavailableError
+from ocelog.phrases import Phrase
 
 _LONGEST = 2_000
 _WAITS = 10.0
@@ -48,7 +49,9 @@ class Stdout(Struct, frozen=True, kw_only=True):
                 raise ChannelUnavailableError(_STUCK)
             os.write(self.descriptor, line)
         except OSError as error:
-            raise ChannelUnavailableError(f"The standard output cannot be written: {error.strerror}.") from error
+            raise ChannelUnavailableError(
+                Phrase("The standard output cannot be written: %(strerror)s.", strerror=error.strerror)
+            ) from error
 
 
 def _build(_: Values) -> Stdout:

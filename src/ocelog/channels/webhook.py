@@ -14,6 +14,7 @@ from ocelog.channels.kind import REACHING, ChannelKind, Setting, Values
 from ocelog.channels.payload import canonical, payload
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 from ocelog.secret import Secret
 
 _EXAMPLE = "https://hooks.example.com/ocelog"
@@ -58,7 +59,10 @@ def _build(values: Values) -> Webhook:
     headers = values.headers("headers")
     if key is not None and len(key) < _SHORTEST_KEY:
         raise ConfigError(
-            f"The signing_key needs at least {_SHORTEST_KEY} characters: make one with `openssl rand -hex 32`."
+            Phrase(
+                "The signing_key needs at least %(shortest_key)s characters: make one with `openssl rand -hex 32`.",
+                shortest_key=_SHORTEST_KEY,
+            )
         )
     parts = urlsplit(url)
     secrets = [parts.path, parts.query, *([key] if key else []), *headers.values()]

@@ -17,6 +17,7 @@ from ocelog.console.browser_name import browser_name
 from ocelog.console.event_view import parts, written
 from ocelog.console.flowing_text import flowing, formatted
 from ocelog.console.languages import language_of
+from ocelog.console.record_words import of_record
 from ocelog.console.visitor import Visitor
 from ocelog.console.wording import field_name, grouped_by, introduced, linked, told
 from ocelog.errors import OcelogError
@@ -65,6 +66,7 @@ def _environment(language: str) -> Environment:
         "told": lambda error: _timed(told(error, language)),
         "introduced": lambda text, code: _timed(introduced(text, code, language)),
         "linked": lambda text: _timed(linked(text, language)),
+        "of_record": lambda text: of_record(text, language),
         "coded": _coded,
         "flowing": flowing,
         "formatted": lambda text: formatted(_visible(text)),

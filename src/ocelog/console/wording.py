@@ -53,6 +53,8 @@ _OPTION = re.compile(r" ?\(--[a-z][^()]*\)")
 """In brackets, which option does at the command line what a page has a field for."""
 _EMPTY = re.compile(r"(?:^|, )[^=,\s]+=null(?=, |$)")
 """What a dedup string, which names the alert and so stays as it is, says of a field without a value."""
+_QUOTED = re.compile(r"LINE \d+:| +\^")
+"""Of an engine's text, the line of the statement that it quotes, and the mark below it."""
 _LINKS = [
     (re.compile(f"`?ocelog {pattern}`?"), path, label)
     for pattern, path, label in (
@@ -142,16 +144,27 @@ def told(error: object, language: str) -> Markup:
         return linked(str(error), language)
     words = [each for each in (error.what, error.todo) if each]
     if error.table is None and (language == "en" or all(_is_known(each, language) for each in words)):
-        return Markup(" ").join(linked(translated(each, language), language) for each in words)
+        return _in_lines(Markup(" ").join(linked(translated(each, language), language) for each in words))
     return introduced(str(error), error.code, language)
 
 
 def introduced(text: str, code: str | None, language: str) -> Markup:
     """Return a message of which nothing but its code may be known in the reader's language."""
-    rest = linked(text, language)
+    rest = _in_lines(linked(text, language))
     if language == "en" or code is None or code not in SUMMARIES:
         return rest
     return Markup('{} <span class="text-secondary" lang="en">{}</span>').format(say_in(language, SUMMARIES[code]), rest)
+
+
+def _in_lines(text: Markup) -> Markup:
+    """Return a text with its lines apart, and below the statement that an engine quotes its mark where it belongs."""
+    lines = [
+        Markup("<code>{}</code>").format(each.replace(" ", "\u00a0"))
+        if _QUOTED.match(each) and "<" not in each
+        else each
+        for each in text.split("\n")
+    ]
+    return Markup("<br>").join(lines)
 
 
 def _is_known(text: str, language: str) -> bool:

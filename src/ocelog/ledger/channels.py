@@ -13,6 +13,7 @@ from ocelog.errors import ConfigError
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox
+from ocelog.phrases import Phrase
 from ocelog.times import from_us, has_passed
 
 _c = tables.channels.c
@@ -57,7 +58,7 @@ class ChannelLedger:
             this = select(tables.channels).where(_c.id == before.id).with_for_update()
             row = tx.execute(this).mappings().one_or_none()
             if row is None:
-                raise ConfigError(f"There is no channel named {before.name!r} any more.")
+                raise ConfigError(Phrase("There is no channel named %(name)s any more.", name=repr(before.name)))
             channel = to(channels.channel_of(row))
             changed = update(tables.channels).where(_c.id == channel.id).values(channels.columns_of(channel) | again)
             _write(tx, changed, channel)
@@ -136,5 +137,8 @@ def _write(tx: Connection, statement: Insert | Update, channel: ChannelRow) -> N
         tx.execute(statement)
     except IntegrityError as error:
         raise ConfigError(
-            f"There is a channel named {channel.name!r} already; choose another name, or edit that one."
+            Phrase(
+                "There is a channel named %(name)s already; choose another name, or edit that one.",
+                name=repr(channel.name),
+            )
         ) from error

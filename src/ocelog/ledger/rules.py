@@ -19,6 +19,7 @@ from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import seeds
 from ocelog.ledger.rows.unjudged import add_unjudged
+from ocelog.phrases import Phrase
 
 if TYPE_CHECKING:
     # What was judged, which nobody needs who only reads what was not.
@@ -53,7 +54,9 @@ class RuleLedger:
         with self._database.write() as tx:
             there = tx.execute(select(_f.name).where(_f.path == folder.path)).scalar()
             if there is not None:
-                raise ConfigError(f"{folder.path} is registered already, as {there!r}.")
+                raise ConfigError(
+                    Phrase("%(path)s is registered already, as %(there)s.", path=folder.path, there=repr(there))
+                )
             try:
                 tx.execute(insert(tables.rule_folders).values(id=folder.id, added_us=self._now_us(), **_values(folder)))
             except IntegrityError as error:
@@ -67,7 +70,7 @@ class RuleLedger:
             here = _f.id == folder_id
             before = tx.execute(select(_f.packs).where(here).with_for_update()).scalar_one_or_none()
             if before is None:
-                raise ConfigError("This folder of rules is not registered any more.")
+                raise ConfigError(Phrase("This folder of rules is not registered any more."))
             tx.execute(update(tables.rule_folders).where(here).values(packs={**before, **packs}))
 
     def remove(self, folder_id: str, rules: Collection[str]) -> None:
@@ -245,7 +248,9 @@ def _forget_failures(tx: Connection, rules: Sequence[str]) -> None:
 
 
 def _name_in_use(name: str) -> ConfigError:
-    return ConfigError(f"There is a folder of rules named {name!r} already; choose another with --name.")
+    return ConfigError(
+        Phrase("There is a folder of rules named %(name)s already; choose another with --name.", name=repr(name))
+    )
 
 
 def _values(folder: RuleFolder) -> dict[str, Any]:

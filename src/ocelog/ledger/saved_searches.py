@@ -10,6 +10,7 @@ from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.users import add_deed
+from ocelog.phrases import Phrase
 
 _s = tables.saved_searches.c
 _u = tables.users.c
@@ -34,7 +35,7 @@ class SavedSearchLedger:
             tx.execute(delete(tables.saved_searches).where(_s.owner_id == search.owner_id, _s.name == name))
             count = select(func.count()).select_from(tables.saved_searches).where(_s.owner_id == search.owner_id)
             if tx.execute(count).scalar_one() >= most:
-                raise ConfigError(f"You have {most} saved searches: remove one first.")
+                raise ConfigError(Phrase("You have %(most)s saved searches: remove one first.", most=most))
             values = {"id": search.id, "owner_id": search.owner_id, "name": name, "address": bounded(search.address)}
             tx.execute(insert(tables.saved_searches).values(**values, shared=search.shared, saved_us=search.saved_us))
             add_deed(tx, deed)

@@ -257,7 +257,7 @@ def rejected(shaped: Shaped, page: Page, reason: str) -> Shaped:
     found = Rejection(
         path="$",
         expected=WITHOUT_ERRORS,
-        found=reason,
+        found=str(reason),
         raw=raw,
         record_id=shaped.ids[0] if shaped.ids else shaped.rejections[0].record_id,
     )

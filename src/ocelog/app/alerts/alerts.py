@@ -27,14 +27,15 @@ from ocelog.phrases import Phrase
 from ocelog.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import from_us, to_us
-from ocelog.units import duration, instant, write_duration, write_instant, write_list
+from ocelog.units import duration, instant, list_phrase, write_duration, write_instant, write_list
 
 AT_ONCE = 200
 """Alerts that one transaction changes, if a person selects many."""
 MOST_COUNTED = 10_000
 """Alerts that are counted to say how many there are."""
 _PLACE = re.compile(r"([0-9])\.(-?[0-9]{1,18})\.([0-9a-f]{1,32})")
-_SEE = "See: ocelog alerts list"
+_ALERT, _SUPPRESSION = Phrase("alert"), Phrase("suppression")
+_SEE = Phrase("See: ocelog alerts list")
 _LONGEST_ID = 32
 _SHOWN = 5
 _DURATION = re.compile(r"[0-9]+[smhdw]", re.IGNORECASE)
@@ -70,7 +71,7 @@ def word(kind: type[_Word], text: str) -> _Word:
     if found is None:
         # As help and completion write them.
         nearest = suggest(text.strip().replace("-", "_"), words) or "."
-        expected = write_list(words, "or")
+        expected = list_phrase(words, "or")
         raise ConfigError(
             Phrase(
                 "%(text)s is not known%(nearest)s Expected %(expected)s.",
@@ -250,7 +251,7 @@ def untold_because(installation: Installation, found: AlertDetails) -> str | Non
         return Phrase("not yet: %(why)s", why=why[0] if len(why) == 1 else "; ".join(why))
     if found.attempts:
         given_up = dict.fromkeys(each.channel for each in found.attempts if each.final)
-        return Phrase("no: it was given up for %(channels)s", channels=write_list(given_up))
+        return Phrase("no: it was given up for %(channels)s", channels=list_phrase(given_up))
     channels = installation.ledger.channels.listed()
     if not channels:
         return Phrase("no: there is no channel. Add one: ocelog channel add --help")
@@ -304,7 +305,7 @@ def _channel(channels: Sequence[ChannelRow], name: str) -> ChannelRow:
     found = next((each for each in channels if name in (each.id, each.name)), None)
     if found is None:
         known = [each.name for each in channels]
-        there = f"There are: {write_list(known)}." if known else "There is none yet."
+        there = Phrase("There are: %(known)s.", known=list_phrase(known)) if known else Phrase("There is none yet.")
         raise ConfigError(
             Phrase(
                 "There is no channel %(name)s%(known)s %(there)s",
@@ -341,18 +342,23 @@ def one_line(text: str, what: str, longest: int) -> str:
 
 def _ids(installation: Installation, given: Collection[str]) -> list[str]:
     ledger = installation.ledger.alerts
-    return list(dict.fromkeys(_named("alert", each, lambda start: ledger.ids(start, limit=_SHOWN)) for each in given))
+    return list(dict.fromkeys(_named(_ALERT, each, lambda start: ledger.ids(start, limit=_SHOWN)) for each in given))
 
 
 def _named(what: str, given: str, beginning: Callable[[str], Sequence[str]]) -> str:
     """Return the id that begins as given. Raises ConfigError, with those that may be meant."""
     start = given.strip().lower()
-    see = _SEE if what == "alert" else "See: ocelog alerts suppressions"
+    see = _SEE if what == "alert" else Phrase("See: ocelog alerts suppressions")
     if not re.fullmatch(rf"[0-9a-f]{{1,{_LONGEST_ID}}}", start):
         raise ConfigError(
-            f"{given!r} is not the id of an {what}: that is up to {_LONGEST_ID} of 0 to 9 and a to f. {see}"
+            Phrase(
+                "%(given)s is not the id of an alert: that is up to %(longest_id)s of 0 to 9 and a to f. %(see)s",
+                given=repr(given),
+                longest_id=_LONGEST_ID,
+                see=see,
+            )
             if what == "alert"
-            else f"{given!r} is not the id of a {what}. {see}"
+            else Phrase("%(given)s is not the id of a %(what)s. %(see)s", given=repr(given), what=what, see=see)
         )
     found = beginning(start)
     if len(found) == 1 or start in found:
@@ -468,6 +474,6 @@ def end_suppressions(installation: Installation, given: Collection[str]) -> Mapp
     ledger = installation.ledger.alerts
     known = [each.id for each in ledger.suppressions(over=True)]
     ids = [
-        _named("suppression", each, lambda start: [name for name in known if name.startswith(start)]) for each in given
+        _named(_SUPPRESSION, each, lambda start: [name for name in known if name.startswith(start)]) for each in given
     ]
     return {name: ledger.end_suppression(name) for name in dict.fromkeys(ids)}

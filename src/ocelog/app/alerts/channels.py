@@ -1,5 +1,6 @@
 """How channels come, change and go, and how a message is sent through one: what a person can do with them."""
 
+import ipaddress
 import json
 import re
 import time
@@ -17,6 +18,7 @@ from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing
 from ocelog.app.log_types import kinds, short_names
 from ocelog.app.sources.sources import GivenSecret, source_id
 from ocelog.app.users.trail import last_done
+from ocelog.channels.addresses import is_forbidden
 from ocelog.channels.kind import ChannelKind, Setting
 from ocelog.channels.ports import Channel, Receipt
 from ocelog.channels.registry import CHANNELS, find_kind, parse
@@ -105,7 +107,7 @@ def find(installation: Installation, name: str) -> ChannelRow:
             Phrase(
                 "There is no channel %(name)s%(known)s",
                 name=shown(name),
-                known=suggest(name, known) or ". See: ocelog channel list",
+                known=suggest(name, known) or Phrase(". See: ocelog channel list"),
             )
         )
     return found
@@ -116,7 +118,10 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
     kind = find_kind(kind).name
     if change.remote and kind in _SHELL_KINDS:
         raise ConfigError(
-            f"A channel of the kind {kind} can be added only by a command. See: ocelog channel add --help"
+            Phrase(
+                "A channel of the kind %(kind)s can be added only by a command. See: ocelog channel add --help",
+                kind=kind,
+            )
         )
     _refuse_shell_settings(change)
     there = installation.ledger.channels.listed()
@@ -137,6 +142,7 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
         added_us=time.time_ns() // 1000,
     )
     _check(installation, row, {key: each.value for key, each in change.secrets.items()})
+    _refuse_private(row, {key: each.value for key, each in change.secrets.items()}, change)
     vault = installation.channel_vault() if change.secrets else None
     # Nothing is sent before its secrets are there.
     installation.ledger.channels.add(replace(row, paused=True))
@@ -150,7 +156,11 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
     """Change a channel; a running service notices. Raises ConfigError, and then nothing was changed."""
     if change.remote and (change.settings or change.secrets) and _is_of_the_shell(before):
         raise ConfigError(
-            f"What {before.name!r} reaches can be changed only by a command: ocelog channel edit {before.id}"
+            Phrase(
+                "What %(name)s reaches can be changed only by a command: ocelog channel edit %(id)s",
+                name=repr(before.name),
+                id=before.id,
+            )
         )
     _refuse_shell_settings(change)
     row = _edited(before, change)
@@ -158,11 +168,55 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
     kept = {} if not change.secrets and row.settings == before.settings else _secrets(installation, row, change.secrets)
     if kept or change.settings:
         _check(installation, row, kept)
+        _refuse_private(row, kept, change)
     if change.secrets:
         vault = installation.channel_vault()
         for key, each in change.secrets.items():
             _keep(vault.put, vault.put_reference, row.id, key, each)
     return installation.ledger.channels.change(before, lambda there: _edited(there, change))
+
+
+def _refuse_private(row: ChannelRow, secrets: Mapping[str, Secret], change: ChannelChange) -> None:
+    """Refuse an address that is named remotely and leads to what only this machine can reach. Raises ConfigError."""
+    for host, port in _named_hosts(row, secrets) if change.remote else ():
+        if is_forbidden(host, port):
+            raise ConfigError(
+                Phrase(
+                    "%(host)s leads to a private network, to the machine of Ocelog, or to a cloud's credentials. Give "
+                    "an address that can be reached from the internet, or have the destination added at the command "
+                    "line of that machine.",
+                    host=host,
+                ),
+                code="address_forbidden",
+            )
+
+
+def _named_hosts(row: ChannelRow, secrets: Mapping[str, Secret]) -> list[tuple[str, int]]:
+    """Return the hosts and ports that the addresses of a channel name for sure.
+
+    What follows `slack://` and the like may be a secret, which is not to be looked up: only an address in numbers is.
+    """
+    found = list[tuple[str, int]]()
+    for each in find_kind(row.kind).settings:
+        text = secrets[each.name].reveal() if each.name in secrets else row.settings.get(each.name)
+        if not each.is_address or not text or "://" not in text:
+            continue
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            continue
+        if parts.scheme in ("http", "https") or host == "localhost" or _is_numeric(host):
+            found.append((host, port or (80 if parts.scheme == "http" else 443)))
+    return found
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_of_the_shell(row: ChannelRow) -> bool:
@@ -171,7 +225,11 @@ def _is_of_the_shell(row: ChannelRow) -> bool:
 
 def _refuse_shell_settings(change: ChannelChange) -> None:
     if change.remote and (refused := sorted(_SHELL_SETTINGS.intersection(change.settings))):
-        raise ConfigError(f"{', '.join(refused)} can be set only by a command. See: ocelog channel edit --help")
+        raise ConfigError(
+            Phrase(
+                "%(refused)s can be set only by a command. See: ocelog channel edit --help", refused=", ".join(refused)
+            )
+        )
 
 
 def _refuse_new_address(
@@ -336,7 +394,7 @@ def _check(installation: Installation, row: ChannelRow, secrets: Mapping[str, Se
     secret = secret_names(row.kind)
     for name in secrets:
         if name not in secret:
-            known = f"It has {', '.join(secret)}." if secret else "It has none."
+            known = Phrase("It has %(names)s.", names=", ".join(secret)) if secret else Phrase("It has none.")
             raise ConfigError(
                 Phrase(
                     "A %(kind)s channel has no secret %(name)s%(secret)s %(known)s",

@@ -185,10 +185,14 @@ def register(
     """Register the rules at `path`, and return what is there. Raises ConfigError if that holds no rules."""
     root = path.expanduser().resolve()
     if not root.is_dir():
-        raise ConfigError(f"{shown(str(path))} is not a folder. Name a folder or a checkout with rules.")
+        raise ConfigError(
+            Phrase("%(path)s is not a folder. Name a folder or a checkout with rules.", path=shown(str(path)))
+        )
     checkout = read_checkout(root, changing())
     if not (checkout.rules or checkout.correlations or checkout.queries or checkout.problems):
-        raise ConfigError(f"There are no rules in {shown(str(path))}: no YAML file there has an `AnalysisType`.")
+        raise ConfigError(
+            Phrase("There are no rules in %(path)s: no YAML file there has an `AnalysisType`.", path=shown(str(path)))
+        )
     folder = RuleFolder(
         id=uuid4().hex,
         name=_checked_name(root.name if name is None else name),
@@ -203,7 +207,12 @@ def register(
 def _checked_name(text: str) -> str:
     name = unicodedata.normalize("NFC", text.strip())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ConfigError(f"The name of a folder of rules is one line of 1 to {_LONGEST_NAME} characters: give --name.")
+        raise ConfigError(
+            Phrase(
+                "The name of a folder of rules is one line of 1 to %(longest_name)s characters: give --name.",
+                longest_name=_LONGEST_NAME,
+            )
+        )
     return name
 
 
@@ -212,7 +221,10 @@ def unregister(installation: Installation, name: str) -> RuleFolder:
     folder = find_folder(installation, name)
     if folder.is_built_in:
         raise ConfigError(
-            f"The folder {folder.name!r} comes with Ocelog and stays. Turn its rules or packs off instead."
+            Phrase(
+                "The folder %(name)s comes with Ocelog and stays. Turn its rules or packs off instead.",
+                name=repr(folder.name),
+            )
         )
     others = set[str]()
     mine = set[str]()
@@ -230,8 +242,8 @@ def find_folder(installation: Installation, name: str) -> RuleFolder:
     folders = {each.name: each for each in installation.ledger.rules.folders()}
     if (found := folders.get(unicodedata.normalize("NFC", name.strip()))) is not None:
         return found
-    nearest = suggest(name, folders) or ". See: ocelog rules list"
-    raise ConfigError(f"There is no folder of rules {shown(name)}{nearest}")
+    nearest = suggest(name, folders) or Phrase(". See: ocelog rules list")
+    raise ConfigError(Phrase("There is no folder of rules %(name)s%(nearest)s", name=shown(name), nearest=nearest))
 
 
 def read_folders(installation: Installation) -> list[ReadFolder]:
@@ -395,8 +407,8 @@ def find_rule(installation: Installation, name: str) -> ListedRule:
     for rule in every:
         if rule.id == name:
             return rule
-    nearest = suggest(name, [rule.id for rule in every]) or ". See: ocelog rules list"
-    raise ConfigError(f"There is no rule {shown(name)}{nearest}")
+    nearest = suggest(name, [rule.id for rule in every]) or Phrase(". See: ocelog rules list")
+    raise ConfigError(Phrase("There is no rule %(name)s%(nearest)s", name=shown(name), nearest=nearest))
 
 
 def threshold(installation: Installation, name: str) -> int | None:
@@ -463,8 +475,10 @@ def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> Turn
 def _matching(pattern: str, known: Collection[str], packs: Collection[str]) -> set[str]:
     found = {pattern} if pattern in known else {name for name in known if fnmatchcase(name, pattern)}
     if not found:
-        nearest = suggest(pattern, [*known, *packs]) or ". See: ocelog rules list"
-        raise ConfigError(f"There is no rule or pack {shown(pattern)}{nearest}")
+        nearest = suggest(pattern, [*known, *packs]) or Phrase(". See: ocelog rules list")
+        raise ConfigError(
+            Phrase("There is no rule or pack %(pattern)s%(nearest)s", pattern=shown(pattern), nearest=nearest)
+        )
     return found
 
 

@@ -18,6 +18,7 @@ from ocelog.detect.rule import CorrelationRule, Kind, Query, Rule
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge, LoadedRule
+from ocelog.phrases import Phrase
 from ocelog.suggest import suggest
 
 
@@ -99,9 +100,19 @@ def find_asked(installation: Installation, named: str) -> ListedRule:
     every = [rule for folder in listed(installation) for rule in folder.rules]
     rules = {each.id: each for each in every if isinstance(each.item, Rule) and named in each.item.scheduled_queries}
     if not rules:
-        raise ConfigError(f"No rule is asked about the rows of the query {named}: ask its SQL with `ocelog query`.")
+        raise ConfigError(
+            Phrase(
+                "No rule is asked about the rows of the query %(named)s: ask its SQL with `ocelog query`.", named=named
+            )
+        )
     if len(rules) > 1:
-        raise ConfigError(f"Several rules are asked about the rows of {named}; name one: {', '.join(sorted(rules))}.")
+        raise ConfigError(
+            Phrase(
+                "Several rules are asked about the rows of %(named)s; name one: %(rules)s.",
+                named=named,
+                rules=", ".join(sorted(rules)),
+            )
+        )
     (rule,) = rules
     return find_rule(installation, rule)
 
@@ -128,12 +139,16 @@ def load_rule(installation: Installation, judge: Judge, candidate: Candidate) ->
         return _of_matches(installation, together[candidate.id or next(iter(together))], loaded.revision)
     rule = rules.get(candidate.id) if candidate.id else next(iter(rules.values()), None)
     if rule is None:
-        raise ConfigError(f"There is no rule in {candidate.path}.")
+        raise ConfigError(Phrase("There is no rule in %(path)s.", path=candidate.path))
     if rule.kind is Kind.SCHEDULED_RULE:
         return OfRows(rule=rule, queries=_queries(installation, candidate, rule))
     known = [one for one in rule.log_types if one in kinds()]
     if not known:
-        raise ConfigError(f"No source here has events for {rule.id}: {', '.join(rule.log_types)}.")
+        raise ConfigError(
+            Phrase(
+                "No source here has events for %(id)s: %(log_types)s.", id=rule.id, log_types=", ".join(rule.log_types)
+            )
+        )
     return OfEvents(rule=rule)
 
 
@@ -160,5 +175,12 @@ def _queries(installation: Installation, candidate: Candidate, rule: LoadedRule)
 
 def _query(name: str, there: Mapping[str, Query], rule: str) -> Query:
     if name not in there:
-        raise ConfigError(f"{rule} judges the rows of {name}, and there is no such query{suggest(name, there) or '.'}")
+        raise ConfigError(
+            Phrase(
+                "%(rule)s judges the rows of %(name)s, and there is no such query%(name2)s",
+                rule=rule,
+                name=name,
+                name2=suggest(name, there) or ".",
+            )
+        )
     return there[name]

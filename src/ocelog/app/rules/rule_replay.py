@@ -33,6 +33,7 @@ from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import RULE_MATCHES, table_name
+from ocelog.phrases import Phrase
 from ocelog.schema.columns.table import match_rows
 from ocelog.times import from_us, rfc3339, to_us
 
@@ -65,11 +66,15 @@ def replay_rule(
     began_us = to_us(datetime.now(UTC))
     found = find_asked(installation, named)
     if found.status in {"last good", "refused"}:
-        raise ConfigError(f"Mend the file of {found.id} first: {found.why}")
+        raise ConfigError(Phrase("Mend the file of %(id)s first: %(why)s", id=found.id, why=found.why))
     if found.status not in {"on", "suspended"}:
         raise ConfigError(
-            f"{found.id} is not on ({found.why}), so that nothing would end its alerts. Turn it on first: "
-            f"ocelog rules enable {found.id}"
+            Phrase(
+                "%(id)s is not on (%(why)s), so that nothing would end its alerts. Turn it on first: "
+                "ocelog rules enable %(id)s",
+                id=found.id,
+                why=found.why,
+            )
         )
     candidate = candidate_of(found)
     with closing(judge_of(installation, candidate)) as judge:

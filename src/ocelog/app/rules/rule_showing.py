@@ -24,6 +24,7 @@ from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.read.quoting import literal
 from ocelog.model import RULE_MATCHES
+from ocelog.phrases import Phrase
 from ocelog.secret import shown
 from ocelog.suggest import suggest
 from ocelog.units import write_instant
@@ -239,8 +240,8 @@ def find(installation: Installation, name: str) -> ListedRule | Other:
         if name in others:
             return others[name]
         rules = [rule.id for folder in listed(installation) for rule in folder.rules]
-        nearest = suggest(name, [*rules, *others]) or ". See: ocelog rules list"
-        raise ConfigError(f"There is no rule {shown(name)}{nearest}") from None
+        nearest = suggest(name, [*rules, *others]) or Phrase(". See: ocelog rules list")
+        raise ConfigError(Phrase("There is no rule %(name)s%(nearest)s", name=shown(name), nearest=nearest)) from None
 
 
 def _others(installation: Installation) -> dict[str, Other]:

@@ -29,6 +29,7 @@ from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
 from ocelog.model import RULE_MATCHES
+from ocelog.phrases import Phrase
 from ocelog.times import from_us, rfc3339, to_us
 
 MOST_RUNS = 500
@@ -123,7 +124,9 @@ def past_answers(
             )
         except (QueryError, LakeDamagedError) as error:
             if error.code == "query_only_now":
-                raise QueryError(f"{run.query.name}: {error}", code=error.code) from error
+                raise QueryError(
+                    Phrase("%(name)s: %(error)s", name=run.query.name, error=error.phrase), code=error.code
+                ) from error
             why = str(error)
         except (ValueError, OverflowError, TypeError) as error:
             why = f"what it returns cannot be used: {error}"

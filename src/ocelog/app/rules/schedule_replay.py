@@ -48,6 +48,7 @@ from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import RULE_MATCHES
+from ocelog.phrases import Phrase
 from ocelog.schema.columns.table import match_rows
 from ocelog.times import from_us, to_us
 
@@ -188,7 +189,7 @@ class _Again:
         ledger = installation.ledger
         self.sources = sources_of(installation)
         if not self.sources:
-            raise ConfigError("There is no source, so that nothing can be judged. Add one: ocelog source add")
+            raise ConfigError(Phrase("There is no source, so that nothing can be judged. Add one: ocelog source add"))
         self.claims = ReplayClaims(ledger, holder_of(installation.home.id))
         self.left = dict[str, list[Unjudged]]()
         """What the rule said nothing of, by schedule."""

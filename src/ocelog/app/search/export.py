@@ -17,6 +17,7 @@ from ocelog.app.search.answer_values import values
 from ocelog.app.search.queries import REMOTE_ROW_BYTES, Answer, Limits, Stop, ask, remarks
 from ocelog.errors import OcelogError, QueryError, TransientError
 from ocelog.installation.opening import Installation
+from ocelog.phrases import Phrase
 
 LIMITS = Limits(timeout=timedelta(minutes=9), row_bytes=REMOTE_ROW_BYTES)
 """What the query of an export may use: it takes as long as whoever downloads it."""
@@ -60,7 +61,11 @@ def exported(
     with ask(installation, sql, limits=limits, stop=stop) as answer:
         names = answer.schema.names
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise QueryError(f"The answer has several columns named {', '.join(twice)}: name them apart with AS.")
+            raise QueryError(
+                Phrase(
+                    "The answer has several columns named %(twice)s: name them apart with AS.", twice=", ".join(twice)
+                )
+            )
         yield from _WRITERS[form](answer)
 
 
@@ -224,7 +229,9 @@ def _parquet(answer: Answer) -> Iterator[bytes]:
         pq.write_table(answer.schema.empty_table(), io.BytesIO())
         writer = pq.ParquetWriter(sink, answer.schema, compression="zstd")
     except pa.ArrowException as error:
-        raise QueryError(f"Parquet cannot hold a column of this answer: {error}. Cast it, or export CSV.") from error
+        raise QueryError(
+            Phrase("Parquet cannot hold a column of this answer: %(error)s. Cast it, or export CSV.", error=error)
+        ) from error
     yield sink.taken()
     held, rows, size = list[pa.RecordBatch](), 0, 0
     for batch in answer.batches:

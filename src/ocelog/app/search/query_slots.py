@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from ocelog.app.search.queries import Stop
 from ocelog.errors import QueryBusyError, QueryError
+from ocelog.phrases import Phrase
 
 WAITS = timedelta(seconds=2)
 """How long a query waits for others to end before whoever asked is told so, and may ask again."""
@@ -44,7 +45,7 @@ class QuerySlots:
                 if not self._changed.wait_for(lambda: stop.is_set or self._is_free(user_id), wait.total_seconds()):
                     raise self._busy(user_id)
                 if stop.is_set:
-                    raise QueryError("The query was cancelled.", code="query_cancelled")
+                    raise QueryError(Phrase("The query was cancelled."), code="query_cancelled")
                 self._running[user_id] += 1
             try:
                 yield
@@ -74,7 +75,12 @@ class QuerySlots:
     def _busy(self, user_id: str) -> QueryBusyError:
         if self._running[user_id] >= self.per_user:
             return QueryBusyError(
-                f"{self.per_user} of your queries are running: this one begins when one of them ends or is cancelled."
+                Phrase(
+                    "%(per_user)s of your queries are running: this one begins when one of them ends or is cancelled.",
+                    per_user=self.per_user,
+                )
             )
         running = self._running.total()
-        return QueryBusyError(f"{running} queries of several users are running: this one begins when one ends.")
+        return QueryBusyError(
+            Phrase("%(running)s queries of several users are running: this one begins when one ends.", running=running)
+        )

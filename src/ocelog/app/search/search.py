@@ -447,6 +447,14 @@ def _value(condition: Condition, kind: pa.DataType) -> str:
             found = datetime.fromisoformat(text)
             return _instant(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
     except (ValueError, KeyError, OverflowError):
+        if pa.types.is_timestamp(kind):
+            raise ConfigError(
+                Phrase(
+                    "%(field)s is a time: write one such as 2026-08-10 or 2026-08-10T09:30:00Z, not %(text)s.",
+                    field=condition.field,
+                    text=repr(text[:100]),
+                )
+            ) from None
         raise ConfigError(
             Phrase(
                 "%(field)s is of type %(kind)s: %(text)s is no value of it.",

@@ -82,8 +82,11 @@ def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> F
                     break
             return Found(schema=answer.schema, rows=rows, is_cut=is_cut, missing=answer.missing)
     except QueryError as error:
+        nearest = _nearest(str(error), sql)
+        if not nearest:
+            raise
         raise QueryError(
-            Phrase("%(error)s%(error2)s", error=error, error2=_nearest(str(error), sql)), code=error.code
+            Phrase("%(what)s\n%(nearest)s", what=error.phrase, nearest=nearest), code=error.code
         ) from error
 
 
@@ -102,7 +105,10 @@ def top_values(
             size += batch.nbytes
             if size > _MOST_BYTES:
                 raise QueryError(
-                    f"The values are larger than {_MOST_BYTES >> 20} MB together: have the statement select less."
+                    Phrase(
+                        "The values are larger than %(value)s MB together: have the statement select less.",
+                        value=_MOST_BYTES >> 20,
+                    )
                 )
             found += [(row["value"], row["rows"]) for row in answer_values.rows(batch)]
         return found
@@ -175,4 +181,4 @@ def _nearest(text: str, sql: str) -> str:
     ]
     listed = re.findall(r"\"([^\"]+)\"", text.partition("Candidate")[2])
     found = suggest(name, [*known, *listed])
-    return f"\nD{found.removeprefix('; d')}" if found else ""
+    return Phrase("Did you mean %(name)s?", **found.values) if isinstance(found, Phrase) else ""

@@ -19,6 +19,7 @@ from ocelog.lake.read.saved_views import saved_views
 from ocelog.lake.read.sql import log_tables, sql_type
 from ocelog.lake.read.views_file import views_folder
 from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
+from ocelog.phrases import Phrase
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.suggest import suggest
 
@@ -43,7 +44,13 @@ def check_table(name: str, known: Iterable[str]) -> None:
     """Raise ConfigError with the nearest name if none of `known` tables is called `name`."""
     known = list(known)
     if name not in known:
-        raise ConfigError(f"There is no table {name!r}{suggest(name, known) or '. See: ocelog tables'}")
+        raise ConfigError(
+            Phrase(
+                "There is no table %(name)s%(name2)s",
+                name=repr(name),
+                name2=suggest(name, known) or Phrase(". See: ocelog tables"),
+            )
+        )
 
 
 def columns(table: str, home: Path | None = None) -> list[pa.Field]:
@@ -64,11 +71,19 @@ def columns(table: str, home: Path | None = None) -> list[pa.Field]:
 def lake_info(installation: Installation, table: str) -> LakeInfo:
     """Return where `table` is, what it holds, and how other engines read it. Raises ConfigError for a view."""
     if table in MEANINGS:
-        raise ConfigError(f"{table!r} is made for each query of `ocelog query`: other engines do not have it.")
+        raise ConfigError(
+            Phrase(
+                "%(table)s is made for each query of `ocelog query`: other engines do not have it.", table=repr(table)
+            )
+        )
     if table not in table_schemas():
         folder = literal(str(views_folder(installation.home.path)))
         raise ConfigError(
-            f"{table!r} is a view. DuckDB has it by IMPORT DATABASE {folder}; other engines have only the tables. "
-            "How to write a _current view there: docs/lake.md"
+            Phrase(
+                "%(table)s is a view. DuckDB has it by IMPORT DATABASE %(folder)s; other engines have "
+                "only the tables. How to write a _current view there: docs/lake.md",
+                table=repr(table),
+                folder=folder,
+            )
         )
     return engine_snippets.lake_info(installation.home.path, installation.ledger.lake, table)

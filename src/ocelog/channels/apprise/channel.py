@@ -25,6 +25,7 @@ from ocelog.channels.ports import Receipt
 from ocelog.channels.text import Form
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
 from ocelog.model import Severity
+from ocelog.phrases import Phrase
 from ocelog.redaction import MARK, Redactor
 from ocelog.sandbox.channel import Channel as Pipe
 from ocelog.sandbox.channel import Frame
@@ -73,7 +74,9 @@ class AppriseChannel(Struct, frozen=True, kw_only=True):
                 start_new_session=True,
             )
         except OSError as error:
-            raise ChannelUnavailableError(f"The process that sends cannot be started: {error.strerror}.") from error
+            raise ChannelUnavailableError(
+                Phrase("The process that sends cannot be started: %(strerror)s.", strerror=error.strerror)
+            ) from error
         try:
             return self._receipt(self._done(child, notice))
         finally:
@@ -100,11 +103,15 @@ class AppriseChannel(Struct, frozen=True, kw_only=True):
             return read(_expected(pipe.receive(deadline=ends), "done").payload, Done)
         except TimeoutError:
             raise ChannelUnavailableError(
-                f"{self.service} did not finish its answer within {self.reach.total_seconds:g} s."
+                Phrase(
+                    "%(service)s did not finish its answer within %(total_seconds)s s.",
+                    service=self.service,
+                    total_seconds=format(self.reach.total_seconds, "g"),
+                )
             ) from None
         except (EOFError, ValueError):
             raise ChannelUnavailableError(
-                f"The process that sends to {self.service} ended before it was done."
+                Phrase("The process that sends to %(service)s ended before it was done.", service=self.service)
             ) from None
 
     def _text(self, notice: Notice, ready: Ready) -> Text:
@@ -149,18 +156,29 @@ class AppriseChannel(Struct, frozen=True, kw_only=True):
         if last is None:
             # Whatever the plugin says of it: each service here is asked by HTTP or by mail.
             raise ChannelUnavailableError(
-                f"{self.service} was not sent anything: nobody answered, or nobody was asked."
+                Phrase("%(service)s was not sent anything: nobody answered, or nobody was asked.", service=self.service)
             )
         text = answer.readable(last.text, self.redact)
         if done.taken:
             return Receipt(status=str(last.status or "sent"), text=text)
         if last.status == 0:
-            raise ChannelUnavailableError(f"{self.service} did not answer: {text.rstrip('.') or 'no reason is known'}.")
+            raise ChannelUnavailableError(
+                Phrase(
+                    "%(host)s did not answer: %(why)s.",
+                    host=self.service,
+                    why=text.rstrip(".") or Phrase("no reason is known"),
+                )
+            )
         if last.mail:
             raise _refused_mail(self.service, last.status, text)
         if 200 <= last.status < 300:
             raise ChannelUnavailableError(
-                f"{self.service} answered {last.status}, and did not take the message: {text}"
+                Phrase(
+                    "%(service)s answered %(status)s, and did not take the message: %(text)s",
+                    service=self.service,
+                    status=last.status,
+                    text=text,
+                )
             )
         location = answer.readable(last.location, self.redact)
         return answer.receipt(
@@ -172,10 +190,16 @@ class AppriseChannel(Struct, frozen=True, kw_only=True):
         )
 
     def _unfit(self, unfit: Unfit) -> ChannelRefusedError:
-        example = f", such as {unfit.template.replace('{schema}', self.service)}" if unfit.template else ""
+        shown = unfit.template.replace("{schema}", self.service) if unfit.template else ""
+        example = Phrase(", such as %(example)s", example=shown) if shown else ""
         return ChannelRefusedError(
-            f"The url of the channel is not an address of {self.service}{example}. Replace what is in braces by what "
-            "the service shows, and write characters like / and @ in it as %2F and %40."
+            Phrase(
+                "The url of the channel is not an address of %(service)s%(example)s. Replace what is in "
+                "braces by what the service shows, and write characters like / and @ in it as %%2F and "
+                "%%40.",
+                service=self.service,
+                example=example,
+            )
         )
 
 
@@ -203,9 +227,11 @@ def _telling(done: Done) -> Exchange | None:
 
 
 def _refused_mail(service: str, status: int, text: str) -> ChannelRefusedError | ChannelUnavailableError:
-    said = f"{service} answered {status}: {text.rstrip('.')}."
+    said = Phrase("%(host)s answered %(status)s: %(text)s.", host=service, status=status, text=text.rstrip("."))
     if 500 <= status < 600:
-        return ChannelRefusedError(f"{said} Check the user, the password, and from whom and to whom the mail goes.")
+        return ChannelRefusedError(
+            Phrase("%(said)s Check the user, the password, and from whom and to whom the mail goes.", said=said)
+        )
     return ChannelUnavailableError(said)
 
 
@@ -213,7 +239,12 @@ def _build(values: Values) -> AppriseChannel:
     url = values.text("url", example="slack://TokenA/TokenB/TokenC")
     service = service_of(url)
     if not url.isprintable() or " " in url:
-        raise ConfigError(f"The url of the {service} channel has blanks or controls: write them as %20 and the like.")
+        raise ConfigError(
+            Phrase(
+                "The url of the %(service)s channel has blanks or controls: write them as %%20 and the like.",
+                service=service,
+            )
+        )
     _check_options(service, url, allow_private=values.switch("allow_private"))
     redact = Redactor()
     for each in _secrets(url):
@@ -228,14 +259,20 @@ def _check_options(service: str, url: str, *, allow_private: bool) -> None:
     for name in options:
         if name in _OPTIONS:
             raise ConfigError(
-                f"The url of the {service} channel must not have the option {name}: how a message is sent is up to "
-                "Ocelog. Leave it out."
+                Phrase(
+                    "The url of the %(service)s channel must not have the option %(name)s: how a message is "
+                    "sent is up to Ocelog. Leave it out.",
+                    service=service,
+                    name=name,
+                )
             )
     in_the_clear = service == "mailto" or options.get("mode") == "insecure"
     if SERVICES[service] == "email.NotifyEmail" and in_the_clear and not allow_private:
         raise ConfigError(
-            "Mail in the clear shows alerts and passwords to everyone on the way: begin the url with mailtos://. If "
-            "the server is in your own network, set allow_private to yes."
+            Phrase(
+                "Mail in the clear shows alerts and passwords to everyone on the way: begin the url with "
+                "mailtos://. If the server is in your own network, set allow_private to yes."
+            )
         )
 
 

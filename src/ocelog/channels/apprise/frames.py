@@ -5,6 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from ocelog.errors import ChannelUnavailableError
+from ocelog.phrases import Phrase
 
 LONGEST = 1 << 20
 
@@ -74,4 +75,4 @@ def read(payload: bytes | bytearray, kind: type[_Frame]) -> _Frame:
     try:
         return msgspec.json.decode(payload, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise ChannelUnavailableError("The process that sends wrote something else than its outcome.") from None
+        raise ChannelUnavailableError(Phrase("The process that sends wrote something else than its outcome.")) from None

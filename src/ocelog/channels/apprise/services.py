@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 from ocelog.secret import hidden, may_be_shown
 from ocelog.suggest import suggest
 
@@ -164,19 +165,47 @@ def service_of(url: str) -> str:
     scheme = scheme.lower()
     if not colon or not scheme.isalnum():
         raise ConfigError(
-            f"The url of an apprise channel begins with a service, such as slack://...: {SHORT_LIST}. "
-            f"Given was {hidden(url)}."
+            Phrase(
+                "The url of an apprise channel begins with a service, such as slack://...: "
+                "%(short_list)s. Given was %(url)s.",
+                short_list=SHORT_LIST,
+                url=hidden(url),
+            )
         )
     if scheme in SERVICES:
         return scheme
     if scheme == "https":
         return _of_pasted(url)
     if scheme in _OURS:
-        raise ConfigError(f"For {scheme}:// there is a channel of its own: use the kind {_OURS[scheme]}.")
+        raise ConfigError(
+            Phrase(
+                "For %(scheme)s:// there is a channel of its own: use the kind %(ours)s.",
+                scheme=scheme,
+                ours=_OURS[scheme],
+            )
+        )
     if not may_be_shown(scheme):
-        raise ConfigError(f"The url of an apprise channel names no service. There are {SHORT_LIST}.")
-    meant = f": use {NAMES[scheme]}://" if scheme in NAMES else suggest(scheme, [*SERVICES, *NAMES]).rstrip("?") or ""
-    raise ConfigError(f"There is no service {scheme}://{meant}. There are {SHORT_LIST}, and others.")
+        raise ConfigError(
+            Phrase("The url of an apprise channel names no service. There are %(short_list)s.", short_list=SHORT_LIST)
+        )
+    meant = (
+        Phrase(": use %(name)s://", name=NAMES[scheme])
+        if scheme in NAMES
+        else _without_mark(suggest(scheme, [*SERVICES, *NAMES]))
+    )
+    raise ConfigError(
+        Phrase(
+            "There is no service %(scheme)s://%(meant)s. There are %(short_list)s, and others.",
+            scheme=scheme,
+            meant=meant,
+            short_list=SHORT_LIST,
+        )
+    )
+
+
+def _without_mark(suggested: str) -> str:
+    """Return `; did you mean 'x'` as it stands within a sentence."""
+    return Phrase("; did you mean %(name)s", **suggested.values) if isinstance(suggested, Phrase) else ""
 
 
 def _of_pasted(url: str) -> str:
@@ -187,4 +216,4 @@ def _of_pasted(url: str) -> str:
     for end, service in _PASTED.items():
         if host == end or host.endswith(f".{end}"):
             return service
-    raise ConfigError("For an https:// address that is not one of a known chat, use the kind webhook.")
+    raise ConfigError(Phrase("For an https:// address that is not one of a known chat, use the kind webhook."))

@@ -14,6 +14,8 @@ import msgspec
 import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError, OcelogError, QueryError, SandboxError
+from ocelog.lake.query.refusals import put_together
+from ocelog.phrases import Phrase
 from ocelog.sandbox.channel import Frame
 from ocelog.sandbox.child import Bounds, Child, Spec
 from ocelog.sandbox.kernel import EVERY, Layers
@@ -82,6 +84,7 @@ class Stop:
 class _Refusal(msgspec.Struct):
     kind: str
     text: str
+    phrase: Any = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -254,7 +257,9 @@ class Run:
             self._ended()
         except ValueError:
             most = self.limits.row_bytes // 1_000_000
-            raise QueryError(f"A row of the answer is larger than {most} MB: select less of it at once.") from None
+            raise QueryError(
+                Phrase("A row of the answer is larger than %(most)s MB: select less of it at once.", most=most)
+            ) from None
         if frame.kind != "error":
             return frame
         try:
@@ -272,15 +277,23 @@ class Run:
     def _translated(self, refusal: _Refusal) -> OcelogError:
         text = refusal.text
         if refusal.kind == "statement":
-            return QueryError(text)
+            return QueryError(put_together(refusal.phrase, text))
         if (gone := next((path for path in self._files if not Path(path).exists()), None)) is not None:
-            return LakeUnavailableError(f"The lake changed while it was read: {gone} is gone. Run it again.")
+            return LakeUnavailableError(
+                Phrase("The lake changed while it was read: %(gone)s is gone. Run it again.", gone=gone)
+            )
         if refusal.kind == "memory":
             return self._too_hungry()
         if refusal.kind == "forbidden":
-            return QueryError(f"The query asks for something outside the lake: {text.strip().splitlines()[0]}")
-        hint = "\n`ocelog tables T` lists the columns of a table." if refusal.kind == "binder" else ""
-        return QueryError(text.strip() + hint)
+            return QueryError(
+                Phrase(
+                    "The query asks for something outside the lake: %(line)s",
+                    line=text.strip().splitlines()[0],
+                )
+            )
+        if refusal.kind == "binder":
+            return QueryError(Phrase("%(text)s\n`ocelog tables T` lists the columns of a table.", text=text.strip()))
+        return QueryError(text.strip())
 
     def _ended(self) -> NoReturn:
         """Say why the process is gone."""
@@ -289,37 +302,49 @@ class Run:
             raise _stopped()
         if time.monotonic() >= self._deadline:
             raise self._too_long()
-        raise self._too_hungry(f" (its process ended with code {self._child.exit_code})")
+        raise self._too_hungry(Phrase(" (its process ended with code %(code)s)", code=self._child.exit_code))
 
     def _is_stopped(self) -> bool:
         return self.stop is not None and self.stop.is_set
 
     def _too_hungry(self, how: str = "") -> QueryError:
         return QueryError(
-            f"The query needs more than its {self.limits.memory_mb} MB of memory and {self._temp_mb} MB of disk{how}. "
-            "Read fewer columns or a shorter time."
+            Phrase(
+                "The query needs more than its %(memory_mb)s MB of memory and %(temp_mb)s MB of "
+                "disk%(how)s. Read fewer columns or a shorter time.",
+                memory_mb=self.limits.memory_mb,
+                temp_mb=self._temp_mb,
+                how=how,
+            )
         )
 
     def _malformed(self, column: str | None = None, why: Exception | None = None) -> NoReturn:
         self.close()
         if column is None:
-            raise QueryError("The process that runs the query sent a malformed answer, and was ended.")
+            raise QueryError(Phrase("The process that runs the query sent a malformed answer, and was ended."))
         # An integer of 39 digits, for example, is none that a child made up.
         raise QueryError(
-            f"The column {column!r} holds values that cannot be read ({why}), so the process that runs the query was "
-            "ended. Cast the column to VARCHAR."
+            Phrase(
+                "The column %(column)s holds values that cannot be read (%(why)s), so the process that "
+                "runs the query was ended. Cast the column to VARCHAR.",
+                column=repr(column),
+                why=why,
+            )
         )
 
     def _too_long(self) -> QueryError:
         self._child.close()
         return QueryError(
-            f"The query took longer than {self.limits.timeout.total_seconds():g} s. Read a shorter time "
-            "(p_event_time), or allow more with --timeout."
+            Phrase(
+                "The query took longer than %(total_seconds)s s. Read a shorter time (p_event_time), or "
+                "allow more with --timeout.",
+                total_seconds=format(self.limits.timeout.total_seconds(), "g"),
+            )
         )
 
 
 def _stopped() -> QueryError:
-    return QueryError("The query was cancelled.", code="query_cancelled")
+    return QueryError(Phrase("The query was cancelled."), code="query_cancelled")
 
 
 def _threads() -> int:

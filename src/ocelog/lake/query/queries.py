@@ -24,6 +24,7 @@ from ocelog.lake.storage.checksums import damaged
 from ocelog.lake.storage.scratch import temporary_directory
 from ocelog.lake.storage.verified import Verified
 from ocelog.model import ALL_LOGS
+from ocelog.phrases import Phrase
 
 __all__ = ["Answer", "AsOf", "ExtraTable", "Guards", "Limits", "Queries", "Stop"]
 
@@ -127,7 +128,12 @@ class Queries:
         """
         limits = limits or Limits()
         if not timedelta(0) < limits.timeout <= MAX_TIMEOUT:
-            raise QueryError(f"The time limit must be more than 0 s and at most {MAX_TIMEOUT.total_seconds():g} s.")
+            raise QueryError(
+                Phrase(
+                    "The time limit must be more than 0 s and at most %(total_seconds)s s.",
+                    total_seconds=format(MAX_TIMEOUT.total_seconds(), "g"),
+                )
+            )
         with temporary_directory(self._home) as temporary:
             begun = self._begin(sql, limits, temporary, trusted=trusted, at=at, stop=stop)
             try:
@@ -195,8 +201,11 @@ class Queries:
     def _refuse_unguarded(self, run: Run, *, trusted: bool) -> None:
         if not run.layers.seccomp and not trusted and self._home.stat().st_uid != os.geteuid():
             raise SandboxError(
-                f"SQL on the home of another user is refused, since this kernel cannot confine it (SQL sandbox: "
-                f"{run.layers}). Run it as the owner, or add --unsafe if you trust the SQL."
+                Phrase(
+                    "SQL on the home of another user is refused, since this kernel cannot confine it (SQL "
+                    "sandbox: %(layers)s). Run it as the owner, or add --unsafe if you trust the SQL.",
+                    layers=run.layers,
+                )
             )
 
     def _refuse_present(self, read: Collection[str] | None, wanted: Collection[str]) -> None:
@@ -204,8 +213,17 @@ class Queries:
         present = ["information_schema"] if read is None else [name for name in self._extras if name in wanted]
         if present:
             raise QueryError(
-                f"It cannot be asked about the past: {' and '.join(present)} {'say' if present[1:] else 'says'} how "
-                "things are now, not how they were then. Ask it as of now: ocelog query",
+                Phrase(
+                    "It cannot be asked about the past: %(present)s say how things are now, not how they were then. "
+                    "Ask it as of now: ocelog query",
+                    present=Phrase("%(first)s and %(second)s", first=" and ".join(present[:-1]), second=present[-1]),
+                )
+                if present[1:]
+                else Phrase(
+                    "It cannot be asked about the past: %(present)s says how things are now, not how they were then. "
+                    "Ask it as of now: ocelog query",
+                    present=present[0],
+                ),
                 code="query_only_now",
             )
 
@@ -218,7 +236,7 @@ class Queries:
     def _refuse_new_folders(self, known: list[str]) -> None:
         """Raise LakeUnavailableError if there are more folders now than the query's process was locked in with."""
         if self._present_folders() != known:
-            raise LakeUnavailableError("The lake's first files appeared while it was read. Run it again.")
+            raise LakeUnavailableError(Phrase("The lake's first files appeared while it was read. Run it again."))
 
     def _with_sources(self, read: Collection[str]) -> list[str]:
         """Return the names that are read and what they are made of, each after its own sources."""
@@ -267,8 +285,13 @@ class Queries:
                 tuple(f"{os.path.realpath(folder)}/" for folder in inside)
             ):
                 raise HomeError(
-                    f"The table {snapshot.table} holds the file {path}, which another engine wrote outside the "
-                    f"lake: have that engine write it again below {self._home / 'lake' / 'warehouse'}."
+                    Phrase(
+                        "The table %(table)s holds the file %(path)s, which another engine wrote outside the "
+                        "lake: have that engine write it again below %(value)s.",
+                        table=snapshot.table,
+                        path=path,
+                        value=self._home / "lake" / "warehouse",
+                    )
                 )
         sizes = {file.path: file.bytes for file in snapshot.files}
         sizes |= {str(self._home / part.path): part.bytes for part in snapshot.parts}

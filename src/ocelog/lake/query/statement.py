@@ -12,6 +12,7 @@ import duckdb
 from ocelog.errors import QueryError
 from ocelog.lake.query.clock import CLOCK
 from ocelog.lake.query.limits import MAX_LENGTH
+from ocelog.phrases import Phrase
 from ocelog.suggest import suggest
 
 _READING = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
@@ -94,9 +95,15 @@ def checked(
     that is known here, every function on the list, every table one of the lake's or of the statement's own WITH.
     """
     if len(sql) > MAX_LENGTH:
-        raise QueryError(f"The statement has {len(sql):,} characters; at most {MAX_LENGTH:,} are read.")
+        raise QueryError(
+            Phrase(
+                "The statement has %(sql)s characters; at most %(max_length)s are read.",
+                sql=format(len(sql), ","),
+                max_length=format(MAX_LENGTH, ","),
+            )
+        )
     if "\0" in sql:
-        raise QueryError("The statement contains a NUL character.")
+        raise QueryError(Phrase("The statement contains a NUL character."))
     try:
         _check_kind(connection, sql)
         ((tree,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
@@ -104,14 +111,18 @@ def checked(
     except duckdb.Error as error:
         raise QueryError(f"{error}".rstrip()) from error
     except RecursionError as error:
-        raise QueryError("The statement is nested too deeply.") from error
+        raise QueryError(Phrase("The statement is nested too deeply.")) from error
     if not any(part.get("type") in _READING for part in parts):
-        raise QueryError("Expected a SELECT of a form that can be checked; write PIVOT and the like as GROUP BY.")
+        raise QueryError(
+            Phrase("Expected a SELECT of a form that can be checked; write PIVOT and the like as GROUP BY.")
+        )
     called = {name for part in parts if (name := _macro(part, macros)) is not None}
     for part in parts:
         _check_part(part, called)
         if held and str(part.get("function_name", "")).lower() in CLOCK and not _is_plain(part):
-            raise QueryError(f"Write {part['function_name']} without a schema: it says a time of the past here.")
+            raise QueryError(
+                Phrase("Write %(part)s without a schema: it says a time of the past here.", part=part["function_name"])
+            )
     read = _tables(parts, names)
     return Statement(sql=sql, tables=None if read is None else read | called)
 
@@ -125,11 +136,19 @@ def _is_plain(part: dict[str, Any]) -> bool:
 def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        found = f"{len(statements)} statements. Run them one by one." if statements else "no statement."
-        raise QueryError(f"Expected one SELECT, found {found}")
+        found = (
+            Phrase("%(count)s statements. Run them one by one.", count=len(statements))
+            if statements
+            else Phrase("no statement.")
+        )
+        raise QueryError(Phrase("Expected one SELECT, found %(found)s", found=found))
     kind = statements[0].type.name
     if kind != "SELECT":
-        raise QueryError(f"Expected a SELECT, found {kind}. Queries only read: nothing in the lake changes by them.")
+        raise QueryError(
+            Phrase(
+                "Expected a SELECT, found %(kind)s. Queries only read: nothing in the lake changes by them.", kind=kind
+            )
+        )
 
 
 def _macro(part: dict[str, Any], macros: Collection[str]) -> str | None:
@@ -143,10 +162,14 @@ def _check_part(part: dict[str, Any], macros: Collection[str]) -> None:
     kind = part.get("type")
     if "class" in part:
         if part["class"] not in _EXPRESSIONS or part.get("export_state"):
-            raise QueryError(f"The query has a form that is not known to only read ({part['class']}): leave it out.")
+            raise QueryError(
+                Phrase(
+                    "The query has a form that is not known to only read (%(part)s): leave it out.", part=part["class"]
+                )
+            )
     elif isinstance(kind, str) and kind not in _PARTS:
         name = kind.removesuffix("_NODE").removesuffix("_QUERY")
-        raise QueryError(f"Expected a SELECT, found {name} in it. Queries only read.")
+        raise QueryError(Phrase("Expected a SELECT, found %(name)s in it. Queries only read.", name=name))
     if kind == "TABLE_FUNCTION" and "class" not in part:
         name = str(part["function"].get("function_name")).lower()
         if name not in functions().table and name not in macros:
@@ -157,19 +180,35 @@ def _check_part(part: dict[str, Any], macros: Collection[str]) -> None:
             raise _refusal(name, functions().scalar)
     if kind == "SHOW_REF" and part.get("show_type") == "SHOW_SPECIAL" and part.get("table_name") not in _SHOWN:
         raise QueryError(
-            "Use SHOW TABLES, DESCRIBE or SUMMARIZE; other forms of SHOW are not allowed. `ocelog tables` lists tables."
+            Phrase(
+                "Use SHOW TABLES, DESCRIBE or SUMMARIZE; other forms of SHOW are not allowed. `ocelog "
+                "tables` lists tables."
+            )
         )
 
 
 def _refusal(name: str, allowed: Collection[str]) -> QueryError:
     if name in _DYNAMIC:
-        return QueryError(f"{name} runs SQL that is hidden in a text or a name: write that SQL in the query itself.")
+        return QueryError(
+            Phrase(
+                "%(name)s runs SQL that is hidden in a text or a name: write that SQL in the query itself.", name=name
+            )
+        )
     if name in functions().refused or name.startswith(("read_", "parquet_", "duckdb_", "pragma_")):
         return QueryError(
-            f"The function {name} is not allowed: it may reach outside the lake. A query reads tables of the lake; "
-            "`ocelog tables` lists them."
+            Phrase(
+                "The function %(name)s is not allowed: it may reach outside the lake. A query reads "
+                "tables of the lake; `ocelog tables` lists them.",
+                name=name,
+            )
         )
-    return QueryError(f"There is no function {name!r}, or queries may not use it{suggest(name, allowed) or '.'}")
+    return QueryError(
+        Phrase(
+            "There is no function %(name)s, or queries may not use it%(name2)s",
+            name=repr(name),
+            name2=suggest(name, allowed) or ".",
+        )
+    )
 
 
 def _tables(parts: list[dict[str, Any]], names: Collection[str]) -> frozenset[str] | None:
@@ -197,7 +236,13 @@ def _tables(parts: list[dict[str, Any]], names: Collection[str]) -> frozenset[st
         # A name with a dot or a slash would be taken for a file's if the WITH were out of its sight.
         elif name not in own or schema or catalog or not set("./").isdisjoint(name):
             full = ".".join(each for each in (catalog, schema, str(part.get("table_name"))) if each)
-            raise QueryError(f"There is no table {full!r}{suggest(full, names) or '.'} `ocelog tables` lists them.")
+            raise QueryError(
+                Phrase(
+                    "There is no table %(full)s%(full2)s `ocelog tables` lists them.",
+                    full=repr(full),
+                    full2=suggest(full, names) or ".",
+                )
+            )
     return None if everything else frozenset(found)
 
 

@@ -18,8 +18,10 @@ import duckdb  # noqa: E402 - see above
 import pyarrow as pa  # noqa: E402
 
 from ocelog.errors import QueryError  # noqa: E402
+from ocelog.lake.query.refusals import taken_apart  # noqa: E402
 from ocelog.lake.query.statement import checked, functions  # noqa: E402
 from ocelog.lake.read.quoting import literal, quoted  # noqa: E402
+from ocelog.phrases import Phrase  # noqa: E402
 from ocelog.sandbox import kernel  # noqa: E402
 from ocelog.sandbox.channel import Channel, Frame  # noqa: E402
 from ocelog.sandbox.kernel import Layers  # noqa: E402
@@ -54,7 +56,10 @@ def main(channel: Channel, layers: Layers) -> None:
 
 def _refusal(error: Exception) -> tuple[str, bytes]:
     text = str(error).encode("utf-8", "replace").decode()[:_LONGEST_TEXT]
-    return "error", json.dumps({"kind": _kind(error, text), "text": text}).encode()
+    refusal: dict[str, Any] = {"kind": _kind(error, text), "text": text}
+    if isinstance(error, QueryError):
+        refusal["phrase"] = taken_apart(error.phrase)
+    return "error", json.dumps(refusal).encode()
 
 
 def _kind(error: Exception, text: str) -> str:
@@ -257,6 +262,10 @@ def _too_large(row: pa.RecordBatch, row_bytes: int) -> QueryError:
     weights = dict(zip(row.schema.names, map(_weight, row.columns), strict=False))
     largest = max(weights, key=lambda name: weights[name])
     return QueryError(
-        f"A row of the answer is larger than {row_bytes // 1_000_000} MB, mostly by its column {largest[:200]!r}: "
-        "select less of it at once."
+        Phrase(
+            "A row of the answer is larger than %(value)s MB, mostly by its column %(largest)s: "
+            "select less of it at once.",
+            value=row_bytes // 1000000,
+            largest=repr(largest[:200]),
+        )
     )

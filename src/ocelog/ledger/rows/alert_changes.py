@@ -12,6 +12,7 @@ from ocelog.errors import ConfigError, LedgerUnavailableError
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.rows import alerts
+from ocelog.phrases import Phrase
 
 _a = tables.alerts.c
 
@@ -25,13 +26,15 @@ def change(tx: Connection, ids: Collection[str], act: Act, now_us: int) -> list[
     found = alerts.of_ids(tx, ids, hold=True)
     gone = sorted(set(ids) - set(found))
     if gone:
-        raise ConfigError(f"There is no alert {gone[0]} any more. See: ocelog alerts list")
+        raise ConfigError(Phrase("There is no alert %(gone)s any more. See: ocelog alerts list", gone=gone[0]))
     changes = {key: act(alert, now_us) for key, alert in found.items()}
     channels = told_channels(tx, [key for key, each in changes.items() if each is not None and each.happened])
     tellings = list[Telling]()
     for made in filter(None, changes.values()):
         if not alerts.save(tx, made.alert):
-            raise LedgerUnavailableError(f"The alert {made.alert.id} changed at just that moment: try again.")
+            raise LedgerUnavailableError(
+                Phrase("The alert %(id)s changed at just that moment: try again.", id=made.alert.id)
+            )
         if made.happened is not None:
             tellings += tellings_of(made.alert.id, channels.get(made.alert.id, ()), made.happened, made.note, now_us)
     alerts.add_to_timeline(tx, (made.entry for made in changes.values() if made is not None))

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
+from ocelog.phrases import Phrase
 from ocelog.pull.ports import Answer, CursorLost, Page, Unusable
 from ocelog.sources.wiz.envelope import (
     Envelope,
@@ -36,8 +37,10 @@ _WRONG_CODES = frozenset(
     | {"NOT_FOUND"}
 )
 """The request itself is at fault: asking again, or for less, changes nothing."""
-_ALLOW_ADDRESS = "Allow this machine's address in Wiz (Settings > Access Management > Login and IP restrictions)."
-_CHECK_ALL = (
+_ALLOW_ADDRESS = Phrase(
+    "Allow this machine's address in Wiz (Settings > Access Management > Login and IP restrictions)."
+)
+_CHECK_ALL = Phrase(
     "Check the API URL, what is on the way to it (a proxy, a firewall), and in Wiz (Settings > Access Management > "
     "Service Accounts) that the service account may use the API from here."
 )
@@ -75,8 +78,12 @@ def read_answer(
         case 401:
             return _token_refused(answered)
         case 413 | 504 as status:
-            reason = "This page is too large" if status == 413 else "Wiz took too long over this page"
-            return Unusable(reason=f"{reason} (HTTP {status})", request_id=answered.request_id)
+            reason = (
+                Phrase("This page is too large (HTTP %(status)s)", status=status)
+                if status == 413
+                else Phrase("Wiz took too long over this page (HTTP %(status)s)", status=status)
+            )
+            return Unusable(reason=reason, request_id=answered.request_id)
         case 200 | 400 | 403 | 422:
             pass
         case status:
@@ -87,7 +94,13 @@ def read_answer(
         _garbled(answered, root, error)
     except UnknownShapeError as error:
         raise ContractBrokenError(
-            answered.told(f"Wiz answered about {root.title} in an unknown form: {answered.readable(str(error))}")
+            answered.told(
+                Phrase(
+                    "Wiz answered about %(title)s in an unknown form: %(error)s",
+                    title=root.title,
+                    error=_reason(answered, error),
+                )
+            )
         ) from error
     answered = _named(answered, envelope)
     page = _page(envelope, asked_us=asked_us, request_id=answered.request_id, refused=refused)
@@ -95,12 +108,18 @@ def read_answer(
         return _with_errors(answered, envelope, page, root, after)
     if answered.status == 403:
         raise AccessRefusedError(
-            answered.told(f"Wiz refused {root.title} (HTTP 403)."), todo=_check_access(root), code="access_denied"
+            answered.told(Phrase("Wiz refused %(title)s (HTTP 403).", title=root.title)),
+            todo=_check_access(root),
+            code="access_denied",
         )
     if answered.status != 200:
-        raise ContractBrokenError(answered.told(f"Wiz answered HTTP {answered.status} about {root.title}"))
+        raise ContractBrokenError(
+            answered.told(
+                Phrase("Wiz answered HTTP %(status)s about %(title)s", status=answered.status, title=root.title)
+            )
+        )
     if page is None:
-        return Unusable(reason="Wiz answered with neither data nor an error", request_id=answered.request_id)
+        return Unusable(reason=Phrase("Wiz answered with neither data nor an error"), request_id=answered.request_id)
     return page
 
 
@@ -120,10 +139,10 @@ def read_cheap(answered: HttpAnswer) -> TokenRefused | None:
 
 def _token_refused(answered: HttpAnswer) -> TokenRefused:
     page = answered.web_page
-    shown = "" if page is None else f" with a web page{page}, which a proxy on the way may have sent"
-    return TokenRefused(
-        reason=answered.told(f"Wiz answered HTTP 401{shown}"), code=None if page is None else "web_page"
-    )
+    if page is None:
+        return TokenRefused(reason=answered.told(Phrase("Wiz answered HTTP 401")))
+    said = Phrase("Wiz answered HTTP 401 with a web page%(page)s, which a proxy on the way may have sent", page=page)
+    return TokenRefused(reason=answered.told(said), code="web_page")
 
 
 def _shut_out(answered: HttpAnswer) -> AccessRefusedError:
@@ -131,9 +150,13 @@ def _shut_out(answered: HttpAnswer) -> AccessRefusedError:
         errors = open_envelope(answered.body, "", answered.readable).errors
     except (GarbledError, UnknownShapeError):
         errors = ()
-    what = f": {_summary(errors)}" if errors else ""
     todo = _ALLOW_ADDRESS if any(error.code == "FORBIDDEN_IP" for error in errors) else _CHECK_ALL
-    return AccessRefusedError(answered.told(f"Wiz refused even the smallest request (HTTP 403){what}. {todo}"))
+    told = Phrase(
+        "Wiz refused even the smallest request (HTTP 403)%(what)s. %(todo)s",
+        what=Phrase(": %(reason)s", reason=_summary(errors)) if errors else "",
+        todo=todo,
+    )
+    return AccessRefusedError(answered.told(told))
 
 
 def _named(answered: HttpAnswer, envelope: Envelope) -> HttpAnswer:
@@ -166,16 +189,19 @@ def _with_errors(answered: HttpAnswer, envelope: Envelope, page: Page | None, ro
     codes = {error.code for error in errors}
     reason = _summary(errors)
     if "RATE_LIMIT_EXCEEDED" in codes:
-        raise SourceThrottledError(answered.told(f"Wiz is rate-limiting requests: {reason}"), retry_after=answered.wait)
+        told = answered.told(Phrase("Wiz is rate-limiting requests: %(reason)s", reason=reason))
+        raise SourceThrottledError(told, retry_after=answered.wait)
     if "UNAUTHENTICATED" in codes:
-        return TokenRefused(reason=answered.told(f"Wiz answered: {reason}"))
+        return TokenRefused(reason=answered.told(Phrase("Wiz answered: %(reason)s", reason=reason)))
     if after is not None and any(_CURSOR.search(error.message) for error in errors):
         return CursorLost(reason=answered.told(reason))
     if refusals := tuple(error for error in errors if _refuses_a_field(error)):
         return FieldsRefused(errors=refusals, request_id=request_id)
     _refuse_if_denied(answered, errors, root)
     if answered.status != 200 or (page is None and codes & _WRONG_CODES):
-        raise ContractBrokenError(answered.told(f"Wiz rejected the request for {root.title}: {reason}"))
+        raise ContractBrokenError(
+            answered.told(Phrase("Wiz rejected the request for %(title)s: %(reason)s", title=root.title, reason=reason))
+        )
     if page is None or envelope.records is None:
         return Unusable(reason=reason, request_id=request_id)
     unknown = failed_fields(page.records, errors, root)
@@ -203,29 +229,40 @@ def _refuse_if_denied(answered: HttpAnswer, errors: Sequence[GraphError], root: 
     if denied is None and answered.status != 403:
         return
     what = (_summary(errors) if denied is None else denied.message) or "HTTP 403"
+    told = answered.told(Phrase("Wiz refused %(title)s: %(what)s.", title=root.title, what=what))
     if denied is not None and denied.code == "FORBIDDEN_IP":
-        raise AccessRefusedError(answered.told(f"Wiz refused {root.title}: {what}."), todo=_ALLOW_ADDRESS)
+        raise AccessRefusedError(told, todo=_ALLOW_ADDRESS)
     listed = _REQUIRED.search(what)
     if listed is not None and set(listed[1].split()).isdisjoint(listed[2].split()):
         raise AccessRefusedError(
-            answered.told(f"Wiz refused {root.title}: {what}."),
-            todo=f"Add the scope {root.scope} to the service account in Wiz (Settings > Access Management > Service "
-            f"Accounts), or leave {root.kind.log_type} out of this source.",
+            told,
+            todo=Phrase(
+                "Add the scope %(scope)s to the service account in Wiz (Settings > Access Management > Service "
+                "Accounts), or leave %(log_type)s out of this source.",
+                scope=root.scope,
+                log_type=root.kind.log_type,
+            ),
             code="scope_missing",
         )
-    raise AccessRefusedError(
-        answered.told(f"Wiz refused {root.title}: {what}."), todo=_check_access(root), code="access_denied"
-    )
+    raise AccessRefusedError(told, todo=_check_access(root), code="access_denied")
 
 
-def _check_access(root: Root) -> str:
+def _check_access(root: Root) -> Phrase:
     """Say what to look at after a refusal that does not say what is missing."""
-    bound = ""
     if root.project_filter is None:
-        bound = f" and is not bound to projects (such an account cannot read {root.title})"
-    return (
-        f"Check in Wiz (Settings > Access Management > Service Accounts) that the service account has the scope "
-        f"{root.scope}{bound}, or leave {root.kind.log_type} out of this source."
+        return Phrase(
+            "Check in Wiz (Settings > Access Management > Service Accounts) that the service account has the scope "
+            "%(scope)s and is not bound to projects (such an account cannot read %(title)s), or leave %(log_type)s out "
+            "of this source.",
+            scope=root.scope,
+            title=root.title,
+            log_type=root.kind.log_type,
+        )
+    return Phrase(
+        "Check in Wiz (Settings > Access Management > Service Accounts) that the service account has the scope "
+        "%(scope)s, or leave %(log_type)s out of this source.",
+        scope=root.scope,
+        log_type=root.kind.log_type,
     )
 
 
@@ -233,37 +270,62 @@ def _fail(answered: HttpAnswer, status: int) -> NoReturn:
     """Raise what an HTTP status means that comes with no GraphQL answer."""
     wait = answered.wait
     if status == 429:
-        raise SourceThrottledError(answered.told("Wiz is rate-limiting requests (HTTP 429)"), retry_after=wait)
+        raise SourceThrottledError(answered.told(Phrase("Wiz is rate-limiting requests (HTTP 429)")), retry_after=wait)
     if status >= 500 or status == 408:
-        raise SourceUnavailableError(answered.told(f"Wiz is not available (HTTP {status})"), retry_after=wait)
+        told = answered.told(Phrase("Wiz is not available (HTTP %(status)s)", status=status))
+        raise SourceUnavailableError(told, retry_after=wait)
     if 300 <= status < 400:
-        where = answered.readable(answered.headers.get("location", "an unnamed address").split("?")[0])
         raise ContractBrokenError(
             answered.told(
-                f"The API URL redirects (HTTP {status}), which is not followed, to {where}: use that URL instead"
+                Phrase(
+                    "The API URL redirects (HTTP %(status)s), which is not followed, to %(where)s: use that URL "
+                    "instead",
+                    status=status,
+                    where=answered.leads_to,
+                )
             )
         )
-    raise ContractBrokenError(answered.told(f"The API URL answered HTTP {status}: check that it is the right one"))
+    raise ContractBrokenError(
+        answered.told(Phrase("The API URL answered HTTP %(status)s: check that it is the right one", status=status))
+    )
 
 
 def _garbled(answered: HttpAnswer, root: Root, error: GarbledError) -> NoReturn:
-    kind = answered.readable(answered.headers.get("content-type", "no content type").split(";")[0])
-    came = (
-        f"{len(answered.body)} bytes of {kind} that are not a complete GraphQL answer ({answered.readable(str(error))})"
+    kind = answered.headers.get("content-type")
+    came, code = (
+        Phrase(
+            "%(count)s bytes of %(kind)s that are not a complete GraphQL answer (%(error)s)",
+            count=len(answered.body),
+            kind=Phrase("no content type") if kind is None else answered.readable(kind.split(";")[0]),
+            error=_reason(answered, error),
+        ),
+        None,
     )
-    code = None
     if (page := answered.web_page) is not None:
-        came, code = f"a web page{page}, as a proxy or firewall on the way sends it", "web_page"
+        came = Phrase("a web page%(page)s, as a proxy or firewall on the way sends it", page=page)
+        code = "web_page"
     if answered.status == 200:
-        raise SourceUnavailableError(answered.told(f"Wiz answered about {root.title} with {came}"), code=code)
+        told = answered.told(Phrase("Wiz answered about %(title)s with %(came)s", title=root.title, came=came))
+        raise SourceUnavailableError(told, code=code)
     if answered.status == 403:
-        told = answered.told(f"Wiz, or something on the way to it, answered HTTP 403 with {came}")
+        told = answered.told(Phrase("Wiz, or something on the way to it, answered HTTP 403 with %(came)s", came=came))
         raise AccessRefusedError(told, code=code)
-    raise ContractBrokenError(answered.told(f"Wiz answered HTTP {answered.status} with {came}"), code=code)
+    told = answered.told(Phrase("Wiz answered HTTP %(status)s with %(came)s", status=answered.status, came=came))
+    raise ContractBrokenError(told, code=code)
+
+
+def _reason(answered: HttpAnswer, error: GarbledError | UnknownShapeError) -> str:
+    """Return what is wrong with a body, in words of ours or of a library: those may repeat a part of it."""
+    return error.args[0] if isinstance(error.args[0], Phrase) else answered.readable(str(error))
 
 
 def _summary(errors: Sequence[GraphError]) -> str:
     """Return the distinct messages, the first three of them."""
-    messages = list(dict.fromkeys(error.message or error.code or "an error without a message" for error in errors))
-    more = f" (and {len(messages) - 3} more)" if len(messages) > 3 else ""
-    return "; ".join(messages[:3]) + more
+    messages = list(dict.fromkeys(error.message or error.code for error in errors))
+    shown = [message or Phrase("an error without a message") for message in messages[:3]]
+    told = shown[0]
+    for each in shown[1:]:
+        told = Phrase("%(first)s; %(second)s", first=told, second=each)
+    if len(messages) > 3:
+        return Phrase("%(messages)s (and %(count)s more)", messages=told, count=len(messages) - 3)
+    return told

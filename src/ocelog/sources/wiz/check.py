@@ -20,11 +20,13 @@ from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.settings import WizSettings
 from ocelog.sources.wiz.streams import ROOTS, Root
 from ocelog.times import EPOCH
-from ocelog.units import write_list
+from ocelog.units import list_phrase
 
 _CLOCKS_APART = timedelta(seconds=60)
 _MOST_PROJECTS = 20
 """So many are tried: each costs a request per log type, at three per second."""
+_TOKEN, _ADDRESS, _CLOCK = translatable("token"), translatable("address"), translatable("clock")
+_PROJECTS, _PROJECT_IDS = translatable("projects"), translatable("project ids")
 _PATIENCE = 30.0
 """Seconds that a check waits in all for Wiz to get over HTTP 429, 502 or 503; a pull would wait for longer."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
@@ -109,13 +111,13 @@ def _way_in(source: CheckableSource, tries: _Tries, our_now: Callable[[], dateti
         tries.of(source.fetch_token)
     except AccessRefusedError as error:
         todo = error.todo or _AS_WIZ_SAYS
-        yield HealthItem(name="token", state=HealthState.FAIL, text=error.what, todo=todo, code=error.code)
+        yield HealthItem(name=_TOKEN, state=HealthState.FAIL, text=error.what, todo=todo, code=error.code)
         return
     except OcelogError as error:
         yield _unreachable(Phrase("the token URL"), source.settings.token_url, error)
         return
     yield HealthItem(
-        name="token", state=HealthState.OK, text=Phrase("granted by %(token_url)s", token_url=source.settings.token_url)
+        name=_TOKEN, state=HealthState.OK, text=Phrase("granted by %(token_url)s", token_url=source.settings.token_url)
     )
     yield from _address(source, tries, our_now)
 
@@ -125,7 +127,7 @@ def _address(source: CheckableSource, tries: _Tries, our_now: Callable[[], datet
         url = source.api_url()
     except OcelogError as error:
         yield HealthItem(
-            name="address", state=HealthState.FAIL, text=error.phrase, todo=Phrase("Give the API URL (--api-url).")
+            name=_ADDRESS, state=HealthState.FAIL, text=error.phrase, todo=Phrase("Give the API URL (--api-url).")
         )
         return
     try:
@@ -134,17 +136,17 @@ def _address(source: CheckableSource, tries: _Tries, our_now: Callable[[], datet
         yield _unreachable(Phrase("the API"), url, error)
         return
     apart = our_now() - now
-    yield HealthItem(name="address", state=HealthState.OK, text=Phrase("%(url)s answers", url=url))
+    yield HealthItem(name=_ADDRESS, state=HealthState.OK, text=Phrase("%(url)s answers", url=url))
     ahead = apart > timedelta(0)
     size = f"{abs(apart.total_seconds()):.0f}"
     seconds = Phrase("%(size)s s ahead of", size=size) if ahead else Phrase("%(size)s s behind", size=size)
     if abs(apart) <= _CLOCKS_APART:
         yield HealthItem(
-            name="clock", state=HealthState.OK, text=Phrase("this machine is %(seconds)s Wiz", seconds=seconds)
+            name=_CLOCK, state=HealthState.OK, text=Phrase("this machine is %(seconds)s Wiz", seconds=seconds)
         )
     else:
         yield HealthItem(
-            name="clock",
+            name=_CLOCK,
             state=HealthState.WARN,
             text=Phrase(
                 "this machine's clock is %(seconds)s Wiz's. Ocelog uses Wiz's: nothing is missed, but ages are wrong.",
@@ -174,7 +176,7 @@ def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
             todo = _AS_WIZ_SAYS
         case _:
             todo = Phrase("Check the URL.")
-    return HealthItem(name="address", state=HealthState.FAIL, text=text, todo=todo, later=later)
+    return HealthItem(name=_ADDRESS, state=HealthState.FAIL, text=text, todo=todo, later=later)
 
 
 _AS_WIZ_SAYS = Phrase("Check the client ID, the client secret and the service account in Wiz; then try again.")
@@ -255,11 +257,11 @@ def _projects(source: CheckableSource, queries: list[HealthItem], denied: Collec
     Nothing is said of a binding unless Wiz denied access: an outage or a missing scope says nothing about it.
     """
     failed = {item.name for item in queries if item.state is HealthState.FAIL}
-    limited = write_list(root.kind.log_type for root in ROOTS.values() if root.project_filter is not None)
+    limited = list_phrase(root.kind.log_type for root in ROOTS.values() if root.project_filter is not None)
     for root in (ROOTS[name] for name in source.settings.log_types if ROOTS[name].project_filter is None):
         if root.kind.log_type in denied:
             yield HealthItem(
-                name="projects",
+                name=_PROJECTS,
                 state=HealthState.FAIL,
                 text=Phrase(
                     "an account that is bound to projects cannot read %(title)s, whatever its scopes", title=root.title
@@ -274,7 +276,7 @@ def _projects(source: CheckableSource, queries: list[HealthItem], denied: Collec
             )
         elif source.settings.projects and root.kind.log_type not in failed:
             yield HealthItem(
-                name="projects",
+                name=_PROJECTS,
                 state=HealthState.WARN,
                 text=Phrase(
                     "the projects limit %(limited)s only; all of %(title)s is read", limited=limited, title=root.title
@@ -299,12 +301,12 @@ def _project_ids(source: CheckableSource) -> Iterator[HealthItem]:
     empty = [project for project, found in counts.items() if all(count == 0 for count in found)]
     if empty:
         yield HealthItem(
-            name="project ids",
+            name=_PROJECT_IDS,
             state=HealthState.WARN,
             text=(
                 Phrase(
                     "Wiz shows this account no %(roots)s of %(empty)s",
-                    roots=" nor ".join(root.title for root in roots),
+                    roots=list_phrase((root.title for root in roots), "nor"),
                     empty=", ".join(map(readable, empty)),
                 )
             ),
@@ -312,9 +314,9 @@ def _project_ids(source: CheckableSource) -> Iterator[HealthItem]:
         )
     elif all(any(found) for found in counts.values()):
         more = len(source.settings.projects) - len(projects)
-        untried = f"; {more} more were not tried" if more else ""
+        untried = Phrase("; %(more)s more were not tried", more=more) if more else ""
         yield HealthItem(
-            name="project ids", state=HealthState.OK, text=Phrase("each has records%(untried)s", untried=untried)
+            name=_PROJECT_IDS, state=HealthState.OK, text=Phrase("each has records%(untried)s", untried=untried)
         )
 
 

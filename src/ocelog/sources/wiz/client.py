@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ocelog.errors import SourceUnavailableError
+from ocelog.phrases import Phrase, translatable
 from ocelog.sources.wiz.confined import check_public, confine
 from ocelog.sources.wiz.deadline import Deadline
 from ocelog.sources.wiz.endpoints import is_loopback
@@ -20,6 +21,23 @@ from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.opening import open_http
 from ocelog.sources.wiz.settings import WizSettings
+
+_WORDS = frozenset(
+    {
+        translatable("Connection refused"),
+        translatable("Connection reset by peer"),
+        translatable("Name or service not known"),
+        translatable("Network is unreachable"),
+        translatable("No address associated with hostname"),
+        translatable("No route to host"),
+        translatable("Server disconnected without sending a response"),
+        translatable("Temporary failure in name resolution"),
+    }
+)
+"""What the system and the library most often say of a connection."""
+_CUT_SHORT = re.compile(
+    r"peer closed connection without sending complete message body \(received (\d+) bytes, expected (\d+)\)"
+)
 
 
 def user_agent() -> str:
@@ -99,7 +117,7 @@ class Client:
         """
         with self._opening:
             if self._closed:
-                raise SourceUnavailableError("The source was closed.")
+                raise SourceUnavailableError(Phrase("The source was closed."))
             if (http := self._opened.get((near, plain))) is None:
                 http = self._opened[near, plain] = open_http(self._settings, user_agent(), near=near, plain=plain)
                 if self._settings.public_only:
@@ -114,7 +132,11 @@ class Client:
             body += piece
             if len(body) > most:
                 raise SourceUnavailableError(
-                    f"{host} sent more than {most} bytes: ask for smaller pages (--page-size)."
+                    Phrase(
+                        "%(host)s sent more than %(most)s bytes: ask for smaller pages (--page-size).",
+                        host=host,
+                        most=most,
+                    )
                 )
             self._deadline.within(None)
         return bytes(body)
@@ -130,27 +152,40 @@ def _translated(host: str, redact: Callable[[str], str]) -> Iterator[None]:
     try:
         yield
     except httpx2.ConnectTimeout as error:
-        raise SourceUnavailableError(f"{host} did not answer in time.") from error
+        raise SourceUnavailableError(Phrase("%(host)s did not answer in time.", host=host)) from error
     except httpx2.TimeoutException as error:
-        raise SourceUnavailableError(f"{host} stopped answering.") from error
+        raise SourceUnavailableError(Phrase("%(host)s stopped answering.", host=host)) from error
     except (httpx2.HTTPError, RuntimeError) as error:
         # RuntimeError is what httpx raises in threads that still ask while another closes the client.
         reason = _reason(error)
         clean = redact(reason)
-        told = SourceUnavailableError(f"{host} did not answer: {readable(clean)}")
-        raise told from (error if clean == reason else None)
+        is_clean = clean == reason
+        shown = reason if is_clean and readable(clean) == reason else readable(clean)
+        told = SourceUnavailableError(Phrase("%(host)s did not answer: %(reason)s", host=host, reason=shown))
+        raise told from (error if is_clean else None)
     except httpx2.InvalidURL as error:
-        raise SourceUnavailableError(f"{host} is not a valid address: {str(error).rstrip('.')}.") from error
+        raise SourceUnavailableError(
+            Phrase("%(host)s is not a valid address: %(error)s.", host=host, error=str(error).rstrip("."))
+        ) from error
 
 
 def _reason(error: Exception) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate is not trusted ({cause.verify_message}). If your proxy inspects TLS, name its "
-                "certificate authority (--ca-file, or SSL_CERT_FILE)."
+            return Phrase(
+                "its certificate is not trusted (%(why)s). If your proxy inspects TLS, name its "
+                "certificate authority (--ca-file, or SSL_CERT_FILE).",
+                why=cause.verify_message,
             )
         cause = cause.__cause__ or cause.__context__
-    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)).rstrip(".")
-    return f"{text or type(error).__name__}."
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)).rstrip(".") or type(error).__name__
+    cut_short = _CUT_SHORT.fullmatch(text)
+    if cut_short is not None:
+        return Phrase(
+            "peer closed connection without sending complete message body (received %(received)s bytes, expected "
+            "%(expected)s).",
+            received=cut_short[1],
+            expected=cut_short[2],
+        )
+    return Phrase("%(text)s.", text=Phrase(text)) if text in _WORDS else f"{text}."

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 
 from ocelog.errors import SourceUnavailableError
+from ocelog.phrases import Phrase
 
 
 class Deadline:
@@ -25,7 +26,13 @@ class Deadline:
         """Return `timeout`, or what is left where that is less. Raises SourceUnavailableError if nothing is."""
         left: float = self._own.until - self._monotonic()
         if left <= 0:
-            raise SourceUnavailableError(f"{self._own.host} was still sending after {self._seconds:g} s.")
+            raise SourceUnavailableError(
+                Phrase(
+                    "%(host)s was still sending after %(seconds)s s.",
+                    host=self._own.host,
+                    seconds=format(self._seconds, "g"),
+                )
+            )
         return left if timeout is None else min(left, timeout)
 
     def bound(self, http: httpx2.Client) -> None:

@@ -28,7 +28,7 @@ _API_DOMAINS = {
 }
 _PORTALS = {"app.wiz.io": "cognito", "app.wiz.us": "fedramp", "gov.wiz.io": "govcloud"}
 """Where people log in -> which of TOKEN_URLS is that cloud's."""
-_TENANT_INFO = (
+_TENANT_INFO = Phrase(
     "The API endpoint URL is in Wiz under your user icon > Tenant Info; it looks like "
     "https://api.us1.app.wiz.io/graphql. If you leave it out, it is read from the token."
 )
@@ -77,7 +77,7 @@ def token_url(text: str) -> str:
         )
     if host in _API_DOMAINS and not urlsplit(_with_scheme(text)).path.strip("/"):
         return next(url for url in TOKEN_URLS.values() if urlsplit(url).hostname == host)
-    url = _checked(_with_scheme(text), "token URL")
+    url = _checked(_with_scheme(text), Phrase("token URL"))
     if urlsplit(url).path.rstrip("/").endswith("/graphql"):
         raise ConfigError(
             Phrase(
@@ -125,7 +125,7 @@ def api_url(text: str, token_endpoint: str) -> str:
     centre, _, domain = host.partition(".")
     if domain in _PORTALS and _DATA_CENTRE.fullmatch(centre) and centre != "api":
         return f"https://api.{centre}.{domain}/graphql"
-    url = urlsplit(_checked(_with_scheme(text), "API URL"))
+    url = urlsplit(_checked(_with_scheme(text), Phrase("API URL")))
     path = url.path.rstrip("/")
     if path.endswith("/token"):
         raise ConfigError(
@@ -175,7 +175,7 @@ def api_url_of(token: str, token_endpoint: str) -> str:
     try:
         return _in_data_centre(centre, token_endpoint)
     except ConfigError as error:
-        raise AccessRefusedError(str(error)) from error
+        raise AccessRefusedError(error.phrase) from error
 
 
 def is_loopback(host: str | None) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from ocelog.phrases import Phrase
 from ocelog.sources.wiz.malformed import CutShortError, take_apart
 
 _LONGEST_MESSAGE = 500
@@ -86,7 +87,7 @@ def _open_malformed(body: bytes, root: str, clean: Callable[[str], str]) -> Enve
         text = found.envelope.decode("utf-8", "replace")
         return _from(_DECODER.decode(text), root, found.records, clean)
     except CutShortError as error:
-        raise GarbledError(str(error)) from error
+        raise GarbledError(*error.args) from error
     except msgspec.ValidationError as error:
         raise UnknownShapeError(str(error)) from error
     except (msgspec.DecodeError, RecursionError) as error:
@@ -100,7 +101,7 @@ def _from(body: _Body, root: str, records: list[bytes] | None, clean: Callable[[
         return Envelope(records=None, errors=errors)
     raw = bytes(connection.nodes)
     if not raw.startswith(b"[") and raw != b"null":
-        raise UnknownShapeError("`nodes` is neither a list nor null")
+        raise UnknownShapeError(Phrase("`nodes` is neither a list nor null"))
     page_info = connection.page_info or _PageInfo()
     return Envelope(
         records=None if raw == b"null" else raw if records is None else records,

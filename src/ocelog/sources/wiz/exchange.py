@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from msgspec import Struct
 
+from ocelog.phrases import Phrase
 from ocelog.sources.wiz.envelope import readable
 
 _LONGEST_WAIT = timedelta(hours=1)
@@ -60,6 +61,12 @@ class HttpAnswer(Struct, frozen=True, kw_only=True):
         return max(timedelta(0), min(until - now, _LONGEST_WAIT))
 
     @property
+    def leads_to(self) -> str:
+        """Where a redirect leads, without its query."""
+        found = self.headers.get("location")
+        return Phrase("an unnamed address") if found is None else self.readable(found.split("?")[0])
+
+    @property
     def web_page(self) -> str | None:
         """What a web page in place of an answer calls itself, such as ` ("Access denied")`; None if it is none.
 
@@ -80,9 +87,11 @@ class HttpAnswer(Struct, frozen=True, kw_only=True):
         """
         return readable(self.redact(text))
 
-    def told(self, text: str) -> str:
+    def told(self, text: str) -> Phrase:
         """Return `text` with the request id after it, if there is one."""
-        return f"{text} (Wiz request {self.request_id})" if self.request_id else text
+        if self.request_id:
+            return Phrase("%(text)s (Wiz request %(request_id)s)", text=text, request_id=self.request_id)
+        return text if isinstance(text, Phrase) else Phrase("%(text)s", text=text)
 
 
 def http_date(text: str) -> datetime | None:

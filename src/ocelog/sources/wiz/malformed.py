@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
+from ocelog.phrases import Phrase
 from ocelog.schema.decode.brackets import split_array, split_object
 
 
@@ -41,7 +42,7 @@ def take_apart(body: bytes, root: str) -> Malformed:
 def _members(text: bytes) -> dict[str, bytes]:
     members = split_object(text)
     if not members.whole:
-        raise CutShortError("not one whole JSON object")
+        raise CutShortError(Phrase("not one whole JSON object"))
     return members.texts
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 from ocelog.sources.wiz.settings import WizSettings, demand_ca_file
 
 _MOST_CONNECTIONS = 32
@@ -37,8 +38,11 @@ def open_http(settings: WizSettings, user_agent: str, *, near: bool, plain: bool
     except (ImportError, ValueError, httpx2.InvalidURL):
         # Not chained: the error holds the address.
         raise ConfigError(
-            f"{_unfit_proxy()} must hold the address of an HTTP proxy, such as http://proxy.example:3128: set it so, "
-            "or unset it, where Ocelog is started."
+            Phrase(
+                "%(name)s must hold the address of an HTTP proxy, such as http://proxy.example:3128: set it so, "
+                "or unset it, where Ocelog is started.",
+                name=_unfit_proxy(),
+            )
         ) from None
 
 
@@ -48,17 +52,30 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
     except OSError as error:
         name = next((name for name in _TRUST if os.environ.get(name)), None)
         if name is None:
-            raise ConfigError(f"The system's certificate authorities cannot be read: {error}.") from error
+            raise ConfigError(
+                Phrase("The system's certificate authorities cannot be read: %(error)s.", error=str(error))
+            ) from error
         raise ConfigError(
-            f"{name} names {os.environ[name]}, which holds no certificates that can be read ({error}): set it to "
-            "where they are, or unset it, where Ocelog is started."
+            Phrase(
+                "%(name)s names %(path)s, which holds no certificates that can be read (%(error)s): set it to "
+                "where they are, or unset it, where Ocelog is started.",
+                name=name,
+                path=os.environ[name],
+                error=str(error),
+            )
         ) from error
     if ca_file is not None:
         demand_ca_file(ca_file)
         try:
             context.load_verify_locations(ca_file)
         except OSError as error:
-            raise ConfigError(f"The CA file {ca_file} holds no certificate that can be read: {error}.") from error
+            raise ConfigError(
+                Phrase(
+                    "The CA file %(ca_file)s holds no certificate that can be read: %(error)s.",
+                    ca_file=ca_file,
+                    error=str(error),
+                )
+            ) from error
     return context
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from ocelog.errors import SourceThrottledError, SourceUnavailableError
+from ocelog.phrases import Phrase
 
 _SHARE = 0.95
 """Share of the limit that is used. Requests do not arrive as evenly as they leave; the rest allows for that."""
@@ -70,12 +71,18 @@ class Pace:
             wait = due - now
             if self._closed_until - now > (_LONGEST_TURN if patient else _LONGEST_PAUSE):
                 raise SourceThrottledError(
-                    f"Wiz is rate-limiting requests: the next one is due in {wait:.0f} s.",
+                    Phrase(
+                        "Wiz is rate-limiting requests: the next one is due in %(wait)s s.", wait=format(wait, ".0f")
+                    ),
                     retry_after=timedelta(seconds=wait),
                 )
             if wait > _LONGEST_TURN:
                 raise SourceThrottledError(
-                    f"At {self.rate:.3g} requests per second the next one is due in {wait:.0f} s (see --rate).",
+                    Phrase(
+                        "At %(rate)s requests per second the next one is due in %(wait)s s (see --rate).",
+                        rate=format(self.rate, ".3g"),
+                        wait=format(wait, ".0f"),
+                    ),
                     retry_after=timedelta(seconds=wait),
                 )
             self._next = due + self._gap * self._slowness
@@ -118,4 +125,4 @@ class Pace:
 
 def _sleep(seconds: float, closed: threading.Event) -> None:
     if closed.wait(seconds) if seconds > 0 else closed.is_set():
-        raise SourceUnavailableError("The source was closed.")
+        raise SourceUnavailableError(Phrase("The source was closed."))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError
+from ocelog.phrases import Phrase
 from ocelog.sources.wiz.envelope import GraphError
 from ocelog.sources.wiz.streams import Root
 
@@ -61,7 +62,13 @@ def without(selection: Selection, errors: Sequence[GraphError], root: Root) -> S
             _check_dispensable(found, error, root)
             doomed.add(id(found.node))
     if not doomed:
-        raise ContractBrokenError(f"Wiz refused a field of {root.title} that was not asked for: {errors[0].message}")
+        raise ContractBrokenError(
+            Phrase(
+                "Wiz refused a field of %(title)s that was not asked for: %(message)s",
+                title=root.title,
+                message=errors[0].message,
+            )
+        )
     text = _cut(selection.text, chosen, doomed)
     missing = record_paths(root.document(), root) - record_paths(text, root)
     topmost = {path for path in missing if path.rpartition(".")[0] not in missing}
@@ -128,11 +135,23 @@ def _refused_by(error: GraphError, asked: Sequence[_QueryField]) -> list[_QueryF
 def _check_dispensable(found: _QueryField, error: GraphError, root: Root) -> None:
     inside = found.path[1:2] == ("nodes",) and len(found.path) > 2
     if not inside and found.name is not None and found.path[-1] not in _COUNTS:
-        raise ContractBrokenError(f"Wiz's API does not accept Ocelog's request for {root.title}: {error.message}")
+        raise ContractBrokenError(
+            Phrase(
+                "Wiz's API does not accept Ocelog's request for %(title)s: %(message)s",
+                title=root.title,
+                message=error.message,
+            )
+        )
     if inside and len(found.path) == 3 and found.path[2] in root.essential:
         raise AccessRefusedError(
-            f"Wiz does not let this service account ask for `{found.path[2]}` of {root.title}, without which they "
-            f"cannot be read: {error.message}. Check in Wiz that it has the scope {root.scope}."
+            Phrase(
+                "Wiz does not let this service account ask for `%(field)s` of %(title)s, without which they "
+                "cannot be read: %(message)s. Check in Wiz that it has the scope %(scope)s.",
+                field=found.path[2],
+                title=root.title,
+                message=error.message,
+                scope=root.scope,
+            )
         )
 
 

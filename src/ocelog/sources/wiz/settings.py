@@ -130,7 +130,7 @@ def read(values: Mapping[str, Any]) -> WizSettings:
     try:
         return _checked(msgspec.convert(given, WizSettings))
     except msgspec.ValidationError as error:
-        raise ConfigError(Phrase("Invalid setting of the Wiz source: %(error)s.", error=error)) from error
+        raise ConfigError(Phrase("Invalid setting of the Wiz source: %(error)s.", error=str(error))) from error
 
 
 def changed(settings: WizSettings, changes: Mapping[str, Any]) -> WizSettings:
@@ -166,7 +166,7 @@ def _log_type(name: object) -> str:
             Phrase(
                 "Wiz has no log type %(name)s%(short_names)s",
                 name=shown(str(name)),
-                short_names=meant or ": it has " + ", ".join(SHORT_NAMES) + ".",
+                short_names=meant or Phrase(": it has %(known)s.", known=", ".join(SHORT_NAMES)),
             )
         )
     return log_type

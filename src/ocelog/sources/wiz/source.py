@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
+from ocelog.phrases import Phrase
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Answer, Ask, HealthItem, Page, Unusable
 from ocelog.redaction import Redactor
@@ -108,7 +109,11 @@ class WizSource:
                         return self._dated(answer)
             refused.clear()
         raise SourceUnavailableError(
-            f"Wiz did not answer about {root.title} with anything usable, {_MOST_TRIES} times in a row."
+            Phrase(
+                "Wiz did not answer about %(title)s with anything usable, %(tries)s times in a row.",
+                title=root.title,
+                tries=_MOST_TRIES,
+            )
         )
 
     @property
@@ -178,12 +183,18 @@ class WizSource:
             else:
                 self._refuse(token, refused, reply.reason, reply.code)
         raise SourceUnavailableError(
-            "Wiz's answers have no Date, or their Dates do not agree: is there a proxy in between?"
+            Phrase("Wiz's answers have no Date, or their Dates do not agree: is there a proxy in between?")
         )
 
     def _root(self, log_type: str) -> Root:
         if log_type not in ROOTS:
-            raise ContractBrokenError(f"Wiz has no log type {log_type}: it has {', '.join(ROOTS)}.")
+            raise ContractBrokenError(
+                Phrase(
+                    "Wiz has no log type %(name)s%(short_names)s",
+                    name=log_type,
+                    short_names=Phrase(": it has %(known)s.", known=", ".join(ROOTS)),
+                )
+            )
         return ROOTS[log_type]
 
     def _address(self, token: Token) -> str:
@@ -240,8 +251,12 @@ class WizSource:
             return
         if self._monotonic() - token.fetched_at < _YOUNG_SECONDS:
             raise SourceUnavailableError(
-                f"Wiz refuses this request about {root.title}, but takes the same token for others: so this time range "
-                f"holds a record that Wiz cannot send, or that this account may not read. {reason}"
+                Phrase(
+                    "Wiz refuses this request about %(title)s, but takes the same token for others: so this time range "
+                    "holds a record that Wiz cannot send, or that this account may not read. %(reason)s",
+                    title=root.title,
+                    reason=reason,
+                )
             )
 
     def _refuse(self, token: Token, refused: list[Token], reason: str, code: str | None) -> None:
@@ -254,14 +269,23 @@ class WizSource:
         in_a_row = max(len(refused), self._tokens.refuse(token))
         if len(refused) <= _NEW_TOKENS:
             return
-        told = f"The API at {self._address(token)} took none of {in_a_row} tokens in a row: {reason}."
-        todo = (
-            "that it is of the same tenant and data center as the token URL, which goes on giving tokens, and that the "
-            "service account is there and may use the API."
+        told = Phrase(
+            "The API at %(address)s took none of %(in_a_row)s tokens in a row: %(reason)s.",
+            address=self._address(token),
+            in_a_row=in_a_row,
+            reason=reason,
         )
         if in_a_row < _HOPELESS:
-            raise SourceUnavailableError(f"{told} If this goes on, check {todo}", code=code)
-        raise AccessRefusedError(f"{told} Check {todo}", code=code)
+            later = Phrase(
+                "If this goes on, check that it is of the same tenant and data center as the token URL, which goes on "
+                "giving tokens, and that the service account is there and may use the API."
+            )
+            raise SourceUnavailableError(Phrase("%(what)s %(todo)s", what=told, todo=later), code=code)
+        todo = Phrase(
+            "Check that it is of the same tenant and data center as the token URL, which goes on giving tokens, and "
+            "that the service account is there and may use the API."
+        )
+        raise AccessRefusedError(Phrase("%(what)s %(todo)s", what=told, todo=todo), code=code)
 
     def _selection(self, root: Root) -> Selection:
         kept = self._pruned.get(root.kind.log_type)

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.model import Kind
+from ocelog.phrases import Phrase
 from ocelog.pull.ports import Ask
 from ocelog.times import from_us, rfc3339
 
@@ -56,9 +57,9 @@ class Root(Struct, frozen=True, kw_only=True):
         return self.kind.short
 
     @property
-    def title(self) -> str:
+    def title(self) -> Phrase:
         """As Wiz's pages name its records."""
-        return self.kind.title
+        return Phrase(self.kind.title)
 
     @property
     def essential(self) -> frozenset[str]:

@@ -20,6 +20,7 @@ from ocelog.errors import (
     SourceThrottledError,
     SourceUnavailableError,
 )
+from ocelog.phrases import Phrase
 from ocelog.redaction import Redactor
 from ocelog.secret import Secret
 from ocelog.sources.wiz.exchange import HttpAnswer
@@ -135,7 +136,7 @@ class Tokens:
         except UnicodeEncodeError:
             # Not chained: the error holds the text.
             raise AccessRefusedError(
-                "The client secret contains characters that cannot be sent: enter it again."
+                Phrase("The client secret contains characters that cannot be sent: enter it again.")
             ) from None
         asked = self._monotonic()
         answered = self._post(self._settings.token_url, content, {"Content-Type": "application/x-www-form-urlencoded"})
@@ -155,7 +156,7 @@ class Tokens:
         try:
             secret = self._secret()
         except OperatorError as error:
-            told = f"The client secret could not be read: {error}"
+            told = Phrase("The client secret could not be read: %(error)s", error=error.phrase)
             raise AccessRefusedError(told, code="secret_unreadable") from error
         self._redactor.learn(secret)
         return secret.reveal()
@@ -172,12 +173,16 @@ def _granted(answered: HttpAnswer) -> _TokenAnswer:
         page = _web_page(answered)
         if page is not None:
             raise SourceUnavailableError(
-                answered.told(f"The token URL answered with a web page that holds no access token{page}"),
+                answered.told(
+                    Phrase("The token URL answered with a web page that holds no access token%(page)s", page=page)
+                ),
                 code="web_page",
             )
         raise SourceUnavailableError(
             answered.told(
-                "The token URL answered with something that holds no access token. If it stays so, check the URL."
+                Phrase(
+                    "The token URL answered with something that holds no access token. If it stays so, check the URL."
+                )
             )
         )
     return granted
@@ -188,43 +193,62 @@ def _refuse(answered: HttpAnswer) -> NoReturn:
     status = answered.status
     if status == 429:
         raise SourceThrottledError(
-            answered.told("Wiz's token endpoint is rate-limiting requests (HTTP 429)."), retry_after=answered.wait
+            answered.told(Phrase("Wiz's token endpoint is rate-limiting requests (HTTP 429).")),
+            retry_after=answered.wait,
         )
     if status >= 500 or status == 408:
         raise SourceUnavailableError(
-            answered.told(f"Wiz's token endpoint is not available (HTTP {status})."), retry_after=answered.wait
+            answered.told(Phrase("Wiz's token endpoint is not available (HTTP %(status)s).", status=status)),
+            retry_after=answered.wait,
         )
     if 300 <= status < 400:
-        where = answered.readable(answered.headers.get("location", "an unnamed address").split("?")[0])
         raise ContractBrokenError(
-            f"The token URL redirects (HTTP {status}) to {where}. That is not followed, for a secret must not travel "
-            "to a host that nobody named. If the host is right, name it directly; if it is a proxy's login page, let "
-            "this machine through it."
+            Phrase(
+                "The token URL redirects (HTTP %(status)s) to %(where)s. That is not followed, for a secret must not "
+                "travel to a host that nobody named. If the host is right, name it directly; if it is a proxy's login "
+                "page, let this machine through it.",
+                status=status,
+                where=answered.leads_to,
+            )
         )
     if status == 407:
-        raise AccessRefusedError("The proxy on the way asks for a login (HTTP 407): set it in HTTPS_PROXY.")
+        raise AccessRefusedError(Phrase("The proxy on the way asks for a login (HTTP 407): set it in HTTPS_PROXY."))
     page = _web_page(answered)
     if page is not None:
-        told = answered.told(f"The token URL answered HTTP {status} with a web page{page}")
+        told = answered.told(
+            Phrase("The token URL answered HTTP %(status)s with a web page%(page)s", status=status, page=page)
+        )
         raise AccessRefusedError(told, code="web_page")
     if status in (400, 401, 403):
         raise AccessRefusedError(
-            answered.told(f"Wiz refused this client id and secret (HTTP {status}{_reason(answered)})."),
-            todo="Check both, the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the "
-            "service account is there, that it has not expired, and that its secret has not been rotated.",
+            answered.told(
+                Phrase(
+                    "Wiz refused this client id and secret (HTTP %(status)s%(reason)s).",
+                    status=status,
+                    reason=_reason(answered),
+                )
+            ),
+            todo=Phrase(
+                "Check both, the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the "
+                "service account is there, that it has not expired, and that its secret has not been rotated."
+            ),
             code="credentials_refused",
         )
-    raise ContractBrokenError(answered.told(f"The token URL answered HTTP {status}: check that it is the right one."))
+    raise ContractBrokenError(
+        answered.told(Phrase("The token URL answered HTTP %(status)s: check that it is the right one.", status=status))
+    )
 
 
-def _web_page(answered: HttpAnswer) -> str | None:
+def _web_page(answered: HttpAnswer) -> Phrase | None:
     """Return what to say of an answer that is a web page, after the words `a web page`; None if it is none."""
     title = answered.web_page
     if title is None:
         return None
-    return (
-        f"{title}. Wiz answers with JSON: so a proxy or firewall on the way blocks or changes the request, or the "
-        "token URL is wrong. Let this machine reach the token URL (HTTPS_PROXY, NO_PROXY, an allowlist), or correct it."
+    return Phrase(
+        "%(title)s. Wiz answers with JSON: so a proxy or firewall on the way blocks or changes the request, or the "
+        "token URL is wrong. Let this machine reach the token URL (HTTPS_PROXY, NO_PROXY, an allowlist), or correct "
+        "it.",
+        title=title,
     )
 
 
@@ -243,9 +267,9 @@ def _reason(answered: HttpAnswer) -> str:
 def _again(error: OcelogError) -> OcelogError:
     """Return the same error for another thread: one object must not be raised by two."""
     if isinstance(error, SourceThrottledError | SourceUnavailableError):
-        return type(error)(str(error), retry_after=error.retry_after, code=error.code)
+        return type(error)(error.what, todo=error.todo, retry_after=error.retry_after, code=error.code)
     if isinstance(error, HaltError | OperatorError):
-        again = type(error)(str(error), code=error.code)
+        again = type(error)(error.what, todo=error.todo, code=error.code)
         again.__cause__ = error.__cause__
         return again
-    return SourceUnavailableError(str(error))
+    return SourceUnavailableError(error.phrase)

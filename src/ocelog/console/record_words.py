@@ -1,0 +1,50 @@
+"""What a page says of a record that does not fit its schema: rejections are kept in English, whoever reads them."""
+
+import re
+from collections.abc import Sequence
+
+from ocelog.phrases import say_in, translatable
+
+_WORDS: Sequence[str] = (
+    translatable("%(expected)s: the field is required"),
+    translatable("a timestamp there or in %(field)s"),
+    translatable("a timestamp (%(formats)s)"),
+    translatable("a whole number of %(bits)s bits"),
+    translatable("one of %(values)s"),
+    translatable("none of %(values)s"),
+    translatable("an IP address (%(kind)s)"),
+    translatable("an IP network in CIDR notation (%(kind)s)"),
+    translatable("text of 1 to %(most)s characters, and not only spaces: it identifies the record"),
+    translatable("JSON nested %(most)s deep at most"),
+    translatable("JSON nested deeper"),
+    translatable("JSON nested too deep to be read, or never closed"),
+    translatable("text that is not UTF-8 (byte %(place)s)"),
+    translatable("text with half of a surrogate pair"),
+    translatable("not JSON, %(shown)s (%(error)s)"),
+    translatable("not JSON (%(error)s)"),
+    translatable("a string, %(shown)s"),
+    translatable("a number, %(shown)s"),
+    translatable("a boolean, %(shown)s"),
+    translatable("text"),
+    translatable("a number"),
+    translatable("true or false"),
+    translatable("JSON"),
+    translatable("a list"),
+    translatable("an object"),
+    translatable("nothing"),
+    translatable("null"),
+)
+_PATTERNS = [
+    (re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.*)", re.escape(each)), re.DOTALL), each) for each in _WORDS
+]
+
+
+def of_record(text: str, language: str) -> str:
+    """Return in a language what was expected of a record, or found in it; what is not known as it is."""
+    for pattern, template in _PATTERNS:
+        if (match := pattern.fullmatch(text)) is not None:
+            values = match.groupdict()
+            if "expected" in values:
+                values["expected"] = of_record(values["expected"], language)
+            return say_in(language, template, **values)
+    return text
