@@ -23,7 +23,7 @@ RUN = re.compile(r"(?:[A-Za-z][A-Za-z'-]*[,:;.]? ){3,}[A-Za-z][A-Za-z'-]*")
 
 def english_in(page: str) -> list[str]:
     """Return the runs of English words that the part of a page with its message shows."""
-    main = (page.partition("<main")[2] or page).replace("INFO, LOW, MEDIUM, HIGH", "")
+    main = (page.partition("<main")[2] or page).replace("info, low, medium, high", "")
     return RUN.findall(unescape(re.sub(r"(?s)<(script|style|pre|textarea|option).*?</\1>|<[^>]+>", " ", main)))
 
 
