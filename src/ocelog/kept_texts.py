@@ -42,8 +42,10 @@ _PARTS = frozenset({"why", "note"})
 """Values that are such texts themselves."""
 _LEAST = 24
 """Letters that a text must have besides its values, so that it is found in what others may have written."""
-_LONGEST = 10_000
-_MOST_SENTENCES = 40
+_LONGEST = 2_000
+"""Characters of what is looked at together. Far ends write a part of it, and to look takes time as its cube at worst."""
+_MOST_LINES = 100
+_MOST_SENTENCES = 12
 _ENDS = re.compile(r"(?<=[.;]) ")
 
 
@@ -124,15 +126,18 @@ def _found(made: str, templates: Iterable[_Template]) -> Phrase | None:
 @lru_cache(maxsize=4_096)
 def reworded(text: str, language: str) -> str:
     """Return a kept text in a language: all of it, or those of its lines and sentences that are known."""
-    if language == "en" or not text or len(text) > _LONGEST:
+    if language == "en" or not text:
         return text
     whole = _whole(text, language)
     if whole is not None:
         return whole
-    return "\n".join(_line(each, language) for each in text.split("\n"))
+    lines = text.split("\n")
+    return "\n".join([*(_line(each, language) for each in lines[:_MOST_LINES]), *lines[_MOST_LINES:]])
 
 
 def _whole(text: str, language: str) -> str | None:
+    if len(text) > _LONGEST:
+        return None
     for templates in _templates(language):
         if (found := _found(text, templates)) is not None:
             return in_language(found, language)

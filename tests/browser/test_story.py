@@ -126,7 +126,9 @@ def add_source(me: Person, tenant: Simulated) -> str:
     me.button("Check").click()
     expect(page.get_by_role("alert")).to_be_visible()
     # It is the secret that was refused, and nothing before it.
-    expect(page.get_by_role("listitem").filter(has_text=me.say("fail")).filter(has_text="token")).to_be_visible()
+    expect(
+        page.get_by_role("listitem").filter(has_text=me.say("fail")).filter(has_text=me.say("token"))
+    ).to_be_visible()
     expect(page.get_by_text("private_sources")).to_have_count(0)
     me.look("refused-source")
     assert "not-the-secret" not in page.content()

@@ -104,7 +104,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ocelog(folder: Path) -> Iterator[Ocelog]:
-    """Return a home that has pulled everything, and then got a channel."""
+    """Return a home that has pulled everything, and then got a channel and rules that look at events."""
     found = Ocelog(folder / "home")
     if not can_be_killed(found):
         pytest.skip("commands are not forks here")
@@ -114,6 +114,7 @@ def ocelog(folder: Path) -> Iterator[Ocelog]:
         found.add(tenant, "prod", "--backfill", "30d")
         found("pull")
         found("channel", "add", "file", "told", "--set", f"path={folder / 'told.jsonl'}")
+        registered(found, folder / "history", logins__yml=LOGINS, logins__py=LOGINS_PYTHON, open__yml=OPEN)
         yield found
 
 
@@ -151,7 +152,6 @@ def check_told(ocelog: Ocelog, told: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_a_replay_that_is_killed_is_run_again_and_doubles_nothing(ocelog: Ocelog, folder: Path) -> None:
-    registered(ocelog, folder / "history", logins__yml=LOGINS, logins__py=LOGINS_PYTHON, open__yml=OPEN)
     for rule in ("Mine.Logins", "Mine.Open"):
         command = ("rules", "replay", rule, "--since", "2000d", "--alerts")
         assert kill_throughout(ocelog, *command, often=OFTEN) > 1
@@ -171,6 +171,7 @@ def test_a_replay_that_is_killed_is_run_again_and_doubles_nothing(ocelog: Ocelog
 def test_a_replay_of_a_schedule_that_is_killed_is_run_again_and_doubles_nothing(ocelog: Ocelog, folder: Path) -> None:
     files = {"rows__yml": DAYS, "days__yml": DAYS_RULE, "days__py": DAYS_PYTHON, "both__yml": BOTH}
     registered(ocelog, folder / "schedules", **files)
+    ocelog("rules", "replay", "Mine.Logins", "--since", "2000d", "--alerts")
     for rule in ("Mine.Days", "Mine.Both"):
         expected = ocelog("rules", "try", rule, "--since", "4d", "--json").json
         assert kill_throughout(ocelog, "rules", "replay", rule, "--since", "4d", "--alerts", often=OFTEN) > 1

@@ -60,3 +60,9 @@ def test_nothing_in_it_is_markup(text: str) -> None:
 def test_any_text_is_shown_and_only_our_elements_are_in_it(text: str) -> None:
     tags = set(re.findall(r"<(/?\w+)", formatted(text)))
     assert {each.lstrip("/") for each in tags} <= {"p", "strong", "ul", "ol", "li", "pre", "code", "a"}
+
+
+def test_of_a_very_long_text_the_beginning_is_laid_out() -> None:
+    shown = formatted("x" * 1_000_000)
+    assert shown.endswith("x...</p>")
+    assert len(shown) < 21_000

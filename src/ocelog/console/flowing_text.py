@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from markupsafe import Markup, escape
 
 _ITEM = r"(?:[-*+•]|[0-9]{1,3}[.)])[ \t]"
-_BREAK = re.compile(rf"(?<=\S)[ \t]*\n[ \t]*(?![ \t]*(?:\n|$|{_ITEM}|#|>|\||```))")
-_HEADING = re.compile(r"#{1,6}[ \t]+(.*?)[ \t#]*")
+_BREAK = re.compile(rf"(?<=\S)[ \t]*+\n[ \t]*+(?!\n|$|{_ITEM}|#|>|\||```)")
+_HEADING = re.compile(r"#{1,6}[ \t]+(.*)")
 _BULLET = re.compile(r"[ \t]*()[-*+•][ \t]+(.*)")
 _NUMBERED = re.compile(r"[ \t]*([0-9]{1,3})[.)][ \t]+(.*)")
 _FENCE = "```"
+_MOST = 20_000
+"""Characters of a text that are laid out: some are as long as whoever wrote them wanted."""
 _INLINE = re.compile(
     r"`(?P<code>[^`\n]{1,500})`|\*\*(?P<strong>[^*\n]{1,500})\*\*"
     r"|\[(?P<words>[^\]\n]{1,300})\]\((?P<link>https?://[^\s()<>\"]{1,1000})\)"
@@ -25,8 +27,12 @@ def flowing(text: str) -> str:
 
 
 def formatted(text: str) -> Markup:
-    """Return Markdown with its headings, lists, paragraphs, code and links; anything else of it is shown as it is."""
-    return Markup("\n").join(_blocks(flowing(str(text).replace("\r\n", "\n"))))
+    """Return Markdown with its headings, lists, paragraphs, code and links; anything else of it is shown as it is.
+
+    Of a very long one, how it begins.
+    """
+    begins = text if len(text) <= _MOST else text[:_MOST] + "..."
+    return Markup("\n").join(_blocks(flowing(str(begins).replace("\r\n", "\n"))))
 
 
 def _blocks(text: str) -> Iterator[Markup]:
@@ -40,7 +46,7 @@ def _blocks(text: str) -> Iterator[Markup]:
             yield Markup('<pre class="mb-2">{}</pre>').format("\n".join(code))
         elif (heading := _HEADING.fullmatch(line)) is not None:
             del lines[0]
-            yield Markup('<p class="mb-1"><strong>{}</strong></p>').format(_inline(heading[1]))
+            yield Markup('<p class="mb-1"><strong>{}</strong></p>').format(_inline(heading[1].rstrip(" \t#")))
         elif _BULLET.fullmatch(lines[0]) is not None:
             yield Markup('<ul class="mb-2">{}</ul>').format(_items(lines, _BULLET))
         elif _NUMBERED.fullmatch(lines[0]) is not None:
