@@ -43,7 +43,7 @@ _PARTS = frozenset({"why", "note"})
 _LEAST = 24
 """Letters that a text must have besides its values, so that it is found in what others may have written."""
 _LONGEST = 2_000
-"""Characters of what is looked at together. Far ends write a part of it, and to look takes time as its cube at worst."""
+"""Characters of what is looked at together. Far ends write a part of it, and a look takes time as its cube at worst."""
 _MOST_LINES = 100
 _MOST_SENTENCES = 12
 _ENDS = re.compile(r"(?<=[.;]) ")

@@ -302,7 +302,7 @@ def triage(me: Person, wiz: Wiz) -> None:
     rows.first.get_by_role("checkbox").uncheck()
     expect(page.locator("[data-chosen]")).to_have_text("1")
     # Anywhere in a row.
-    rows.filter(has_text="connector deleted").get_by_role("cell").last.click()
+    rows.filter(has_text=me.say("Wiz connector deleted")).get_by_role("cell").last.click()
     me.button("Triage").click()
     expect(page.get_by_text(me.say("TRIAGED")).first).to_be_visible()
     page.get_by_label(me.say("Comment"), exact=True).fill("Lee did it, as planned.")
