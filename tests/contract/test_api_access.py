@@ -256,6 +256,7 @@ def test_every_answer_carries_what_keeps_it_out_of_other_pages(console: Console)
     assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.slow
 def test_the_specification_is_for_whoever_has_a_token_and_names_every_route(console: Console) -> None:
     answer = program(console, Role.VIEWER, Scope.READ)("GET", "/openapi.json")
     assert answer.status_code == 200

@@ -55,6 +55,7 @@ def pages(asked: Program, path: str, **more: Any) -> list[list[Any]]:
         cursor = f"&cursor={answer.json()['next']}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "key"), [("/sources", "id"), ("/alerts", "id"), ("/rules", "id"), ("/users", "name")])
 def test_pages_hold_each_entry_once(asked: Program, path: str, key: str) -> None:
     whole = [each[key] for page in pages(asked, f"{path}?limit=200") for each in page]

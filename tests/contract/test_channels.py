@@ -188,6 +188,7 @@ def test_an_answer_that_is_no_http_repeats_no_secret(kind: Kind) -> None:
     refused(kind, lambda peer, _: peer.sendall(f"{SECRET}\r\n\r\n".encode()), error=ChannelUnavailableError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", "169.254.169.254", "10.0.0.8", "::1", "fd00:ec2::254", "::ffff:10.1.1.1"]
 )

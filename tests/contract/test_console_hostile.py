@@ -211,6 +211,7 @@ INJECTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", INJECTED)
 def test_no_search_escapes_into_sql(console: Console, text: str) -> None:
     admin = console.as_(Role.ADMIN)

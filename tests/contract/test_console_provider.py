@@ -171,6 +171,7 @@ def test_nobody_is_led_elsewhere_by_way_of_the_provider(console: Console, there:
     assert answer.headers["location"] == "/"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("front", "host", "expected"),
     [

@@ -81,6 +81,7 @@ def test_the_headline_says_that_the_client_id_and_the_secret_were_refused(
         assert "does not work as it is set up" not in answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
@@ -127,6 +128,7 @@ def test_who_insists_saves_what_does_not_work_or_reads_a_tenant_twice(
     assert admin.post("/sources/prod/edit", **given, unchecked="yes", anyway="yes").status_code == 303
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "given"), [("check", {}), ("rotate", {"secret": "x"}), ("edit", {}), ("remove", {"name": "other"})]
 )

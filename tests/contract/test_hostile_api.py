@@ -100,6 +100,7 @@ def lies_ahead(asked: dict[str, Any]) -> bool:
     return bool(asked["filterBy"]["updatedAt"]["after"] > rfc3339(UNTIL + 365 * DAY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusal", ["null, BAD_USER_INPUT", "400 with errors", "500"])
 def test_an_api_that_refuses_dates_that_lie_ahead_is_not_taken_for_one_that_is_down(refusal: str) -> None:
     broken = poisoned({"v90"}, "500")
@@ -180,6 +181,7 @@ def test_a_record_beside_an_error_becomes_a_rejection_and_its_neighbours_land() 
         assert len(api.asked) <= MOST_REQUESTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", ["500", "400 with errors"])
 def test_ten_minutes_that_always_fail_are_parked_as_one_and_retried_rarely(failure: str) -> None:
     low, high = SINCE + timedelta(hours=20), SINCE + timedelta(hours=20, minutes=10)
@@ -354,6 +356,7 @@ def polls(pull: Pull, count: int) -> None:
         pull.run()
 
 
+@pytest.mark.slow
 def test_hidden_records_in_every_poll_are_told_once_and_cost_nothing_more() -> None:
     shown, hidden = spread(100, SINCE, SINCE + DAY / 4), {f"v{number}" for number in range(0, 100, 3)}
 

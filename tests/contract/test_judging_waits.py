@@ -102,6 +102,7 @@ def passed(ledger: Ledger) -> list[str]:
         return list(tx.execute(select(tables.unjudged.c.reason).order_by(tables.unjudged.c.id)).scalars())
 
 
+@pytest.mark.slow
 def test_who_has_no_claim_asks_no_rule(landed: Ledger, other: Ledger, clock: Clock) -> None:
     first, second = OneRule(), OneRule()
     judging = process(landed, clock, first)

@@ -31,6 +31,7 @@ def test_old_metadata_files_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(list((table_location(tmp_path, TABLE) / "metadata").glob("*.metadata.json"))) == 4
 
 
+@pytest.mark.slow
 def test_manifests_say_the_same_as_to_another_reader(tmp_path: Path) -> None:
     """Partitions, bounds and files that were deleted or rewritten, of a table by day and of one by month."""
     ledger = MemoryLedger()

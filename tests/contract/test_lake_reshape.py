@@ -149,6 +149,7 @@ def test_a_field_that_a_schema_gets_is_a_column_from_the_next_publish_on(home: P
     assert sorted(map(str, rows.column("owner").to_pylist())) == ["None", "{'name': 'bob'}"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("published", [False, True])
 def test_stored_rows_get_what_they_kept(home: Path, ledger: MemoryLedger, published: bool) -> None:
     with_owners(home, ledger)

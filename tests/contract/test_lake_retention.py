@@ -169,6 +169,7 @@ def test_a_service_deletes_old_rows_once_a_day(lake: FileLake, ledger: MemoryLed
     assert noted.stat().st_mtime <= time.time()
 
 
+@pytest.mark.slow
 def test_nothing_goes_while_the_clock_may_be_wrong_but_files_are_rewritten_all_the_same(
     lake: FileLake, ledger: MemoryLedger
 ) -> None:

@@ -150,6 +150,7 @@ def test_every_row_and_value_stays_as_it_was_sorted_by_event_time(lake: FileLake
     assert Path(only).stat().st_mode & 0o777 == 0o444
 
 
+@pytest.mark.slow
 def test_each_partition_keeps_files_of_its_own(lake: FileLake, ledger: MemoryLedger) -> None:
     listed = [{k: v for k, v in row(f"{day}", 60 * 24 * day).items() if k in AUDIT.names} for day in range(4)]
     listed[3]["p_event_time"] = datetime.max.replace(tzinfo=UTC)
@@ -368,6 +369,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(lake: FileLake, led
     assert (done.files_before, done.files_after, done.rewritten) == (3, 1, 3)
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_files_that_are_rewritten_twice(
     lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -387,6 +387,7 @@ def test_before_the_first_pull_the_dates_of_a_finding_say_what_they_can(ask: Ask
     }
 
 
+@pytest.mark.slow
 def test_a_row_of_another_engine_is_open_but_has_no_past(tmp_path: Path, ask: Ask, land: Callable[..., None]) -> None:
     land(ISSUES, issue("a", "OPEN", seen=1), issue("b", "OPEN", seen=1))
     with opened_catalog(tmp_path) as catalog:

@@ -67,6 +67,7 @@ def ids(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
     return [name for (name,) in connection.sql(f"SELECT id FROM {view} ORDER BY id").fetchall()]
 
 
+@pytest.mark.slow
 def test_another_tool_sees_every_table_and_view_that_a_query_sees(home: Home) -> None:
     home.publish(opened("a", 1), opened("b", 2))
     home.publish(opened("a", 3))

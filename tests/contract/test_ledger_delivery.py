@@ -237,6 +237,7 @@ def test_a_lease_of_a_clock_that_was_ahead_is_over(desk: Desk, clock: Clock) -> 
     assert desk.delivery.take("ops", "elsewhere/two") is not None
 
 
+@pytest.mark.slow
 def test_what_fails_waits_longer_each_time_and_is_given_up_after_ten_tries_within_a_day(
     desk: Desk, clock: Clock
 ) -> None:

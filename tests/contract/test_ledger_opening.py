@@ -81,6 +81,7 @@ def test_two_that_make_a_ledger_at_once_make_one(address: str) -> None:
     assert len(ledgers) == 4, opened
 
 
+@pytest.mark.slow
 def test_the_migrations_make_the_very_tables_that_a_new_ledger_has(
     bare: Database, ledger: Ledger, tmp_path: Path, postgresql: Callable[[], str]
 ) -> None:
@@ -224,6 +225,7 @@ def test_a_database_with_tables_of_another_program_is_refused_and_left_alone(bar
     bare.close()
 
 
+@pytest.mark.slow
 def test_opening_an_up_to_date_ledger_does_not_import_alembic(ledger: Ledger, address: str) -> None:
     assert ledger.id
     script = (

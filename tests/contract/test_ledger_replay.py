@@ -133,6 +133,7 @@ def counts(ledger: Ledger) -> Mapping[str, int]:
     return found | {"parts": len(ledger.lake.parts(RULE_MATCHES))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("again", "told"), [(News.HISTORY, 0), (News.NEW, 1)])
 def test_it_lands_once_wherever_the_process_is_gone(landed: Ledger, again: News, told: int) -> None:
     shelf, before = Shelf(), counts(landed)

@@ -120,6 +120,7 @@ def test_a_number_of_a_purged_slice_never_comes_again(ledger: Ledger) -> None:
     assert new.id > old.id
 
 
+@pytest.mark.slow
 def test_a_crash_at_any_statement_of_a_purge_leaves_everything(ledger: Ledger) -> None:
     held = taken(ledger)
     ledger.pulling.land(landing(held))

@@ -107,6 +107,7 @@ def test_draining_ends_whatever_is_answered(
     pull.ledger.close()
 
 
+@pytest.mark.slow
 def test_an_api_that_never_ends_even_where_nothing_can_be_is_down_and_nothing_is_parked() -> None:
     whim = Whim(0, ["nothing new"], None, "nothing new")
     pull = Pull(source=whim, page_size=4)

@@ -420,6 +420,7 @@ def test_null_instead_of_a_list_is_an_empty_page_and_null_in_a_list_keeps_its_pl
     assert [record is None for record in _records(_page(source.ask(asked)))] == [True, False, False, False, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     ["bad-timestamp", "wrong-type", "null-required", "missing-required", "huge-integer", "nan", "infinity", "surrogate",

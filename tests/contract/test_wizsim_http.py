@@ -191,6 +191,7 @@ def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_the_command_says_where_it_is_and_ends_cleanly(command: subprocess.Popen[str], tmp_path: Path) -> None:
     assert command.stdout
     token_url, api_url, client_id, secret = (command.stdout.readline().strip() for _ in range(4))
@@ -330,6 +331,7 @@ def test_the_command_lists_the_faults() -> None:
     assert "cursor-forgotten" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["labelled", "--bare", "--json"])
 def test_the_command_says_where_it_is_for_people_and_for_scripts(form: str) -> None:
     options = [] if form == "labelled" else [form]

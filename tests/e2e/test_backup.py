@@ -179,6 +179,7 @@ def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(pu
     assert rows(moved) == rows(pulled)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["a page", "all of it"])
 def test_a_damaged_ledger_is_told_with_a_command_that_brings_the_home_back(
     ocelog: Ocelog, tmp_path: Path, damage: str

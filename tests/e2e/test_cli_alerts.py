@@ -214,6 +214,7 @@ def test_what_is_kept_quiet_is_listed_until_it_is_over(ocelog: Ocelog, ledger: L
     assert len(ocelog("alerts", "suppressions", "--all", "--json").json) == 2
 
 
+@pytest.mark.slow
 def test_sql_sees_alerts_and_their_timelines(ocelog: Ocelog, ledger: Ledger) -> None:
     opened(ledger, *alerts(), *(alert_of(n, to_be_told=False) for n in range(10, 1100)))
     ocelog("alerts", "close", ONE, "--reason", "benign")

@@ -159,6 +159,7 @@ def test_a_secret_may_be_left_where_it_is(ocelog: Ocelog, far: FarEnd, tmp_path:
     assert "cannot be read" in ocelog("channel", "test", "ops", code=2).err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -94,6 +94,7 @@ def test_sql_on_stdin_that_is_no_utf_8_is_refused(ocelog: Ocelog, tmp_path: Path
 
 
 # The encoding is chosen before the form is looked at, so not each form needs each encoding.
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "encoding"), [("json", ASCII), ("ndjson", LATIN_1), ("csv", ASCII)])
 def test_what_programs_read_is_utf_8_in_every_encoding(ocelog: Ocelog, form: str, encoding: dict[str, str]) -> None:
     arguments = ("query", "SELECT 'grün ☃' AS said", "-o", form)

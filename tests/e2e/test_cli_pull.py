@@ -57,6 +57,7 @@ def test_each_landing_is_a_log_line_where_no_terminal_is(ocelog: Ocelog, tenant:
         assert f'"{each}"' in landed[0]
 
 
+@pytest.mark.slow
 def test_only_the_chosen_source_log_type_and_stretch_is_read(ocelog: Ocelog, tenant: Simulated) -> None:
     ocelog.add(tenant, "one")
     ocelog.add(tenant, "two", "--anyway")
@@ -125,6 +126,7 @@ def test_a_log_type_that_is_refused_does_not_stop_the_others(ocelog: Ocelog) -> 
         assert "admin:audit" in ocelog("status", code=1).out
 
 
+@pytest.mark.slow
 def test_a_short_trouble_is_sat_out(ocelog: Ocelog) -> None:
     with simulator(*SMALL, "--fault", "server-error:1:type=issues:times=2") as tenant:
         ocelog.add(tenant, "prod", "--no-check", "--log-type", "issues", "--backfill", "all")
@@ -177,6 +179,7 @@ def test_records_that_do_not_fit_are_kept_and_shown(ocelog: Ocelog) -> None:
         assert ocelog.count("rejections") == len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_within_five_seconds_although_an_answer_takes_longer(ocelog: Ocelog, number: signal.Signals) -> None:
     with simulator(*SMALL, "--fault", "slow-body:1:seconds=40:type=issues") as tenant:
@@ -195,6 +198,7 @@ def test_it_stops_within_five_seconds_although_an_answer_takes_longer(ocelog: Oc
         assert ocelog.count("wiz_audit") > 0
 
 
+@pytest.mark.slow
 def test_publishing_is_a_command_of_its_own(ocelog: Ocelog, tenant: Simulated) -> None:
     ocelog.add(tenant)
     process = ocelog.start("pull")

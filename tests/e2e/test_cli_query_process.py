@@ -103,6 +103,7 @@ def test_in_a_pipe_the_bytes_are_those_of_the_record(ocelog: Ocelog, form: str) 
         assert "\u202e" in out
 
 
+@pytest.mark.slow
 def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe_when_asked(ocelog: Ocelog) -> None:
     texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "a=1", "", "'=1"]
     listed = ", ".join(f"('{text.replace(chr(39), chr(39) * 2)}', -1, NULL, ['=1'])" for text in texts)

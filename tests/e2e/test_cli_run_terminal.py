@@ -77,6 +77,7 @@ def test_the_setting_decides_what_the_log_looks_like(tmp_path: Path, format_: st
     assert "There is no source yet. Add one" in nothing
 
 
+@pytest.mark.slow
 def test_it_says_where_the_console_is_and_how_the_first_user_comes(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()

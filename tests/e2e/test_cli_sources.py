@@ -46,6 +46,7 @@ def pulled(once: Kept) -> Ocelog:
     return once.again()
 
 
+@pytest.mark.slow
 def test_a_source_of_any_name_is_added_shown_and_listed_without_its_secret(ocelog: Ocelog, tenant: Simulated) -> None:
     added = ocelog.add(tenant, "내 Wiz 로그", "--backfill", "90d", "--poll", "120s", "--page-size", "100")
     assert "ok    token" in added.err
@@ -329,6 +330,7 @@ def test_a_lost_key_means_entering_the_secret_again_and_no_lost_data(pulled: Oce
     assert pulled.count("all_logs") == rows
 
 
+@pytest.mark.slow
 def test_widening_the_backfill_reads_only_what_is_missing(ocelog: Ocelog, tenant: Simulated) -> None:
     ocelog.add(tenant, "prod", "--backfill", "3d", "--log-type", "audit")
     ocelog("pull")

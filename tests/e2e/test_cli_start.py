@@ -474,6 +474,7 @@ def test_ctrl_c_at_a_prompt_ends_it_and_saves_nothing(ocelog: Ocelog, terminals:
     assert ocelog("source", "list", "--json").json == []
 
 
+@pytest.mark.slow
 def test_a_pull_on_a_terminal_draws_bars(ocelog: Ocelog, terminals: list[Terminal]) -> None:
     ocelog("init")
     with simulator("--audit", "20", "--issues", "0", "--findings", "0") as tenant:

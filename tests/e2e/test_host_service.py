@@ -143,6 +143,7 @@ def test_uninstalling_leaves_data_and_key(ocelog: Ocelog, machine: Path) -> None
     assert "No service is installed" in ocelog("service", "uninstall", "--root", str(machine)).out
 
 
+@pytest.mark.slow
 def test_a_user_has_one_of_their_own(ocelog: Ocelog, tmp_path: Path) -> None:
     done = ocelog("service", "install", "--user")
     units = tmp_path / "person" / ".config" / "systemd" / "user"

@@ -97,6 +97,7 @@ def test_what_others_could_read_on_the_way_is_not_served_unless_somebody_insists
         process.communicate(timeout=30)
 
 
+@pytest.mark.slow
 def test_the_console_is_served_alone_and_ends_when_it_is_asked_to(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()

@@ -98,6 +98,7 @@ def test_a_failure_of_the_very_first_question_costs_no_log_type(
     assert count(ocelog, "wiz_audit") > 0
 
 
+@pytest.mark.slow
 def test_a_pull_tries_at_once_what_was_refused_and_is_mended(audit_alone: Ocelog, tenant: Server) -> None:
     ocelog = audit_alone
     tenant.accounts.replace(tenant.client_id, scopes=tuple(scope for scope in EVERYTHING if scope != "admin:audit"))
@@ -133,6 +134,7 @@ def broken(audit_alone: Ocelog, tenant: Server, tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_ca_file_that_vanished_stops_its_own_source_alone_and_status_names_it(
     audit_alone: Ocelog, broken: Path
 ) -> None:
@@ -210,6 +212,7 @@ def test_a_pull_after_an_outage_asks_for_news_too(pulled: Ocelog) -> None:
     ledger.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [("throttled", {"retry_after": 60}), ("server-error", {})])
 def test_a_pull_that_leaves_slices_says_so_exits_3_and_parks_none(
     pulled: Ocelog, tenant: Server, fault: tuple[str, dict[str, int]]

@@ -237,6 +237,7 @@ def test_the_command_asks_first_and_status_names_what_is_lost(ocelog: Ocelog) ->
     assert "there and intact" in ocelog("repair", "--check").out
 
 
+@pytest.mark.slow
 def test_what_a_removed_source_lost_is_read_again_once_it_is_added_again(
     before: Everything, ocelog: Ocelog, tenant: Server
 ) -> None:
@@ -381,6 +382,7 @@ def test_rows_that_are_still_in_landing_are_told_when_a_table_is_made_anew(befor
     assert everything() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [None, b"", b"\x00rubbish", b'{"version": 1, "path": 3}'])
 def test_a_lost_home_json_is_written_anew_by_the_command_that_the_message_names(
     ocelog: Ocelog, left: bytes | None

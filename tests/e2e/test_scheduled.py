@@ -284,6 +284,7 @@ def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(
     assert rows["matches"] == len(scheduled.matches("Mine.Rows")) > 0
 
 
+@pytest.mark.slow
 def test_matches_that_belong_together_are_told_once_and_not_of_themselves(scheduled: Scheduled) -> None:
     scheduled.after(1)
     found = scheduled.matches("Mine.Together")

@@ -157,6 +157,7 @@ def test_what_was_read_while_the_date_lied_is_outdone_and_closed_once_it_is_righ
     assert swept(ocelog)["Wiz.Issues"]["missing"] == 0
 
 
+@pytest.mark.slow
 def test_what_closed_unseen_lands_as_it_was_closed(tenant: Tenant, ocelog: Ocelog) -> None:
     closed = tenant.opened("findings")[0]
     # Its date does not move, so no live slice shows it.
@@ -183,6 +184,7 @@ def test_records_that_were_resolved_all_at_once_raise_no_alarm(tenant: Tenant, o
     assert found == {"RESOLVED"}
 
 
+@pytest.mark.slow
 def test_an_alarm_ends_when_a_pull_shows_the_records_again(tenant: Tenant, ocelog: Ocelog) -> None:
     gone = tenant.opened("findings")[:25]
     for each in gone:
@@ -194,6 +196,7 @@ def test_an_alarm_ends_when_a_pull_shows_the_records_again(tenant: Tenant, ocelo
     assert "SOURCE_PERMISSIONS_CHECKS" not in ocelog("status", code=None).out
 
 
+@pytest.mark.slow
 def test_a_sweep_names_the_pause_and_the_damage_of_a_source(tenant: Tenant, ocelog: Ocelog) -> None:
     ocelog.add(tenant.simulated, "other", "--log-type", "findings", "--anyway")
     ocelog("source", "pause", "other")
@@ -211,6 +214,7 @@ def test_a_sweep_names_the_pause_and_the_damage_of_a_source(tenant: Tenant, ocel
     assert "settings of the source 'other' are damaged" in measured.err
 
 
+@pytest.mark.slow
 def test_coverage_says_what_was_not_measured_and_compares_what_retention_keeps(tenant: Tenant, ocelog: Ocelog) -> None:
     ocelog.add(tenant.simulated, "other", "--log-type", "audit", "--log-type", "issues", "--anyway")
     told = ocelog("coverage", code=3).err

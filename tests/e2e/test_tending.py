@@ -116,6 +116,7 @@ def test_a_table_is_named_apart_from_why_it_is_not_published(service: Service, m
     assert service.assembly.installation.ledger.lake.table_faults() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [no_space, a_mistake])
 @pytest.mark.parametrize("what", ["clean", "remove_leftovers", "tend"])
 def test_what_goes_wrong_in_upkeep_is_not_told_as_publishing(

@@ -280,6 +280,7 @@ def _measured(timed: TimedLedger, at_source: int, in_lake: int) -> None:
     timed.ledger.sweeps.measured(*KEY, [count])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("at_source", "in_lake", "state"),
     [(3, 3, State.QUIET), (4, 3, State.SILENT), (0, 0, State.SILENT)],

@@ -16,6 +16,7 @@ def whole(**members: Any) -> Any:
     return {"id": "a", "at": AT, **members}
 
 
+@pytest.mark.slow
 def test_a_string_of_50_megabytes_is_kept() -> None:
     huge = "x" * 50_000_000
     shaped = tiny().shape(page([whole(text=huge), whole(id="b", text="y")]))

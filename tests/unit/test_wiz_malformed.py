@@ -47,6 +47,7 @@ def test_nothing_that_comes_in_raises_anything_else(body: bytes) -> None:
         open_envelope(body, "issuesV2")
 
 
+@pytest.mark.slow
 def test_a_body_of_brackets_alone_is_read_in_one_pass() -> None:
     with pytest.raises(CutShortError):
         take_apart(b'{"data":{"issuesV2":{"nodes":' + b"[" * 1_000_000, "issuesV2")
