@@ -1,8 +1,8 @@
 """What a page says of a record that does not fit its schema: rejections are kept in English, whoever reads them."""
 
-import re
 from collections.abc import Sequence
 
+from ocelog.kept_texts import recognised
 from ocelog.phrases import say_in, translatable
 
 _WORDS: Sequence[str] = (
@@ -12,8 +12,8 @@ _WORDS: Sequence[str] = (
     translatable("a whole number of %(bits)s bits"),
     translatable("one of %(values)s"),
     translatable("none of %(values)s"),
-    translatable("an IP address (%(kind)s)"),
-    translatable("an IP network in CIDR notation (%(kind)s)"),
+    translatable("an IP address (%(wanted)s)"),
+    translatable("an IP network in CIDR notation (%(wanted)s)"),
     translatable("text of 1 to %(most)s characters, and not only spaces: it identifies the record"),
     translatable("JSON nested %(most)s deep at most"),
     translatable("JSON nested deeper"),
@@ -34,17 +34,12 @@ _WORDS: Sequence[str] = (
     translatable("nothing"),
     translatable("null"),
 )
-_PATTERNS = [
-    (re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.*)", re.escape(each)), re.DOTALL), each) for each in _WORDS
-]
 
 
 def of_record(text: str, language: str) -> str:
     """Return in a language what was expected of a record, or found in it; what is not known as it is."""
-    for pattern, template in _PATTERNS:
-        if (match := pattern.fullmatch(text)) is not None:
-            values = match.groupdict()
-            if "expected" in values:
-                values["expected"] = of_record(values["expected"], language)
-            return say_in(language, template, **values)
-    return text
+    found = recognised(text, _WORDS)
+    if found is None:
+        return text
+    values = {name: of_record(value, language) if name == "expected" else value for name, value in found.values.items()}
+    return say_in(language, found.template, **values)
