@@ -1,5 +1,6 @@
 """A server that no client can hold up, fill up or mislead."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -107,6 +108,27 @@ def test_one_look_answers_all_requests_for_some_seconds(site: Site) -> None:
     site.now += 6
     site.ask("/healthz")
     assert site.looked == 2
+
+
+def test_a_look_outlives_the_loop_of_who_asked_first() -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def look() -> int:
+        began.set()
+        assert may_end.wait(30)
+        return 7
+
+    async def first() -> None:
+        assert await looks.latest() is None
+        assert await asyncio.to_thread(began.wait, 30)
+
+    async def second() -> int:
+        may_end.set()
+        return await looks.take()
+
+    looks: Looks[int] = Looks(look)
+    asyncio.run(first())
+    assert asyncio.run(second()) == 7
 
 
 def test_loops_that_stand_still_and_a_ledger_that_fails_are_told(site: Site) -> None:

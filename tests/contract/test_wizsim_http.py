@@ -204,7 +204,9 @@ def test_the_command_says_where_it_is_and_ends_cleanly(command: subprocess.Popen
     command.send_signal(signal.SIGTERM)
     assert command.wait(10) == 0
     lines = [json.loads(x) for x in (tmp_path / "truth.ndjson").read_bytes().splitlines()]
-    assert [pair[0] for pair in lines[-1]["shown"]] == [n["id"] for n in shown["nodes"]] or len(lines) > 2_830
+    # The world lives meanwhile: what became of it after the answer stands below it.
+    answers = [[pair[0] for pair in line["shown"]] for line in lines if "shown" in line]
+    assert [node["id"] for node in shown["nodes"]] in answers
 
 
 def test_the_command_hears_a_signal_from_its_first_line_on_and_ends_in_the_middle_of_an_answer() -> None:

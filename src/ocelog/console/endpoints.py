@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -52,7 +53,7 @@ class Looks(Generic[T]):
     monotonic: Callable[[], float] = time.monotonic
     _kept: T | None = None
     _kept_until: float = 0.0
-    _pending: "asyncio.Future[T] | None" = None
+    _pending: "Future[T] | None" = None
     _taking: "asyncio.Task[T] | None" = None
 
     async def latest(self) -> T | None:
@@ -76,37 +77,22 @@ class Looks(Generic[T]):
             return self._kept
         pending = self._pending
         if pending is None or pending.done():
-            pending = self._pending = asyncio.get_running_loop().create_future()
+            pending = self._pending = Future()
+            # From now on nobody who stops waiting for it cancels it for the others.
+            pending.set_running_or_notify_cancel()
             # Not of a pool, which waits for its threads in the end: this one may hang on a disk.
-            threading.Thread(
-                target=self._run, args=(asyncio.get_running_loop(), pending), name="look", daemon=True
-            ).start()
-        found = await asyncio.wait_for(asyncio.shield(pending), _LOOK_WITHIN)
+            threading.Thread(target=self._run, args=(pending,), name="look", daemon=True).start()
+        found = await asyncio.wait_for(asyncio.wrap_future(pending), _LOOK_WITHIN)
         now = self.monotonic()
         if self._pending is pending:
             self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
         return found
 
-    def _run(self, loop: asyncio.AbstractEventLoop, pending: "asyncio.Future[T]") -> None:
-        found: T | None
-        error: Exception | None
+    def _run(self, pending: "Future[T]") -> None:
         try:
-            found, error = self.look(), None
-        except Exception as raised:  # noqa: BLE001 - whoever asked is told
-            found, error = None, raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, pending, found, error)
-
-
-def _settle(pending: "asyncio.Future[T]", found: T | None, error: Exception | None) -> None:
-    if pending.cancelled():
-        return
-    if found is not None:
-        pending.set_result(found)
-    else:
-        pending.set_exception(error or RuntimeError("nothing was found"))
-        # Nobody may wait for it any more.
-        pending.exception()
+            pending.set_result(self.look())
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            pending.set_exception(error)
 
 
 @dataclass(slots=True, kw_only=True)
