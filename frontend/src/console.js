@@ -159,7 +159,8 @@ for (const each of zone ? document.querySelectorAll('form [data-own-zone]') : []
 
 // "/" search, "j" and "k" to the next and last row, enter to open it, space to choose it, "?" help, escape out of
 // whatever is open.
-const rows = () => [...document.querySelectorAll('tbody tr[data-href]')]
+const found = (rows) => [...document.querySelectorAll(`main tbody ${rows}`)]
+const rows = () => found('tr[data-href]').length ? found('tr[data-href]') : found('tr')
 let at = -1
 
 function go (step) {
@@ -171,7 +172,9 @@ function go (step) {
   all[at].scrollIntoView({ block: 'nearest' })
   const links = [...all[at].querySelectorAll('a')]
   const opens = links.find((each) => each.getAttribute('href') === all[at].dataset.href)
-  ;(opens ?? links[0])?.focus()
+  // A row without a link can be read, no more; it takes the focus all the same, so that it is read out.
+  if (!links.length) all[at].tabIndex = -1
+  ;(opens ?? links[0] ?? all[at]).focus()
 }
 
 // Which key was pressed, also while an input method makes something else of it, as the Korean one does of letters.

@@ -172,6 +172,11 @@ def press_keys(me: Person, at: str) -> None:
     page.evaluate(press, ["?", "Slash"])
     expect(page.locator("dialog.help")).to_be_visible()
     me.button("Close", within=page.locator("dialog.help")).click()
+    # Where rows lead nowhere they are read one by one.
+    page.goto(f"{at}/trail")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.locator("main tbody tr").nth(1)).to_be_focused()
 
 
 def skip_the_menu(me: Person, at: str) -> None:

@@ -73,6 +73,26 @@ def test_who_has_not_signed_in_is_led_to_where_one_does(console: Console) -> Non
             assert answer.status_code == 401, path
 
 
+def test_a_form_that_is_sent_after_its_session_ended_leads_back_to_its_page(console: Console) -> None:
+    console.as_(Role.ADMIN)
+    guest = console.guest()
+    assert guest.sign_in("admin@example.com").status_code == 303
+    assert guest.post("/sign-out").status_code == 303
+    sent = {"csrf": guest.token, "name": "a"}
+    for came_from, then in (
+        (f"{ADDRESS}/sources/new?kind=wiz", "/sign-in?next=%2Fsources%2Fnew%3Fkind%3Dwiz"),
+        ("http://evil.example/%0d%0a//x", "/sign-in?next=%2F%250d%250a%2F%2Fx"),
+        ("http://evil.example//evil.example", "/sign-in"),
+        ("http://[", "/sign-in"),
+        ("", "/sign-in"),
+    ):
+        answer = guest.client.post("/sources/new", data=sent, headers={**SAME_SITE, "referer": came_from})
+        assert answer.status_code == 401
+        assert f'href="{then}"' in answer.text, came_from
+        part = guest.get("/sources", headers={"hx-request": "true", "hx-current-url": came_from})
+        assert part.status_code == 401, came_from
+
+
 @pytest.mark.parametrize("role", Role)
 def test_each_role_is_refused_what_takes_a_greater_one(console: Console, role: Role) -> None:
     guest = console.as_(role)

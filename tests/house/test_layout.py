@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ocelog import errors
+from parsed import nodes, parsed
 
 ROOT = Path(__file__).parents[2]
 CODE = sorted((ROOT / "src").rglob("*.py")) + sorted((ROOT / "scripts").rglob("*.py"))
@@ -34,14 +35,14 @@ def test_no_file_is_a_shared_drawer() -> None:
 
 @pytest.mark.parametrize("path", CODE, ids=relative)
 def test_a_module_opens_with_a_sentence(path: Path) -> None:
-    opening = ast.get_docstring(ast.parse(path.read_text()))
+    opening = ast.get_docstring(parsed(path))
     assert opening, "a module says first which question it answers"
     assert re.match(r"[A-Z`].*?[.:?](\s|$)", opening, re.DOTALL)
 
 
 def classes() -> Iterator[tuple[Path, ast.ClassDef]]:
     for path in CODE:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 yield path, node
 
@@ -96,7 +97,7 @@ def test_nothing_is_decided_by_the_words_of_a_message() -> None:
     for path in sorted((ROOT / "src/ocelog").rglob("*.py")):
         if str(path.relative_to(ROOT / "src/ocelog")) in theirs:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             looked_at = list[ast.expr]()
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
                 looked_at = node.comparators
@@ -111,7 +112,7 @@ def test_no_private_name_of_a_module_is_unused() -> None:
     found = list[str]()
     for path in [*CODE, *sorted((ROOT / "tests").rglob("*.py"))]:
         text = path.read_text()
-        for node in ast.parse(text).body:
+        for node in parsed(path).body:
             targets = node.targets if isinstance(node, ast.Assign) else []
             names = [each.id for each in targets if isinstance(each, ast.Name)]
             names += [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
@@ -141,7 +142,7 @@ def test_no_face_reaches_for_the_ledger() -> None:
         f"{relative(path)}:{node.lineno}: {ast.unparse(node)}"
         for face in faces()
         for path in sorted((ROOT / "src/ocelog" / face).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr == "ledger"
     ]
     assert found == [], "what is done with it is a use case: a function in app/"

@@ -14,6 +14,7 @@ from commands import Ocelog, simulator
 from documents import DOCS, blocks, typed_commands
 from ocelog.cli.app import build
 from ocelog.detect.folders import BUILT_IN
+from parsed import parsed
 
 SOURCE = Path(__file__).parents[2] / "src" / "ocelog"
 ROOT: Any = typer.main.get_command(build(None, whole=True))
@@ -59,7 +60,7 @@ def printed() -> list[tuple[str, str]]:
     """Return where a command is printed, and which."""
     found = list[tuple[str, str]]()
     for path in sorted(SOURCE.rglob("*.py")):
-        for line, text in _texts(ast.parse(path.read_text())):
+        for line, text in _texts(parsed(path)):
             commands = (each[1].strip() for each in PRINTED.finditer(text))
             left_out = NO_COMMANDS | TO_COME
             found += [(f"{path.relative_to(SOURCE)}:{line}", each) for each in commands if each not in left_out]
@@ -261,9 +262,7 @@ def offered() -> Iterator[tuple[str, str]]:
     tree = DOCS.parent
     for folder in ("src", "scripts"):
         for path in sorted((tree / folder).rglob("*.py")):
-            yield from (
-                (f"{path.relative_to(tree)}:{line}", text) for line, text in _texts(ast.parse(path.read_text()))
-            )
+            yield from ((f"{path.relative_to(tree)}:{line}", text) for line, text in _texts(parsed(path)))
     others = [*tree.glob("*.md"), *DOCS.rglob("*.md"), *tree.glob("scripts/*.sh"), tree / "Makefile"]
     others += [path for folder in (".ci", ".github") for path in (tree / folder).rglob("*") if path.is_file()]
     others += [path for path in (tree / "src").rglob("*") if path.suffix in {".sql", ".yml", ".service"}]

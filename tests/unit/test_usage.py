@@ -19,6 +19,11 @@ from ocelog.cli import main
         ("source check", "Missing argument NAME. See: ocelog source check --help"),
         ("shape x", f"Missing option --log-type {'|'.join(short_names())}. See: ocelog shape --help"),
         ("pull x y", "Got unexpected extra argument(s) (x y). See: ocelog pull --help"),
+        (
+            "user add a@b.c --role admn",
+            "Invalid value for '--role': 'admn' is not one of 'viewer', 'analyst', 'admin';",
+        ),
+        ("user role a@b.c vewer", "Invalid value for 'role': 'vewer' is not one of 'viewer', "),
         ("source add wiz a --rate x", "Invalid value for '--rate': 'x' is not a valid float. See: ocelog source add"),
     ],
 )

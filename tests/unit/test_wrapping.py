@@ -1,11 +1,9 @@
 """What a terminal of few columns is sent: lines that end between words, and nothing cut that a person would copy."""
 
-import ast
 import io
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +12,6 @@ from rich.cells import cell_len
 from commands.terminal import bare_lines
 from ocelog.cli import settings
 from ocelog.cli.show import fitting_table, named_lines, table, wrapped
-from ocelog.cli.sql import _HELP
-from ocelog.cli.tables import JSON_HINT
 from ocelog.installation.making import make
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -119,25 +115,3 @@ def test_the_settings_fit_80_columns_on_a_terminal_and_in_a_pipe_that_ends_on_on
     assert any(f"~/{folder}" in line for line in lines)
     assert any("config.yml" in line for line in lines)
     assert (lines[0].split() == ["setting", "value", "origin", "meaning"]) == (folder == "home")
-
-
-def printed_as_they_are() -> Iterator[tuple[str, str]]:
-    """Yield where a text of ours is printed without being wrapped, and each of its lines, without what is put in."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        named = {ast.unparse(each.targets[0]): each.value for each in tree.body if isinstance(each, ast.Assign)}
-        for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and call.args and ast.unparse(call.func) in {"typer.echo", "print"}:
-                whole = call.args[0]
-                parts = whole.values if isinstance(whole, ast.JoinedStr) else [whole]
-                inner = [each.value if isinstance(each, ast.FormattedValue) else each for each in parts]
-                texts = [named.get(ast.unparse(each), each) for each in inner]
-                told = "".join(str(each.value) for each in texts if isinstance(each, ast.Constant))
-                yield from ((f"{path.relative_to(SOURCE)}:{call.lineno}", line) for line in told.split("\n"))
-
-
-def test_lines_that_are_printed_as_they_are_fit_80_columns() -> None:
-    lines = list(printed_as_they_are())
-    told = {line for _, line in lines}
-    assert {_HELP.splitlines()[0], JSON_HINT.splitlines()[0]} <= told, "constants are looked at, too"
-    assert [(place, line) for place, line in lines if len(line) > 80] == []

@@ -1,5 +1,6 @@
 """What a person is told who named a command, an option or an argument that is not there, or left one out."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from ocelog.cli.app import COMMANDS
 from ocelog.cli.place import words_of
 from ocelog.secret import hidden, may_be_shown
 from ocelog.suggest import suggest
+
+_NOT_ONE_OF = re.compile("'([^']*)' is not one of ")
+"""How a value is refused that is none of an option's choices."""
 
 
 def help_instead(error: TyperException) -> str | None:
@@ -46,4 +50,7 @@ def _what(error: Any, context: Any) -> str:
         name = error.param.metavar or error.param.name.upper()
         return f"Missing {f'argument {name}' if argument else f'option {error.param.opts[0]} {name}'}."
     text = " ".join(error.format_message().split())
+    choices = map(str, getattr(getattr(getattr(error, "param", None), "type", None), "choices", ()))
+    if (came := _NOT_ONE_OF.search(text)) and (near := suggest(came[1], choices)):
+        return f"{text.removesuffix('.')}{near}"
     return text if text.endswith((".", "?")) else f"{text}."

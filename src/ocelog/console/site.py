@@ -227,15 +227,25 @@ def _not_signed_in(request: Request, error: Exception) -> Response:  # noqa: ARG
     has_ended = cookie_of(request) is not None
     if request.headers.get("hx-request") == "true":
         # Not back to the part that was asked for, but to the page that it was for.
-        at = urlsplit(request.headers.get("hx-current-url", ""))
-        shown = at.path + (f"?{at.query}" if at.query else "")
+        shown = _path_of(request.headers.get("hx-current-url"))
         then = sign_in_path(shown, has_ended=has_ended or bool(shown))
         return Response(status_code=401, headers={"hx-redirect": then})
     if request.method not in {"GET", "HEAD"}:
-        return PlainTextResponse("Sign in first.\n", status_code=401)
+        then = sign_in_path(_path_of(request.headers.get("referer")), has_ended=has_ended)
+        told = {"kind": "signed out", "needed": "", "error": None, "then": then}
+        return page(request, "trouble.html", visitor=None, status=401, **told)
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     then = sign_in_path(asked if request.method == "GET" else "/", has_ended=has_ended)
     return RedirectResponse(then, status_code=303)
+
+
+def _path_of(address: str | None) -> str:
+    """Return path and query of an address that a browser says it comes from; empty: it is none."""
+    try:
+        at = urlsplit(address or "")
+    except ValueError:
+        return ""
+    return at.path + (f"?{at.query}" if at.query else "")
 
 
 def _visitor(request: Request) -> Visitor | None:

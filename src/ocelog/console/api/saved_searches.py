@@ -60,7 +60,7 @@ def list_searches(caller: Viewer, limit: Limit = 50, cursor: Cursor = None) -> P
 
 @router.post("", status_code=201, response_model=SavedSearch)
 def save_search(request: Request, caller: Analyst, body: NewSearch, idempotency_key: IdempotencyKey = None) -> Response:
-    """Keep a search under a name, for oneself or for all."""
+    """Keep a search under a name, for oneself or for all, in the place of one's own of that name."""
 
     def make() -> SavedSearch:
         return _shown(
