@@ -182,7 +182,7 @@ def test_a_loop_that_fails_is_told_by_status_until_it_works_again(pulled: Ocelog
     failing = Failing()
     service.loops.append(failing)
     assert service.pull([]).exit_code == 2
-    assert "The loop 'detect' fails since" in pulled("status", code=1).out
+    assert "The loop 'detect' has been failing since" in pulled("status", code=1).out
     (told,) = pulled("status", "--json", code=1).json["failing_loops"]
     assert (told["loop"], told["error"]) == ("detect", "There are no rules. Add one.")
     failing.error = None

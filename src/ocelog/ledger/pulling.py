@@ -196,7 +196,7 @@ class SliceLedger:
             return streams.listed(tx, source_id)
 
     def trouble(self, source_id: str, log_type: str, *, kind: str, code: str, text: str, at_us: int) -> None:
-        """Remember what is wrong with a stream: the name of an error's class, its code and its text."""
+        """Remember what is wrong with a stream: the code of an error's class, its own code and its text."""
         with self._database.write() as tx:
             streams.trouble(tx, (source_id, log_type), kind=kind, code=code, text=text, at_us=at_us)
 

@@ -234,7 +234,7 @@ class Reader:
         throttled = {
             (row.marks.source_id, row.marks.log_type)
             for row in self.ledger.pulling.streams()
-            if row.trouble_kind == SourceThrottledError.__name__
+            if row.trouble_kind == SourceThrottledError.code
         }
         wanted = self._streams if streams is None else streams
         self.ledger.pulling.hurry([key for key in wanted if key not in throttled], self.now())
@@ -482,7 +482,7 @@ class Reader:
         with suppress(OcelogError):
             self.ledger.pulling.trouble(
                 *stream.key,
-                kind=type(error).__name__,
+                kind=type(error).code,
                 code=error.code,
                 text=str(error),
                 at_us=to_us(self.now()),
