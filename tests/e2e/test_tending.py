@@ -96,6 +96,7 @@ def a_mistake(*_: object, **__: object) -> None:
     raise ValueError
 
 
+@pytest.mark.slow
 def test_a_table_is_named_apart_from_why_it_is_not_published(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(_: object, table: str, **__: object) -> None:
         raise LakeUnavailableError("another process published first. Run it again.", table=table)
@@ -142,6 +143,7 @@ def test_what_the_disk_refuses_while_publishing_is_no_mistake_in_ocelog(
     assert "The disk is full: /home/somewhere" in str(service.publish_all())
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_held_by_others_is_waited_for_once_and_not_for_each_table(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +227,7 @@ def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:
             ledger.execute("UPDATE streams SET edge_us = ?", (edge,))
 
 
+@pytest.mark.slow
 def test_upkeep_keeps_old_rows_while_the_clock_is_years_ahead_and_ends_with_2(
     pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
