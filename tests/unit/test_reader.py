@@ -39,7 +39,7 @@ from ocelog.pull.puller import Blames, Drained
 from ocelog.pull.stream import Stream
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.streams import KINDS
-from ocelog.times import EPOCH
+from ocelog.times import EPOCH, to_us
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 EDGE = {"edge": NOW, "backfill_since": NOW - HOUR, "relook_at": NOW, "swept_at": NOW, "offset": timedelta(0)}
@@ -258,6 +258,26 @@ def test_what_could_not_be_let_go_of_is_let_go_of_once_the_ledger_can_be_written
     assert ledger.pulling.slices(states=[SliceState.WAITING]) == []
 
 
+def test_what_failed_before_anything_was_asked_is_asked_for_once_it_may_be_put_right(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    begun(ledger, log_type="Wiz.Audit")
+    for log_type, kind in ((ISSUES, "access_refused"), ("Wiz.Audit", "source_unavailable")):
+        ledger.pulling.trouble("acme", log_type, kind=kind, code="secret_unreadable", text="no key", at_us=to_us(NOW))
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: False)
+    now.go_on(1)
+    reader = reader_of(ledger, now, stream_of(now, drains), stream_of(now, drains, log_type="Wiz.Audit"))
+    reader.go_round()
+    assert drains.read == [], "no poll is due"
+    assert reader.stopped() == {("acme", ISSUES)}, "what is down is not asked at each start"
+    reader.hurry(reader.stopped())
+    reader.go_round()
+    assert {each.log_type for each in ledger.pulling.slices(states=[SliceState.DRAINED])} == {ISSUES}
+    tries = len(drains.read)
+    now.go_on(1)
+    reader.go_round()
+    assert len(drains.read) == tries, "once"
+
+
 def test_the_past_is_read_while_there_is_always_news(ledger: Ledger, now: Now) -> None:
     begun(ledger)
     past = planned(ledger, *(slice_of(origin=Origin.BACKFILL, until=NOW - n * HOUR) for n in range(3)))
@@ -389,7 +409,9 @@ def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(tmp_path: Path
         while service.threads.reading:
             assert service.threads.wait(60)
 
-    reader: Any = SimpleNamespace(hurry=lambda: None, follow=lambda _: [], go_round=go_round, held=nullcontext)
+    reader: Any = SimpleNamespace(
+        hurry=lambda: None, stopped=set, follow=lambda _: [], go_round=go_round, held=nullcontext
+    )
     service.pulling.reader = reader
     service.threads.start(learn_the_clock.wait)  # type: ignore[arg-type] # what it returns is of no interest
     service._work.only = set()

@@ -27,6 +27,7 @@ from ocelog.errors import (
     OcelogError,
     SourceThrottledError,
     TransientError,
+    error_class,
 )
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
@@ -132,8 +133,11 @@ class PullLoop:
                     todo = "Create one in the console, or in another terminal: ocelog source add"
             log.warning("nothing to read", reason=reason, todo=todo)
         self._read_names = names
-        if fresh and not first:
-            self.reader.hurry([stream.key for stream in fresh])
+        # At a start only what a person had to put right, a key or a permission: a service that is begun again and again
+        # must not ask a source that is down each time.
+        hurried = self.reader.stopped() if first else {stream.key for stream in fresh}
+        if hurried:
+            self.reader.hurry(hurried)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -194,6 +198,8 @@ class Reader:
     _served: dict[StreamKey, int] = field(default_factory=dict)
     _taken: Counter[StreamKey] = field(default_factory=Counter)
     """Slices that were taken of each stream."""
+    _poll_now: set[StreamKey] = field(default_factory=set)
+    """Streams that are asked for news whether or not their poll is due."""
     _unreleased: list[Slice] = field(default_factory=list)
     """What was not let go of, since the ledger could not be written: nobody else takes it meanwhile."""
     _turns: Iterator[int] = field(default_factory=count)
@@ -232,19 +238,30 @@ class Reader:
             self._streams = {stream.key: stream for stream in streams}
         return fresh
 
+    def stopped(self) -> set[StreamKey]:
+        """Return the streams that go on only once a person has changed something, as far as is noted."""
+        kinds = {
+            (row.marks.source_id, row.marks.log_type): error_class(row.trouble_kind)
+            for row in self.ledger.pulling.streams()
+            if row.trouble_kind is not None
+        }
+        return {key for key in self._streams if (kind := kinds.get(key)) and not issubclass(kind, TransientError)}
+
     def hurry(self, streams: Collection[StreamKey] | None = None) -> None:
         """Try at once what waits since a failure, and what is parked: somebody may have fixed the cause.
 
         So it is if a person pulls by hand, or has changed a source or its secret. Without `streams` all are hurried.
         What the source asked to wait for is waited for.
         """
-        throttled = {
-            (row.marks.source_id, row.marks.log_type)
-            for row in self.ledger.pulling.streams()
-            if row.trouble_kind == SourceThrottledError.code
-        }
+        kinds = {(row.marks.source_id, row.marks.log_type): row.trouble_kind for row in self.ledger.pulling.streams()}
         wanted = self._streams if streams is None else streams
-        self.ledger.pulling.hurry([key for key in wanted if key not in throttled], self.now())
+        hurried = [key for key in wanted if kinds.get(key) != SourceThrottledError.code]
+        self.ledger.pulling.hurry(hurried, self.now())
+        with self._lock:
+            # What failed before anything was asked, without a key or a token, left no slice that could be tried again.
+            self._poll_now |= {key for key in hurried if kinds.get(key) is not None}
+            for key in self._poll_now:
+                self._look_at.pop(key, None)
 
     def room_again(self) -> None:
         """Try at once what a full disk kept from landing."""
@@ -305,7 +322,10 @@ class Reader:
                 self.asked.add(stream.key)
             return
         asked_at = {stream.key: stream.source.now() for stream in streams}
-        edges = plan_due(self.ledger, streams, our_now=self.now(), poll_now=self.by_hand)
+        poll_now = set(self._streams) if self.by_hand else self._poll_now
+        edges = plan_due(self.ledger, streams, our_now=self.now(), poll_now=poll_now)
+        with self._lock:
+            self._poll_now -= asked_at.keys()
         for stream in streams:
             edge, api_now = edges[stream.key], stream.source.now()
             if self.by_hand and edge is not None and edge >= asked_at[stream.key]:
