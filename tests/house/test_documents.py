@@ -138,23 +138,29 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_error_has_a_section_and_every_section_an_error() -> None:
     sections = set(re.findall(r"^### (\w+)$", (ROOT / "docs" / "reference" / "errors.md").read_text(), re.MULTILINE))
     classes = {name: each for name, each in vars(errors).items() if isinstance(each, type)}
-    assert sections == {
+    leaves = {
         name for name, each in classes.items() if issubclass(each, errors.OcelogError) and not each.__subclasses__()
     }
+    assert sorted(leaves - sections) == [], "add a section `### <name>` to docs/reference/errors.md"
+    assert sorted(sections - leaves) == [], "no error of that name is raised: delete its section in the same file"
 
 
 def test_every_code_of_an_error_is_documented_and_belongs_to_one() -> None:
     page = (ROOT / "docs" / "reference" / "errors.md").read_text()
     found = dict(re.findall(r"^### (\w+)\n\nCode `(\w+)`\.", page, re.MULTILINE))
-    assert found == {name: vars(errors)[name].code for name in re.findall(r"^### (\w+)$", page, re.MULTILINE)}
+    assert found == {name: vars(errors)[name].code for name in re.findall(r"^### (\w+)$", page, re.MULTILINE)}, (
+        "below `### <name>` in docs/reference/errors.md stands: Code `<code>`."
+    )
     listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
-    assert sorted(listed) == sorted({*found.values(), *errors.CAUSES, errors.OperatorError.code})
+    assert sorted(listed) == sorted({*found.values(), *errors.CAUSES, errors.OperatorError.code}), (
+        "each code has one row, | `<code>` | ..., in the table of docs/reference/errors.md"
+    )
     sources = [path.read_text() for path in (ROOT / "src" / "ocelog").rglob("*.py")]
     assert not [text for text in sources if re.search(r"raise (Ocelog|Transient|Halt)Error\(", text)], "not listed"
     raised = {
         code for text in sources for code in re.findall(r'\bcode(?:=|, code = .*, )(?:[^"\n]* else )?"(\w+)"', text)
     }
-    assert raised == errors.CAUSES.keys()
+    assert raised == errors.CAUSES.keys(), "a code that is given by `code=` is in CAUSES in src/ocelog/errors.py"
 
 
 def test_every_promise_names_tests_that_exist() -> None:
