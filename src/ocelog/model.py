@@ -143,6 +143,9 @@ class Kind(Struct, frozen=True, kw_only=True):
     sweep_by: str | None = None
     """Date field that a sweep of the open records asks by; None: no sweep."""
     version_fields: tuple[str, ...] | None = None
+    """Names of the fields of which a change makes a new version of a record: `id`, `cursor_field`, each of
+    `version_times`, `status` if there are `statuses`, and whatever else a person calls a change. None: a record never
+    changes."""
     set_like: frozenset[str] = frozenset()
     """Top-level lists whose order says nothing."""
     later_fields: tuple[frozenset[str], ...] = ()

@@ -67,7 +67,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         (["source", "lst"], "Did you mean 'list'?"),
         (["pull", "--sorce", "x"], "--source"),
         (["qeury", "SELECT 1"], "Did you mean 'query'?"),
-        (["query", "SELECT 1", "-o", "xml"], "choose one of table, line, json, ndjson, csv, parquet"),
+        (["query", "SELECT 1", "-o", "xml"], "choose one of table, line, json, ndjson, csv, parquet."),
         (["query", "SELECT 1", "-o", "tabel"], "did you mean 'table'?"),
     ],
 )

@@ -55,7 +55,7 @@ class News(Enum):
 
     NEW = auto()
     OLD = auto()
-    """News, but so late that one alert a rule tells of all of it."""
+    """News, but so late that one alert per rule tells of all of it."""
     HISTORY = auto()
     """It happened before its stream was set up: nobody is told."""
 
@@ -147,7 +147,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     suppressed: Callable[[Alert, int], str | None] = lambda _alert, _now_us: None
     """Returns why nobody is told of an alert at an instant; None: they are."""
     oldest_us: int = 7 * 24 * _HOUR_US
-    """News that was older when it was observed joins one alert a rule."""
+    """News that was older when it was observed joins one alert per rule."""
     again: News | None = None
     """How people hear of events that are judged again, whatever they were when they landed; None: these are new."""
     seeding: bool = False

@@ -15,7 +15,6 @@ from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
-from ocelog.suggest import suggest
 from ocelog.units import duration
 
 if TYPE_CHECKING:
@@ -187,9 +186,7 @@ def chosen_output(word: str | None, *, by: str = "-o") -> Output:
     """
     if word is None:
         return Output.TABLE if sys.stdout.isatty() else Output.NDJSON
-    if word not in list(Output):
-        raise ConfigError(f"{by} {word}: choose one of {', '.join(Output)}{suggest(word, map(str, Output))}")
-    return Output(word)
+    return Output(show.chosen_output(word, [each.value for each in Output], by=by))
 
 
 def write_answer(answer: Answer, options: Options) -> None:

@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from ocelog.errors import ConfigError, OperatorError
 from ocelog.secret import Secret
@@ -20,16 +21,15 @@ _ANSWERS_WITHIN = 30
 _SIZE = ("--seed", "7", "--audit", "2000", "--issues", "800", "--findings", "4000", "--late", "2")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
+class Tenant(Struct, frozen=True, kw_only=True):
     """Where a simulated tenant answers, and to whom."""
 
     token_url: str
     api_url: str
     client_id: str
-    client_secret: Secret = field(repr=False)
+    client_secret: Secret
     admin_url: str
-    admin_token: Secret = field(repr=False)
+    admin_token: Secret
 
     def admin(self, method: str, call: str, **said: Any) -> Any:
         """Have something happen in the tenant, or ask what is there. Raises OperatorError."""

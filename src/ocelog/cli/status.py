@@ -1,4 +1,4 @@
-"""`ocelog status`: a line a stream, and what needs attention."""
+"""`ocelog status`: one line per stream, and what needs attention."""
 
 from datetime import UTC, datetime
 from typing import Annotated

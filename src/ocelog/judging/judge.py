@@ -23,7 +23,7 @@ from ocelog.detect.rule import About, CorrelationRule, Kind, NotRun, Pack, Query
 from ocelog.errors import RuleFileError
 from ocelog.judging.loaded_child import LoadedChild, Lost, Piece, Rows
 from ocelog.judging.own_thread import OwnThread
-from ocelog.judging.wire import WireMatch, WireRule
+from ocelog.judging.wire import LoadedRule, WireMatch
 from ocelog.model import JsonObject
 from ocelog.sandbox.kernel import EVERY, Layers
 
@@ -64,27 +64,6 @@ class Allowance(Struct, frozen=True, kw_only=True):
 
 OF_NETWORK = Allowance(call_seconds=15.0, hurried_seconds=5.0, fair_each=0.05, overtime_seconds=60.0)
 """What rules may take that ask others: they wait for answers."""
-
-
-class LoadedRule(Struct, frozen=True, kw_only=True):
-    """A rule of the folder."""
-
-    about: About
-    kind: Kind
-    log_types: tuple[str, ...]
-    scheduled_queries: tuple[str, ...]
-    base: str | None
-    """The rule that it is derived from."""
-    has_python: bool
-    files: tuple[str, ...]
-    """Its own; it stands on the shared ones of the folder, too."""
-    revision: str
-    """Tells it, with all that it stands on, from how it was before."""
-
-    @property
-    def id(self) -> str:
-        """Its name for programs."""
-        return self.about.id
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -238,7 +217,7 @@ class Judge:
         if (mended := self._child.bundle) is None:
             raise AssertionError
         self._broken, self._kills, self._late = {}, {}, set()
-        self._rules = {rule.about.id: _rule(rule) for rule in told.rules}
+        self._rules = {rule.id: rule for rule in told.rules}
         return Loaded(
             bundle=mended,
             revision=mended.revision(),
@@ -298,10 +277,6 @@ def _is_asked(rule: LoadedRule, log_type: str | None) -> bool:
     if not rule.about.enabled:
         return False
     return rule.kind is Kind.SCHEDULED_RULE if log_type is None else log_type in rule.log_types
-
-
-def _rule(told: WireRule) -> LoadedRule:
-    return LoadedRule(**{name: getattr(told, name) for name in told.__struct_fields__})
 
 
 def _pieces(rows: Rows, total: int, log_type: str | None, channels: Mapping[str, str] | None) -> Iterator[Piece]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
 from ocelog.detect.rule import Kind
 from ocelog.judging.judge import Judged as Answer
-from ocelog.judging.judge import LoadedRule
+from ocelog.judging.wire import LoadedRule
 
 
 def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Sequence[Answer]) -> Judged:

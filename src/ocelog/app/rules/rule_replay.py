@@ -27,7 +27,8 @@ from ocelog.app.rules.schedule_replay import replay_matches, replay_rows
 from ocelog.detect.unjudged import Covered
 from ocelog.errors import ConfigError, LostFenceError
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge, LoadedRule
+from ocelog.judging.judge import Judge
+from ocelog.judging.wire import LoadedRule
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.app.log_types import table_schemas
 from ocelog.app.search import answer_values
@@ -39,8 +39,7 @@ _MISSING = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """The first rows of an answer."""
 
     schema: pa.Schema

@@ -36,7 +36,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 def scan(path: Path, wanted: Wanted, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield the wanted rows of a file, one table a row group; columns that the file lacks are left out.
+    """Yield the wanted rows of a file, one table per row group; columns that the file lacks are left out.
 
     Raises LakeUnavailableError if the file is gone, LakeDamagedError if it is damaged.
     """

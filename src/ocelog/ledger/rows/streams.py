@@ -15,7 +15,7 @@ from ocelog.model import Covered, Marks, Origin, Slice, StreamFaults, StreamRow
 from ocelog.times import from_us, to_us
 
 LONG_GAP = timedelta(days=1)
-"""What happened while a stream was not read for longer is told of in one summary a rule."""
+"""What happened while a stream was not read for longer is told of in one summary per rule."""
 _s = tables.streams.c
 
 
