@@ -404,7 +404,7 @@ class LoopFault(Struct, frozen=True, kw_only=True):
     since: datetime
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class KnownVersions(Struct, frozen=True, kw_only=True):
     """Versions that the lake and the landed parts hold: parallel columns, in no order."""
 
     ids: Sequence[str]

@@ -19,7 +19,7 @@ from ocelog.alert import changes
 from ocelog.alert.deciding import Decision
 from ocelog.alert.delivering import Delivered, Handed, Refused
 from ocelog.alert.notice import AlertStatus
-from ocelog.alert.ports import Overtaken, Run
+from ocelog.alert.ports import CommitConflict, Run
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Slice
 from ocelog.pull.ports import Behind, Landed, Landing
@@ -203,6 +203,6 @@ def test_of_two_that_open_one_alert_at_once_one_is_overtaken(postgresql: Callabl
     decision = Decision(alerts=[alert_of(1)])
     run = Run(schedule="s", fired_us=1, fires_us=2, decision=decision)
     with before_statement(one, "INSERT INTO alerts ", lambda: opened(other, alert_of(1))):
-        assert isinstance(one.judging.commit_run(run), Overtaken)
+        assert isinstance(one.judging.commit_run(run), CommitConflict)
     one.close()
     other.close()

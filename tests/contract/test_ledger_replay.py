@@ -17,7 +17,7 @@ from ocelog.alert.deciding import Decision, News, Policy
 from ocelog.alert.detecting import Detecting, Step
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
 from ocelog.alert.notice import AlertStatus
-from ocelog.alert.ports import Committed, Piece
+from ocelog.alert.ports import CommitSuccess, Piece
 from ocelog.app.loops.detecting import NoJury
 from ocelog.app.rules.replaying import ReplayClaims
 from ocelog.detect.evaluate import Verdict
@@ -27,7 +27,7 @@ from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.claims import hold
-from ocelog.model import DETECT, RULE_MATCHES, Known, NewPart, Part, Position, Severity
+from ocelog.model import DETECT, RULE_MATCHES, KnownVersions, NewPart, Part, Position, Severity
 from ocelog.sources.wiz.streams import ROOTS
 from ocelog.times import to_us
 
@@ -68,9 +68,9 @@ class Shelf:
     def part_rows(self, _part: Part) -> pa.Table:
         return ROWS
 
-    def load_ids(self, _table: str, _source_id: str, _ids: object) -> Known:
+    def load_ids(self, _table: str, _source_id: str, _ids: object) -> KnownVersions:
         times = range(5, 5 + len(self.versions))
-        return Known(
+        return KnownVersions(
             ids=[RECORD] * len(times),
             version_us=list(times),
             observed_us=list(times),
@@ -106,7 +106,7 @@ def moved(ledger: Ledger, to: int) -> None:
         source_id=None,
         decision=Decision(),
     )
-    assert isinstance(ledger.judging.commit(piece), Committed)
+    assert isinstance(ledger.judging.commit(piece), CommitSuccess)
 
 
 def replaying(ledger: Ledger, shelf: Shelf, again: News = News.HISTORY) -> Detecting:
@@ -167,7 +167,7 @@ class Overtaken(Shelf):
         super().__init__()
         self._ledger = ledger
 
-    def load_ids(self, table: str, source_id: str, ids: object) -> Known:
+    def load_ids(self, table: str, source_id: str, ids: object) -> KnownVersions:
         found = super().load_ids(table, source_id, ids)
         if self.versions == ["r1"]:
             self.versions = ["r1", "r2"]

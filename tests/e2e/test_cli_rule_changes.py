@@ -20,7 +20,7 @@ from ocelog.alert.ids import system_alert_id
 from ocelog.alert.judged import Event, Judged, Unjudged
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
-from ocelog.alert.ports import Committed, Piece
+from ocelog.alert.ports import CommitSuccess, Piece
 from ocelog.app.judging import folder_reading
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.judging.rule_suspending import FAILED_TIMES, Suspending
@@ -714,7 +714,7 @@ def made_known(installation: Installation, folder_id: str, names: list[str]) -> 
     known = [(each, replace(each, done=True)) for each in seeds]
     start = Position()
     piece = Piece(table="wiz_issues", since=start, to=start, source_id=None, decision=Decision(), seeds=known)
-    assert isinstance(installation.ledger.judging.commit(piece), Committed)
+    assert isinstance(installation.ledger.judging.commit(piece), CommitSuccess)
 
 
 def unseeded(installation: Installation, folder_id: str, names: list[str]) -> set[str]:

@@ -14,7 +14,7 @@ from ocelog.alert.deciding import Policy
 from ocelog.alert.detecting import Detecting
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
 from ocelog.alert.notice import AlertType
-from ocelog.alert.ports import Committed, Outcome, Piece
+from ocelog.alert.ports import CommitSuccess, Outcome, Piece
 from ocelog.alert.routing import channels_for
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
@@ -189,7 +189,7 @@ class _NotingLedger:
     def commit(self, piece: Piece) -> Outcome:
         self._bench.pause()
         outcome = self._bench.ledger.judging.commit(piece)
-        if isinstance(outcome, Committed) and piece.source_id is not None:
+        if isinstance(outcome, CommitSuccess) and piece.source_id is not None:
             self._bench.note(self._noted, [match for match, _ in piece.decision.matches])
         self._bench.pause()
         return outcome

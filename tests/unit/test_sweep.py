@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from ocelog.model import Checkpoint, Known, NewPart, Origin, Slice, SliceState
+from ocelog.model import Checkpoint, KnownVersions, NewPart, Origin, Slice, SliceState
 from ocelog.pull.ports import Landed, Landing, Loaded, OpenRecords, Suspect
 from ocelog.pull.sweep import (
     MOST_SUSPECTS,
@@ -186,7 +186,7 @@ class Noted:
     def load(self, _table: str, _source: str, *, ids: list[str], **_more: object) -> Loaded:
         ones = [1] * len(ids)
         rows = [name * 32 for name in ids]
-        known = Known(ids=ids, version_us=ones, observed_us=ones, row_ids=rows, versions=rows)
+        known = KnownVersions(ids=ids, version_us=ones, observed_us=ones, row_ids=rows, versions=rows)
         return Loaded(known=known, through=0)
 
     def rows(self, _table: str, row_ids: list[str], _columns: list[str]) -> dict[str, dict[str, Any]]:
@@ -217,7 +217,7 @@ def judge(noted: Any) -> Judge:
 
 
 def opened(*names: str) -> OpenRecords:
-    nothing = Known(ids=[], version_us=[], observed_us=[], row_ids=[], versions=[])
+    nothing = KnownVersions(ids=[], version_us=[], observed_us=[], row_ids=[], versions=[])
     return OpenRecords(rows={name: name * 32 for name in names}, count=len(names), known=nothing, through=0)
 
 

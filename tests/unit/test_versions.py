@@ -4,7 +4,7 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.model import Known
+from ocelog.model import KnownVersions
 from ocelog.pull.ports import Shaped
 from ocelog.pull.versions import History, Placed
 
@@ -117,8 +117,8 @@ def test_the_version_just_before_is_found_by_time_then_observation() -> None:
     assert history.before("other", 11, 0) is None
 
 
-def rows(*placed: Placed) -> Known:
-    return Known(
+def rows(*placed: Placed) -> KnownVersions:
+    return KnownVersions(
         ids=[name for one in placed for name in one.new.ids],
         version_us=[at for one in placed for at in one.new.version_us],
         observed_us=[at for one in placed for at in one.new.observed_us],

@@ -14,12 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import Decision, News, Policy, decide, wanted
+from ocelog.alert.deciding import Decision, News, Policy, decide, decision_query
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
-from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Outcome, Overtaken, Piece, Waiting
+from ocelog.alert.ports import CommitConflict, CommitSuccess, DetectLedger, LoopBacklog, Outcome, Piece, StaleCommit
 from ocelog.alert.seed import Seed
 from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
-from ocelog.model import RULE_MATCHES, Claim, GivenUp, JsonObject, Kind, Known, NewPart, Part, Position
+from ocelog.model import RULE_MATCHES, Claim, GivenUp, JsonObject, Kind, KnownVersions, NewPart, Part, Position
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,7 +80,7 @@ class MatchLake(Protocol):
         """Return the rows of a part. Raises LakeUnavailableError if it cannot be read."""
         ...
 
-    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> Known:
+    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> KnownVersions:
         """Return every version of records, from parts and table."""
         ...
 
@@ -252,12 +252,12 @@ class Detecting:
                 table, kind, source_id, rows, found, (mark, mark), judged_us, landed, seeds
             )
             match outcome:
-                case Committed():
+                case CommitSuccess():
                     self.jury.committed(found)
                     return _step(found, decision)
-                case Elsewhere():
+                case StaleCommit():
                     return None
-                case Overtaken():
+                case CommitConflict():
                     pass
         raise _overtaken(table)
 
@@ -287,7 +287,7 @@ class Detecting:
             over -= part.bytes
         return self._give_up(table, waiting, gone, "what waited for the rules held more than a fifth of the free disk")
 
-    def _give_up(self, table: str, waiting: Waiting, old: Sequence[Part], reason: str) -> Step:
+    def _give_up(self, table: str, waiting: LoopBacklog, old: Sequence[Part], reason: str) -> Step:
         if not old:
             return Step()
         lost = [
@@ -309,7 +309,7 @@ class Detecting:
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
         return Step(more=True)
 
-    def _pass(self, table: str, waiting: Waiting) -> Step:
+    def _pass(self, table: str, waiting: LoopBacklog) -> Step:
         """Move the mark to the end of what there is."""
         full = len(waiting.parts) == MOST_PARTS
         to = Position(sequence=waiting.parts[-1].sequence if full else waiting.last)
@@ -319,7 +319,7 @@ class Detecting:
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
         return Step(more=full)
 
-    def _take(self, waiting: Waiting) -> _Taken | None:
+    def _take(self, waiting: LoopBacklog) -> _Taken | None:
         """Read the next rows of one source; None: there are none."""
         import pyarrow as pa  # noqa: PLC0415 - whoever only names the loop goes without Arrow
 
@@ -365,9 +365,9 @@ class Detecting:
             mark = self.ledger.waiting(table, most_parts=1).since
             outcome, decision = self._attempt(table, kind, source_id, rows, found, (mark, mark), judged_us, landed)
             match outcome:
-                case Committed():
+                case CommitSuccess():
                     return _step(found, decision)
-                case Elsewhere() if self.ledger.waiting(table, most_parts=1).since == mark:
+                case StaleCommit() if self.ledger.waiting(table, most_parts=1).since == mark:
                     return None
                 case _:
                     pass
@@ -379,12 +379,12 @@ class Detecting:
         for _ in range(_MAX_TRIES):
             outcome, decision = self._attempt(table, kind, source_id, taken.rows, found, (since, taken.to), judged_us)
             match outcome:
-                case Committed():
+                case CommitSuccess():
                     self.jury.committed(found)
                     return _step(found, decision)
-                case Elsewhere():
+                case StaleCommit():
                     return Step(more=True)
-                case Overtaken():
+                case CommitConflict():
                     pass
         raise _overtaken(table)
 
@@ -402,14 +402,14 @@ class Detecting:
     ) -> tuple[Outcome, Decision]:
         """Decide and commit once; the mark goes from the first position to the second. Raises LostFenceError."""
         now_us = self.now_us()
-        standing = self.ledger.standing(wanted(found, now_us))
-        standing = replace(standing, known=standing.known.union(landed))
+        state = self.ledger.decision_state(decision_query(found, now_us))
+        state = replace(state, known=state.known.union(landed))
         policy = self.policy()
         if seeds:
             policy = replace(policy, again=News.HISTORY, seeding=True)
         else:
-            found = _ordered(found, self._known(table, source_id, kind, found, standing.alerts.values()))
-        decision = decide(found, standing, policy, now_us)
+            found = _ordered(found, self._known(table, source_id, kind, found, state.alerts.values()))
+        decision = decide(found, state, policy, now_us)
         part: NewPart | None = None
         try:
             part = self._write(source_id, rows, found.events, decision, judged_us)
@@ -431,7 +431,7 @@ class Detecting:
             if part is not None:
                 self.lake.discard(part)
             raise
-        if part is not None and not isinstance(outcome, Committed):
+        if part is not None and not isinstance(outcome, CommitSuccess):
             self.lake.discard(part)
         return outcome, decision
 

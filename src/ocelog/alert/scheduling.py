@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.alert.deciding import Decision, Policy, decide, wanted
+from ocelog.alert.deciding import Decision, Policy, decide, decision_query
 from ocelog.alert.detecting import Claims, MatchLake, MatchRows, told_columns
 from ocelog.alert.judged import Event, Judged, Match
-from ocelog.alert.ports import Committed, Elsewhere, MatchPart, Overtaken, Run, ScheduleLedger
+from ocelog.alert.ports import CommitConflict, CommitSuccess, MatchPart, Run, ScheduleLedger, StaleCommit
 from ocelog.errors import LakeUnavailableError, LostFenceError
 from ocelog.model import RULE_MATCHES
 
@@ -62,9 +62,9 @@ class Scheduling:
         judged_us = self.now_us()
         for _ in range(_MAX_TRIES):
             now_us = self.now_us()
-            standing = self.ledger.standing(wanted(said, now_us))
-            standing = replace(standing, known=standing.known.union(landed))
-            decision = decide(said, standing, self.policy(), now_us)
+            state = self.ledger.decision_state(decision_query(said, now_us))
+            state = replace(state, known=state.known.union(landed))
+            decision = decide(said, state, self.policy(), now_us)
             parts = list[MatchPart]()
             try:
                 self._write(parts, rows, places, decision, judged_us)
@@ -84,12 +84,12 @@ class Scheduling:
                 self._discard(parts)
                 raise
             match outcome:
-                case Committed():
+                case CommitSuccess():
                     return decision
-                case Elsewhere():
+                case StaleCommit():
                     self._discard(parts)
                     return None
-                case Overtaken():
+                case CommitConflict():
                     self._discard(parts)
         raise LakeUnavailableError(
             f"{firing.schedule}: alerts were changed by others {_MAX_TRIES} times in a row; try again."

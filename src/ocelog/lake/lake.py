@@ -14,7 +14,7 @@ from ocelog.lake.read.scan import CURSOR, Wanted, opened, scan
 from ocelog.lake.read.snapshot import Snapshot, Snapshots
 from ocelog.lake.storage.checksums import damage, damaged
 from ocelog.lake.write.parts import discard, write_part
-from ocelog.model import RULE_MATCHES, Known, NewPart, Part
+from ocelog.model import RULE_MATCHES, KnownVersions, NewPart, Part
 from ocelog.pull.ports import Loaded, OpenRecords
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class FileLake:
 
         return self._settled(table, read)
 
-    def read(self, parts: Iterable[Part], source_id: str) -> Known:
+    def read(self, parts: Iterable[Part], source_id: str) -> KnownVersions:
         """Return the versions in `parts`. Raises LakeUnavailableError if a file is gone: load again."""
         wanted = Wanted(source_id=source_id)
         return _known(rows for part in parts for rows in scan(self.home / part.path, wanted, KEY_COLUMNS))
@@ -113,7 +113,7 @@ class FileLake:
         with opened(path) as file:
             return file.read(columns, use_threads=False)
 
-    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> Known:
+    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> KnownVersions:
         """Return every version of records, from parts and table."""
         return self.load(table, source_id, since_us=-_EVER_US, until_us=None, ids=ids).known
 
@@ -216,7 +216,7 @@ def _opened(found: list[pa.Table], statuses: Collection[str], most: int, through
     )
 
 
-def _known(tables: Iterable[pa.Table]) -> Known:
+def _known(tables: Iterable[pa.Table]) -> KnownVersions:
     ids: list[str] = []
     version_us: list[int] = []
     observed_us: list[int] = []
@@ -229,7 +229,7 @@ def _known(tables: Iterable[pa.Table]) -> Known:
         observed_us += rows.column("p_observed_at").cast(pa.int64()).to_pylist()
         row_ids += rows.column("p_row_id").to_pylist()
         versions += rows.column("p_version").to_pylist()
-    return Known(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
+    return KnownVersions(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
 
 
 def _versions(rows: pa.Table) -> pa.Table:

@@ -196,12 +196,12 @@ def _look_back(marks: Marks, highest: timedelta, offset: timedelta, our_now: dat
 
 def _best(known: Sequence[Covered], offset: timedelta, our_now: datetime) -> Covered | None:
     """Return what covers most if `offset` is the true one, None if nothing holds for it."""
-    holding = [
+    valid = [
         each
         for each in known
         if (our_now - each.through <= _ALWAYS_LIED if each.lowest is None else each.lowest <= offset)
     ]
-    return max(holding, key=lambda each: _reached(each, offset), default=None)
+    return max(valid, key=lambda each: _reached(each, offset), default=None)
 
 
 def _reached(covered: Covered, offset: timedelta) -> datetime:

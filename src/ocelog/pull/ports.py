@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
-from ocelog.model import Claim, Known, Narrowed, NewPart, Part, Rejection, Slice, SliceState, Stamp, StreamFaults
+from ocelog.model import (
+    Claim,
+    KnownVersions,
+    Narrowed,
+    NewPart,
+    Part,
+    Rejection,
+    Slice,
+    SliceState,
+    Stamp,
+    StreamFaults,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -369,7 +380,7 @@ class SuspectLedger(Protocol):
 class Loaded(Struct, frozen=True, kw_only=True):
     """What `Memory.load` found: the versions, and the last sequence of the table that it took into account."""
 
-    known: Known
+    known: KnownVersions
     through: int
 
 
@@ -380,7 +391,7 @@ class OpenRecords(Struct, frozen=True, kw_only=True):
     """Row id of the latest version by record id; no more than the caller asked for."""
     count: int
     """How many there are in all."""
-    known: Known
+    known: KnownVersions
     """The versions of those in `rows`."""
     through: int
 
@@ -423,7 +434,7 @@ class Lake(Protocol):
         """
         ...
 
-    def read(self, parts: Iterable[Part], source_id: str) -> Known:
+    def read(self, parts: Iterable[Part], source_id: str) -> KnownVersions:
         """Return the versions in `parts`. Raises LakeUnavailableError if a file is gone: load again."""
         ...
 

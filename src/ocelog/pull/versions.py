@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ocelog.model import Known
+from ocelog.model import KnownVersions
 from ocelog.pull.ports import Shaped
 
 Entry: TypeAlias = tuple[int, int, str, str]
@@ -40,7 +40,7 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """Which events of a page are new, under which row ids, and where they belong."""
 
     keep: list[int]
-    new: Known
+    new: KnownVersions
     """The events kept, in the same order."""
 
     @property
@@ -65,7 +65,7 @@ class History:
     def __post_init__(self) -> None:
         self._name = row_names(self.source_id, self.log_type)
 
-    def add(self, known: Known) -> None:
+    def add(self, known: KnownVersions) -> None:
         """Take in versions that the lake or a part holds; those that are known already change nothing."""
         columns = zip(known.ids, known.version_us, known.observed_us, known.row_ids, known.versions, strict=True)
         for record_id, version_us, observed_us, name, version in columns:
@@ -141,7 +141,7 @@ class History:
     def _all_new(self, shaped: Shaped, observed_us: int) -> Placed:
         """Place a page of nothing but new records, as nearly all are while the past is read."""
         names = list(map(self._name, shaped.ids, shaped.versions, repeat(0)))
-        new = Known(
+        new = KnownVersions(
             ids=shaped.ids,
             version_us=shaped.version_us,
             observed_us=[observed_us] * len(names),
@@ -178,5 +178,5 @@ def _neighbours(entry: Entry, entries: Collection[Entry]) -> set[str]:
 
 def _placed(keep: list[int], ids: list[str], entries: list[Entry]) -> Placed:
     version_us, observed_us, row_ids, versions = zip(*entries, strict=True) if entries else ((), (), (), ())
-    new = Known(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
+    new = KnownVersions(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
     return Placed(keep=keep, new=new)

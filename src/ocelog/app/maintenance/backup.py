@@ -25,7 +25,7 @@ from ocelog.lake.read.snapshot import check_lake
 from ocelog.lake.storage.checksums import damage, damaged, unreadable
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
-from ocelog.lake.upkeep.relocate import begin_elsewhere, table_files
+from ocelog.lake.upkeep.relocate import begin_in_home, table_files
 from ocelog.ledger.database.open import absolute
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import rfc3339
@@ -337,7 +337,7 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
             _copy(folder, real, name, note["files"][name])
             (real / name).chmod(0o444)
     for table, metadata in note["tables"].items():
-        begin_elsewhere(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
+        begin_in_home(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
     for name in ("config.yml", "key"):
         if (folder / name).exists():
             _replace(real / name, folder / name)

@@ -37,7 +37,7 @@ class Checked(Struct, frozen=True, kw_only=True):
     unreadable: tuple[tuple[str, str], ...]
     """Rule or file, and why it cannot be read; the reason opens with `file:line:`."""
     wrong: tuple[WrongName, ...]
-    elsewhere: dict[str, list[str]]
+    no_source: dict[str, list[str]]
     """Log types that exist, and no source here has -> the rules about them."""
     not_run: tuple[WrongName, ...] = ()
     """Queries that were written for another engine, and why they do not run here."""
@@ -67,11 +67,11 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
     _exists(path)
     checkout = read_checkout(path, changing())
     names = Names(schemas=packaged_schemas(), rules=rules, channels=channels)
-    elsewhere = dict[str, list[str]]()
+    no_source = dict[str, list[str]]()
     for name, rule in checkout.rules.items():
         for log_type in rule.log_types:
-            if names.is_elsewhere(log_type):
-                elsewhere.setdefault(log_type, []).append(name)
+            if names.lacks_source(log_type):
+                no_source.setdefault(log_type, []).append(name)
     faults = query_faults(checkout.queries.values(), checkout.root)
     told = [(each.is_foreign, WrongName(rule=each.query, place=each.place, why=each.why)) for each in faults]
     wrong = [*check(checkout, names), *(one for foreign, one in told if not foreign)]
@@ -81,7 +81,7 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
         not_run=tuple(one for foreign, one in told if foreign),
         unreadable=tuple((one.id, f"{checkout.root}/{one.message}") for one in checkout.problems),
         wrong=tuple(sorted(wrong, key=lambda one: (one.place, one.rule))),
-        elsewhere=dict(sorted(elsewhere.items())),
+        no_source=dict(sorted(no_source.items())),
     )
 
 

@@ -234,7 +234,7 @@ def stream_statuses(
         slices = defaultdict[StreamKey, list[Slice]](list)
         for each in ledger.pulling.slices(source_id=source_id):
             slices[each.source_id, each.log_type].append(each)
-        known = _Known(view=view, slices=slices, waiting=cache(partial(_waiting, ledger)))
+        known = _LedgerView(view=view, slices=slices, waiting=cache(partial(_waiting, ledger)))
         found = list[StreamStatus]()
         for row in (row for row in ledger.sources.listed() if source_id in (None, row.id)):
             error = damage(row)
@@ -400,7 +400,7 @@ def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
     )
 
 
-class _Known(Struct, frozen=True, kw_only=True):
+class _LedgerView(Struct, frozen=True, kw_only=True):
     """What the ledger holds of all streams."""
 
     view: HealthView
@@ -409,7 +409,7 @@ class _Known(Struct, frozen=True, kw_only=True):
     """What waits to be published in a table."""
 
 
-def _stream_status(known: _Known, row: SourceRow, log_type: str, now: datetime, *, idle: bool) -> StreamStatus:
+def _stream_status(known: _LedgerView, row: SourceRow, log_type: str, now: datetime, *, idle: bool) -> StreamStatus:
     key = (row.id, log_type)
     stream, slices = known.view.streams.get(key), known.slices.get(key, ())
     waiting = [each for each in slices if each.state is SliceState.WAITING]
