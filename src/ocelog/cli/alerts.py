@@ -290,7 +290,9 @@ def comment(
     """Write something down about alerts, on their timeline."""
     if (other := remote.chosen()) is not None:
         _refuse_as(as_)
-        done: Sequence[use.Changed] = other.alerts.change(ids, _body(Wish(do=Verb.COMMENT, text=text), quiet=False))
+        done: Sequence[use.ChangedAlert] = other.alerts.change(
+            ids, _body(Wish(do=Verb.COMMENT, text=text), quiet=False)
+        )
     else:
         with opened() as installation:
             who = use.person(installation, as_)
@@ -390,7 +392,7 @@ def resend(
     """Tell of alerts once more, as they are now: after a delivery failed for good, or to another channel."""
     if (other := remote.chosen()) is not None:
         _refuse_as(as_)
-        done: Sequence[use.Changed] = other.alerts.resend(ids, channel or ())
+        done: Sequence[use.ChangedAlert] = other.alerts.resend(ids, channel or ())
     else:
         with opened() as installation:
             done = use.resend(installation, ids, channel or (), who=use.person(installation, as_))
@@ -557,7 +559,7 @@ def _change_found(
     what: str,
     *,
     found: Callable[[], Mapping[str, Severity]],
-    each: Callable[[Sequence[str]], Sequence[use.Changed]],
+    each: Callable[[Sequence[str]], Sequence[use.ChangedAlert]],
     many: Callable[[Collection[str]], int],
     json: bool,
 ) -> None:
@@ -625,7 +627,7 @@ def _many(found: Mapping[str, Severity]) -> str:
     return f"{_counted(len(found))}{f' ({severities})' if severities else ''}"
 
 
-def _print_changed(done: Sequence[use.Changed], *, json: bool, comment: str | None = None) -> None:
+def _print_changed(done: Sequence[use.ChangedAlert], *, json: bool, comment: str | None = None) -> None:
     """Print alerts as they are now, and what was written about them."""
     if json:
         _print_json([{"changed": each.changed, **as_json(each.alert)} for each in done])

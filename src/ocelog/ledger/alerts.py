@@ -29,7 +29,7 @@ from sqlalchemy import (
 from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
-from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, NotJudged, Place, Waiting
+from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, NotJudged, Place, WaitingDelivery
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
@@ -481,8 +481,8 @@ def _attempt_of(row: RowMapping) -> Attempt:
     )
 
 
-def _waiting_of(row: RowMapping) -> Waiting:
-    return Waiting(
+def _waiting_of(row: RowMapping) -> WaitingDelivery:
+    return WaitingDelivery(
         channel=row["channel"],
         happened=row["happened"],
         due_us=row["due_us"],

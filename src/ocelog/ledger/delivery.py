@@ -48,7 +48,7 @@ _d = tables.deliveries.c
 _o = tables.outbox.c
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class ChannelBacklog(Struct, frozen=True, kw_only=True):
     """What waits for a channel."""
 
     channel: ChannelRow
@@ -58,7 +58,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     """Number of the newest entry: another one, and there is more to tell."""
 
 
-class Attempted(Struct, frozen=True, kw_only=True):
+class DeliveryAttempt(Struct, frozen=True, kw_only=True):
     """One attempt to tell of an alert through a channel."""
 
     number: int
@@ -87,7 +87,7 @@ class DeliveryLedger:
         self._now_us = now_us
         self._jitter = jitter
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[ChannelBacklog]:
         """Return what waits, by channel, but for channels that are paused. Only reads."""
         now_us = self._now_us()
         with self._database.read() as tx:
@@ -96,7 +96,7 @@ class DeliveryLedger:
                 return []
             rows = tx.execute(select(tables.channels).where(_c.id.in_(found), ~_c.paused)).mappings()
             return [
-                Waiting(
+                ChannelBacklog(
                     channel=channels.channel_of(row),
                     due_us=max(found[row["id"]]["due_us"], _rests_until(row, now_us) or 0),
                     newest=found[row["id"]]["newest"],
@@ -306,7 +306,7 @@ class DeliveryLedger:
                 delivery_errors.unrouted(tx, new, there, now_us)
         return min(newest, now_us)
 
-    def every(self) -> Iterator[list[Attempted]]:
+    def every(self) -> Iterator[list[DeliveryAttempt]]:
         """Yield all attempts, some at a time, as of one instant."""
         with self._database.read() as tx:
             names = {each.id: each.name for each in channels.listed(tx)}
@@ -314,7 +314,7 @@ class DeliveryLedger:
             last = 0
             while rows := tx.execute(found.where(_d.id > last)).mappings().all():
                 yield [
-                    Attempted(
+                    DeliveryAttempt(
                         number=row["id"],
                         alert_id=row["alert_id"],
                         message=row["outbox_id"],

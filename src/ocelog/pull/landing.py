@@ -57,7 +57,7 @@ class PageLanded(Struct, frozen=True, kw_only=True):
     rejections: int
 
 
-class _Found(Struct, frozen=True):
+class _NewRecords(Struct, frozen=True):
     """What of a page is new."""
 
     shaped: Shaped
@@ -100,7 +100,7 @@ class Lander:
             self._fill_unknown(page, shaped)
             placed = self.memory.history.place(shaped, page.asked_us, page.answered_us)
             fresh = {key: rejection for key, rejection in rejections.items() if key not in known_rejections}
-            landing = self._landing(page, _Found(shaped, placed, fresh), to=to)
+            landing = self._landing(page, _NewRecords(shaped, placed, fresh), to=to)
             match self.ledger.land(landing):
                 case Landed(sequence=sequence):
                     self.memory.landed(placed, sequence)
@@ -116,7 +116,7 @@ class Lander:
                         self.memory.read(behind.parts)
         raise LakeUnavailableError(f"{self.table}: {_MAX_TRIES} landings in a row were overtaken by others; try again.")
 
-    def _landing(self, page: Page, found: "_Found", *, to: Slice | None) -> Landing:
+    def _landing(self, page: Page, found: "_NewRecords", *, to: Slice | None) -> Landing:
         shaped = found.shaped
         stamp = Stamp(
             source_id=self.source_id,

@@ -448,7 +448,7 @@ class _Work:
         size, total = self.puller.page_size, self.slice_.checkpoint.total or 0
         if total <= size:
             search = isolation.search(ask.since, ask.until, size)
-            found: isolation.Found | None = None
+            found: isolation.SearchOutcome | None = None
             stretch = next(search)
             while found is None:
                 if self.stop():
@@ -460,7 +460,7 @@ class _Work:
                 except StopIteration as end:
                     found = end.value
             self._blame(ask, SourceUnavailableError(answer.reason))
-            if isinstance(found, isolation.Broken):
+            if isinstance(found, isolation.BrokenRanges):
                 split = slices.isolated(self.slice_, found.stretches, proven=found.proven)
                 self._go(split, request_id=answer.request_id, note=answer.reason)
                 return

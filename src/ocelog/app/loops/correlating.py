@@ -17,9 +17,8 @@ from msgspec.structs import replace
 
 from ocelog.alert.judged import TOO_MUCH, Event, Judged, JudgedBy, Match, RuleError
 from ocelog.app.log_types import kinds
-from ocelog.app.loops.scheduled_rows import Found, digest, link_of, match_source, plain
-from ocelog.detect.correlation import Found as Together
-from ocelog.detect.correlation import StepMatch, correlate, may_hold, split
+from ocelog.app.loops.scheduled_rows import RunRows, digest, link_of, match_source, plain
+from ocelog.detect.correlation import CorrelatedMatches, StepMatch, correlate, may_hold, split
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.paths import Path, parse_path
 from ocelog.detect.rule import Correlation, CorrelationRule
@@ -105,7 +104,7 @@ class Correlator:
         fired_us: int,
         now_us: int,
         sources: Mapping[str, str],
-    ) -> tuple[Judged, Found]:
+    ) -> tuple[Judged, RunRows]:
         """Return what `rule` finds around the matches that have landed since `fired_us`.
 
         `others` are the correlation rules that there are: what they found is none of the matches that a rule looks at,
@@ -142,7 +141,7 @@ class Correlator:
         now_us: int,
         sources: Mapping[str, str],
         told: Sequence[set[str]],
-    ) -> tuple[Judged, Found]:
+    ) -> tuple[Judged, RunRows]:
         """Return what `rule` finds around the matches of events of [since, until), whenever they landed.
 
         `told` is, of each correlation of the rule, which matches are in something that was found: whoever looks at one
@@ -176,9 +175,9 @@ class Correlator:
         sources: Mapping[str, str],
         told: Sequence[set[str]],
         bounds: _Bounds,
-    ) -> tuple[Judged, Found]:
+    ) -> tuple[Judged, RunRows]:
         by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
-        found = dict[str, tuple[Together, list[dict[str, Any]]]]()
+        found = dict[str, tuple[CorrelatedMatches, list[dict[str, Any]]]]()
         for correlation, mine in zip(rule.correlations, told, strict=True):
             rules = {step.rule for step in correlation.steps}.difference(others)
             around = sorted(centres(correlation, rules))
@@ -205,7 +204,7 @@ class Correlator:
             rows.append(_indicators(members))
             matches.append(Match(rule=by, event=event, verdict=_verdict(rule, together, members)))
         judged = Judged(events=events, rules={rule.id: by}, matches=matches)
-        return judged, Found(plain=rows, events=events, rows=match_source(events, rows))
+        return judged, RunRows(plain=rows, events=events, rows=match_source(events, rows))
 
     def _around(
         self,
@@ -215,7 +214,7 @@ class Correlator:
         now_us: int,
         told: set[str],
         bounds: _Bounds,
-    ) -> Iterable[tuple[Together, list[dict[str, Any]]]]:
+    ) -> Iterable[tuple[CorrelatedMatches, list[dict[str, Any]]]]:
         """Yield what belongs together with the matches at `centres`: those that may have something in common together.
 
         Of these, those with the newest matches come first.
@@ -472,7 +471,7 @@ def _indicators(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: sorted({text for each in members for text in each.get(name) or ()}) or None for name in names}
 
 
-def _verdict(rule: CorrelationRule, together: Together, members: Sequence[Mapping[str, Any]]) -> Verdict:
+def _verdict(rule: CorrelationRule, together: CorrelatedMatches, members: Sequence[Mapping[str, Any]]) -> Verdict:
     about, values = rule.about, sorted(set(together.values.values()))
     named = ", ".join(values)
     return Verdict(

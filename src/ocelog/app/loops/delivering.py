@@ -19,7 +19,7 @@ from ocelog.channels.http_post import LONGEST_SECONDS
 from ocelog.channels.ports import Channel
 from ocelog.errors import ChannelRefusedError, LedgerUnavailableError, LostFenceError, OcelogError, TransientError
 from ocelog.installation.opening import Installation
-from ocelog.ledger.delivery import LEASE, DeliveryLedger, Waiting
+from ocelog.ledger.delivery import LEASE, ChannelBacklog, DeliveryLedger
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import Claim, Severity
 
@@ -103,7 +103,7 @@ class DeliverLoop:
             if each.due_us <= now_us:
                 self.work.threads.start_once(f"deliver {each.channel.id}", partial(self._guarded, each))
 
-    def _guarded(self, waiting: Waiting) -> None:
+    def _guarded(self, waiting: ChannelBacklog) -> None:
         try:
             self._deliver(waiting)
         except Exception as error:  # noqa: BLE001 - told, and shown until it works again
@@ -112,7 +112,7 @@ class DeliverLoop:
         else:
             self.work.faults.worked(self.name, WORK)
 
-    def _deliver(self, waiting: Waiting) -> None:
+    def _deliver(self, waiting: ChannelBacklog) -> None:
         """Deliver to one channel until nothing is due."""
         installation = self.work.assembly.installation
         claim = self._ledger.take(waiting.channel.id, holder_of(installation.home.id), lease=self.lease)
@@ -165,7 +165,7 @@ class DeliverLoop:
             else:
                 return
 
-    def _hold(self, waiting: Waiting, seconds: float) -> None:
+    def _hold(self, waiting: ChannelBacklog, seconds: float) -> None:
         until = self.work.monotonic() + seconds
         self._held[waiting.channel.id] = _Held(until, waiting.channel, waiting.newest)
 

@@ -16,7 +16,7 @@ from ocelog.alert.judged import Judged, Match
 from ocelog.app.log_types import table_schemas
 from ocelog.app.loops.correlating import Correlator, TooMuchError
 from ocelog.app.loops.query_runs import run_query
-from ocelog.app.loops.scheduled_rows import Found, found_rows
+from ocelog.app.loops.scheduled_rows import RunRows, found_rows
 from ocelog.app.rules.rule_candidates import OfMatches, OfRows
 from ocelog.app.rules.rule_trial import Lacking, Told, Trial, Tried, add, count_faults
 from ocelog.app.search.queries import AsOf
@@ -60,7 +60,7 @@ class PastAnswer(Struct, frozen=True, kw_only=True):
     """What a run returns."""
 
     run: PastRun
-    found: Found | None
+    found: RunRows | None
     """None: it failed."""
     why: str = ""
     """It failed."""
@@ -73,7 +73,7 @@ class PastFindings(Struct, frozen=True, kw_only=True):
     since_us: int
     until_us: int
     said: Judged
-    found: Found | None
+    found: RunRows | None
     """None: there are too many matches to look at."""
     why: str = ""
 

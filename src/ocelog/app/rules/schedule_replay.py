@@ -21,7 +21,7 @@ from ocelog.app.judging.rule_answers import said_of
 from ocelog.app.log_types import table_schemas
 from ocelog.app.loops.correlating import MOST_NAMED
 from ocelog.app.loops.detecting import channel_names
-from ocelog.app.loops.scheduled_rows import Found, run_event
+from ocelog.app.loops.scheduled_rows import RunRows, run_event
 from ocelog.app.rules.replaying import MAX_TRIES, ReplayClaims, Replayed, policy_again, settle
 from ocelog.app.rules.rule_candidates import OfMatches, OfRows
 from ocelog.app.rules.rule_trial import Told, add
@@ -248,7 +248,7 @@ class _Again:
         if new:
             self._land(schedule, each.until_us, replace(each.said, matches=new), each.found)
 
-    def _land(self, schedule: str, fires_us: int, said: Judged, found: Found) -> None:
+    def _land(self, schedule: str, fires_us: int, said: Judged, found: RunRows) -> None:
         said = replace(said, errors=(), unjudged=())
         firing = Firing(schedule=schedule, fired_us=fires_us, fires_us=fires_us, again=True)
         for tried in range(MAX_TRIES):

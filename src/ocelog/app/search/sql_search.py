@@ -40,7 +40,7 @@ _MISSING = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SearchResult:
     """The first rows of an answer."""
 
     schema: pa.Schema
@@ -69,7 +69,7 @@ class Found:
         )
 
 
-def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> Found:
+def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> SearchResult:
     """Return the first rows of the answer. Raises QueryError, with the nearest name for one that is not there."""
     try:
         with ask(installation, _checked(sql), limits=LIMITS, stop=stop) as answer:
@@ -80,7 +80,7 @@ def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> F
                 size += batch.nbytes
                 if is_cut := batch.num_rows > room or size > _MOST_BYTES:
                     break
-            return Found(schema=answer.schema, rows=rows, is_cut=is_cut, missing=answer.missing)
+            return SearchResult(schema=answer.schema, rows=rows, is_cut=is_cut, missing=answer.missing)
     except QueryError as error:
         nearest = _nearest(str(error), sql)
         if not nearest:

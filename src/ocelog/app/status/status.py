@@ -68,7 +68,7 @@ _JUDGING_LATE = timedelta(minutes=5)
 """If they have waited longer, a person must act, unless there is just much to judge."""
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class UnpublishedParts(Struct, frozen=True, kw_only=True):
     """What has landed in a table and is not published yet."""
 
     parts: int
@@ -163,7 +163,7 @@ class StreamStatus(Struct, frozen=True, kw_only=True):
     last_sweep: SweepRound | None
     """The newest of the sweeps, daily ones included; None: there was none."""
     coverage: tuple[Gap, ...]
-    waiting: Waiting
+    waiting: UnpublishedParts
     events: int
     rejections: int
     """All that there were."""
@@ -287,7 +287,7 @@ def sweeps(ledger: Ledger) -> dict[str, Sweep]:
     return found
 
 
-class Unpublished(Struct, frozen=True, kw_only=True):
+class OverdueTable(Struct, frozen=True, kw_only=True):
     """A table whose parts should be published by now."""
 
     table: str
@@ -313,10 +313,10 @@ class Unpublished(Struct, frozen=True, kw_only=True):
 
 def unpublished(
     ledger: Ledger, tables: Iterable[str], *, publish_after: timedelta, allowed: timedelta, now: datetime
-) -> list[Unpublished]:
+) -> list[OverdueTable]:
     """Return the tables that cannot be published, or whose oldest part waits longer than it should by `allowed`."""
     faults = {each.table: each for each in ledger.lake.table_faults() if each.what == PUBLISHING}
-    found = list[Unpublished]()
+    found = list[OverdueTable]()
     for table in tables:
         parts, rows, _, oldest_us = ledger.lake.unpublished(table)
         if oldest_us is None:
@@ -324,7 +324,7 @@ def unpublished(
         oldest, fault = from_us(oldest_us), faults.get(table)
         late = publish_after + max(allowed, _LATE)
         if fault is not None or has_passed(late, since=oldest, now=now):
-            found.append(Unpublished(table=table, parts=parts, rows=rows, oldest=oldest, fault=fault))
+            found.append(OverdueTable(table=table, parts=parts, rows=rows, oldest=oldest, fault=fault))
     return found
 
 
@@ -405,7 +405,7 @@ class _LedgerView(Struct, frozen=True, kw_only=True):
 
     view: HealthView
     slices: Mapping[StreamKey, Sequence[Slice]]
-    waiting: Callable[[str], Waiting]
+    waiting: Callable[[str], UnpublishedParts]
     """What waits to be published in a table."""
 
 
@@ -594,9 +594,9 @@ def _read_part(each: Slice) -> float:
     return min(each.checkpoint.met / total, 1.0) if total else 0.0
 
 
-def _waiting(ledger: Ledger, table: str) -> Waiting:
+def _waiting(ledger: Ledger, table: str) -> UnpublishedParts:
     parts, rows, size, oldest_us = ledger.lake.unpublished(table)
-    return Waiting(parts=parts, rows=rows, bytes=size, oldest=_instant(oldest_us))
+    return UnpublishedParts(parts=parts, rows=rows, bytes=size, oldest=_instant(oldest_us))
 
 
 def _instant(us: int | None) -> datetime | None:

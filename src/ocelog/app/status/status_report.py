@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 
 from ocelog.app.advice import without_request
 from ocelog.app.status.overview import Overview, overview
-from ocelog.app.status.status import StreamStatus, Unpublished, Verdict, verdict
+from ocelog.app.status.status import OverdueTable, StreamStatus, Verdict, verdict
 from ocelog.detect.unjudged import oldest_us
 from ocelog.health.stream import AlarmState, State
 from ocelog.installation.home_lock import Holder
@@ -548,7 +548,7 @@ def _whole(found: Overview) -> dict[str, Any]:
     }
 
 
-def _plain_unpublished(each: Unpublished) -> dict[str, Any]:
+def _plain_unpublished(each: OverdueTable) -> dict[str, Any]:
     return {
         "table": each.table,
         "parts": each.parts,

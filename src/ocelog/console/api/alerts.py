@@ -16,7 +16,7 @@ from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.alerts import alerts
 from ocelog.app.alerts.alert_wishes import Verb, Wish
 from ocelog.app.alerts.alerts import MOST_COUNTED
-from ocelog.app.alerts.alerts import Changed as ChangedRow
+from ocelog.app.alerts.alerts import ChangedAlert as ChangedRow
 from ocelog.app.search.search import matched_events
 from ocelog.console.api.caller import Analyst, Caller, Viewer
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, read_cursor, write_cursor
@@ -89,7 +89,7 @@ class Delivery(BaseModel):
     answer: str = Field(description="What the far end said.")
 
 
-class Waiting(BaseModel):
+class WaitingDelivery(BaseModel):
     """What is still to be told through a channel."""
 
     channel: str
@@ -103,7 +103,7 @@ class AlertDetails(Alert):
 
     timeline: list[TimelineEntry]
     deliveries: list[Delivery]
-    waiting: list[Waiting]
+    waiting: list[WaitingDelivery]
     untold_because: str | None = Field(description="Why nobody was told of it, or not yet; null: somebody was.")
     held_up: list[str] = Field(description="What holds up each channel that is still to be told.")
 
@@ -217,7 +217,7 @@ def _details(caller: Caller, alert_id: str) -> AlertDetails:
             for each in found.attempts
         ],
         waiting=[
-            Waiting(channel=each.channel, happened=each.happened, due_at=_at(each.due_us), tries=each.tries)
+            WaitingDelivery(channel=each.channel, happened=each.happened, due_at=_at(each.due_us), tries=each.tries)
             for each in found.waiting
         ],
         untold_because=alerts.untold_because(caller.installation, found),

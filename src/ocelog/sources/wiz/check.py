@@ -31,7 +31,7 @@ _PATIENCE = 30.0
 """Seconds that a check waits in all for Wiz to get over HTTP 429, 502 or 503; a pull would wait for longer."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class CheckableSource(Protocol):
@@ -66,7 +66,7 @@ class _Tries:
         # At a rate far below 1 the requests of a check alone take longer.
         self._left = max(_PATIENCE, 12 / source.settings.rate)
 
-    def of(self, call: Callable[[], Found]) -> Found:
+    def of(self, call: Callable[[], Result]) -> Result:
         """Return what `call` returns. Raises what it raises if that does not pass in time."""
         pause = _FIRST_PAUSE
         while True:
