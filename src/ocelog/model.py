@@ -414,7 +414,7 @@ class KnownVersions(Struct, frozen=True, kw_only=True):
     versions: Sequence[str]
 
 
-class Covered(Struct, frozen=True, kw_only=True):
+class PlannedRange(Struct, frozen=True, kw_only=True):
     """What is planned for certain if the API's true clock is ahead of ours by `lowest` at least: see `planner`."""
 
     lowest: timedelta | None
@@ -442,7 +442,7 @@ class Marks(Struct, frozen=True, kw_only=True):
     """When a sweep of the open records was last planned; None: one is wanted."""
     offset: timedelta | None = None
     """The most by which the API's clock was ahead of ours since `relook_at`; None: not known yet."""
-    covered: tuple[Covered, ...] = ()
+    covered: tuple[PlannedRange, ...] = ()
     """The last one holds for the present offset."""
     sweep_round: int = 0
     """How many sweeps were planned."""

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bookkeeping.records import TABLE, Clock, landing, taken
 from ocelog.alert.deciding import Policy
 from ocelog.alert.detecting import Detecting
-from ocelog.alert.judged import Event, Judged, JudgedBy
+from ocelog.alert.judged import Event, JudgedBy, Judgement
 from ocelog.alert.ports import StaleCommit
 from ocelog.app.loops.detecting import HomeClaims
 from ocelog.detect.rule import About, Place
@@ -37,11 +37,11 @@ class OneRule:
     def passed(self, _log_type: str) -> Mapping[str, str]:
         return {}
 
-    def judge(self, _rows: pa.Table, _log_type: str, events: Sequence[Event]) -> Judged:
+    def judge(self, _rows: pa.Table, _log_type: str, events: Sequence[Event]) -> Judgement:
         self.asked += 1
-        return Judged(events=events, rules={RULE.id: RULE})
+        return Judgement(events=events, rules={RULE.id: RULE})
 
-    def committed(self, _said: Judged) -> None:
+    def committed(self, _said: Judgement) -> None:
         self.committeds += 1
 
 

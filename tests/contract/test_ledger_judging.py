@@ -11,7 +11,7 @@ from bookkeeping.records import NOW, TABLE, landing, taken
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.deciding import Decision, DecisionQuery, GroupChange, LimitChange
 from ocelog.alert.grouping import Group
-from ocelog.alert.judged import Event, JudgedBy, Match, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Match, UnjudgedEvents
 from ocelog.alert.notice import Happened
 from ocelog.alert.ports import CommitConflict, CommitSuccess, Piece, StaleCommit
 from ocelog.detect.evaluate import Verdict
@@ -40,7 +40,7 @@ DECISION = Decision(
     alerts=[ALERT],
     timeline=[TimelineEntry(alert_id="a1", at_us=NOW_US, who="ocelog", what="opened")],
     tellings=[Telling(alert_id="a1", channel_id="c", happened=Happened.OPENED, due_us=NOW_US)],
-    unjudged=[Unjudged(rule_id="other", reason="time", events=[EVENT])],
+    unjudged=[UnjudgedEvents(rule_id="other", reason="time", events=[EVENT])],
 )
 _START = Position()
 WANTED = DecisionQuery(

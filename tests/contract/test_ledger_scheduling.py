@@ -11,7 +11,7 @@ from bookkeeping.records import NOW, landing, taken
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.deciding import Decision, GroupChange, LimitChange
 from ocelog.alert.grouping import Group
-from ocelog.alert.judged import Event, JudgedBy, Match, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Match, UnjudgedEvents
 from ocelog.alert.notice import Happened
 from ocelog.alert.ports import CommitConflict, CommitSuccess, MatchPart, Run, StaleCommit
 from ocelog.detect.evaluate import Verdict
@@ -36,7 +36,7 @@ DECISION = Decision(
     alerts=[Alert(id="a1", severity=Severity.HIGH, title="t", rule_id="rule", opened_us=NOW_US, updated_us=NOW_US)],
     timeline=[TimelineEntry(alert_id="a1", at_us=NOW_US, who="ocelog", what="opened")],
     tellings=[Telling(alert_id="a1", channel_id="c", happened=Happened.OPENED, due_us=NOW_US)],
-    unjudged=[Unjudged(rule_id="other", reason="time", events=[EVENT])],
+    unjudged=[UnjudgedEvents(rule_id="other", reason="time", events=[EVENT])],
 )
 WRITTEN = (
     tables.match_keys,

@@ -16,7 +16,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Decision, Policy
 from ocelog.alert.detecting import SEED_TRIES, Detecting
 from ocelog.alert.ids import record_alert_id
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import Piece, StaleCommit
 from ocelog.app.rules.replaying import ReplayClaims
@@ -75,10 +75,10 @@ class House:
     def passed(self, _log_type: str) -> Mapping[str, str]:
         return {}
 
-    def committed(self, _said: Judged) -> None:
+    def committed(self, _said: Judgement) -> None:
         """Nothing was put off until then."""
 
-    def judge(self, *asked: Any) -> Judged:
+    def judge(self, *asked: Any) -> Judgement:
         """As a jury, and as a seeder with the names of rules before the rest."""
         if len(asked) == 3:
             return self._said(self.on, asked[2])
@@ -88,9 +88,9 @@ class House:
             raise LakeDamagedError("a file is damaged", table=TABLE, todo="")
         return self._said([each for each in self.on if each.id in rules], events)
 
-    def _said(self, rules: Collection[JudgedBy], events: Sequence[Event]) -> Judged:
+    def _said(self, rules: Collection[JudgedBy], events: Sequence[Event]) -> Judgement:
         verdict = Verdict(matched=True, title="t", severity=self.severity, dedup="d")
-        return Judged(
+        return Judgement(
             events=events,
             rules={each.id: each for each in rules},
             matches=[

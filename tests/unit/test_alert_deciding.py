@@ -20,7 +20,7 @@ from ocelog.alert.deciding import (
     decision_query,
 )
 from ocelog.alert.ids import record_alert_id
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
@@ -48,10 +48,10 @@ def event(row_id: str = "r", *, record: str = "i1", at: int = NOW, latest: bool 
     )
 
 
-def judged(*events: Event, severity: Severity = Severity.HIGH, matching: bool = True) -> Judged:
+def judged(*events: Event, severity: Severity = Severity.HIGH, matching: bool = True) -> Judgement:
     verdict = Verdict(matched=True, title="t", severity=severity, dedup="t")
     matches = [Match(rule=RULE, event=each, verdict=verdict) for each in events] if matching else []
-    return Judged(events=events, rules={"rule": RULE}, matches=matches)
+    return Judgement(events=events, rules={"rule": RULE}, matches=matches)
 
 
 def decision_state(alert: Alert | None, **more: object) -> DecisionState:
@@ -139,9 +139,9 @@ def test_a_match_joins_a_told_window_in_silence_though_its_alert_is_forgotten() 
     plain = replace(RULE, about=replace(RULE.about, lives_with_record=False))
     verdict = Verdict(matched=True, title="t", severity=Severity.HIGH, dedup="t")
 
-    def match(row: str) -> Judged:
+    def match(row: str) -> Judgement:
         one = event(row)
-        return Judged(events=[one], rules={"rule": plain}, matches=[Match(rule=plain, event=one, verdict=verdict)])
+        return Judgement(events=[one], rules={"rule": plain}, matches=[Match(rule=plain, event=one, verdict=verdict)])
 
     first = decide(match("v1"), DecisionState(), POLICY, NOW)
     assert [each.happened for each in first.tellings] == [Happened.OPENED]
@@ -175,7 +175,7 @@ def test_what_is_advised_about_a_rule_that_fails_works_for_its_kind() -> None:
     found = list[str]()
     for rule in (RULE, replace(RULE, on_schedule=True)):
         error = RuleError(rule=rule, type="KeyError", message="x", events=[event("v1")])
-        failed = Judged(events=error.events, rules={rule.id: rule}, errors=[error])
+        failed = Judgement(events=error.events, rules={rule.id: rule}, errors=[error])
         found += [each.runbook for each in decide(failed, DecisionState(), POLICY, NOW).alerts]
     for runbook in found:
         assert f"ocelog rules try {RULE.id}" in runbook
@@ -186,14 +186,14 @@ def test_what_is_advised_about_a_rule_that_fails_works_for_its_kind() -> None:
 BURSTS = JudgedBy(about=About(id="bursts", place=Place("bursts.yml", 1), threshold=2), revision="1")
 
 
-def bursts(*matches: tuple[str, str], rule: JudgedBy = BURSTS) -> Judged:
+def bursts(*matches: tuple[str, str], rule: JudgedBy = BURSTS) -> Judgement:
     """Return matches of a rule with a threshold, each a row and a dedup string."""
     events = [event(row) for row, _ in matches]
     found = [
         Match(rule=rule, event=each, verdict=Verdict(matched=True, title="t", severity=Severity.HIGH, dedup=dedup))
         for each, (_, dedup) in zip(events, matches, strict=True)
     ]
-    return Judged(events=events, rules={rule.id: rule}, matches=found)
+    return Judgement(events=events, rules={rule.id: rule}, matches=found)
 
 
 def after(decision: Decision, before: DecisionState | None = None) -> DecisionState:
@@ -260,7 +260,7 @@ def test_an_exception_that_has_another_name_for_each_event_is_one_alert() -> Non
         RuleError(rule=BURSTS, type=f"Failed{n}", message="x", events=[event(f"v{n}")])
         for n in range(MOST_ALERTS_AN_HOUR + 200)
     ]
-    failed = Judged(events=[each.events[0] for each in errors], rules={"bursts": BURSTS}, errors=errors)
+    failed = Judgement(events=[each.events[0] for each in errors], rules={"bursts": BURSTS}, errors=errors)
     decision = decide(failed, DecisionState(), POLICY, NOW)
     (alert,) = decision.alerts
     assert alert.matches == len(errors)
@@ -275,7 +275,7 @@ def test_a_rule_that_alerts_too_often_is_told_of_when_it_fails() -> None:
         bursts(*((f"n{n}", f"{n}") for n in range(MOST_ALERTS_AN_HOUR)), rule=plain), DecisionState(), POLICY, NOW
     )
     error = RuleError(rule=plain, type="KeyError", message="x", events=[event("v1")])
-    failed = Judged(events=error.events, rules={plain.id: plain}, errors=[error])
+    failed = Judgement(events=error.events, rules={plain.id: plain}, errors=[error])
     decision = decide(failed, after(full), POLICY, NOW + MINUTE)
     assert [each.happened for each in decision.tellings] == [Happened.OPENED]
 
@@ -283,9 +283,9 @@ def test_a_rule_that_alerts_too_often_is_told_of_when_it_fails() -> None:
 def test_a_rule_that_goes_on_failing_is_told_of_once_an_hour_at_most() -> None:
     often = replace(BURSTS, about=replace(BURSTS.about, dedup_minutes=15))
 
-    def fails(row_id: str) -> Judged:
+    def fails(row_id: str) -> Judgement:
         error = RuleError(rule=often, type="KeyError", message="x", events=[event(row_id)])
-        return Judged(events=error.events, rules={often.id: often}, errors=[error])
+        return Judgement(events=error.events, rules={often.id: often}, errors=[error])
 
     first = decide(fails("v1"), DecisionState(), POLICY, NOW)
     assert [each.happened for each in first.tellings] == [Happened.OPENED]
@@ -365,7 +365,7 @@ def test_a_decision_asks_for_nothing_but_what_is_wanted(
         )
         for at, rule, dedup in matching
     }
-    said = Judged(
+    said = Judgement(
         events=events,
         rules={each.id: each for each in _RULES},
         matches=list(found.values()),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocelog.model import KnownVersions
-from ocelog.pull.ports import Shaped
+from ocelog.pull.ports import ShapedRecords
 from ocelog.pull.versions import History, Placed
 
 
@@ -23,11 +23,11 @@ class Events:
     old_versions: list[list[str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, *events: tuple[str, int, str]) -> Shaped:
+    def of(cls, *events: tuple[str, int, str]) -> ShapedRecords:
         """Return events by id, version time and version; `new/old/older` is a version and what it was before."""
         new = [digest(e[2].partition("/")[0]) for e in events]
         old = [list(map(digest, e[2].split("/")[1:])) for e in events]
-        return cast("Shaped", cls([e[0] for e in events], [e[1] for e in events], new, old))
+        return cast("ShapedRecords", cls([e[0] for e in events], [e[1] for e in events], new, old))
 
 
 def land(history: History, observed: int, *events: tuple[str, int, str]) -> Placed:

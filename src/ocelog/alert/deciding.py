@@ -23,7 +23,7 @@ from ocelog.alert.ids import (
     record_alert_id,
     system_alert_id,
 )
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError, UnjudgedEvents
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.kept_texts import keepable, kept_text
 from ocelog.model import Severity
@@ -136,7 +136,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Each with the revision that was read."""
     timeline: Sequence[TimelineEntry] = ()
     tellings: Sequence[Telling] = ()
-    unjudged: Sequence[Unjudged] = ()
+    unjudged: Sequence[UnjudgedEvents] = ()
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -154,7 +154,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Whether a rule gets to know what was there before it judged: what it matched when it was on before counts too."""
 
 
-def decision_query(judged: Judged, now_us: int) -> DecisionQuery:
+def decision_query(judged: Judgement, now_us: int) -> DecisionQuery:
     """Return what a decision on `judged` stands on."""
     groups: dict[str, tuple[str, str]] = {}
     alerts = set[str]()
@@ -185,7 +185,7 @@ def decision_query(judged: Judged, now_us: int) -> DecisionQuery:
     )
 
 
-def decide(judged: Judged, state: DecisionState, policy: Policy, now_us: int) -> Decision:
+def decide(judged: Judgement, state: DecisionState, policy: Policy, now_us: int) -> Decision:
     """Return what `judged` brings about. `now_us` is our clock, as it was when `decision_query` was asked."""
     return _Deciding(judged, state, policy, now_us).decide()
 
@@ -203,7 +203,7 @@ def _history(rule: str, source_id: str) -> str:
 
 
 class _Deciding:
-    def __init__(self, judged: Judged, state: DecisionState, policy: Policy, now_us: int) -> None:
+    def __init__(self, judged: Judgement, state: DecisionState, policy: Policy, now_us: int) -> None:
         self._judged = judged
         self._state = state
         self._query = decision_query(judged, now_us) if state.query is None else state.query
@@ -712,8 +712,8 @@ def _is_stub(alert: Alert) -> bool:
     )
 
 
-def _of_error(error: RuleError) -> Unjudged:
-    return Unjudged(rule_id=error.rule.id, reason=f"the rule failed: {error.kind}", events=error.events)
+def _of_error(error: RuleError) -> UnjudgedEvents:
+    return UnjudgedEvents(rule_id=error.rule.id, reason=f"the rule failed: {error.kind}", events=error.events)
 
 
 def _made(match: Match, name: str, now_us: int, record_id: str | None = None) -> Alert:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Decision, News, Policy, decide, decision_query
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, UnjudgedEvents
 from ocelog.alert.ports import CommitConflict, CommitSuccess, DetectLedger, LoopBacklog, Outcome, Piece, StaleCommit
 from ocelog.alert.seed import Seed
 from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
@@ -48,11 +48,11 @@ class Jury(Protocol):
         """Return what should judge them and does not, a suspended rule or a folder that cannot be read; and why."""
         ...
 
-    def judge(self, rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judged:
+    def judge(self, rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judgement:
         """Ask the rules that `rules` returned last about rows, each of which is an event. Raises SandboxError."""
         ...
 
-    def committed(self, said: Judged, /) -> None:
+    def committed(self, said: Judgement, /) -> None:
         """Hear that what was judged has been committed, with all that is told of it."""
         ...
 
@@ -64,7 +64,7 @@ class Seeder(Protocol):
         """Return open records as they were at the mark, in the order of source and id, and whether no more follow."""
         ...
 
-    def judge(self, rules: Collection[str], rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judged:
+    def judge(self, rules: Collection[str], rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judgement:
         """Ask some of the rules that `Jury.rules` returned last. Raises SandboxError."""
         ...
 
@@ -180,7 +180,7 @@ class Detecting:
             found,
             unjudged=[
                 *found.unjudged,
-                *(Unjudged(rule_id=rule, reason=why, events=events) for rule, why in passed.items()),
+                *(UnjudgedEvents(rule_id=rule, reason=why, events=events) for rule, why in passed.items()),
             ],
         )
         return self._land(table, kind, waiting.since, taken, found)
@@ -241,7 +241,7 @@ class Detecting:
         kind: Kind,
         mark: Position,
         rows: "pa.Table",
-        found: Judged,
+        found: Judgement,
         landed: Collection[str],
         seeds: Sequence[tuple[Seed, Seed]],
     ) -> Step | None:
@@ -351,7 +351,7 @@ class Detecting:
         return _Taken(parts, together, Position(sequence=parts[-1].sequence), ())
 
     def land_again(
-        self, table: str, kind: Kind, rows: "pa.Table", found: Judged, *, landed: Collection[str]
+        self, table: str, kind: Kind, rows: "pa.Table", found: Judgement, *, landed: Collection[str]
     ) -> Step | None:
         """Land what rules said of rows of one source that the loop has passed already; None: the source is gone.
 
@@ -373,7 +373,7 @@ class Detecting:
                     pass
         raise _overtaken(table)
 
-    def _land(self, table: str, kind: Kind, since: Position, taken: _Taken, found: Judged) -> Step:
+    def _land(self, table: str, kind: Kind, since: Position, taken: _Taken, found: Judgement) -> Step:
         source_id = taken.parts[0].source_id
         judged_us = self.now_us()
         for _ in range(_MAX_TRIES):
@@ -394,7 +394,7 @@ class Detecting:
         kind: Kind,
         source_id: str,
         rows: "pa.Table | None",
-        found: Judged,
+        found: Judgement,
         mark: tuple[Position, Position],
         judged_us: int,
         landed: Collection[str] = (),
@@ -436,7 +436,7 @@ class Detecting:
         return outcome, decision
 
     def _known(
-        self, table: str, source_id: str, kind: Kind, found: Judged, alerts: Iterable[Alert]
+        self, table: str, source_id: str, kind: Kind, found: Judgement, alerts: Iterable[Alert]
     ) -> dict[str, list[tuple[int, int, str]]]:
         """Return the versions of the records whose alerts may move, in their order. Call it before the commit."""
         if kind.version_fields is None:
@@ -477,7 +477,7 @@ def _skipped(table: str, since: Position, to: Position, lost: Sequence[GivenUp])
     return Piece(table=table, since=since, to=to, source_id=None, decision=_NOTHING, lost=lost)
 
 
-def _step(found: Judged, decision: Decision) -> Step:
+def _step(found: Judgement, decision: Decision) -> Step:
     return Step(rows=len(found.events), matches=len(decision.matches), tellings=len(decision.tellings), more=True)
 
 
@@ -527,7 +527,7 @@ def _text(context: Mapping[str, object]) -> str | None:
     return None if text == "{}" else text
 
 
-def _ordered(found: Judged, known: Mapping[str, list[tuple[int, int, str]]]) -> Judged:
+def _ordered(found: Judgement, known: Mapping[str, list[tuple[int, int, str]]]) -> Judgement:
     """Say of each event whether it is the newest version of its record, and whether the one before began with it."""
     fresh = dict[str, Event]()
     for event in found.events:

@@ -10,7 +10,7 @@ import typer
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import short_names
 from ocelog.app.loops.planning import TimeRange
-from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.loops.service import PullResult, Service
 from ocelog.app.sources.selection import select_streams
 from ocelog.cli import completion, logs, show
 from ocelog.cli.progress import Progress, progress
@@ -86,7 +86,7 @@ def _stretch(since: str | None, until: str | None) -> TimeRange | None:
     return found
 
 
-def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop, *, json: bool) -> None:
+def _tell(bars: Progress, streams: Sequence[Stream], pulled: PullResult, stop: Stop, *, json: bool) -> None:
     rows = [bars.summary(stream) | show.error(pulled.troubles.get(stream.key)) for stream in streams]
     if json:
         show.as_json(_whole(rows, pulled) | {"exit": 3 if stop() else pulled.exit_code})
@@ -111,7 +111,7 @@ def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop,
         _tell_what_is_left({stream.key: f"{stream.row.name} {stream.kind.log_type}" for stream in streams}, pulled)
 
 
-def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
+def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: PullResult) -> None:
     for left in pulled.waiting:
         told = pulled.troubles.get(left.stream)
         why = f": {show.harmless(left.reason)}" if left.reason and left.reason != str(told) else ""
@@ -130,7 +130,7 @@ def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
         show.remark(f"{many} parked or incomplete. See: ocelog status")
 
 
-def _whole(rows: Sequence[dict[str, Any]], pulled: Pulled) -> dict[str, Any]:
+def _whole(rows: Sequence[dict[str, Any]], pulled: PullResult) -> dict[str, Any]:
     waiting = [
         {
             "source_id": left.stream[0],

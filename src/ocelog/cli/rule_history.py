@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.alert.would_be import WouldBeAlert
-from ocelog.app.rules.replaying import Replayed
+from ocelog.app.rules.replaying import RuleReplay
 from ocelog.app.rules.rule_candidates import find_candidate
 from ocelog.app.rules.rule_history import try_rule
 from ocelog.app.rules.rule_replay import replay_rule
@@ -90,7 +90,7 @@ def replay(
         raise typer.Exit(1)
 
 
-def _show_replayed(done: Replayed, typed: str) -> None:
+def _show_replayed(done: RuleReplay, typed: str) -> None:
     new = f"{done.matches:,} new {'match' if done.matches == 1 else 'matches'}"
     since = f"since {done.since:%Y-%m-%d %H:%M}Z"
     match done.kind:
@@ -133,7 +133,7 @@ def _show_replayed(done: Replayed, typed: str) -> None:
         show.hint("See the alerts that hold them: ocelog alerts list --all")
 
 
-def _replayed_as_json(done: Replayed) -> Mapping[str, Any]:
+def _replayed_as_json(done: RuleReplay) -> Mapping[str, Any]:
     return {
         "rule": done.rule,
         "kind": str(done.kind),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.model import Kind, Part
-from ocelog.pull.ports import Ask, Lake, OpenRecords, Shaped
+from ocelog.pull.ports import Ask, Lake, OpenRecords, ShapedRecords
 from ocelog.pull.versions import History, Placed
 from ocelog.times import to_us
 
@@ -45,7 +45,7 @@ class Memory:
     def __post_init__(self) -> None:
         self.history = self._blank()
 
-    def cover(self, ask: Ask, shaped: Shaped, *, predecessors: bool = False) -> None:
+    def cover(self, ask: Ask, shaped: ShapedRecords, *, predecessors: bool = False) -> None:
         """Make sure that every version which an event of `shaped` could repeat is in `history`."""
         if not shaped.ids:
             return
@@ -67,7 +67,7 @@ class Memory:
             # Its id alone is a version: an entry whose date was corrected lies outside the range, and is no other.
             self._load_missing(shaped)
 
-    def _load_missing(self, shaped: Shaped) -> None:
+    def _load_missing(self, shaped: ShapedRecords) -> None:
         """Take in the versions of the ids that `history` does not have, whatever their dates.
 
         What landed since the time range was loaded stays unread, and a landing is told of it as before.

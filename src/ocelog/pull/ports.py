@@ -161,7 +161,7 @@ class Source(Protocol):
         ...
 
 
-class Shaped(Protocol):
+class ShapedRecords(Protocol):
     """A page's records, decoded: events in page order as parallel lists, and rejections."""
 
     ids: list[str]
@@ -212,7 +212,7 @@ class Shaper(Protocol):
         """The columns of the log type's table."""
         ...
 
-    def shape(self, records: bytes | list[bytes]) -> Shaped:
+    def shape(self, records: bytes | list[bytes]) -> ShapedRecords:
         """Decode a page. A record that does not fit never costs another."""
         ...
 

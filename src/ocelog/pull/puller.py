@@ -27,12 +27,12 @@ from ocelog.pull.ports import (
     LandingLedger,
     Page,
     Pages,
-    Shaped,
+    ShapedRecords,
     Shaper,
     SuspectLedger,
     Unusable,
 )
-from ocelog.pull.slices import Moved, Narrow, Next, Reading, Split
+from ocelog.pull.slices import Moved, Narrow, Next, SliceReading, Split
 from ocelog.pull.sweep import Judge, infer
 from ocelog.times import to_us
 
@@ -154,7 +154,7 @@ class _Work:
         """It is proven that requests of this slice are refused as too many while the source answers others."""
         self.floor: int | None = None
         """What the source counts where nothing can be, once a page that shows nothing made that of interest."""
-        self.reading = Reading(resumed=slice_.checkpoint.after is not None)
+        self.reading = SliceReading(resumed=slice_.checkpoint.after is not None)
         self.created_us = list[int]()
         """When the records of a second were created that cannot be read whole: it may be split by that."""
         self.largest_total = 0
@@ -258,7 +258,7 @@ class _Work:
             self.floor = 0 if nothing is None or nothing.shows else nothing.counts
         return unseen - self.floor >= 2
 
-    def _land(self, page: Page, ask: Ask, shaped: Shaped, note: str | None = None) -> None:
+    def _land(self, page: Page, ask: Ask, shaped: ShapedRecords, note: str | None = None) -> None:
         self.reading.note(page, shaped.seen, self._instants(shaped))
         self.judge.note(self.slice_, page.asked_us)
         checkpoint = self.slice_.checkpoint
@@ -345,13 +345,13 @@ class _Work:
             )
             self.puller.ledger.save_stream_faults(self.slice_, found)
 
-    def _instants(self, shaped: Shaped) -> Sequence[int]:
+    def _instants(self, shaped: ShapedRecords) -> Sequence[int]:
         """Return when the events were, by the field that the slice asks by; of use only once a reading was short."""
         if not self.slice_.checkpoint.short_readings or not shaped.ids:
             return ()
         return shaped.cursor_us if self.slice_.by == self.puller.kind.cursor_field else self._created_us(shaped)
 
-    def _created_us(self, shaped: Shaped) -> list[int]:
+    def _created_us(self, shaped: ShapedRecords) -> list[int]:
         if not shaped.ids:
             return []
         rows = shaped.table(range(len(shaped.ids)), shaped.ids, _nobodys(self.slice_))

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from ocelog.model import KnownVersions
-from ocelog.pull.ports import Shaped
+from ocelog.pull.ports import ShapedRecords
 
 Entry: TypeAlias = tuple[int, int, str, str]
 """(version time, p_observed_at, p_row_id, p_version): versions of one id sort in this order."""
@@ -111,7 +111,7 @@ class History:
             (version_us, observed_us, name.hex(), version.hex()) for version_us, observed_us, name, version in packed
         ]
 
-    def place(self, shaped: Shaped, observed_us: int, now_us: int | None = None) -> Placed:
+    def place(self, shaped: ShapedRecords, observed_us: int, now_us: int | None = None) -> Placed:
         """Compare each event with its neighbours in the order of versions; drop it if it equals either of them.
 
         Not "if ever seen": A, B, A is three versions. Not "only the one before": an older state may come late.
@@ -138,7 +138,7 @@ class History:
             new.append(entry)
         return _placed(keep, [shaped.ids[index] for index in keep], new)
 
-    def _all_new(self, shaped: Shaped, observed_us: int) -> Placed:
+    def _all_new(self, shaped: ShapedRecords, observed_us: int) -> Placed:
         """Place a page of nothing but new records, as nearly all are while the past is read."""
         names = list(map(self._name, shaped.ids, shaped.versions, repeat(0)))
         new = KnownVersions(

@@ -21,7 +21,7 @@ from ocelog.model import Severity
 
 if TYPE_CHECKING:
     from ocelog.detect.checkout import Problem
-    from ocelog.judging.judge import Loaded
+    from ocelog.judging.judge import LoadedFolder
 
 _JUDGE_EVENTS = frozenset({None, "rule"})
 _NEEDED = 5
@@ -48,12 +48,12 @@ class Unread(Struct, frozen=True, kw_only=True):
         return self.log_types is None or log_type in self.log_types
 
 
-def unread_rules(loaded: "Loaded", states: Mapping[str, RuleState]) -> list[Unread]:
+def unread_rules(loaded: "LoadedFolder", states: Mapping[str, RuleState]) -> list[Unread]:
     """Return the rules about events that do not run since a file does not read."""
     return [each for fault in loaded.faults for each in _unread(loaded, fault, states)]
 
 
-def _unread(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState]) -> Iterator[Unread]:
+def _unread(loaded: "LoadedFolder", fault: "Problem", states: Mapping[str, RuleState]) -> Iterator[Unread]:
     if fault.id in loaded.rules:
         return
     if fault.file.endswith(".py"):
@@ -73,7 +73,7 @@ def _unread(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState])
     )
 
 
-def is_needed(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState], known: frozenset[str]) -> bool:
+def is_needed(loaded: "LoadedFolder", fault: "Problem", states: Mapping[str, RuleState], known: frozenset[str]) -> bool:
     """Whether somebody has to hear of a fault: unless its rule is off, or about nothing that comes here."""
     text = loaded.bundle.files.get(fault.file, b"").decode("utf-8", "replace")
     if _is_off(fault, text, states):

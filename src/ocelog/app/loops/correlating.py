@@ -15,7 +15,7 @@ import pyarrow as pa
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.alert.judged import TOO_MUCH, Event, Judged, JudgedBy, Match, RuleError
+from ocelog.alert.judged import TOO_MUCH, Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.app.log_types import kinds
 from ocelog.app.loops.scheduled_rows import RunRows, digest, link_of, match_source, plain
 from ocelog.detect.correlation import CorrelatedMatches, StepMatch, correlate, may_hold, split
@@ -104,7 +104,7 @@ class Correlator:
         fired_us: int,
         now_us: int,
         sources: Mapping[str, str],
-    ) -> tuple[Judged, RunRows]:
+    ) -> tuple[Judgement, RunRows]:
         """Return what `rule` finds around the matches that have landed since `fired_us`.
 
         `others` are the correlation rules that there are: what they found is none of the matches that a rule looks at,
@@ -141,7 +141,7 @@ class Correlator:
         now_us: int,
         sources: Mapping[str, str],
         told: Sequence[set[str]],
-    ) -> tuple[Judged, RunRows]:
+    ) -> tuple[Judgement, RunRows]:
         """Return what `rule` finds around the matches of events of [since, until), whenever they landed.
 
         `told` is, of each correlation of the rule, which matches are in something that was found: whoever looks at one
@@ -175,7 +175,7 @@ class Correlator:
         sources: Mapping[str, str],
         told: Sequence[set[str]],
         bounds: _Bounds,
-    ) -> tuple[Judged, RunRows]:
+    ) -> tuple[Judgement, RunRows]:
         by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
         found = dict[str, tuple[CorrelatedMatches, list[dict[str, Any]]]]()
         for correlation, mine in zip(rule.correlations, told, strict=True):
@@ -203,7 +203,7 @@ class Correlator:
             events.append(event)
             rows.append(_indicators(members))
             matches.append(Match(rule=by, event=event, verdict=_verdict(rule, together, members)))
-        judged = Judged(events=events, rules={rule.id: by}, matches=matches)
+        judged = Judgement(events=events, rules={rule.id: by}, matches=matches)
         return judged, RunRows(plain=rows, events=events, rows=match_source(events, rows))
 
     def _around(

@@ -60,7 +60,7 @@ _FAULTS = "faults"
 log = structlog.get_logger()
 
 
-class Left(Struct, frozen=True, kw_only=True):
+class UnreadSlices(Struct, frozen=True, kw_only=True):
     """What a pull did not read of one stream, and why."""
 
     stream: StreamKey
@@ -71,11 +71,11 @@ class Left(Struct, frozen=True, kw_only=True):
     """When a service tries the first of it again; None: at once."""
 
 
-class Pulled(Struct, frozen=True, kw_only=True):
+class PullResult(Struct, frozen=True, kw_only=True):
     """How a pull ended."""
 
     troubles: dict[StreamKey, OcelogError] = msgspec.field(default_factory=dict)
-    waiting: tuple[Left, ...] = ()
+    waiting: tuple[UnreadSlices, ...] = ()
     """What is to be tried later; what is parked is `lacking`."""
     unasked: tuple[StreamKey, ...] = ()
     """Streams that were not asked for anything new: their API did not answer, or too much of them waits already."""
@@ -275,7 +275,7 @@ class Service:
         *,
         stretch: TimeRange | None = None,
         damaged: Mapping[str, ConfigError] = MappingProxyType({}),
-    ) -> Pulled:
+    ) -> PullResult:
         """Read what is due in `streams`, or only the given time range, and publish all that has landed.
 
         `damaged` are the sources that were wanted too, and have no streams: why, by their ids. It ends when nothing is
@@ -295,14 +295,14 @@ class Service:
         self.threads.join(STOP_WITHIN)
         if self.stop():
             # Nothing is asked of the ledger any more: it may be what hangs.
-            return Pulled(
+            return PullResult(
                 troubles=dict(reader.troubles),
                 damaged=damaged,
                 publishing=self.publishing.error,
                 failed=self._work.faults.errors,
             )
         ledger = self.assembly.installation.ledger
-        return Pulled(
+        return PullResult(
             troubles=dict(reader.troubles),
             waiting=tuple(left for stream in streams for left in self._left(stream)),
             unasked=tuple(stream.key for stream in streams if stream.key not in reader.asked),
@@ -329,7 +329,7 @@ class Service:
             self._run_due(self.publishing)
             self._wait(TICK if busy else min(TICK, seconds or _GLANCE))
 
-    def _left(self, stream: Stream) -> list[Left]:
+    def _left(self, stream: Stream) -> list[UnreadSlices]:
         slices = [slice_ for slice_ in self.pulling.reader.left(stream) if slice_.state is SliceState.WAITING]
         if not slices:
             return []
@@ -338,7 +338,9 @@ class Service:
         # What failed in this pull is newer than what a slice remembers, which may not have been asked for at all.
         trouble = self.pulling.reader.troubles.get(stream.key)
         due = first.due_at if first.due_at > datetime.now(UTC) else None
-        return [Left(stream=stream.key, slices=len(slices), reason=str(trouble) if trouble else reason, due_at=due)]
+        return [
+            UnreadSlices(stream=stream.key, slices=len(slices), reason=str(trouble) if trouble else reason, due_at=due)
+        ]
 
     def publish_all(self) -> OcelogError | None:
         """Publish everything that waits, which no other loop has a part in; return what went wrong."""

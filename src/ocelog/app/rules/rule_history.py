@@ -40,7 +40,7 @@ SELECT * FROM {table} WHERE p_event_time >= {since}::TIMESTAMPTZ AND p_event_tim
 """
 
 
-class Stretch(Struct, frozen=True, kw_only=True):
+class TablePiece(Struct, frozen=True, kw_only=True):
     """A stretch of a table that one query reads."""
 
     log_type: str
@@ -57,25 +57,25 @@ class PastEvents(Struct, frozen=True, kw_only=True):
     since: datetime
     until: datetime
 
-    def pieces(self) -> Iterator[Stretch]:
+    def pieces(self) -> Iterator[TablePiece]:
         """Yield what is to be read, in the order of time: hours put together as long as they have few rows."""
         found = [piece for name in self.log_types if name in kinds() for piece in self._pieces_of(name)]
         yield from sorted(found, key=lambda piece: (piece.since_us, piece.log_type))
 
-    def _pieces_of(self, log_type: str) -> Iterator[Stretch]:
+    def _pieces_of(self, log_type: str) -> Iterator[TablePiece]:
         since, until = to_us(self.since), to_us(self.until)
         counted = self._query(_HOURS, log_type, since, until)
         hours = [(int(row["hour"]), int(row["rows"])) for batch in counted for row in batch.to_pylist()]
         start, rows = since, 0
         for hour, count in hours:
             if rows and rows + count > _AT_ONCE:
-                yield Stretch(log_type=log_type, since_us=start, until_us=hour, rows=rows)
+                yield TablePiece(log_type=log_type, since_us=start, until_us=hour, rows=rows)
                 start, rows = hour, 0
             rows += count
         if rows:
-            yield Stretch(log_type=log_type, since_us=start, until_us=until, rows=rows)
+            yield TablePiece(log_type=log_type, since_us=start, until_us=until, rows=rows)
 
-    def batches(self, piece: Stretch) -> Iterator[pa.Table]:
+    def batches(self, piece: TablePiece) -> Iterator[pa.Table]:
         """Yield the rows of a piece, some at a time."""
         held, size = list[pa.RecordBatch](), 0
         for batch in self._query(_ROWS, piece.log_type, piece.since_us, piece.until_us):

@@ -11,7 +11,7 @@ from ocelog.alert.grouping import Grouping, Joining
 from ocelog.alert.judged import Match
 from ocelog.alert.would_be import PastMatch, WouldBeAlert, WouldBeAlerts
 from ocelog.detect.rule import About, Kind
-from ocelog.judging.judge import Judged
+from ocelog.judging.judge import RowAnswers
 from ocelog.times import from_us
 
 Told: TypeAlias = Callable[[str, int, int], None]
@@ -157,7 +157,7 @@ class Trial:
         self.tried.first_alerts = self._alerts.listed()
 
 
-def count_faults(tried: Tried, judged: Judged) -> None:
+def count_faults(tried: Tried, judged: RowAnswers) -> None:
     """Count what a rule said nothing of."""
     for failed in judged.errors:
         add(tried.errors, str(failed.fault), failed.last - failed.first)

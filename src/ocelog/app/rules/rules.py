@@ -14,7 +14,7 @@ from ocelog.app.log_types import changing
 from ocelog.app.rules.query_checks import query_faults
 from ocelog.detect.checking import Names, WrongName, check
 from ocelog.detect.checkout import read_checkout
-from ocelog.detect.testing import Failure, Left, Report
+from ocelog.detect.testing import Failure, Report, TestsNotRun
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.config import home_path
 from ocelog.judging.trials import Trials
@@ -22,7 +22,7 @@ from ocelog.schema.language.fields import LogSchema, Text
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.secret import shown
 
-__all__ = ["Checked", "Failure", "Left", "Report", "check_rules", "new_rule", "run_tests"]
+__all__ = ["Checked", "Failure", "Report", "TestsNotRun", "check_rules", "new_rule", "run_tests"]
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_]+")
 """What lies between two words of an id."""
@@ -52,7 +52,9 @@ def run_tests(path: Path, *, told: Callable[[int, int], None]) -> Report:
     _exists(path)
     report = Trials(path=path, changing=changing(), keep_out=(str(home_path()),), told=told).run()
     checkout = read_checkout(path, changing())
-    left = [Left(rule=each.query, why=each.why) for each in query_faults(checkout.queries.values(), checkout.root)]
+    left = [
+        TestsNotRun(rule=each.query, why=each.why) for each in query_faults(checkout.queries.values(), checkout.root)
+    ]
     return replace(report, not_run=(*report.not_run, *left))
 
 

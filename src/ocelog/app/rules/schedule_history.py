@@ -12,7 +12,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from ocelog.alert.judged import Judged, Match
+from ocelog.alert.judged import Judgement, Match
 from ocelog.app.log_types import table_schemas
 from ocelog.app.loops.correlating import Correlator, TooMuchError
 from ocelog.app.loops.query_runs import run_query
@@ -72,7 +72,7 @@ class PastFindings(Struct, frozen=True, kw_only=True):
 
     since_us: int
     until_us: int
-    said: Judged
+    said: Judgement
     found: RunRows | None
     """None: there are too many matches to look at."""
     why: str = ""
@@ -217,7 +217,7 @@ def past_findings(
                 half = (since_us + until_us) // 2
                 left += [(half, until_us), (since_us, half)]
             else:
-                yield PastFindings(since_us=since_us, until_us=until_us, said=Judged(), found=None, why=str(error))
+                yield PastFindings(since_us=since_us, until_us=until_us, said=Judgement(), found=None, why=str(error))
             continue
         told = now_told
         yield PastFindings(since_us=since_us, until_us=until_us, said=said, found=found)

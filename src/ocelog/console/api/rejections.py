@@ -68,7 +68,7 @@ async def replay_rejections(request: Request, caller: Analyst) -> Replayed:
     A service in another process, beside `ocelog serve`, holds the home: then ask that one.
     """
 
-    def replay(stop: Stop) -> rejections.Replayed:  # noqa: ARG001 - what has begun to land is landed
+    def replay(stop: Stop) -> rejections.RejectionReplay:  # noqa: ARG001 - what has begun to land is landed
         done = rejections.replay(caller.installation)
         caller.note("rejections.replayed", "", tried=str(done.tried), landed=str(done.events))
         return done
