@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ocelog.alert.deciding import News, Policy
 from ocelog.alert.judged import UnjudgedEvents
 from ocelog.app.loops.detecting import policy_of
-from ocelog.app.rules.rule_trial import Lacking
+from ocelog.app.rules.rule_trial import UnmatchedRule
 from ocelog.detect.rule import Kind
 from ocelog.detect.unjudged import ReplayRange
 from ocelog.kept_texts import kept_text
@@ -60,7 +60,7 @@ class RuleReplay:
     """Why a query, or looking for what belongs together, failed -> how often."""
     left_runs: int = 0
     """That were not made, as those before failed one after the other."""
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[UnmatchedRule, ...] = ()
 
     @property
     def is_whole(self) -> bool:

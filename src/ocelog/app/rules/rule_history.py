@@ -15,7 +15,7 @@ from ocelog.alert.detecting import events_of
 from ocelog.alert.judged import Match
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.rules.rule_candidates import Candidate, OfEvents, OfMatches, OfRows, judge_of, load_rule
-from ocelog.app.rules.rule_trial import Told, Trial, Tried, count_faults
+from ocelog.app.rules.rule_trial import Told, Trial, TrialResult, count_faults
 from ocelog.app.rules.schedule_history import try_matches, try_rows
 from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import summaries
@@ -97,7 +97,7 @@ class PastEvents(Struct, frozen=True, kw_only=True):
 
 def try_rule(
     installation: Installation, candidate: Candidate, *, since: datetime, told: Told, stop: Stop | None = None
-) -> Tried:
+) -> TrialResult:
     """Ask a rule about all that it judges since then, and return what it says; nothing is kept, and nobody is told.
 
     Raises ConfigError for a rule that judges nothing here, and RuleFileError if it cannot be read.
@@ -107,7 +107,7 @@ def try_rule(
     return tried
 
 
-def _sum_up(installation: Installation, tried: Tried, stop: Stop | None) -> None:
+def _sum_up(installation: Installation, tried: TrialResult, stop: Stop | None) -> None:
     """Say of each sample and alert what happened: of one rule, all may have the same title."""
     rows = [
         *((each.log_type, each.row_id, each.at) for each in tried.samples),
@@ -119,7 +119,7 @@ def _sum_up(installation: Installation, tried: Tried, stop: Stop | None) -> None
     tried.first_alerts = [replace(each, summary=said.get(each.row_id, "")) for each in tried.first_alerts]
 
 
-def _tried(installation: Installation, candidate: Candidate, since: datetime, told: Told) -> Tried:
+def _tried(installation: Installation, candidate: Candidate, since: datetime, told: Told) -> TrialResult:
     until = datetime.now(UTC)
     with closing(judge_of(installation, candidate)) as judge:
         match load_rule(installation, judge, candidate):
@@ -133,10 +133,10 @@ def _tried(installation: Installation, candidate: Candidate, since: datetime, to
 
 def _try_events(
     installation: Installation, judge: Judge, asked: OfEvents, since: datetime, until: datetime, told: Told
-) -> Tried:
+) -> TrialResult:
     """Read events piece by piece, in the order of time, so that memory stays flat."""
     rule = asked.rule
-    tried = Tried(rule=rule.id, kind=rule.kind, log_types=rule.log_types, since=since, until=until)
+    tried = TrialResult(rule=rule.id, kind=rule.kind, log_types=rule.log_types, since=since, until=until)
     trial = Trial(about=rule.about, tried=tried)
     past = PastEvents(installation=installation, log_types=rule.log_types, since=since, until=until)
     pieces = list(past.pieces())

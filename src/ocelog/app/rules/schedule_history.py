@@ -18,7 +18,7 @@ from ocelog.app.loops.correlating import Correlator, TooMuchError
 from ocelog.app.loops.query_runs import run_query
 from ocelog.app.loops.scheduled_rows import RunRows, found_rows
 from ocelog.app.rules.rule_candidates import OfMatches, OfRows
-from ocelog.app.rules.rule_trial import Lacking, Told, Trial, Tried, add, count_faults
+from ocelog.app.rules.rule_trial import Told, Trial, TrialResult, UnmatchedRule, add, count_faults
 from ocelog.app.search.queries import AsOf
 from ocelog.detect.rule import Kind, Query
 from ocelog.detect.timetable import Timetable, timetable
@@ -144,11 +144,11 @@ def sources_of(installation: Installation) -> dict[str, str]:
 
 def try_rows(
     installation: Installation, judge: Judge, asked: OfRows, since: datetime, until: datetime, told: Told
-) -> Tried:
+) -> TrialResult:
     """Ask the queries of a rule for each time that they were due, and the rule about what they return."""
     rule, by = asked.rule, asked.by
     runs, every = past_runs(asked.queries, since, until)
-    tried = Tried(rule=rule.id, kind=rule.kind, queries=rule.scheduled_queries, since=since, until=until)
+    tried = TrialResult(rule=rule.id, kind=rule.kind, queries=rule.scheduled_queries, since=since, until=until)
     if not every:
         tried.since, tried.bounded = from_us(runs[0].fires_us), True
     trial = Trial(about=rule.about, tried=tried)
@@ -246,15 +246,19 @@ def stretches(days: Mapping[int, Mapping[str, int]], since: datetime, until: dat
     return [(max(day, since_us), min(day + 24 * _HOUR_US, until_us)) for day in days]
 
 
-def lacking(asked: OfMatches, days: Mapping[int, Mapping[str, int]]) -> tuple[Lacking, ...]:
+def lacking(asked: OfMatches, days: Mapping[int, Mapping[str, int]]) -> tuple[UnmatchedRule, ...]:
     """Return the steps without any match, and whether their rules are on."""
     there = {rule for each in days.values() for rule in each}
-    return tuple(Lacking(rule=rule, status=asked.statuses.get(rule, "")) for rule in asked.steps if rule not in there)
+    return tuple(
+        UnmatchedRule(rule=rule, status=asked.statuses.get(rule, "")) for rule in asked.steps if rule not in there
+    )
 
 
-def try_matches(installation: Installation, asked: OfMatches, since: datetime, until: datetime, told: Told) -> Tried:
+def try_matches(
+    installation: Installation, asked: OfMatches, since: datetime, until: datetime, told: Told
+) -> TrialResult:
     """Look for what belongs together in the matches that other rules have."""
-    tried = Tried(rule=asked.rule.id, kind=Kind.CORRELATION_RULE, steps=asked.steps, since=since, until=until)
+    tried = TrialResult(rule=asked.rule.id, kind=Kind.CORRELATION_RULE, steps=asked.steps, since=since, until=until)
     trial = Trial(about=asked.rule.about, tried=tried)
     days = step_days(installation, asked, since, until)
     tried.lacking = lacking(asked, days)

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/rejections", tags=["Rejections"])
 Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
-class Replayed(BaseModel):
+class RejectionReplay(BaseModel):
     """What trying again came to."""
 
     tried: int
@@ -62,7 +62,7 @@ async def list_rejections(
 
 
 @router.post("/replay")
-async def replay_rejections(request: Request, caller: Analyst) -> Replayed:
+async def replay_rejections(request: Request, caller: Analyst) -> RejectionReplay:
     """Shape every rejected record anew, and land those that fit by now: also while the service that serves this runs.
 
     A service in another process, beside `ocelog serve`, holds the home: then ask that one.
@@ -74,7 +74,7 @@ async def replay_rejections(request: Request, caller: Analyst) -> Replayed:
         return done
 
     done = await answered(request, caller, replay)
-    return Replayed(
+    return RejectionReplay(
         tried=done.tried,
         events=done.events,
         repeats=done.repeats,
