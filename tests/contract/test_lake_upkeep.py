@@ -73,7 +73,7 @@ def append_foreign(lake: FileLake, table: pa.Table) -> None:
         catalog.load_table(("ocelog", TABLE)).append(table)
 
 
-def tend(lake: FileLake, ledger: MemoryLedger, table: str = TABLE) -> maintenance.Tended:
+def tend(lake: FileLake, ledger: MemoryLedger, table: str = TABLE) -> maintenance.TableUpkeep:
     return Maintenance(lake.home, ledger, SCHEMAS).tend_whole(table)
 
 

@@ -17,7 +17,7 @@ from bookkeeping.races import at_once
 from bookkeeping.records import ISSUES, NOW, TABLE, Clock, landing, part, planned, rejecting, slice_of
 from ocelog.alert import changes
 from ocelog.alert.deciding import Decision
-from ocelog.alert.delivering import Delivered, Handed, Refused
+from ocelog.alert.delivering import DeliveryRefusal, DeliverySuccess, OutgoingMessage
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import CommitConflict, Run
 from ocelog.ledger.ledger import Ledger
@@ -185,9 +185,9 @@ def test_rows_are_taken_in_one_order(postgresql: Callable[[], str], clock: Clock
         ledger.delivery.adopt()
         claim = ledger.delivery.take(to, "me")
         assert claim is not None
-        for outcome in (Refused(answer="401", code="refused"), Delivered()):
+        for outcome in (DeliveryRefusal(answer="401", code="refused"), DeliverySuccess()):
             handed = ledger.delivery.hand(claim)
-            assert isinstance(handed, Handed)
+            assert isinstance(handed, OutgoingMessage)
             ledger.delivery.settle(claim, handed, outcome)
         ledger.alerts.forget(ended_before_us=NOW_US, now_us=NOW_US)
         ledger.channels.remove(to)

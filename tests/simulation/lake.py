@@ -11,7 +11,7 @@ import pyarrow as pa
 from ocelog.errors import LakeUnavailableError
 from ocelog.lake.ports import LakeLedger
 from ocelog.model import KnownVersions, NewPart, Part
-from ocelog.pull.ports import Loaded, OpenRecords
+from ocelog.pull.ports import LoadedVersions, OpenRecords
 from ocelog.times import to_us
 
 Row = dict[str, Any]
@@ -56,7 +56,7 @@ class MemoryLake:
 
     def load(
         self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None
-    ) -> Loaded:
+    ) -> LoadedVersions:
         """Return the versions that fit, from one consistent view."""
         rows, through = self.view(table)
         wanted = None if ids is None else set(ids)
@@ -68,7 +68,7 @@ class MemoryLake:
             and (until_us is None or to_us(row["p_cursor_time"]) <= until_us)
             and (wanted is None or row["id"] in wanted)
         ]
-        return Loaded(known=_known(fitting), through=through)
+        return LoadedVersions(known=_known(fitting), through=through)
 
     def load_open(
         self,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ocelog.model import KnownVersions
 from ocelog.pull.ports import ShapedRecords
-from ocelog.pull.versions import History, Placed
+from ocelog.pull.versions import History, PlacedEvents
 
 
 def digest(version: str) -> str:
@@ -30,7 +30,7 @@ class Events:
         return cast("ShapedRecords", cls([e[0] for e in events], [e[1] for e in events], new, old))
 
 
-def land(history: History, observed: int, *events: tuple[str, int, str]) -> Placed:
+def land(history: History, observed: int, *events: tuple[str, int, str]) -> PlacedEvents:
     placed = history.place(Events.of(*events), observed)
     history.commit(placed)
     return placed
@@ -117,7 +117,7 @@ def test_the_version_just_before_is_found_by_time_then_observation() -> None:
     assert history.before("other", 11, 0) is None
 
 
-def rows(*placed: Placed) -> KnownVersions:
+def rows(*placed: PlacedEvents) -> KnownVersions:
     return KnownVersions(
         ids=[name for one in placed for name in one.new.ids],
         version_us=[at for one in placed for at in one.new.version_us],

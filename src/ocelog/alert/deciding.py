@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry, gone_on, resolved
-from ocelog.alert.grouping import Group, Grouping, Joining, heard_us, join, quiet_until_us
+from ocelog.alert.grouping import Group, Grouping, GroupingInput, heard_us, join, quiet_until_us
 from ocelog.alert.ids import (
     ERROR,
     LIMIT_EXCEEDED,
@@ -314,7 +314,9 @@ class _Deciding:
     def _group(self, match: Match, grouping: Grouping, dedup: str, *, title: str | None = None) -> str:
         key = group_key(grouping.rule, dedup)
         revision, group = self._group_now(key)
-        joining = Joining(row_id=match.id, dedup=dedup, event_us=match.event.event_us, unique=match.verdict.unique)
+        joining = GroupingInput(
+            row_id=match.id, dedup=dedup, event_us=match.event.event_us, unique=match.verdict.unique
+        )
         joined = join(grouping, group, joining, self._now_us)
         # One that is gone, though its window is not over, ended long ago: people knew. A purge takes the window along.
         before = self._alerts.get(joined.alert)
@@ -584,7 +586,7 @@ class _Deciding:
         grouping = Grouping(rule=error.rule.id, period=timedelta(minutes=max(60, about.dedup_minutes)))
         first, last = error.events[0], error.events[-1]
         # No limit is needed: there are only so many kinds, each once in its window.
-        joining = Joining(row_id=first.row_id, dedup=dedup, event_us=first.event_us)
+        joining = GroupingInput(row_id=first.row_id, dedup=dedup, event_us=first.event_us)
         joined = join(grouping, group, joining, self._now_us)
         lasts_us = grouping.period // timedelta(microseconds=1)
         self._groups[key] = GroupChange(

@@ -127,7 +127,7 @@ class Step(Struct, frozen=True, kw_only=True):
     """Whether it judged what was there before, for rules that were turned on, and may have to go on with that."""
 
 
-class _Taken(Struct, frozen=True):
+class _RowBatch(Struct, frozen=True):
     """Rows of one source that are to be judged together."""
 
     parts: Sequence[Part]
@@ -319,7 +319,7 @@ class Detecting:
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
         return Step(more=full)
 
-    def _take(self, waiting: LoopBacklog) -> _Taken | None:
+    def _take(self, waiting: LoopBacklog) -> _RowBatch | None:
         """Read the next rows of one source; None: there are none."""
         import pyarrow as pa  # noqa: PLC0415 - whoever only names the loop goes without Arrow
 
@@ -329,7 +329,7 @@ class Detecting:
         skip = waiting.since.row if first.sequence == waiting.since.sequence + 1 else 0
         lost = [each for each in waiting.given_up if (each.sequence or 0) < first.sequence]
         if lost:
-            return _Taken((), None, Position(sequence=first.sequence - 1, row=skip), lost)
+            return _RowBatch((), None, Position(sequence=first.sequence - 1, row=skip), lost)
         parts, tables, rows, size = list[Part](), list[pa.Table](), 0, 0
         for part in waiting.parts:
             gone = any(first.sequence < (each.sequence or 0) < part.sequence for each in waiting.given_up)
@@ -343,12 +343,12 @@ class Detecting:
             if len(read) > self.piece_rows:
                 read = read.slice(0, self.piece_rows)
                 to = Position(sequence=part.sequence - 1, row=skip + self.piece_rows)
-                return _Taken([part], read, to, ())
+                return _RowBatch([part], read, to, ())
             parts.append(part)
             tables.append(read)
             rows, size = rows + len(read), size + part.bytes
         together = tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="default")
-        return _Taken(parts, together, Position(sequence=parts[-1].sequence), ())
+        return _RowBatch(parts, together, Position(sequence=parts[-1].sequence), ())
 
     def land_again(
         self, table: str, kind: Kind, rows: "pa.Table", found: Judgement, *, landed: Collection[str]
@@ -373,7 +373,7 @@ class Detecting:
                     pass
         raise _overtaken(table)
 
-    def _land(self, table: str, kind: Kind, since: Position, taken: _Taken, found: Judgement) -> Step:
+    def _land(self, table: str, kind: Kind, since: Position, taken: _RowBatch, found: Judgement) -> Step:
         source_id = taken.parts[0].source_id
         judged_us = self.now_us()
         for _ in range(_MAX_TRIES):

@@ -8,7 +8,7 @@ import typer
 
 from ocelog.app.log_types import log_types
 from ocelog.app.rules import rules
-from ocelog.app.rules.rules import Checked, Report
+from ocelog.app.rules.rules import CheckResult, Report
 from ocelog.cli import completion, rule_folders, rule_history, rule_listing, show
 from ocelog.cli.progress import count_progress
 from ocelog.units import counted, write_list
@@ -107,7 +107,7 @@ def new(
     show.hint(f"Change it, then: ocelog rules test {shlex.quote(str(paths[0]))}")
 
 
-def _show_checked(checked: Checked) -> None:
+def _show_checked(checked: CheckResult) -> None:
     for _, why in checked.unreadable:
         show.paragraph(show.near(why))
     for one in checked.wrong:

@@ -15,7 +15,7 @@ from ocelog.lake.read.snapshot import Snapshot, Snapshots
 from ocelog.lake.storage.checksums import damage, damaged
 from ocelog.lake.write.parts import discard, write_part
 from ocelog.model import RULE_MATCHES, KnownVersions, NewPart, Part
-from ocelog.pull.ports import Loaded, OpenRecords
+from ocelog.pull.ports import LoadedVersions, OpenRecords
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class FileLake:
 
     def load(
         self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None
-    ) -> Loaded:
+    ) -> LoadedVersions:
         """Return every version with p_cursor_time in [since, until], both included, of `ids` (None: of all)."""
         wanted = RowFilter(
             source_id=source_id,
@@ -60,8 +60,8 @@ class FileLake:
             values=ids or (),
         )
 
-        def read(snapshot: Snapshot) -> Loaded:
-            return Loaded(known=_known(self._rows(snapshot, wanted, KEY_COLUMNS)), through=snapshot.through)
+        def read(snapshot: Snapshot) -> LoadedVersions:
+            return LoadedVersions(known=_known(self._rows(snapshot, wanted, KEY_COLUMNS)), through=snapshot.through)
 
         return self._settled(table, read)
 

@@ -26,7 +26,7 @@ from ocelog.pull.ports import (
     ShapedRecords,
     Tally,
 )
-from ocelog.pull.versions import Placed
+from ocelog.pull.versions import PlacedEvents
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +61,7 @@ class _NewRecords(Struct, frozen=True):
     """What of a page is new."""
 
     shaped: ShapedRecords
-    placed: Placed
+    placed: PlacedEvents
     rejections: dict[str, Rejection]
 
 
@@ -168,7 +168,7 @@ class Lander:
             return page.answered_us
         return min(max(shaped.version_us[at] for at in new), page.answered_us)
 
-    def _write(self, shaped: ShapedRecords, placed: Placed, stamp: Stamp) -> NewPart | None:
+    def _write(self, shaped: ShapedRecords, placed: PlacedEvents, stamp: Stamp) -> NewPart | None:
         if not placed.keep:
             return None
         return self.lake.write(self.table, self._name(), shaped.table(placed.keep, placed.row_ids, stamp))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ocelog.errors import LakeUnavailableError
 from ocelog.model import Kind, Part
 from ocelog.pull.ports import Ask, Lake, OpenRecords, ShapedRecords
-from ocelog.pull.versions import History, Placed
+from ocelog.pull.versions import History, PlacedEvents
 from ocelog.times import to_us
 
 _EVER_US = 2**62
@@ -109,7 +109,7 @@ class Memory:
         else:
             self.loaded.update(part.sequence for part in new)
 
-    def landed(self, placed: Placed, sequence: int | None) -> None:
+    def landed(self, placed: PlacedEvents, sequence: int | None) -> None:
         """Take in our own landing."""
         self.history.commit(placed)
         if sequence is not None:

@@ -377,7 +377,7 @@ class SuspectLedger(Protocol):
         ...
 
 
-class Loaded(Struct, frozen=True, kw_only=True):
+class LoadedVersions(Struct, frozen=True, kw_only=True):
     """What `Memory.load` found: the versions, and the last sequence of the table that it took into account."""
 
     known: KnownVersions
@@ -409,7 +409,7 @@ class Lake(Protocol):
 
     def load(
         self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None
-    ) -> Loaded:
+    ) -> LoadedVersions:
         """Return every version with p_cursor_time in [since, until], both included, of `ids` (None: of all).
 
         One consistent view: the ledger's parts first, then the table, then the parts above its mark.

@@ -36,7 +36,7 @@ def row_names(source_id: str, log_type: str) -> Callable[[str, str, int], str]:
     return row_id
 
 
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
+class PlacedEvents(msgspec.Struct, frozen=True, kw_only=True):
     """Which events of a page are new, under which row ids, and where they belong."""
 
     keep: list[int]
@@ -71,7 +71,7 @@ class History:
         for record_id, version_us, observed_us, name, version in columns:
             self._insert(record_id, (version_us, observed_us, name, version))
 
-    def commit(self, placed: Placed) -> None:
+    def commit(self, placed: PlacedEvents) -> None:
         """Take in what has landed."""
         pack, read, new = _ENTRY.pack, bytes.fromhex, placed.new
         columns = zip(new.ids, new.version_us, new.observed_us, new.row_ids, new.versions, strict=True)
@@ -111,7 +111,7 @@ class History:
             (version_us, observed_us, name.hex(), version.hex()) for version_us, observed_us, name, version in packed
         ]
 
-    def place(self, shaped: ShapedRecords, observed_us: int, now_us: int | None = None) -> Placed:
+    def place(self, shaped: ShapedRecords, observed_us: int, now_us: int | None = None) -> PlacedEvents:
         """Compare each event with its neighbours in the order of versions; drop it if it equals either of them.
 
         Not "if ever seen": A, B, A is three versions. Not "only the one before": an older state may come late.
@@ -138,7 +138,7 @@ class History:
             new.append(entry)
         return _placed(keep, [shaped.ids[index] for index in keep], new)
 
-    def _all_new(self, shaped: ShapedRecords, observed_us: int) -> Placed:
+    def _all_new(self, shaped: ShapedRecords, observed_us: int) -> PlacedEvents:
         """Place a page of nothing but new records, as nearly all are while the past is read."""
         names = list(map(self._name, shaped.ids, shaped.versions, repeat(0)))
         new = KnownVersions(
@@ -148,7 +148,7 @@ class History:
             row_ids=names,
             versions=shaped.versions,
         )
-        return Placed(keep=list(range(len(names))), new=new)
+        return PlacedEvents(keep=list(range(len(names))), new=new)
 
     def _free_names(self, record_id: str, version: str, entries: Collection[Entry]) -> Iterator[str]:
         taken = {entry[2] for entry in entries}
@@ -176,7 +176,7 @@ def _neighbours(entry: Entry, entries: Collection[Entry]) -> set[str]:
     return {neighbour[3] for neighbour in neighbours}
 
 
-def _placed(keep: list[int], ids: list[str], entries: list[Entry]) -> Placed:
+def _placed(keep: list[int], ids: list[str], entries: list[Entry]) -> PlacedEvents:
     version_us, observed_us, row_ids, versions = zip(*entries, strict=True) if entries else ((), (), (), ())
     new = KnownVersions(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
-    return Placed(keep=keep, new=new)
+    return PlacedEvents(keep=keep, new=new)

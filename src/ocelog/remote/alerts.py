@@ -17,7 +17,7 @@ from ocelog.remote.values import us_of
 _PAGE = 200
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class AlertReport(Struct, frozen=True, kw_only=True):
     """All there is about one alert, why nobody was told of it, and what holds up each channel that is to be told."""
 
     details: AlertDetails
@@ -48,7 +48,7 @@ class Alerts(Struct, frozen=True):
         with self.client.reading():
             return {each["id"]: Severity(each["severity"]) for each in reversed(items)}
 
-    def told(self, ids: Iterable[str]) -> list[Told]:
+    def told(self, ids: Iterable[str]) -> list[AlertReport]:
         """Return all there is about alerts, named by how their ids begin. Raises OcelogError."""
         found = [self.client.get("alerts", each) for each in ids]
         with self.client.reading():
@@ -126,7 +126,7 @@ def _us(text: str) -> int:
     return found
 
 
-def _told(found: Mapping[str, Any]) -> Told:
+def _told(found: Mapping[str, Any]) -> AlertReport:
     alert = _alert(found)
     details = AlertDetails(
         alert=alert,
@@ -154,7 +154,7 @@ def _told(found: Mapping[str, Any]) -> Told:
             for each in found["waiting"]
         ],
     )
-    return Told(details=details, untold=found["untold_because"], held_up=found["held_up"])
+    return AlertReport(details=details, untold=found["untold_because"], held_up=found["held_up"])
 
 
 def _changed(done: Mapping[str, Any]) -> list[ChangedAlert]:

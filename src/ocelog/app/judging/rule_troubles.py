@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.raising import Raised, over, raised
+from ocelog.alert.raising import RaisedAlert, over, raised
 from ocelog.alert.suppressing import muted_by
 from ocelog.detect.bundle import kind_of
 from ocelog.detect.folders import RULE_FILES, RuleFolder, RuleState
@@ -99,7 +99,7 @@ def tell(ledger: Ledger, folder: RuleFolder, troubles: Mapping[str, str]) -> Non
     keys = sorted(troubles)[:_MOST_KEYS]
     muted = muted_by(ledger.alerts.suppressions())
 
-    def to(before: Alert | None) -> Raised | None:
+    def to(before: Alert | None) -> RaisedAlert | None:
         if not troubles:
             if before is None or not before.is_open:
                 return None
@@ -108,7 +108,9 @@ def tell(ledger: Ledger, folder: RuleFolder, troubles: Mapping[str, str]) -> Non
         if before is not None and before.status is not AlertStatus.RESOLVED and set(keys) <= _told_keys(before):
             if (before.description, _told_keys(before)) == (made.description, set(keys)):
                 return None
-            return Raised(alert=replace(before, description=made.description, context=made.context, updated_us=now_us))
+            return RaisedAlert(
+                alert=replace(before, description=made.description, context=made.context, updated_us=now_us)
+            )
         return raised(made, before, now_us=now_us, muted=muted, again=kept_text("more files have errors"))
 
     ledger.system_errors.change(name, to)

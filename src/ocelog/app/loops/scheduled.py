@@ -37,7 +37,7 @@ _AFTER_FAILURE = 10.0
 _AT_ONCE = 2
 """Queries that are asked at once."""
 _GLANCE = 0.1
-_PATIENCE = 50
+_MOST_GLANCES = 50
 """After so many glances at queries that are not answered, correlation rules do not wait for them."""
 _Asked: TypeAlias = tuple[list[dict[str, Any]], str] | Exception
 """The rows of a query and their log type, or why there are none."""
@@ -272,7 +272,7 @@ class ScheduledLoop:
         """Whether a query is due or asked that correlation rules wait for: none that is slow."""
         if any(not self._is_slow(each.schedule) for each in agenda.queries_due):
             return True
-        return waited < _PATIENCE and any(not self._is_slowly_asked(agenda, one) for one in agenda.asked)
+        return waited < _MOST_GLANCES and any(not self._is_slowly_asked(agenda, one) for one in agenda.asked)
 
     def _ask(self, firing: Firing, query: Query, answers: "Queue[tuple[Firing, Query, _Asked, float]]") -> None:
         began = self.work.monotonic()

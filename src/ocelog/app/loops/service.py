@@ -39,7 +39,7 @@ from ocelog.model import HANGING, STALLED, LoopFault, SliceState, table_name
 from ocelog.phrases import Phrase
 from ocelog.pull.stream import Stream
 
-PATIENCE = timedelta(seconds=10)
+RETRY_WITHIN = timedelta(seconds=10)
 """A pull waits so long for slices to be tried again, and leaves those that must wait longer to the next one."""
 TICK = 0.5
 """Seconds between two rounds of a service, at least."""
@@ -115,7 +115,7 @@ class TablePublished(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class _Rest:
+class _Backoff:
     """How long a loop that fails in its turn is left alone."""
 
     tries: int = 0
@@ -149,7 +149,7 @@ class Service:
     _hanging: set[str] = field(default_factory=set)
     _stalled: set[str] = field(default_factory=set)
     _collected_at: float = 0.0
-    _rests: dict[str, _Rest] = field(default_factory=dict)
+    _rests: dict[str, _Backoff] = field(default_factory=dict)
     """By name of each loop that failed in its last turn."""
     _room: DiskRoom = field(init=False)
 
@@ -254,7 +254,7 @@ class Service:
             again = loop.run_due(now)
         except Exception as error:  # noqa: BLE001 - told, and shown until it works again
             self._work.faults.failed(loop.name, TURN, error)
-            rest = self._rests.setdefault(loop.name, _Rest())
+            rest = self._rests.setdefault(loop.name, _Backoff())
             rest.begin(now)
             return rest.until
         self._rests.pop(loop.name, None)
@@ -279,7 +279,7 @@ class Service:
         """Read what is due in `streams`, or only the given time range, and publish all that has landed.
 
         `damaged` are the sources that were wanted too, and have no streams: why, by their ids. It ends when nothing is
-        left that may be tried within PATIENCE. Raises what the ledger raises.
+        left that may be tried within RETRY_WITHIN. Raises what the ledger raises.
         """
         reader = self.pulling.reader
         self._work.only = {stream.key for stream in streams}
@@ -323,7 +323,7 @@ class Service:
             self.pulling.follow_sources(self.monotonic())
             seconds = reader.go_round()
             busy = self.threads.others_than(_MAIN)
-            if not busy and not was_busy and (seconds is None or seconds > PATIENCE.total_seconds()):
+            if not busy and not was_busy and (seconds is None or seconds > RETRY_WITHIN.total_seconds()):
                 return
             # Of all loops only publishing, so that what lands does not pile up. The others work once all is read.
             self._run_due(self.publishing)

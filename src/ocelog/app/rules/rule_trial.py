@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from ocelog.alert.grouping import Grouping, Joining
+from ocelog.alert.grouping import Grouping, GroupingInput
 from ocelog.alert.judged import Match
 from ocelog.alert.would_be import PastMatch, WouldBeAlert, WouldBeAlerts
 from ocelog.detect.rule import About, Kind
@@ -123,7 +123,9 @@ class Trial:
         verdict, event = match.verdict, match.event
         for fault in verdict.raised:
             add(self.tried.errors, str(fault), 1)
-        joining = Joining(row_id=event.row_id, dedup=verdict.dedup, event_us=event.event_us, unique=verdict.unique)
+        joining = GroupingInput(
+            row_id=event.row_id, dedup=verdict.dedup, event_us=event.event_us, unique=verdict.unique
+        )
         self._waiting.append(
             PastMatch(
                 joining=joining,

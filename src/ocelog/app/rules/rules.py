@@ -22,13 +22,13 @@ from ocelog.schema.language.fields import LogSchema, Text
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.secret import shown
 
-__all__ = ["Checked", "Failure", "Report", "TestsNotRun", "check_rules", "new_rule", "run_tests"]
+__all__ = ["CheckResult", "Failure", "Report", "TestsNotRun", "check_rules", "new_rule", "run_tests"]
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_]+")
 """What lies between two words of an id."""
 
 
-class Checked(Struct, frozen=True, kw_only=True):
+class CheckResult(Struct, frozen=True, kw_only=True):
     """What checking rules came to."""
 
     root: Path
@@ -58,7 +58,7 @@ def run_tests(path: Path, *, told: Callable[[int, int], None]) -> Report:
     return replace(report, not_run=(*report.not_run, *left))
 
 
-def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection[str] | None = None) -> Checked:
+def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection[str] | None = None) -> CheckResult:
     """Find the names in the rules at `path` that nothing has: log types, fields, queries, rules, destinations, columns.
 
     Each query is planned, on tables without rows.
@@ -77,7 +77,7 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
     faults = query_faults(checkout.queries.values(), checkout.root)
     told = [(each.is_foreign, WrongName(rule=each.query, place=each.place, why=each.why)) for each in faults]
     wrong = [*check(checkout, names), *(one for foreign, one in told if not foreign)]
-    return Checked(
+    return CheckResult(
         root=checkout.root,
         rules=len(checkout.rules) + len(checkout.correlations),
         not_run=tuple(one for foreign, one in told if foreign),
