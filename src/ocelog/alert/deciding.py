@@ -65,7 +65,7 @@ class Onboarding(Struct, frozen=True, kw_only=True):
 
     since_us: int
     gap: tuple[int, int] | None = None
-    """What happened in this stretch was read more than a day late: the stream was not read meanwhile."""
+    """What happened in this time range was read more than a day late: the stream was not read meanwhile."""
 
 
 class DecisionQuery(Struct, frozen=True, kw_only=True):

@@ -125,13 +125,13 @@ def _counted(
     insort(times, (at, match.row_id if match.unique is None else fingerprint(match.unique)))
     # Those that are dropped were earlier than all that are left.
     times = times[-MOST_KEPT:]
-    # No stretch without this one reached it before.
+    # No time range without this one reached it before.
     near = times[bisect_left(times, (at - lasts, "")) : bisect_left(times, (at + lasts, ""))]
     return tuple(times), _most_at_once(near, lasts, grouping.threshold)
 
 
 def _most_at_once(times: Iterable[tuple[int, str]], lasts: int, threshold: int) -> bool:
-    """Whether some stretch of `lasts` microseconds holds `threshold` distinct values."""
+    """Whether some time range of `lasts` microseconds holds `threshold` distinct values."""
     window = list[tuple[int, str]]()
     inside = dict[str, int]()
     first = 0

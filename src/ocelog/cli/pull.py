@@ -51,7 +51,7 @@ def command(
     What failed before, and what is parked, is tried at once. What keeps failing is left for later, and
     named. Ctrl-C stops it within seconds; what has landed stays, and the next pull goes on from there.
     """
-    stretch, stop = _stretch(since, until), Stop()
+    time_range, stop = _time_range(since, until), Stop()
     with opened() as installation, held(installation.home, "ocelog pull"), listening(stop):
         with_bars = sys.stderr.isatty()
         logs.configure(installation.settings, quiet=json or with_bars)
@@ -66,7 +66,7 @@ def command(
             streams, damaged = select_streams(assembly, source or [], log_type or [])
             service = Service(assembly=assembly, stop=stop)
             bars.expect(streams, service.pulling.reader.left)
-            pulled = service.pull(streams, stretch=stretch, damaged=damaged)
+            pulled = service.pull(streams, time_range=time_range, damaged=damaged)
             if not stop():
                 left = {*pulled.troubles, *pulled.unasked, *(each.stream for each in pulled.waiting)}
                 bars.finish(stream for stream in streams if stream.key not in left)
@@ -74,7 +74,7 @@ def command(
     raise typer.Exit(3 if stop() else pulled.exit_code)
 
 
-def _stretch(since: str | None, until: str | None) -> TimeRange | None:
+def _time_range(since: str | None, until: str | None) -> TimeRange | None:
     if since is None:
         if until is not None:
             raise ConfigError("--until needs --since.")

@@ -26,7 +26,7 @@ Probing: TypeAlias = Generator[TimeRange, int | None, TimeRange]
 class BrokenRanges(Struct, frozen=True, kw_only=True):
     """The time ranges that fail, in order; before the first and behind the last of them, every probe was answered."""
 
-    stretches: tuple[TimeRange, ...]
+    ranges: tuple[TimeRange, ...]
     proven: bool = True
     """One page held all that lies behind the last; else only its first page was seen."""
 
@@ -76,13 +76,13 @@ def _search(since: datetime, until: datetime, most: int) -> Search:
     rest = yield (first[1], until)
     if rest is not None:
         found = yield from _refined(first, most, from_end=False)
-        return BrokenRanges(stretches=(found,), proven=rest <= most)
+        return BrokenRanges(ranges=(found,), proven=rest <= most)
     last = yield from _narrowed(first[1], until, COARSE, most=most, from_end=True)
     if last[0] - first[1] <= 2 * COARSE or (yield from _all_broken(first[1], last[0])):
-        return BrokenRanges(stretches=((first[0], last[1]),))
+        return BrokenRanges(ranges=((first[0], last[1]),))
     first = yield from _refined(first, most, from_end=False)
     last = yield from _refined(last, most, from_end=True)
-    return BrokenRanges(stretches=(first, last))
+    return BrokenRanges(ranges=(first, last))
 
 
 def _refined(coarse: TimeRange, most: int, *, from_end: bool) -> Probing:

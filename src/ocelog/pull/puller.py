@@ -449,32 +449,30 @@ class _Work:
         if total <= size:
             search = isolation.search(ask.since, ask.until, size)
             found: isolation.SearchOutcome | None = None
-            stretch = next(search)
+            probed = next(search)
             while found is None:
                 if self.stop():
                     return
-                counted = self._probe(ask, stretch)
+                counted = self._probe(ask, probed)
                 self.puller.ledger.move(self.slice_, self.slice_)
                 try:
-                    stretch = search.send(counted)
+                    probed = search.send(counted)
                 except StopIteration as end:
                     found = end.value
             self._blame(ask, SourceUnavailableError(answer.reason))
             if isinstance(found, isolation.BrokenRanges):
-                split = slices.isolated(self.slice_, found.stretches, proven=found.proven)
+                split = slices.isolated(self.slice_, found.ranges, proven=found.proven)
                 self._go(split, request_id=answer.request_id, note=answer.reason)
                 return
             total = found.total if isinstance(found, isolation.TooFull) else 0
         pieces = slices.in_suspect_pieces(self.slice_, total, size)
         self._go(pieces, request_id=answer.request_id, note=answer.reason)
 
-    def _probe(self, ask: Ask, stretch: isolation.TimeRange) -> int | None:
+    def _probe(self, ask: Ask, probed: isolation.TimeRange) -> int | None:
         """Ask for the first page of a time range; return how many records are counted there, None if that fails."""
         size = self.puller.page_size
         try:
-            answer = self.puller.source.ask(
-                replace(ask, since=stretch[0], until=stretch[1], after=None, page_size=size)
-            )
+            answer = self.puller.source.ask(replace(ask, since=probed[0], until=probed[1], after=None, page_size=size))
         except SourceThrottledError as error:
             if not slices.is_unusable(self.slice_, error):
                 raise _PostponeError(error, "slice") from error

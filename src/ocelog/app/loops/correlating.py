@@ -1,7 +1,7 @@
 """What correlation rules find in the matches of other rules, around each match that is new.
 
 A match may land long after its event: a tenant was not reachable, or a backfill reads the past. So a run looks at the
-stretch of event time around each match that has landed since the run before, not at the last minutes.
+range of event time around each match that has landed since the run before, not at the last minutes.
 """
 
 import json
@@ -145,7 +145,7 @@ class Correlator:
         """Return what `rule` finds around the matches of events of [since, until), whenever they landed.
 
         `told` is, of each correlation of the rule, which matches are in something that was found: whoever looks at one
-        stretch of time after the other hands on the same. The last of its matches says when one was there to be found.
+        time range after the other hands on the same. The last of its matches says when one was there to be found.
         Raises TooMuchError if there is more than it can look at.
         """
         bounds = self._bounds()
@@ -261,7 +261,7 @@ class Correlator:
     def _near(
         self, correlation: Correlation, rules: Collection[str], spans: Sequence[tuple[int, int]], bounds: _Bounds
     ) -> tuple[dict[str, dict[str, Any]], list[StepMatch], int | None]:
-        """Return the matches in some stretches of time, the newest first, as long as they are not too many.
+        """Return the matches in some time ranges, the newest first, as long as they are not too many.
 
         The last is since when all were read, if some were left out.
         """
@@ -288,7 +288,7 @@ class Correlator:
     def _pieces(
         self, rules: Collection[str], by: str, since_us: int, until_us: int | None, latest_us: int, bounds: _Bounds
     ) -> Iterator[tuple[pa.Table | None, int]]:
-        """Yield the matches of a stretch of time in pieces that can be held, the newest first, and since when each is.
+        """Yield the matches of a time range in pieces that can be held, the newest first, and since when each is.
 
         The last may be none, if the time is up or one instant has too many: then none is from before its instant.
         """
@@ -320,7 +320,7 @@ class Correlator:
         latest_us: int,
         bounds: _Bounds,
     ) -> set[int]:
-        """Return when the events were of the matches of a stretch of time. Raises TooMuchError."""
+        """Return when the events were of the matches of a time range. Raises TooMuchError."""
         found = set[int]()
         for table, _ in self._pieces(rules, by, since_us, until_us, latest_us, bounds):
             if table is None:
@@ -394,7 +394,7 @@ class Correlator:
 
 
 def _spans(centres: Sequence[int], reach: int) -> list[tuple[int, int]]:
-    """Return the stretches of time that lie within `reach` of any centre; the centres are in order."""
+    """Return the time ranges that lie within `reach` of any centre; the centres are in order."""
     found = list[tuple[int, int]]()
     for centre in centres:
         if found and centre - reach <= found[-1][1]:

@@ -171,7 +171,7 @@ class Reader:
     home_id: str
     by_hand: bool = False
     """Plan each stream once, now; else it is polled as its settings say."""
-    stretch: TimeRange | None = None
+    time_range: TimeRange | None = None
     """By hand: plan only this time range of the past, instead of what is new."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Our clock, which must be the ledger's."""
@@ -279,9 +279,9 @@ class Reader:
         streams = [stream for key, stream in self._streams.items() if stream.source.primed and self._is_time(key, now)]
         if not streams:
             return
-        if self.stretch is not None:
+        if self.time_range is not None:
             for stream in streams:
-                plan_time_range(self.ledger, stream, self.stretch)
+                plan_time_range(self.ledger, stream, self.time_range)
                 self.asked.add(stream.key)
             return
         asked_at = {stream.key: stream.source.now() for stream in streams}

@@ -80,7 +80,7 @@ class PullResult(Struct, frozen=True, kw_only=True):
     unasked: tuple[StreamKey, ...] = ()
     """Streams that were not asked for anything new: their API did not answer, or too much of them waits already."""
     lacking: int = 0
-    """Stretches that are parked, or that were shown short."""
+    """Time ranges that are parked, or that were shown short."""
     damaged: Mapping[str, ConfigError] = msgspec.field(default_factory=dict)
     """Id of each source whose settings cannot be read -> why."""
     publishing: OcelogError | None = None
@@ -273,7 +273,7 @@ class Service:
         self,
         streams: Sequence[Stream],
         *,
-        stretch: TimeRange | None = None,
+        time_range: TimeRange | None = None,
         damaged: Mapping[str, ConfigError] = MappingProxyType({}),
     ) -> PullResult:
         """Read what is due in `streams`, or only the given time range, and publish all that has landed.
@@ -283,7 +283,7 @@ class Service:
         """
         reader = self.pulling.reader
         self._work.only = {stream.key for stream in streams}
-        reader.by_hand, reader.stretch = True, stretch
+        reader.by_hand, reader.time_range = True, time_range
         reader.follow(streams)
         # One after the other: together they would hold a quarter more memory, and share one interpreter anyway.
         self.publishing.hold = reader.held

@@ -41,7 +41,7 @@ SELECT * FROM {table} WHERE p_event_time >= {since}::TIMESTAMPTZ AND p_event_tim
 
 
 class TablePiece(Struct, frozen=True, kw_only=True):
-    """A stretch of a table that one query reads."""
+    """A piece of a table that one query reads."""
 
     log_type: str
     since_us: int
@@ -50,7 +50,7 @@ class TablePiece(Struct, frozen=True, kw_only=True):
 
 
 class PastEvents(Struct, frozen=True, kw_only=True):
-    """The events of some log types in a stretch of time, read piece by piece so that memory stays flat."""
+    """The events of some log types in a time range, read piece by piece so that memory stays flat."""
 
     installation: Installation
     log_types: Collection[str]

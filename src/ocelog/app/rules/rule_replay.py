@@ -140,7 +140,7 @@ class _EventReplay:
         """What the rule said nothing of, by table."""
 
     def landed(self, since_us: int, until_us: int) -> frozenset[str]:
-        """Return the matches of events of a stretch of time that are in the lake."""
+        """Return the matches of events of a time range that are in the lake."""
         queries = Queries(self._installation.home.path, self._ledger.lake, table_schemas())
         since, until = (literal(rfc3339(from_us(us))) for us in (since_us, until_us))
         text = _LANDED.format(rule=literal(self._rule.id), since=since, until=until)

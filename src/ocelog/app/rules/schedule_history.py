@@ -68,7 +68,7 @@ class PastAnswer(Struct, frozen=True, kw_only=True):
 
 
 class PastFindings(Struct, frozen=True, kw_only=True):
-    """What a correlation rule finds around the matches of a stretch of time."""
+    """What a correlation rule finds around the matches of a time range."""
 
     since_us: int
     until_us: int
@@ -191,9 +191,9 @@ def past_findings(
     sources: Mapping[str, str],
     now_us: int,
 ) -> Iterator[PastFindings]:
-    """Yield what a correlation rule finds around the matches of each stretch of time, the earlier ones first.
+    """Yield what a correlation rule finds around the matches of each time range, the earlier ones first.
 
-    A stretch that holds too much is cut, down to an hour.
+    A time range that holds too much is cut, down to an hour.
     """
     correlator = Correlator(lake=FileLake(installation.home.path, installation.ledger.lake, table_schemas()))
     told: Sequence[set[str]] = [set() for _ in asked.rule.correlations]
@@ -240,8 +240,8 @@ def step_days(
     }
 
 
-def stretches(days: Mapping[int, Mapping[str, int]], since: datetime, until: datetime) -> list[tuple[int, int]]:
-    """Return the stretches of time to look at, one after the other: each day that has matches."""
+def days_to_read(days: Mapping[int, Mapping[str, int]], since: datetime, until: datetime) -> list[tuple[int, int]]:
+    """Return the time ranges to look at, one after the other: each day that has matches."""
     since_us, until_us = to_us(since), to_us(until)
     return [(max(day, since_us), min(day + 24 * _HOUR_US, until_us)) for day in days]
 
@@ -267,7 +267,7 @@ def try_matches(
     sources, seen, done = sources_of(installation), set[str](), 0
     told("matches", 0, tried.events)
     began = time.perf_counter()
-    for each in past_findings(installation, asked, stretches(days, since, until), sources, to_us(until)):
+    for each in past_findings(installation, asked, days_to_read(days, since, until), sources, to_us(until)):
         tried.runs += 1
         if each.found is None:
             add(tried.failed_runs, f"around {from_us(each.since_us):%Y-%m-%d %H:%M}Z {each.why}", 1)

@@ -29,13 +29,13 @@ from ocelog.app.rules.schedule_history import (
     PastAnswer,
     PastFindings,
     PastRun,
+    days_to_read,
     lacking,
     past_answers,
     past_findings,
     past_runs,
     sources_of,
     step_days,
-    stretches,
 )
 from ocelog.detect.rule import Kind
 from ocelog.detect.timetable import timetable
@@ -138,7 +138,7 @@ def replay_matches(
     again = _ScheduleReplay(installation, None, asked, done)
     told("matches", 0, done.events)
     try:
-        for each in past_findings(installation, asked, stretches(days, since, until), again.sources, began_us):
+        for each in past_findings(installation, asked, days_to_read(days, since, until), again.sources, began_us):
             again.land_findings(schedule, each, seen_us)
             passed = sum(sum(counts.values()) for day_us, counts in days.items() if day_us < each.until_us)
             told("matches", passed, done.events)
