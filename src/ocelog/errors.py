@@ -28,6 +28,7 @@ OperatorError: a person must change something (exit code 2). TransientError: the
 code 3). HaltError: this stream stops, the others go on, and `ocelog status` says why (exit code 2).
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from ocelog.phrases import Phrase
@@ -228,3 +229,17 @@ class ContractBrokenError(HaltError):
     """The source answered something that no version of its API is known to say."""
 
     code = "contract_broken"
+
+
+def error_class(code: str) -> type[OcelogError] | None:
+    """Return the class whose own code this is: what an error was of which the ledger keeps the code of its class."""
+    return _BY_CODE.get(code)
+
+
+def _classes(of: type[OcelogError]) -> Iterator[type[OcelogError]]:
+    yield of
+    for each in of.__subclasses__():
+        yield from _classes(each)
+
+
+_BY_CODE = {each.code: each for each in _classes(OcelogError)}

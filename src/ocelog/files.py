@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ocelog.errors import LakeUnavailableError
 
+_MAKE_ROOM = "Free some space and run it again."
 _FULL = {
-    errno.ENOSPC: "The disk is full",
-    errno.EDQUOT: "The disk quota is used up",
-    errno.EFBIG: "A limit on the size of files is reached (ulimit -f)",
+    errno.ENOSPC: ("The disk is full", _MAKE_ROOM),
+    errno.EDQUOT: ("The disk quota is used up", _MAKE_ROOM),
+    errno.EFBIG: ("A limit on the size of files is reached", "Raise it (ulimit -f unlimited) and run it again."),
 }
 
 
@@ -19,9 +20,8 @@ def disk_full(error: OSError, what: Path | str) -> LakeUnavailableError | None:
     told = _FULL.get(error.errno or 0)
     if told is None:
         return None
-    return LakeUnavailableError(
-        f"{told}: {what} could not be written. Free some space and run it again.", code="disk_full"
-    )
+    wrong, advice = told
+    return LakeUnavailableError(f"{wrong}: {what} could not be written. {advice}", code="disk_full")
 
 
 def check_regular(path: Path | str) -> None:

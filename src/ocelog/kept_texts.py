@@ -24,6 +24,14 @@ FORMER: Sequence[str] = (
         "%(severity)s, %(type)s: %(id)s"
     ),
     "See what each channel takes: ocelog channel list",
+    (
+        "See where its file is (ocelog rules show %(rule)s), and mend the rule, or its query. Try it (ocelog rules try "
+        "%(rule)s), and have it judge what it missed: ocelog rules replay %(rule)s"
+    ),
+    (
+        "Mend the rule, try it (ocelog rules try %(rule)s), and have it judge what it missed: ocelog rules replay "
+        "%(rule)s"
+    ),
 )
 """What was written before, and may be in a ledger still."""
 _NAMED = re.compile(r"%\((\w+)\)s|%%")

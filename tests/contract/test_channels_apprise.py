@@ -297,6 +297,7 @@ def test_hostile_text_is_text_to_a_mail_reader() -> None:
                 assert 'href="https://evil' not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("letters", ["\uac00", "\u00e9", "\U0001f98e", "x", "\uac00\ub098 x "])
 def test_a_title_of_any_letters_fits_the_lines_of_a_mail(letters: str) -> None:
     title = (letters * 200)[:190]

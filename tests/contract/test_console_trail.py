@@ -128,7 +128,7 @@ def test_the_trail_is_read_in_words_and_filtered(console: Console) -> None:
     assert by_viewer.count("<tr><td>") < everything.count("<tr><td>")
     refusals = admin.get("/trail?what=page.open_refused").text
     assert refusals.count("<tr><td>") == 1
-    assert "Nothing is like that." in admin.get("/trail?who=nobody&what=x").text
+    assert "No entries match." in admin.get("/trail?who=nobody&what=x").text
 
 
 def test_what_was_asked_and_shared_is_told_as_people_write_it() -> None:

@@ -155,7 +155,7 @@ def test_what_was_wrong_before_errors_had_codes_is_still_told_as_it_was_stored(b
     (told,) = stream_statuses(migrated)
     assert (told.state, told.error, told.error_code, told.todo) == ("broken", "no scope", None, "add it")
     assert [(each.code, each.reason) for each in migrated.lake.table_faults()] == [(None, "no room")]
-    kind = "SourceUnavailableError"
+    kind = "source_unavailable"
     migrated.pulling.trouble("acme", "Wiz.Issues", kind=kind, code="source_unavailable", text="down", at_us=8)
     (told,) = stream_statuses(migrated)
     assert (told.error, told.error_code) == ("down", "source_unavailable")

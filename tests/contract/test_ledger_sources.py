@@ -131,13 +131,13 @@ def test_streams_say_how_they_fare(ledger: Ledger) -> None:
     held = taken(ledger)
     planned(ledger, slice_of("other"))
     ledger.pulling.trouble(
-        "acme", ISSUES, kind="AccessRefusedError", code="scope_missing", text="no scope\0 " + "x" * 9_000, at_us=7
+        "acme", ISSUES, kind="access_refused", code="scope_missing", text="no scope\0 " + "x" * 9_000, at_us=7
     )
     (stream,) = ledger.pulling.streams("acme")
     assert stream.trouble is not None
     assert stream.trouble.startswith("no scope\ufffd ")
     assert len(stream.trouble) == 4_000
-    assert (stream.trouble_kind, stream.trouble_code, stream.trouble_us) == ("AccessRefusedError", "scope_missing", 7)
+    assert (stream.trouble_kind, stream.trouble_code, stream.trouble_us) == ("access_refused", "scope_missing", 7)
     assert [found.marks.source_id for found in ledger.pulling.streams()] == ["acme", "other"]
     ledger.pulling.land(landing(held))
     assert ledger.pulling.streams("acme")[0].trouble == stream.trouble, "whoever is well says so"
@@ -149,13 +149,13 @@ def test_streams_say_how_they_fare(ledger: Ledger) -> None:
 
 def test_trouble_of_a_stream_that_has_not_begun_is_kept(ledger: Ledger) -> None:
     ledger.sources.add(source_row())
-    ledger.pulling.trouble("acme", ISSUES, kind="AccessRefusedError", code="access_refused", text="no", at_us=7)
+    ledger.pulling.trouble("acme", ISSUES, kind="access_refused", code="access_refused", text="no", at_us=7)
     assert [found.trouble for found in ledger.pulling.streams("acme")] == ["no"]
     assert ledger.pulling.marks("acme", ISSUES) == replace(ledger.pulling.marks("acme", ISSUES), edge=None)
 
 
 def test_trouble_of_a_source_that_is_gone_is_no_error(ledger: Ledger) -> None:
-    ledger.pulling.trouble("acme", ISSUES, kind="AccessRefusedError", code="access_refused", text="no", at_us=7)
+    ledger.pulling.trouble("acme", ISSUES, kind="access_refused", code="access_refused", text="no", at_us=7)
     ledger.pulling.well("acme", ISSUES)
     ledger.sources.remove("acme")
     ledger.sources.purge("acme")

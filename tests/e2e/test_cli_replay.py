@@ -120,6 +120,7 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
     assert ocelog.count("wiz_issues") == 21
 
 
+@pytest.mark.slow
 def test_a_field_that_was_refused_when_a_record_was_rejected_takes_the_value_of_the_version_before(
     pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

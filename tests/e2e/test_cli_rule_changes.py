@@ -349,6 +349,7 @@ def test_how_a_rule_failed_before_counts_no_more_once_it_was_changed_or_enabled(
     assert in_turn(installation, once)
 
 
+@pytest.mark.slow
 def test_a_rule_that_hangs_in_three_pulls_is_suspended(
     folder: Path, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

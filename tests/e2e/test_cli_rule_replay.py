@@ -172,7 +172,7 @@ def test_a_suspended_rule_needs_attention_until_it_is_enabled_also_after_a_repla
     status = ocelog("status", code=1)
     said = " ".join((status.out + status.err).split())
     assert "The rule Mine.Replayed is suspended since" in said
-    assert "it used up its time To do: mend it, then run: ocelog rules enable Mine.Replayed" in said
+    assert "it used up its time To do: correct it, then run: ocelog rules enable Mine.Replayed" in said
     enable, again = "run: ocelog rules enable Mine.Replayed.", "ocelog rules replay Mine.Replayed --since "
     (left,) = ocelog("rules", "unjudged", "--json").json
     assert left["to_do"].index(enable) < left["to_do"].index(again)
@@ -235,7 +235,7 @@ def test_that_judging_is_behind_is_told_with_the_rule_that_takes_the_most_time(o
     assert said.startswith("Action required:")
     assert "The rules Mine.Replayed, Mine.B and Mine.C took the most time: 4, 4 and 4 of 100 s" in said
     assert "20 more take long, too." in said
-    assert "mend them, or turn them off: ocelog rules disable Mine.Replayed Mine.B Mine.C" in said
+    assert "make them quicker, or turn them off: ocelog rules disable Mine.Replayed Mine.B Mine.C" in said
 
 
 @pytest.mark.slow

@@ -414,6 +414,7 @@ def test_the_token_url_alone_is_asked_again_if_it_alone_does_not_answer(
     assert "The Token URL does not work: 127.0.0.1 did not answer" in told
 
 
+@pytest.mark.slow
 def test_a_tenant_that_is_read_already_is_told_behind_the_client_id_and_may_be_read_a_second_time(
     ocelog: Ocelog, terminals: list[Terminal]
 ) -> None:

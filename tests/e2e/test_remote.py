@@ -104,6 +104,7 @@ def test_every_command_that_may_be_asked_elsewhere_is_compared_or_changes_someth
 ALERT = "00000000000000000000000000000006"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "undone"),
     [
@@ -135,6 +136,7 @@ def test_a_command_changes_elsewhere_what_it_changes_beside_the_home(both: Both,
 NEW = "--token-url cognito --client-id other --api-url https://api.us1.app.wiz.io/graphql"
 
 
+@pytest.mark.slow
 def test_a_source_is_added_changed_and_removed_from_elsewhere(both: Both, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
@@ -178,6 +180,7 @@ def test_what_a_source_cannot_take_from_elsewhere_is_refused(both: Both, tmp_pat
     assert "Missing" in refused("source", "add", "wiz", "nothing")
 
 
+@pytest.mark.slow
 def test_a_channel_is_added_changed_and_removed_from_elsewhere(both: Both, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("https://example.com/hush")

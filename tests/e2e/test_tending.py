@@ -96,6 +96,7 @@ def a_mistake(*_: object, **__: object) -> None:
     raise ValueError
 
 
+@pytest.mark.slow
 def test_a_table_is_named_apart_from_why_it_is_not_published(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(_: object, table: str, **__: object) -> None:
         raise LakeUnavailableError("another process published first. Run it again.", table=table)
@@ -142,6 +143,7 @@ def test_what_the_disk_refuses_while_publishing_is_no_mistake_in_ocelog(
     assert "The disk is full: /home/somewhere" in str(service.publish_all())
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_held_by_others_is_waited_for_once_and_not_for_each_table(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +184,7 @@ def test_a_loop_that_fails_is_told_by_status_until_it_works_again(pulled: Ocelog
     failing = Failing()
     service.loops.append(failing)
     assert service.pull([]).exit_code == 2
-    assert "The loop 'detect' fails since" in pulled("status", code=1).out
+    assert "The loop 'detect' has been failing since" in pulled("status", code=1).out
     (told,) = pulled("status", "--json", code=1).json["failing_loops"]
     assert (told["loop"], told["error"]) == ("detect", "There are no rules. Add one.")
     failing.error = None
@@ -225,6 +227,7 @@ def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:
             ledger.execute("UPDATE streams SET edge_us = ?", (edge,))
 
 
+@pytest.mark.slow
 def test_upkeep_keeps_old_rows_while_the_clock_is_years_ahead_and_ends_with_2(
     pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,13 +64,16 @@ def test_no_class_of_ours_is_subclassed_but_errors() -> None:
 
 def test_what_changes_files_of_tables_keeps_the_views_for_other_tools_as_they_are() -> None:
     reads_only = {"inspect", "leftovers"}
-    for path in sorted((ROOT / "src/ocelog/app").glob("*.py")):
+    looked_at = set[str]()
+    for path in sorted((ROOT / "src/ocelog/app").rglob("*.py")):
         text = path.read_text()
         assert "ViewsFile" not in text or path.stem in {"other_tools", "publishing"}, path
         # `assemble` makes the parts for others, and calls none of them.
         upkeep = set(re.findall(r"ocelog\.lake\.upkeep(?:\.| import )(\w+)", text)) - reads_only
         changes = ".publish(" in text or (upkeep and path.stem != "assemble")
         assert not changes or "tables_change(" in text, path
+        looked_at |= {path.stem} if changes else set()
+    assert looked_at >= {"publishing", "purge"}, "what changes tables is found"
 
 
 _MESSAGES = {"error", "message", "note", "reason", "text", "todo", "trouble", "what"}

@@ -84,10 +84,11 @@ def test_one_that_is_over_can_get_another_reason_which_is_not_told() -> None:
 @pytest.mark.parametrize("status", [AlertStatus.CLOSED, AlertStatus.RESOLVED])
 def test_what_is_reopened_is_as_if_opened_now(status: AlertStatus) -> None:
     before = alert(status=status, ended_us=THEN, close_reason="benign", told_severity=Severity.CRITICAL, assignee="bob")
-    change = done(changes.reopen(who="ann"), before)
+    change = done(changes.reopen(who="ann"), replace(before, acknowledged_us=THEN))
     after = change.alert
     assert (after.status, after.opened_us, after.ended_us, after.close_reason) == (AlertStatus.OPEN, NOW, None, None)
     assert (after.told_severity, after.told_us, after.assignee) == (Severity.HIGH, NOW, "bob")
+    assert after.acknowledged_us is None, "it escalates if nobody looks at it again"
     assert change.happened is Happened.REOPENED
 
 

@@ -475,3 +475,107 @@ def test_a_sequence_of_three_finds_what_a_naive_search_finds(
         }
     each = correlate(correlation(text), [*a, *b, *c])
     assert {one.id for finding in each for one in finding.members if one.step == "c"} == naive
+
+
+TWO = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from(["x", "y", "xy"]), st.sampled_from("pq")), max_size=7, unique=True
+)
+
+
+@given(TWO, TWO, TWO, TWO, WITHIN, LOOKBACK)
+def test_what_reaches_back_over_steps_is_what_a_naive_search_finds(
+    first: list[tuple[int, str, str]],
+    second: list[tuple[int, str, str]],
+    third: list[tuple[int, str, str]],
+    unwanted: list[tuple[int, str, str]],
+    within: int,
+    lookback: int,
+) -> None:
+    text = f"""Sequence: [{{ID: a, RuleID: A}}, {{ID: b, RuleID: B}}, {{ID: c, RuleID: C}},
+      {{ID: n, RuleID: N, Absence: true}}], LookbackWindowMinutes: {lookback}, Transitions: [
+      {{From: a, To: b, WithinTimeFrameMinutes: {within}, Match: [{{On: u}}]}},
+      {{From: b, To: c, WithinTimeFrameMinutes: {within}, Match: [{{On: u}}]}},
+      {{From: a, To: c, WithinTimeFrameMinutes: {within}, Match: [{{On: v}}]}},
+      {{From: a, To: n, WithinTimeFrameMinutes: {within}, Match: [{{On: u}}, {{On: v}}]}}]"""
+    a, b, c, n = (
+        [match(step, at, u=list(u), v=v) for at, u, v in times]
+        for step, times in zip("abcn", (first, second, third, unwanted), strict=True)
+    )
+
+    def follows(start: StepMatch, end: StepMatch, *fields: str) -> bool:
+        return 0 <= end.at - start.at <= within * MINUTE and all(start.values[f] & end.values[f] for f in fields)
+
+    def before(end: StepMatch, starts: list[StepMatch], begin: Callable[[StepMatch], float]) -> list[StepMatch]:
+        """Return what leads to a match and has one value of its in common."""
+        for value in sorted(end.values["u"]):
+            near = [one for one in starts if value in one.values["u"] and follows(one, end)]
+            if some := [one for one in near if end.at - begin(one) <= lookback * MINUTE]:
+                return some
+        return []
+
+    led = {id(one): some for one in b if (some := before(one, a, lambda start: start.at))}
+    naive = set()
+    for end in c:
+        through = [one for one in b if any(follows(start, end, "v") for start in led.get(id(one), ()))]
+        some = before(end, through, lambda one: min(start.at for start in led[id(one)]))
+        starts = [start for one in some for start in led[id(one)]]
+        if some and not any(follows(start, one, "u", "v") for start in starts for one in n):
+            naive.add(end)
+    each = list(correlate(correlation(text), [*a, *b, *c, *n]))
+    assert {one for finding in each for one in finding.members if one.step == "c"} == naive
+
+
+@pytest.mark.parametrize("depth", [0, 1, 64])
+def test_what_must_be_absent_is_found_by_any_of_its_fields(monkeypatch: pytest.MonkeyPatch, depth: int) -> None:
+    monkeypatch.setattr(correlation_module, "_MOST_KEYS", depth)
+    text = AFTER.replace("[{From: u, To: v}]", "[{From: u, To: v}, {On: w}]")
+    start = match("a", 0, u=["x", "y"], w=[1, 2])
+    assert found(text, start, match("b", 5, v=["z", "y"], w=[3, 2])) == []
+    assert found(text, start, match("b", 5, v=["z", "y"], w=[3, 4])) == [["a0"]]
+    assert found(text, start, match("b", 5, v="z", w=2)) == [["a0"]]
+
+
+BEYOND = """Sequence: [{ID: a, RuleID: A}, {ID: b, RuleID: B}, {ID: c, RuleID: C}], LookbackWindowMinutes: 60,
+  Transitions: [{From: a, To: b, Match: [{On: u}]}, {From: b, To: c, Match: [{On: u}]}, {From: a, To: c}]"""
+SINCE = """Sequence: [{ID: a, RuleID: A}, {ID: b, RuleID: B}, {ID: c, RuleID: C, Absence: true}],
+  LookbackWindowMinutes: 60, Transitions: [{From: a, To: b, Match: [{On: u}]}, {From: a, To: c, Match: [{On: u}]}]"""
+BETWEEN = """Sequence: [{ID: a, RuleID: A}, {ID: b, RuleID: B, Absence: true}, {ID: c, RuleID: C}],
+  LookbackWindowMinutes: 60, Transitions: [{From: a, To: b, Match: [{On: u}, {On: v}]},
+  {From: b, To: c, Match: [{On: u}, {On: v}]}]"""
+BEFORE = """Sequence: [{ID: a, RuleID: A, Absence: true}, {ID: b, RuleID: B}],
+  LookbackWindowMinutes: 60, Transitions: [{From: a, To: b, Match: [{On: u}, {On: v}]}]"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["BEYOND", "SINCE", "BETWEEN", "BEFORE"])
+@pytest.mark.parametrize("depth", [1, 64])
+def test_a_search_looks_at_its_bounds_however_its_steps_are_joined(
+    monkeypatch: pytest.MonkeyPatch, kind: str, depth: int
+) -> None:
+    monkeypatch.setattr(correlation_module, "_MOST_KEYS", depth)
+    lines = most = 0
+
+    def line(_frame: FrameType, event: str, _argument: object) -> TraceFunction:
+        nonlocal lines
+        lines += event == "line"
+        return line
+
+    def call(frame: FrameType, _event: str, _argument: object) -> TraceFunction | None:
+        return line if frame.f_code.co_filename == correlation_module.__file__ else None
+
+    def check(held: int) -> None:
+        nonlocal lines, most
+        # What is held may be gone through at once: there is a bound for that, too.
+        most, lines = max(most, lines - 2 * held), 0
+
+    # As many of each, one after the other, and what must be absent agrees in one field of two.
+    matches = [
+        match(step, at * 10 + n / 1_000, u="x", v=f"{step}{n}") for at, step in enumerate("abc") for n in range(500)
+    ]
+    before = sys.gettrace()
+    sys.settrace(call)
+    try:
+        list(correlate(correlation(globals()[kind]), matches, check=check))
+    finally:
+        sys.settrace(before)
+    assert most < 20_000, f"{most:,} lines between two looks"

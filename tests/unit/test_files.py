@@ -42,7 +42,8 @@ def test_every_place_says_the_same_of_a_full_disk(number: int, tmp_path: Path, m
             call()
         found.append(raised.value)
     assert {each.code for each in found} == {"disk_full"}
-    assert all(str(each).endswith("could not be written. Free some space and run it again.") for each in found)
+    advice = "Raise it (ulimit -f unlimited)" if number == errno.EFBIG else "Free some space"
+    assert all(str(each).endswith(f"could not be written. {advice} and run it again.") for each in found)
 
 
 def test_what_is_no_full_disk_is_not_called_one() -> None:

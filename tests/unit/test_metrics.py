@@ -51,7 +51,7 @@ def found(tmp_path: Path) -> Iterator[Any]:
     )
     before = Marks(source_id=row.id, log_type=ISSUES)
     ledger.pulling.plan(before, replace(before, edge=NOW - HOUR, offset=timedelta(0)), [live])
-    ledger.pulling.trouble(row.id, ISSUES, kind="AccessRefusedError", code="scope_missing", text="no", at_us=to_us(NOW))
+    ledger.pulling.trouble(row.id, ISSUES, kind="access_refused", code="scope_missing", text="no", at_us=to_us(NOW))
     ledger.sweeps.measured(
         row.id,
         ISSUES,

@@ -172,6 +172,27 @@ def test_a_source_that_is_down_does_not_pile_up_slices_without_end() -> None:
     )
 
 
+def test_a_source_that_answers_slower_than_it_is_polled_gets_no_more_than_two_live_slices_by_each_date() -> None:
+    marks, later = planned(NEW, NOW).after, NOW + timedelta(minutes=5)
+    by = [ISSUES.cursor_field, *ISSUES.also_live_by]
+    fresh = [
+        Slice(source_id="x", log_type="y", origin=Origin.LIVE, by=each, since=NOW - OVERLAP, until=NOW, fence=fence)
+        for each in by
+        for fence in (1, 2)
+    ]
+
+    def is_due(*waiting: Slice) -> bool:
+        return plan(marks, ISSUES, SETTINGS, later, waiting, our_now=later) is not None
+
+    assert is_due(*fresh[1:])
+    assert not is_due(*fresh), "they are read, all of them"
+    assert not is_due(replace(fresh[0], fence=0)), "nobody has begun it: the next one is longer instead"
+    long_ago = NOW - OVERLAP
+    assert is_due(*(replace(each, until=long_ago, fence=0) for each in fresh)), "what is old holds no news back"
+    assert is_due(*(replace(each, checkpoint=Checkpoint(failures=1)) for each in fresh)), "what failed waits by itself"
+    assert is_due(*(replace(each, origin=Origin.BACKFILL, fence=0) for each in fresh))
+
+
 def test_parked_stretches_hold_no_news_back_however_many_there_are() -> None:
     marks = planned(NEW, NOW).after
     later = NOW + timedelta(minutes=5)

@@ -23,7 +23,13 @@ from ocelog.app.loops.planning import REMEMBERED
 from ocelog.app.loops.pulling import LOOK_EVERY, REST, Reader, rest_after
 from ocelog.app.loops.service import RETRY_WITHIN, Service
 from ocelog.dispatch.threads import Stop
-from ocelog.errors import AccessRefusedError, LakeUnavailableError, OcelogError, SourceUnavailableError
+from ocelog.errors import (
+    AccessRefusedError,
+    LakeUnavailableError,
+    LedgerUnavailableError,
+    OcelogError,
+    SourceUnavailableError,
+)
 from ocelog.installation.home_lock import SILENT
 from ocelog.lake.upkeep.maintenance import TableUpkeep
 from ocelog.ledger.ledger import Ledger
@@ -218,6 +224,54 @@ def test_what_a_full_disk_kept_from_landing_is_told_once_and_lands_as_soon_as_th
     reader.go_round()
     assert {each.id for each in slices} <= set(drains.read[tries:])
     assert reader.troubles == {}
+
+
+def test_what_could_not_be_let_go_of_is_let_go_of_once_the_ledger_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, ledger: Ledger, now: Now
+) -> None:
+    begun(ledger)
+    planned(ledger, slice_of())
+    full = True
+    drains, release = Drains(ledger=ledger, now=now, failing=lambda _: False), ledger.pulling.release
+
+    def drain(slice_: Slice, *, stop: Callable[[], bool]) -> Drained:
+        if full:
+            raise LakeUnavailableError("The disk is full.", code="disk_full")
+        return drains(slice_, stop=stop)
+
+    def released(slice_: Slice) -> None:
+        if full:
+            raise LedgerUnavailableError("The disk is full.")
+        release(slice_)
+
+    monkeypatch.setattr(ledger.pulling, "release", released)
+    reader = reader_of(ledger, now, stream_of(now, drain))
+    reader.go_round()
+    for _ in range(2):
+        now.go_on(1)
+        with pytest.raises(LedgerUnavailableError):
+            reader.go_round()
+    full = False
+    reader.room_again()
+    reader.go_round()
+    assert drains.read
+    assert ledger.pulling.slices(states=[SliceState.WAITING]) == []
+
+
+def test_the_past_is_read_while_there_is_always_news(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    past = planned(ledger, *(slice_of(origin=Origin.BACKFILL, until=NOW - n * HOUR) for n in range(3)))
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: False)
+
+    def drain(slice_: Slice, *, stop: Callable[[], bool]) -> Drained:
+        if len(drains.read) < 20:
+            planned(ledger, slice_of())
+        return drains(slice_, stop=stop)
+
+    planned(ledger, slice_of())
+    reader_of(ledger, now, stream_of(now, drain)).go_round()
+    at = [drains.read.index(each.id) for each in past]
+    assert at == [3, 7, 11], "each fourth slice is one of the past, the newest first"
 
 
 def test_it_is_told_when_what_is_new_was_read_and_not_when_the_past_was(ledger: Ledger, now: Now) -> None:

@@ -88,12 +88,12 @@ def test_a_table_that_is_not_published_is_told_with_the_reason_or_once_it_is_lat
     assert late(HOUR) == []
     assert late(-1_000 * HOUR), "it landed while our clock was ahead"
     (told,) = late(1.2 * HOUR)
-    assert told.startswith("wiz_issues: 1 parts (3 rows) wait since")
+    assert told.startswith("wiz_issues: 1 part has been waiting since 20")
     assert told.endswith("Run: ocelog publish")
     ledger.lake.table_failed("wiz_issues", "publishing", code="disk_full", reason="no room")
     ledger.lake.table_failed("wiz_issues", "publishing", code="disk_full", reason="no room at all")
     told = late(timedelta(0))[0]
-    assert re.fullmatch("wiz_issues: publishing fails since .*Z: no room at all", told)
+    assert re.fullmatch("wiz_issues: publishing has been failing since .*Z: no room at all", told)
     ledger.lake.table_well("wiz_issues", "publishing")
     assert late(timedelta(0)) == []
 
@@ -186,9 +186,9 @@ def test_parked_and_short_slices_need_a_person(ledger: Ledger) -> None:
 def test_a_refusal_needs_a_person_at_once_and_an_outage_only_when_it_lasts(ledger: Ledger) -> None:
     planned(ledger)
     said = {"text": "no", "code": "access_refused", "at_us": 0}
-    ledger.pulling.trouble("prod", "Wiz.Issues", kind="AccessRefusedError", **said)  # type: ignore[arg-type] # mixed on purpose
+    ledger.pulling.trouble("prod", "Wiz.Issues", kind="access_refused", **said)  # type: ignore[arg-type] # mixed on purpose
     assert (stream_status(ledger).state, stream_status(ledger).needs_attention) == ("broken", True)
-    ledger.pulling.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # likewise
+    ledger.pulling.trouble("prod", "Wiz.Issues", kind="source_unavailable", **said)  # type: ignore[arg-type] # likewise
     assert (stream_status(ledger).state, stream_status(ledger).needs_attention) == ("retrying", True)
     ledger.pulling.well("prod", "Wiz.Issues")
     assert (stream_status(ledger).state, stream_status(ledger).needs_attention) == ("empty", False)
@@ -246,7 +246,7 @@ def test_while_a_source_is_paused_what_fails_is_named_with_how_to_go_on_and_need
     assert slice_ is not None
     ledger.pulling.move(slice_, replace(slice_, checkpoint=Checkpoint(failures=1), reason="HTTP 500"))
     said = {"text": "no", "code": "source_unavailable", "at_us": 0}
-    ledger.pulling.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
+    ledger.pulling.trouble("prod", "Wiz.Issues", kind="source_unavailable", **said)  # type: ignore[arg-type] # mixed
     before = ledger.pulling.marks("prod", "Wiz.Issues")
     ledger.pulling.plan(before, replace(before, offset=3 * HOUR), [])
     ledger.sources.save(replace(row, paused=True))
@@ -267,7 +267,7 @@ def test_while_a_source_is_paused_what_fails_is_named_with_how_to_go_on_and_need
 def test_an_outage_that_began_while_our_clock_was_ahead_needs_a_person(ledger: Ledger) -> None:
     test_a_stream_is_live_once_a_record_came(ledger)
     said = {"text": "no", "code": "access_refused", "at_us": 0}
-    ledger.pulling.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
+    ledger.pulling.trouble("prod", "Wiz.Issues", kind="source_unavailable", **said)  # type: ignore[arg-type] # mixed
 
     def needs_attention(later: timedelta) -> bool:
         return stream_statuses(ledger, datetime.now(UTC) + later)[0].needs_attention

@@ -151,6 +151,8 @@ def reopen(text: str = "", *, who: str) -> Act:
             status=AlertStatus.OPEN,
             close_reason=None,
             ended_us=None,
+            # Nobody has looked at it since, so it is escalated if nobody does.
+            acknowledged_us=None,
             opened_us=now_us,
             told_severity=alert.severity,
             told_us=now_us if alert.to_be_told else alert.told_us,

@@ -677,12 +677,12 @@ def _check(was_wanted: bool, what: str, key: object) -> None:  # noqa: FBT001 - 
 def _mending(rule: JudgedBy) -> str:
     if rule.on_schedule:
         return kept_text(
-            "See where its file is (ocelog rules show %(rule)s), and mend the rule, or its query. Try it (ocelog rules "
-            "try %(rule)s), and have it judge what it missed: ocelog rules replay %(rule)s",
+            "See where its file is (ocelog rules show %(rule)s), and correct the rule, or its query. Try it (ocelog "
+            "rules try %(rule)s), and have it judge what it missed: ocelog rules replay %(rule)s",
             rule=rule.id,
         )
     return kept_text(
-        "Mend the rule, try it (ocelog rules try %(rule)s), and have it judge what it missed: ocelog rules replay "
+        "Correct the rule, try it (ocelog rules try %(rule)s), and have it judge what it missed: ocelog rules replay "
         "%(rule)s",
         rule=rule.id,
     )

@@ -41,7 +41,7 @@ COMMANDS: dict[str, Command] = {
     "publish": Command(module="publish", summary="Move landed parts into the lake's tables now."),
     "upkeep": Command(module="upkeep", summary="Merge small files of the lake, delete those no longer needed."),
     "reshape": Command(module="reshape", summary="Fill columns that an upgrade added in rows stored before."),
-    "status": Command(module="status", summary="Show how every stream is; exit 1 if one needs attention."),
+    "status": Command(module="status", summary="Show the status of each stream; exit 1 if one needs attention."),
     "query": Command(module="query", summary="Query the lake in SQL."),
     "sql": Command(module="sql", summary="Query the lake in SQL, with history and completion."),
     "tables": Command(module="tables", summary="List the tables, or the columns of one."),

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise, product
 from typing import TypeAlias
 
 import msgspec
@@ -126,6 +126,8 @@ def run_test(correlations: Sequence[Correlation], test: CorrelationTest) -> bool
     return any(any(True for _ in correlate(correlation, matches)) for correlation in correlations)
 
 
+_MOST_KEYS = 64
+"""Combinations of values by which one match may be looked up."""
 _Links: TypeAlias = list[list[tuple[str, str]]]
 """Sets of (step, field): what belongs together has a value in common there."""
 
@@ -270,6 +272,8 @@ class _Chain(Struct, frozen=True, eq=False):
     first: float
     new: bool
     """Whether any match in it is new."""
+    spoilt: bool
+    """Whether something comes after a match in it that must not come."""
     bucket: Sequence["_Chain"] = ()
     low: int = 0
     high: int = 0
@@ -303,21 +307,44 @@ class _Bucket:
         """Before when what must be absent is absent after each."""
         self.firsts: list[float] = []
         self.times: list[float] = []
-        self._news: list[int] = []
+        self._news: list[int] = [0]
+        self._spoilt: list[int] = [0]
         self.is_ordered = True
         """Whether who begins later ends no earlier: then those that lead to a match lie side by side."""
 
     def add(self, chain: _Chain, ends: float) -> None:
         if self.chains and (chain.first < self.chains[-1].first or ends < self.ends[-1]):
             self.is_ordered = False
-        self._news.append((self._news[-1] if self._news else 0) + chain.new)
+        self._news.append(self._news[-1] + chain.new)
+        self._spoilt.append(self._spoilt[-1] + chain.spoilt)
         self.chains.append(chain)
         self.ends.append(ends)
         self.firsts.append(chain.first)
         self.times.append(chain.match.at)
 
     def has_new(self, low: int, high: int) -> bool:
-        return low < high and self._news[high - 1] - (self._news[low - 1] if low else 0) > 0
+        return self._news[high] > self._news[low]
+
+    def has_spoilt(self, low: int, high: int) -> bool:
+        return self._spoilt[high] > self._spoilt[low]
+
+
+class _Index:
+    """The matches of a step by the values of their fields, each in order of time."""
+
+    def __init__(self, matches: Sequence[StepMatch], paths: Sequence[str]) -> None:
+        def keys(match: StepMatch, depth: int) -> int:
+            return math.prod(len(match.values.get(path, ())) for path in paths[:depth])
+
+        few = (depth for depth in range(len(paths), 1, -1) if all(keys(one, depth) <= _MOST_KEYS for one in matches))
+        self.depth = next(few, min(len(paths), 1))
+        """By how many of the fields: all of them, unless lists would make too many combinations of their values."""
+        self.having: dict[tuple[str, ...], tuple[list[float], list[StepMatch]]] = {}
+        for match in matches:
+            for key in product(*(match.values.get(path, ()) for path in paths[: self.depth])):
+                times, having = self.having.setdefault(key, ([], []))
+                times.append(match.at)
+                having.append(match)
 
 
 class _Sequence:
@@ -336,25 +363,34 @@ class _Sequence:
         self._check = check
         self._held = 0
         """Members of all chains and findings so far."""
-        self._having: dict[tuple[str, str | None], dict[str, tuple[list[float], list[StepMatch]]]] = {}
-        """Step and field -> value -> the matches that have it, and when they were."""
+        self._indexes: dict[tuple[str, tuple[str, ...]], _Index] = {}
+        """Of the matches of a step that must be absent, by fields."""
+        self._levels: dict[str, list[_Chain]] = {}
+        """Of each step so far, in their order."""
         self._now = now
         self._lookback = 60.0 * correlation.lookback_minutes
         self._steps = correlation.steps
         self._transitions = correlation.transitions
         self._wanted = [step for step in correlation.steps if not step.absent]
+        self._after: dict[str, list[tuple[Step, Transition | None]]] = {}
+        """Step -> what must not come after its matches, once all that is wanted has come."""
+        for absent in self._absent(self._wanted[-1], None):
+            transition = next((one for one in self._transitions if one.end == absent.id), None)
+            named = transition.start if transition else self._wanted[-1].id
+            self._after.setdefault(named, []).append((absent, transition))
 
     def find(self) -> Iterator[CorrelatedMatches]:
         first, last = self._wanted[0], self._wanted[-1]
-        chains = [_Chain(one, one.at, self._is_new(one)) for one in self._matches[first.id]]
-        for absent in self._absent(None, first):
-            transition = self._transition(absent.id, first.id)
-            chains = [one for one in chains if not self._is_before(absent, transition, one.match)]
+        before = [(absent, self._transition(absent.id, first.id)) for absent in self._absent(None, first)]
+        chains: list[_Chain] = []
+        for match in self._matches[first.id]:
+            self._check(self._held)
+            if not any(self._is_before(*each, match) for each in before):
+                chains.append(_Chain(match, match.at, self._is_new(match), self._spoils(match)))
         for start, end in pairwise(self._wanted):
+            self._levels[start.id] = chains
             chains = self._next(start, end, chains)
-        for absent in self._absent(last, None):
-            chains = [one for one in chains if self._is_absent_after(absent, last, one)]
-        yield from self._enough(last, chains)
+        yield from self._enough(last, [one for one in chains if not one.spoilt])
 
     def joins(self) -> Iterator[Transition | None]:
         """Yield each transition by which what belongs together is told from the rest."""
@@ -412,12 +448,14 @@ class _Sequence:
         absent = [(each, self._transition(start.id, each.id)) for each in self._absent(start, end)]
         buckets: dict[str, _Bucket] = {}
         for chain in chains:
+            self._check(self._held)
             ends = min((self._first_after(*each, chain.match) for each in absent), default=math.inf)
             for key in chain.match.values.get(pair[0], ()) if pair else ("",):
                 buckets.setdefault(key, _Bucket()).add(chain, ends)
         is_plain = not others and (transition is None or len(transition.match) <= 1)
         found: list[_Chain] = []
         for match in self._matches[end.id]:
+            led = [self._led(other, match) for other in others]
             # Those before must have one value in common, not each another one of this match's.
             for key in sorted(match.values.get(pair[1], ())) if pair else ("",):
                 if (bucket := buckets.get(key)) is None:
@@ -429,7 +467,8 @@ class _Sequence:
                     low = max(low, self._reaching(bucket, match.at))
                     if high - low >= start.least:
                         new = self._is_new(match) or bucket.has_new(low, high)
-                        found.append(_Chain(match, bucket.chains[low].first, new, bucket.chains, low, high))
+                        spoilt = bucket.has_spoilt(low, high) or self._spoils(match)
+                        found.append(_Chain(match, bucket.chains[low].first, new, spoilt, bucket.chains, low, high))
                         break
                     continue
                 group = [
@@ -438,12 +477,13 @@ class _Sequence:
                     if match.at - one.first <= self._lookback
                     and ends > match.at
                     and _agree(transition, one.match, match)
-                    and all(self._follows(other, one, match) for other in others)
+                    and all(id(one) in each for each in led)
                 ]
                 if len(group) >= start.least:
                     self._held += len(group)
                     new = self._is_new(match) or any(one.new for one in group)
-                    found.append(_Chain(match, min(one.first for one in group), new, group, 0, len(group)))
+                    spoilt = any(one.spoilt for one in group) or self._spoils(match)
+                    found.append(_Chain(match, min(one.first for one in group), new, spoilt, group, 0, len(group)))
                     break
         return found
 
@@ -451,52 +491,73 @@ class _Sequence:
         """Return the first chain of an ordered bucket that reaches an instant, with nothing absent between."""
         return max(bisect_left(bucket.firsts, at - self._lookback), bisect_right(bucket.ends, at))
 
-    def _follows(self, transition: Transition, chain: _Chain, match: StepMatch) -> bool:
+    def _led(self, transition: Transition, match: StepMatch) -> set[int]:
+        """Return which chains of the step before `match` lead through the start of another transition to it, by id."""
+        levels = list(self._levels)
+        if transition.start not in levels:
+            return set()
+        first, *others = levels[levels.index(transition.start) :]
         within = self._within(transition)
-        starts = (one for one in _members([chain]) if one.step == transition.start)
-        return any(0 <= match.at - one.at <= within and _agree(transition, one, match) for one in starts)
+        self._check(self._held)
+        led = {
+            id(one)
+            for one in self._levels[first]
+            if 0 <= match.at - one.match.at <= within and _agree(transition, one.match, match)
+        }
+        for level in others:
+            self._check(self._held)
+            sums: dict[int, list[int]] = {}
+            for one in self._levels[level]:
+                if id(one.bucket) not in sums:
+                    sums[id(one.bucket)] = list(accumulate((id(each) in led for each in one.bucket), initial=0))
+            led = {
+                id(one) for one in self._levels[level] if sums[id(one.bucket)][one.high] > sums[id(one.bucket)][one.low]
+            }
+        return led
 
     def _is_before(self, absent: Step, transition: Transition | None, end: StepMatch) -> bool:
         """Whether a step that must be absent has a match before one."""
-        pair = transition.match[0] if transition and transition.match else None
+        pairs = transition.match if transition else ()
         low = end.at - self._within(transition)
-        for times, matches in self._with(absent, pair and pair[0], end.values.get(pair[1], ()) if pair else ("",)):
+        for times, matches in self._like(absent, [pair[0] for pair in pairs], end, [pair[1] for pair in pairs]):
             inside = range(bisect_left(times, low), bisect_right(times, end.at))
-            if any(_agree(transition, matches[at], end) for at in inside):
+            if any(_agree(transition, matches[at], end) for at in self._checked(inside)):
                 return True
         return False
 
     def _first_after(self, absent: Step, transition: Transition | None, start: StepMatch) -> float:
         """Return when a step that must be absent has its first match at or after one; infinity: never."""
-        pair = transition.match[0] if transition and transition.match else None
+        pairs = transition.match if transition else ()
         found = math.inf
-        for times, matches in self._with(absent, pair and pair[1], start.values.get(pair[0], ()) if pair else ("",)):
-            later = range(bisect_left(times, start.at), len(times))
+        for times, matches in self._like(absent, [pair[1] for pair in pairs], start, [pair[0] for pair in pairs]):
+            later = self._checked(range(bisect_left(times, start.at), len(times)))
             found = min(found, next((times[at] for at in later if _agree(transition, start, matches[at])), math.inf))
         return found
 
-    def _with(
-        self, step: Step, path: str | None, values: Iterable[str]
-    ) -> Iterator[tuple[list[float], list[StepMatch]]]:
-        """Yield the matches of a step that have a value at `path`, in order of time, for each of `values`."""
-        by_value = self._having.get((step.id, path))
-        if by_value is None:
-            by_value = self._having[step.id, path] = {}
-            for match in self._matches[step.id]:
-                for value in ("",) if path is None else match.values.get(path, ()):
-                    times, matches = by_value.setdefault(value, ([], []))
-                    times.append(match.at)
-                    matches.append(match)
-        yield from (by_value[value] for value in values if value in by_value)
+    def _checked(self, each: Iterable[int]) -> Iterator[int]:
+        for count, one in enumerate(each):
+            if count % 1_000 == 999:
+                self._check(self._held)
+            yield one
 
-    def _is_absent_after(self, absent: Step, last: Step, chain: _Chain) -> bool:
-        transition = next((one for one in self._transitions if one.end == absent.id), None)
-        within = self._within(transition)
-        name = transition.start if transition else last.id
-        starts = [chain.match] if name == last.id else [one for one in _members([chain]) if one.step == name]
-        if self._now is not None and any(one.at + within > self._now for one in starts):
-            return False
-        return not any(self._first_after(absent, transition, one) <= one.at + within for one in starts)
+    def _like(
+        self, step: Step, paths: Sequence[str], match: StepMatch, its_paths: Sequence[str]
+    ) -> Iterator[tuple[list[float], list[StepMatch]]]:
+        """Yield the matches of a step, in order of time, that may have in `paths` what a match has in `its_paths`."""
+        index = self._indexes.get((step.id, tuple(paths)))
+        if index is None:
+            index = self._indexes[step.id, tuple(paths)] = _Index(self._matches[step.id], paths)
+        for key in product(*(sorted(match.values.get(path, ())) for path in its_paths[: index.depth])):
+            if key in index.having:
+                yield index.having[key]
+
+    def _spoils(self, match: StepMatch) -> bool:
+        """Whether something comes after a match that must not, or may still come."""
+        for absent, transition in self._after.get(match.step, ()):
+            last = match.at + self._within(transition)
+            if (self._now is not None and last > self._now) or self._first_after(absent, transition, match) <= last:
+                return True
+        return False
 
     def _enough(self, last: Step, chains: list[_Chain]) -> Iterator[CorrelatedMatches]:
         """Yield the matches of the last step that are enough, and what leads to them, per value they have in common."""

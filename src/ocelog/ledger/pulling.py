@@ -113,12 +113,14 @@ class SliceLedger:
         log_types: Collection[str] | None = None,
         lease: timedelta = LEASE,
         sweeps_together: bool = False,
+        past_first: bool = False,
     ) -> Slice | None:
         """Hand the most pressing slice that is due and free to `holder`, under a new fence; None: there is none.
 
         Live goes first, then sweep, then backfill, each from the newest; parked ones come last. Landing and moving
         extend the lease. If there is nothing to take, nothing is written.
-        Of a source's daily sweeps one slice is read at a time, unless `sweeps_together`.
+        Of a source's daily sweeps one slice is read at a time, unless `sweeps_together`. With `past_first` live goes
+        after backfill for once.
         """
         check_clocks(now, from_us(self._now_us()))
         with self._database.read() as tx:
@@ -133,6 +135,7 @@ class SliceLedger:
                 log_types=log_types,
                 lease=lease,
                 sweeps_together=sweeps_together,
+                past_first=past_first,
             )
 
     def release(self, slice_: Slice) -> None:
@@ -196,7 +199,7 @@ class SliceLedger:
             return streams.listed(tx, source_id)
 
     def trouble(self, source_id: str, log_type: str, *, kind: str, code: str, text: str, at_us: int) -> None:
-        """Remember what is wrong with a stream: the name of an error's class, its code and its text."""
+        """Remember what is wrong with a stream: the code of an error's class, its own code and its text."""
         with self._database.write() as tx:
             streams.trouble(tx, (source_id, log_type), kind=kind, code=code, text=text, at_us=at_us)
 

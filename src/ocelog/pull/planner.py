@@ -35,6 +35,8 @@ _YOUNGER = timedelta(days=1)
 """The first sweep reaches so far into the backfill: its two dates are set by different parts of the source."""
 _MAX_FAILING = 12
 """So many live slices may wait on a source that fails; then the next one waits for them and is longer instead."""
+_MOST_FRESH = 2
+"""So many live slices by one date, each of which reads again what the one before does, may be read at once."""
 
 
 class StreamSettings(Struct, frozen=True, kw_only=True):
@@ -76,7 +78,8 @@ def plan(
     highest = marks.offset if marks.offset is not None else max(offset, marks.edge - our_now)
     fell = offset < highest - _LIE or now < marks.edge - _LIE
     rose = offset > highest + _WINDOW
-    due = now - marks.edge >= settings.poll and now > marks.edge and _failing(waiting) < _MAX_FAILING
+    due = now - marks.edge >= settings.poll and now > marks.edge
+    due = due and _failing(waiting) < _MAX_FAILING and _keeps_up(marks.edge, kind, waiting)
     if fell or (rose and due):
         back = _look_back(marks, highest, offset, our_now)
         since = min(back.since, marks.edge, now - RELOOK_BACK + OVERLAP) if fell else back.since
@@ -284,6 +287,23 @@ def _covered(slice_: Slice, later: Collection[Slice]) -> bool:
 def _failing(waiting: Collection[Slice]) -> int:
     live = [s for s in waiting if s.origin is Origin.LIVE and s.state is SliceState.WAITING]
     return sum(s.fence == 0 or s.checkpoint.failures > 0 for s in live)
+
+
+def _keeps_up(edge: datetime, kind: Kind, waiting: Collection[Slice]) -> bool:
+    """Whether the source answers as fast as it is asked; where it does not, the next live slice is a longer one.
+
+    Another would read most of what waits once more, and hold up the past. Far older ones count for nothing: news need
+    not wait for them.
+    """
+    fresh = [
+        s
+        for s in waiting
+        if s.origin is Origin.LIVE
+        and s.state is SliceState.WAITING
+        and not s.checkpoint.failures
+        and s.until > edge - OVERLAP
+    ]
+    return all(s.fence for s in fresh) and len(fresh) < _MOST_FRESH * (1 + len(kind.also_live_by))
 
 
 def _live(marks: Marks, kind: Kind, since: datetime, until: datetime) -> list[Slice]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -70,6 +69,8 @@ class DeliverLoop:
     """What there was to tell when the ledger was asked last."""
     _routes_since_us: int | None = None
     _held: dict[str, _ChannelHold] = field(default_factory=dict)
+    _unreleased: dict[str, Claim] = field(default_factory=dict)
+    """Channels that were not let go of, since the ledger could not be written, by id."""
 
     def __post_init__(self) -> None:
         if self.lease.total_seconds() < 2 * LONGEST_SECONDS:
@@ -123,6 +124,9 @@ class DeliverLoop:
     def _deliver(self, waiting: ChannelBacklog) -> None:
         """Deliver to one channel until nothing is due."""
         installation = self.work.assembly.installation
+        if (late := self._unreleased.get(waiting.channel.id)) is not None:
+            self._ledger.release(late)
+            del self._unreleased[waiting.channel.id]
         claim = self._ledger.take(waiting.channel.id, holder_of(installation.home.id), lease=self.lease)
         if claim is None:
             self._hold(waiting, _TAKEN)
@@ -145,8 +149,10 @@ class DeliverLoop:
         except LostFenceError as error:
             log.warning("channel lost", channel=waiting.channel.name, reason=str(error))
         finally:
-            with suppress(OcelogError):
+            try:
                 self._ledger.release(claim)
+            except OcelogError:
+                self._unreleased[waiting.channel.id] = claim
 
     def _note(self, claim: Claim, handed: OutgoingMessage, outcome: Outcome) -> None:
         channel, alerts = handed.channel.name, list(handed.alerts.values())

@@ -1,4 +1,4 @@
-"""The loop that looks at how every stream is, and has people told of what is wrong with one, and when it is over."""
+"""The loop that looks at the status of each stream, and tells people what is wrong with one, and when it is over."""
 
 import time
 from collections import defaultdict

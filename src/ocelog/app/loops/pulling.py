@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from ocelog.errors import (
 )
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
-from ocelog.model import SWEEPING, Due, Origin, Slice, SliceState
+from ocelog.model import Due, Origin, Slice, SliceState
 from ocelog.pull.puller import Drained
 from ocelog.pull.stream import Stream
 from ocelog.times import to_us
@@ -52,6 +53,8 @@ _LOOK_AGAIN = 5.0
 _LOOK_ANYWAY = 600.0
 """Seconds after which a stream is looked at whatever its edge says: a clock that lied moves it back."""
 _FORGET_EVERY = 3600.0
+_PAST_FIRST = 4
+"""Each so manieth slice of a stream is one of its past, if there is any."""
 _SO_MANY = 4
 """If more slices fail in a row than this, it is not they who are to blame."""
 _ENOUGH = 30
@@ -189,6 +192,10 @@ class Reader:
     _due: dict[StreamKey, int] = field(default_factory=dict)
     _running: list[StreamReading] = field(default_factory=list)
     _served: dict[StreamKey, int] = field(default_factory=dict)
+    _taken: Counter[StreamKey] = field(default_factory=Counter)
+    """Slices that were taken of each stream."""
+    _unreleased: list[Slice] = field(default_factory=list)
+    """What was not let go of, since the ledger could not be written: nobody else takes it meanwhile."""
     _turns: Iterator[int] = field(default_factory=count)
     _ill: dict[StreamKey, Trouble] = field(default_factory=dict)
     _look_at: dict[StreamKey, float] = field(default_factory=dict)
@@ -234,7 +241,7 @@ class Reader:
         throttled = {
             (row.marks.source_id, row.marks.log_type)
             for row in self.ledger.pulling.streams()
-            if row.trouble_kind == SourceThrottledError.__name__
+            if row.trouble_kind == SourceThrottledError.code
         }
         wanted = self._streams if streams is None else streams
         self.ledger.pulling.hurry([key for key in wanted if key not in throttled], self.now())
@@ -253,6 +260,7 @@ class Reader:
 
         None: nothing will be, as far as is known. Raises what the ledger raises.
         """
+        self._release_late()
         self._plan()
         ours = self.now()
         due = self.ledger.pulling.due(ours)
@@ -266,6 +274,18 @@ class Reader:
         while (reading := self._claim()) is not None:
             self.threads.start(partial(self._work, reading))
         return self._until_more(due, ours)
+
+    def _release_late(self) -> None:
+        """Let go of what could not be let go of when its reading ended. Raises what the ledger raises."""
+        with self._lock:
+            late, self._unreleased = self._unreleased, []
+        for at, slice_ in enumerate(late):
+            try:
+                self.ledger.pulling.release(slice_)
+            except OcelogError:
+                with self._lock:
+                    self._unreleased += late[at:]
+                raise
 
     def left(self, stream: Stream) -> list[Slice]:
         """Return the slices of `stream` that are not read to their end."""
@@ -348,8 +368,15 @@ class Reader:
                     return reading
             try:
                 reading.slice_ = self.ledger.pulling.take(
-                    self.holder, now=self.now(), sources=[key[0]], log_types=[key[1]], lease=stream.lease
+                    self.holder,
+                    now=self.now(),
+                    sources=[key[0]],
+                    log_types=[key[1]],
+                    lease=stream.lease,
+                    # A source that answers slower than it is polled always has news to read.
+                    past_first=self._taken[key] % _PAST_FIRST == _PAST_FIRST - 1,
                 )
+                self._taken[key] += reading.slice_ is not None
             finally:
                 if reading.slice_ is None:
                     with self._lock:
@@ -420,7 +447,12 @@ class Reader:
         finally:
             if reached.state is SliceState.WAITING:
                 with suppress(OcelogError):
-                    self.ledger.pulling.release(slice_)
+                    try:
+                        self.ledger.pulling.release(slice_)
+                    except OcelogError:
+                        with self._lock:
+                            self._unreleased.append(slice_)
+                        raise
                     if self._streams.get(stream.key, stream) is not stream:
                         self.hurry([stream.key])
 
@@ -442,9 +474,8 @@ class Reader:
             self.polled()
         if drained.slice_.origin is not Origin.LIVE and totals_are_right_again(self.ledger, drained.slice_):
             log.info("totals are right again", **_names(stream, drained.slice_))
-        if drained.slice_.origin in SWEEPING:
-            # It may have been the last one that its sweep waited for: carry on without waiting for the next poll.
-            self._look_at.pop(stream.key, None)
+        # The next live slice may have waited for it, or its sweep: carry on without waiting for the next poll.
+        self._look_at.pop(stream.key, None)
         if self.ledger.pulling.well(*stream.key) and self.troubles.pop(stream.key, None) is not None:
             self.failures.over("failed", _names(stream, None))
             log.info("works again", **_names(stream, None))
@@ -482,7 +513,7 @@ class Reader:
         with suppress(OcelogError):
             self.ledger.pulling.trouble(
                 *stream.key,
-                kind=type(error).__name__,
+                kind=type(error).code,
                 code=error.code,
                 text=str(error),
                 at_us=to_us(self.now()),

@@ -357,9 +357,14 @@ class Service:
         error = self.publish_all()
         if error is not None:
             raise error
-        left = {table: ledger.unpublished(table)[0] for table in tables}
+        left = {table: ledger.unpublished(table) for table in tables}
         return [
-            TablePublished(table=table, parts=before[table][0] - left[table], rows=before[table][1], left=left[table])
+            TablePublished(
+                table=table,
+                parts=before[table][0] - left[table][0],
+                rows=before[table][1] - left[table][1],
+                left=left[table][0],
+            )
             for table in tables
         ]
 

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from ocelog import errors
 from ocelog.app.source_settings import source_settings, stream_settings
 from ocelog.errors import (
     AccessRefusedError,
@@ -14,9 +13,9 @@ from ocelog.errors import (
     LakeUnavailableError,
     LedgerUnavailableError,
     LostFenceError,
-    OcelogError,
     SourceThrottledError,
     SourceUnavailableError,
+    error_class,
 )
 from ocelog.health.settings import AlarmSettings, read_alarm
 from ocelog.health.stream import ClockReading, Facts, Memory, Trouble, first_look, look
@@ -177,8 +176,8 @@ def is_tired(row: SourceRow, stream: StreamRow | None, now: datetime) -> bool:
 def _trouble(stream: StreamRow | None, *, tired: bool) -> Trouble | None:
     if stream is None or stream.trouble_kind is None:
         return None
-    kind = getattr(errors, stream.trouble_kind, None)
-    if not isinstance(kind, type) or not issubclass(kind, OcelogError):
+    kind = error_class(stream.trouble_kind)
+    if kind is None:
         return Trouble.BROKEN
     if issubclass(kind, SourceThrottledError | SourceUnavailableError | LostFenceError):
         return Trouble.RETRYING

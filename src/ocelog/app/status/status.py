@@ -8,7 +8,6 @@ from functools import cache, partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog import errors
 from ocelog.app import advice
 from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
 from ocelog.app.sources.stream_health import (
@@ -19,7 +18,7 @@ from ocelog.app.sources.stream_health import (
     is_tired,
     read_source,
 )
-from ocelog.errors import ConfigError, HomeError, SourceThrottledError, TransientError
+from ocelog.errors import ConfigError, HomeError, SourceThrottledError, TransientError, error_class
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, Facts, Memory, first_look, look
 from ocelog.installation.home import Home
@@ -300,12 +299,13 @@ class OverdueTable(Struct, frozen=True, kw_only=True):
     @property
     def lines(self) -> list[str]:
         """What a person is told."""
-        waits = f"{self.parts} parts ({self.rows:,} rows) wait since {write_instant(self.oldest)}"
+        count = "1 part has" if self.parts == 1 else f"{self.parts:,} parts have"
+        waits = f"{count} been waiting since {write_instant(self.oldest)} ({self.rows:,} rows)"
         others = "`ocelog query` sees them, other engines do not"
         if self.fault is None:
             return [f"{self.table}: {waits}, and nothing publishes them; {others}. Run: ocelog publish"]
         return [
-            f"{self.table}: publishing fails since {write_instant(self.fault.since)}: {self.fault.reason}",
+            f"{self.table}: publishing has been failing since {write_instant(self.fault.since)}: {self.fault.reason}",
             f"    {waits}; {others}. No row is lost.",
             "    To do: fix what the message says. A running service then tries again; otherwise run: ocelog publish",
         ]
@@ -458,7 +458,7 @@ def _stream_status(known: _LedgerView, row: SourceRow, log_type: str, now: datet
         lag=_lag(marks, slices, now),
         poll=stream_settings(row).poll if damage(row) is None else _NO_POLL,
         reading=any(each.origin is Origin.LIVE for each in waiting),
-        throttled=stream is not None and stream.trouble_kind == SourceThrottledError.__name__,
+        throttled=stream is not None and stream.trouble_kind == SourceThrottledError.code,
         slices_left=len(waiting),
         eta=_eta(row, slices, [known.slices[row.id, each] for each in _others(row, log_type)]),
         past_read=_past_read(slices),
@@ -489,8 +489,8 @@ def _state(row: SourceRow, stream: StreamRow | None, waiting: Sequence[Slice]) -
     if row.paused:
         return "paused"
     if stream is not None and stream.trouble_kind is not None:
-        kind = getattr(errors, stream.trouble_kind, None)
-        return "retrying" if isinstance(kind, type) and issubclass(kind, TransientError) else "broken"
+        kind = error_class(stream.trouble_kind)
+        return "retrying" if kind is not None and issubclass(kind, TransientError) else "broken"
     if stream is None or stream.marks.edge is None:
         return "new"
     if any(map(is_of_the_past, waiting)):

@@ -100,7 +100,7 @@ def report_of(
     for rule in found.suspended_rules:
         since = "" if rule.suspended_us is None else f" since {write_instant(from_us(rule.suspended_us))}"
         lines.append(f"The rule {rule.rule_id} is suspended{since}, and judges nothing: {rule.reason}")
-        lines.append(f"    To do: mend it, then run: ocelog rules enable {shlex.quote(rule.rule_id)}")
+        lines.append(f"    To do: correct it, then run: ocelog rules enable {shlex.quote(rule.rule_id)}")
     lines += [*(_behind(found) if found.held_up else ()), *_schedules_behind(found), *found.lagging]
     if found.hangs:
         lines.append(f"Hanging: {found.hangs}")
@@ -108,7 +108,7 @@ def report_of(
         lines.append(f"Key: {found.key}")
     lines += [f"Lake: {line}" for line in found.lake]
     if found.disk_is_short:
-        lines.append(f"Only {write_size(found.disk_free)} of disk are free: make room.")
+        lines.append(f"Only {write_size(found.disk_free)} of disk are free: free some space.")
     heading = (
         "Needs attention, and is tried again by itself:" if waits and len(lines) == of_streams else "Action required:"
     )
@@ -146,7 +146,7 @@ def _failing(found: Overview) -> list[str]:
     """Say which loops fail and which channels take nothing, and what to do."""
     lines = list[str]()
     for fault in found.loop_faults:
-        lines.append(f"The loop {fault.loop!r} fails since {write_instant(fault.since)}: {fault.reason}")
+        lines.append(f"The loop {fault.loop!r} has been failing since {write_instant(fault.since)}: {fault.reason}")
         lines.append(
             "    To do: fix what the message says. A running service then tries again; otherwise run: ocelog pull"
         )
@@ -189,7 +189,9 @@ def _rule_troubles(found: Overview, near: Callable[[str], str]) -> list[str]:
         lines.append(f"Rules of the folder {folder.name}: {near(mine[0].placed(folder))}{more}")
         name = shlex.quote(folder.name)
         if mine[0].rule_id:
-            lines.append(f"    To do: mend the file; it is read again by itself. What runs: ocelog rules list {name}")
+            lines.append(
+                f"    To do: correct the file; it is read again by itself. What runs: ocelog rules list {name}"
+            )
         else:
             lines.append(f"    To do: put the folder back. If it is gone for good: ocelog rules remove {name}")
     return lines
@@ -211,7 +213,7 @@ def _behind(found: Overview) -> list[str]:
             lines[0] += f" {slow.more:,} more take long, too."
         off = shlex.join(["ocelog", "rules", "disable", *names])
         what = "them" if len(names) > 1 else "it"
-        lines.append(f"    To do: if that is too much, mend {what}, or turn {what} off: {off}")
+        lines.append(f"    To do: if that is too much, make {what} quicker, or turn {what} off: {off}")
     return lines
 
 
@@ -226,7 +228,7 @@ def _schedules_behind(found: Overview) -> list[str]:
     if behind.slowest is not None:
         lines[0] += f" The {behind.slowest} took the most time: {behind.seconds:,.0f} s for its last run."
         off = f"ocelog rules disable {shlex.quote(behind.slowest.partition(' ')[2])}"
-        lines.append(f"    To do: have it read less or run more seldom, or turn it off: {off}")
+        lines.append(f"    To do: have it read less, or run less often, or turn it off: {off}")
     return lines
 
 
@@ -350,7 +352,7 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
         lines.append(f"    To do: {each.resume or again}")
     for failing in each.failing:
         lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
-        reason = failing.reason or "It does not get on; the log says more."
+        reason = failing.reason or "It makes no progress; the log says more."
         if each.error is None or without_request(reason) != without_request(each.error):
             lines.append(f"    {reason}")
         if each.resume:

@@ -24,6 +24,7 @@ from msgspec import Struct
 from ocelog.access import Role
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.installation.config import Settings
+from ocelog.phrases import Phrase
 from ocelog.secret import Secret
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -122,7 +123,7 @@ def _referenced(reference: str) -> Secret:
     except (OSError, UnicodeDecodeError):
         text = ""
     if not text.strip():
-        raise SignInRefusedError("The client secret of the identity provider cannot be read: see oidc_secret.")
+        raise SignInRefusedError(Phrase("The client secret of the identity provider cannot be read: see oidc_secret."))
     return Secret(text.strip())
 
 
@@ -164,7 +165,7 @@ class IdentityProvider:
         with self._lock:
             waiting = self._waiting.pop(state, None)
         if waiting is None or waiting.until <= self.monotonic():
-            raise SignInRefusedError("That took too long, or was tried before: sign in once more.")
+            raise SignInRefusedError(Phrase("That took too long, or was tried before: sign in once more."))
         answer = self._ask(
             "POST",
             self._endpoint("token_endpoint"),
@@ -179,7 +180,7 @@ class IdentityProvider:
         )
         token = answer.get("id_token")
         if not isinstance(token, str):
-            raise _odd("it returned no ID token")
+            raise _odd(Phrase("it returned no ID token"))
         return self._identity(self._claims(token, waiting.nonce)), waiting.then
 
     def _claims(self, token: str, nonce: str) -> Mapping[str, Any]:
@@ -196,10 +197,10 @@ class IdentityProvider:
                 nonce={"essential": True, "value": nonce},
             ).validate(claims)
         except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise _odd(f"its ID token does not hold ({type(error).__name__})") from error
+            raise _odd(Phrase("its ID token does not hold (%(error)s)", error=type(error).__name__)) from error
         several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
         if claims.get("azp", None if several else self.settings.client_id) != self.settings.client_id:
-            raise _odd("its ID token is for another program")
+            raise _odd(Phrase("its ID token is for another program"))
         return claims
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
@@ -209,8 +210,11 @@ class IdentityProvider:
         roles = [role for value, role in self.settings.roles.items() if value in values or value == _EVERYBODY]
         if not roles:
             raise SignInRefusedError(
-                f"The identity provider lets you in, and Ocelog has no role for you. What it says of you in the claim "
-                f"{self.settings.claim!r} must be in the setting oidc_roles."
+                Phrase(
+                    "The identity provider lets you in, and Ocelog has no role for you. What it says of you in the "
+                    "claim %(claim)s must be in the setting oidc_roles.",
+                    claim=repr(self.settings.claim),
+                )
             )
         # An address that nobody has verified may be anybody's.
         mail = claims.get("email") if claims.get("email_verified") is True else None
@@ -222,11 +226,11 @@ class IdentityProvider:
     def _endpoint(self, name: str) -> str:
         said = self._kept(f"{self.settings.issuer}/.well-known/openid-configuration")
         if str(said.get("issuer", "")).rstrip("/") != self.settings.issuer:
-            raise _odd("it calls itself otherwise than the setting oidc_issuer")
+            raise _odd(Phrase("it calls itself otherwise than the setting oidc_issuer"))
         try:
             return read_issuer_endpoint(str(said[name]), self.settings.issuer)
         except (KeyError, ConfigError) as error:
-            raise _odd(f"it names no {name} that may be used") from error
+            raise _odd(Phrase("it names no %(name)s that may be used", name=name)) from error
 
     def _kept(self, address: str) -> Any:
         now = self.monotonic()
@@ -248,14 +252,14 @@ class IdentityProvider:
                 for piece in answer.iter_bytes():
                     body += piece
                     if len(body) > _LARGEST:
-                        raise _odd("its answer is too large")
+                        raise _odd(Phrase("its answer is too large"))
                 if answer.status_code != 200:
-                    raise _odd(f"it answered {answer.status_code}")
+                    raise _odd(Phrase("it answered HTTP %(status)s", status=str(answer.status_code)))
                 said = httpx2.Response(200, content=body).json()
         except (httpx2.HTTPError, ValueError) as error:
-            raise _odd(f"it cannot be reached ({type(error).__name__})") from error
+            raise _odd(Phrase("it cannot be reached (%(error)s)", error=type(error).__name__)) from error
         if not isinstance(said, dict):
-            raise _odd("its answer is no JSON object")
+            raise _odd(Phrase("its answer is no JSON object"))
         return said
 
 
@@ -267,5 +271,7 @@ def read_issuer_endpoint(address: str, issuer: str) -> str:
     return address
 
 
-def _odd(what: str) -> SignInRefusedError:
-    return SignInRefusedError(f"The identity provider cannot be used: {what}. An admin can see more in its own log.")
+def _odd(what: Phrase) -> SignInRefusedError:
+    return SignInRefusedError(
+        Phrase("The identity provider cannot be used: %(what)s. An admin can see more in its own log.", what=what)
+    )

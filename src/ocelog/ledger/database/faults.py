@@ -24,7 +24,7 @@ _UNFIT = {
 _LATER = {
     "SQLITE_BUSY": "another process has held it for too long; try again, or find that process",
     "SQLITE_LOCKED": "another connection has held it for too long; try again",
-    "SQLITE_FULL": "the disk is full; make room, nothing is lost",
+    "SQLITE_FULL": "the disk is full; free some space, nothing is lost",
     "SQLITE_IOERR": "the disk failed to read or write; look at the disk (full, unmounted, broken?) and try again",
     "SQLITE_NOMEM": "memory ran out; try again with less at once",
 }
@@ -38,7 +38,7 @@ _UNFIT_STATES = {
 _LATER_CLASSES = {
     "08": "the connection broke; try again",
     "40": "two transactions blocked each other; try again",
-    "53": "the server is short of disk, memory or connections; make room, nothing is lost",
+    "53": "the server is short of disk, memory or connections; give it more, nothing is lost",
     "55": "another transaction has held it for too long; try again",
     "57": "the server ended the transaction (a restart, or a limit); try again",
     "58": "the server's system failed; look at its log and try again",

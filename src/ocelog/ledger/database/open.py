@@ -17,7 +17,7 @@ from ocelog.ledger.database.faults import restore_command
 from ocelog.ledger.database.transactions import Database, connect
 from ocelog.redaction import without_password
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 25))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 26))
 """Every revision of the tables in order; the last is the one that this program reads and writes."""
 _ONE_AT_A_TIME = 0x0CE106
 """PostgreSQL's advisory lock for whoever creates or migrates."""
@@ -204,6 +204,6 @@ def _copy(database: Database, found: str) -> None:
             source.backup(target)
     except (OSError, sqlite3.Error) as error:
         raise HomeError(
-            f"The ledger must be migrated, and its copy {copy} could not be written ({error}): make room, or make the "
-            "folder writable. Nothing was changed."
+            f"The ledger must be migrated, and its copy {copy} could not be written ({error}): free some space, or "
+            "make the folder writable. Nothing was changed."
         ) from error

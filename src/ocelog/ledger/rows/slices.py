@@ -52,10 +52,15 @@ def take(
     log_types: Collection[str] | None,
     lease: timedelta,
     sweeps_together: bool,
+    past_first: bool,
 ) -> Slice | None:
-    """Hand the most pressing slice that is due and free to `holder`, under a new fence."""
+    """Hand the most pressing slice that is due and free to `holder`, under a new fence.
+
+    `past_first`: news wait for once.
+    """
     now_us = to_us(now)
-    first = _first(sources=sources is not None, log_types=log_types is not None, sweeps_together=sweeps_together)
+    of = {"sources": sources is not None, "log_types": log_types is not None}
+    first = _first(**of, sweeps_together=sweeps_together, past_first=past_first)
     asked = {"now_us": now_us, "sources": sources, "log_types": log_types}
     row = tx.execute(first, asked).mappings().one_or_none()
     if row is None:
@@ -85,9 +90,18 @@ def _due() -> Select[Any]:
 
 
 @cache
-def _first(*, sources: bool, log_types: bool, sweeps_together: bool) -> Select[Any]:
+def _first(*, sources: bool, log_types: bool, sweeps_together: bool, past_first: bool) -> Select[Any]:
     wanted = _wanted(sources=sources, log_types=log_types, sweeps_together=sweeps_together)
-    found = select(tables.slices).where(wanted).order_by(_rank(), _s.until_us.desc(), _s.id)
+    found = (
+        select(tables.slices)
+        .where(wanted)
+        .order_by(
+            case((_is_news(), max(_ORDER.values())), else_=_rank()) if past_first else _rank(),
+            *([_is_news()] if past_first else []),
+            _s.until_us.desc(),
+            _s.id,
+        )
+    )
     return found.limit(1).with_for_update(skip_locked=True)
 
 
@@ -115,6 +129,10 @@ def _to_do() -> ColumnElement[bool]:
     source = tables.sources.c
     resting = exists().where(source.id == _s.source_id, or_(source.paused, source.removed_us.is_not(None)))
     return and_(_s.state.in_([SliceState.WAITING, SliceState.PARKED]), ~resting)
+
+
+def _is_news() -> ColumnElement[bool]:
+    return and_(_s.origin == Origin.LIVE, _s.state == SliceState.WAITING)
 
 
 def _rank() -> ColumnElement[int]:
