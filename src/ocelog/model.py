@@ -407,7 +407,7 @@ class LoopFault(Struct, frozen=True, kw_only=True):
     since: datetime
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class KnownVersions(Struct, frozen=True, kw_only=True):
     """Versions that the lake and the landed parts hold: parallel columns, in no order."""
 
     ids: Sequence[str]
@@ -417,7 +417,7 @@ class Known(Struct, frozen=True, kw_only=True):
     versions: Sequence[str]
 
 
-class Covered(Struct, frozen=True, kw_only=True):
+class PlannedRange(Struct, frozen=True, kw_only=True):
     """What is planned for certain if the API's true clock is ahead of ours by `lowest` at least: see `planner`."""
 
     lowest: timedelta | None
@@ -445,7 +445,7 @@ class Marks(Struct, frozen=True, kw_only=True):
     """When a sweep of the open records was last planned; None: one is wanted."""
     offset: timedelta | None = None
     """The most by which the API's clock was ahead of ours since `relook_at`; None: not known yet."""
-    covered: tuple[Covered, ...] = ()
+    covered: tuple[PlannedRange, ...] = ()
     """The last one holds for the present offset."""
     sweep_round: int = 0
     """How many sweeps were planned."""

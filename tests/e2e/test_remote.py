@@ -46,7 +46,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     with pytest.MonkeyPatch.context() as patch, console_of(home) as console:
         nothing_is_asked(patch)
         fill(console)
-        how = serving.plan(console.installation.settings, serving.Wanted(listen="127.0.0.1:0"))
+        how = serving.plan(console.installation.settings, serving.ServingOptions(listen="127.0.0.1:0"))
         assert how is not None
         with serving.served(console.installation, how, lambda: 0.0) as link:
             found = Both(console, link, Ocelog(home), Ocelog(folder / "nothing", OCELOG_URL=link))
@@ -284,7 +284,7 @@ def test_a_shell_is_offered_no_names_of_this_machine_for_another(both: Both) -> 
 def test_a_certificate_must_be_trusted(both: Both, tmp_path: Path) -> None:
     authority, _ = certified(tmp_path, "localhost")
     pem = tmp_path / "server.pem"
-    wanted = serving.Wanted(listen="127.0.0.1:0", tls_cert=pem, tls_key=pem)
+    wanted = serving.ServingOptions(listen="127.0.0.1:0", tls_cert=pem, tls_key=pem)
     how = serving.plan(both.console.installation.settings, wanted)
     assert how is not None
     with serving.served(both.console.installation, how, lambda: 0.0) as link:

@@ -13,7 +13,7 @@ import pytest
 from commands import SIMULATED, Ocelog
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import table_schemas
-from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.loops.service import PullResult, Service
 from ocelog.app.maintenance.repair import Repair, examine, repair
 from ocelog.app.sources.purge import purge
 from ocelog.dispatch.threads import Stop
@@ -106,7 +106,7 @@ def everything() -> Everything:
     return found
 
 
-def pull() -> Pulled:
+def pull() -> PullResult:
     stop = Stop()
     with opened() as installation, held(installation.home, "a test"):
         assembly = Assembly(installation=installation, told=lambda _, __: None)

@@ -15,7 +15,7 @@ from commands import Ocelog
 from commands.kept import Kept
 from ocelog.app.assemble import Assembly
 from ocelog.app.loops import publishing
-from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.loops.service import PullResult, Service
 from ocelog.app.status.status import lost_lines
 from ocelog.cli import main, upkeep
 from ocelog.dispatch.threads import Stop
@@ -203,7 +203,7 @@ def test_a_part_that_is_given_up_is_told_by_the_service_and_by_each_pull(service
     assert len(lost) == 1
     assert "To read them again: ocelog repair" in lost[0]
     assert service.publish_all() is None
-    assert Pulled(lost=tuple(lost_lines(installation.ledger, [TABLE]))).exit_code == 2
+    assert PullResult(lost=tuple(lost_lines(installation.ledger, [TABLE]))).exit_code == 2
     for each in installation.ledger.losses.listed():
         installation.ledger.losses.plan([each.path], [])
 

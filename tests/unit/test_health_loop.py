@@ -14,7 +14,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.raising import Raised
+from ocelog.alert.raising import RaisedAlert
 from ocelog.app.loops.health import HealthLoop, age_silence, end_limits, look_at_streams
 from ocelog.app.loops.loop import Work
 from ocelog.app.sources.sources import row_of
@@ -359,7 +359,7 @@ def test_the_loop_looks_as_soon_as_a_stream_was_polled_and_what_it_finds_is_told
 def test_what_people_were_told_of_a_rule_with_too_many_alerts_is_over_after_a_day(timed: TimedLedger) -> None:
     name = system_alert_id(LIMIT_EXCEEDED, "Mine.Rule")
 
-    def happens(before: Alert | None) -> Raised:
+    def happens(before: Alert | None) -> RaisedAlert:
         us = to_us(timed.now)
         made = Alert(
             id=name,
@@ -374,7 +374,7 @@ def test_what_people_were_told_of_a_rule_with_too_many_alerts_is_over_after_a_da
             updated_us=us,
             told_us=us,
         )
-        return Raised(alert=made if before is None else replace(before, updated_us=us))
+        return RaisedAlert(alert=made if before is None else replace(before, updated_us=us))
 
     def status_after(passed: timedelta) -> AlertStatus:
         timed.now += passed

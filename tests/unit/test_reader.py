@@ -21,7 +21,7 @@ from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_ro
 from ocelog.app.loops import coverage, publishing
 from ocelog.app.loops.planning import REMEMBERED
 from ocelog.app.loops.pulling import LOOK_EVERY, REST, Reader, rest_after
-from ocelog.app.loops.service import PATIENCE, Service
+from ocelog.app.loops.service import RETRY_WITHIN, Service
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import (
     AccessRefusedError,
@@ -31,7 +31,7 @@ from ocelog.errors import (
     SourceUnavailableError,
 )
 from ocelog.installation.home_lock import SILENT
-from ocelog.lake.upkeep.maintenance import Tended
+from ocelog.lake.upkeep.maintenance import TableUpkeep
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.planner import StreamSettings
@@ -513,7 +513,7 @@ def test_a_pull_by_hand_ends_whatever_it_is_answered(ledger: Ledger, now: Now) -
     reader = reader_of(ledger, now, stream_of(now, drains), by_hand=True)
     for _ in range(1000):
         seconds = reader.go_round()
-        if seconds is None or seconds > PATIENCE.total_seconds():
+        if seconds is None or seconds > RETRY_WITHIN.total_seconds():
             break
         now.go_on(max(0.1, seconds))
     assert len(drains.read) < 40
@@ -579,7 +579,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
         threads=threads,
     )
     service.pulling.reader.now = now
-    service.publishing.maintenance = SimpleNamespace(tend=lambda table: Tended(table=table))  # type: ignore[assignment] # no lake
+    service.publishing.maintenance = SimpleNamespace(tend=lambda table: TableUpkeep(table=table))  # type: ignore[assignment] # no lake
     rounds, begins = list[float](), list[object]()
 
     def wait(_: Service, seconds: float) -> None:

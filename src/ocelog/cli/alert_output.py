@@ -13,7 +13,7 @@ import typer
 from ocelog.alert.alert import Alert
 from ocelog.alert.listing import AlertDetails
 from ocelog.alert.suppressing import Suppression
-from ocelog.app.alerts.alerts import Changed
+from ocelog.app.alerts.alerts import ChangedAlert
 from ocelog.cli import output, show
 from ocelog.model import Severity
 from ocelog.times import from_us, rfc3339
@@ -38,7 +38,7 @@ def counted_by_severity(found: Mapping[str, Severity]) -> str:
     return f"{counted(len(found))}{f' ({severities})' if severities else ''}"
 
 
-def print_changed(done: Sequence[Changed], *, json: bool, comment: str | None = None) -> None:
+def print_changed(done: Sequence[ChangedAlert], *, json: bool, comment: str | None = None) -> None:
     """Print alerts as they are now, and what was written about them."""
     if json:
         print_json([{"changed": each.changed, **as_json(each.alert)} for each in done])

@@ -221,7 +221,9 @@ def comment(
     """Write something down about alerts, on their timeline."""
     if (other := remote.chosen()) is not None:
         _refuse_as(as_)
-        done: Sequence[use.Changed] = other.alerts.change(ids, _body(Wish(do=Verb.COMMENT, text=text), quiet=False))
+        done: Sequence[use.ChangedAlert] = other.alerts.change(
+            ids, _body(Wish(do=Verb.COMMENT, text=text), quiet=False)
+        )
     else:
         with opened() as installation:
             who = use.person(installation, as_)
@@ -281,7 +283,7 @@ def resend(
     """Tell of alerts once more, as they are now: after a delivery failed for good, or to another channel."""
     if (other := remote.chosen()) is not None:
         _refuse_as(as_)
-        done: Sequence[use.Changed] = other.alerts.resend(ids, channel or ())
+        done: Sequence[use.ChangedAlert] = other.alerts.resend(ids, channel or ())
     else:
         with opened() as installation:
             done = use.resend(installation, ids, channel or (), who=use.person(installation, as_))
@@ -420,7 +422,7 @@ def _change_found(
     what: str,
     *,
     found: Callable[[], Mapping[str, Severity]],
-    each: Callable[[Sequence[str]], Sequence[use.Changed]],
+    each: Callable[[Sequence[str]], Sequence[use.ChangedAlert]],
     many: Callable[[Collection[str]], int],
 ) -> None:
     """Do it with those that were named, all of them or none, or with all that are `found`, once a person agrees."""

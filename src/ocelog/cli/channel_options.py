@@ -16,7 +16,7 @@ from ocelog.app.alerts.channels import ChannelChange, log_type_pattern, severiti
 from ocelog.app.log_types import short_names
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import completion
-from ocelog.cli.secret_input import Wanted, carried, given_secret
+from ocelog.cli.secret_input import SecretRequest, carried, given_secret
 from ocelog.errors import ConfigError
 from ocelog.quiet_hours import read_quiet_hours
 from ocelog.secret import may_be_shown, shown
@@ -185,10 +185,10 @@ class ChannelOptions(Struct, frozen=True, kw_only=True):
         return replace(routing, route=route)
 
 
-def wanted(name: str) -> Wanted:
+def wanted(name: str) -> SecretRequest:
     """Return which secret of a channel a person is to hand in."""
     named = name if may_be_shown(name) else "secret"
-    return Wanted(
+    return SecretRequest(
         what=named,
         ways=f"--secret-file {named}=FILE (- is stdin), --secret-env {named}=VARIABLE or --secret-ref "
         f"{named}=file:PATH|env:VARIABLE",

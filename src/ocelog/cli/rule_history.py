@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.alert.would_be import WouldBeAlert
-from ocelog.app.rules.replaying import Replayed
+from ocelog.app.rules.replaying import RuleReplay
 from ocelog.app.rules.rule_candidates import find_candidate
 from ocelog.app.rules.rule_history import try_rule
 from ocelog.app.rules.rule_replay import replay_rule
-from ocelog.app.rules.rule_trial import Lacking, Sample, Tried
+from ocelog.app.rules.rule_trial import Sample, TrialResult, UnmatchedRule
 from ocelog.cli import completion, remote, show
 from ocelog.cli.progress import file_progress
 from ocelog.detect.rule import Kind
@@ -90,7 +90,7 @@ def replay(
         raise typer.Exit(1)
 
 
-def _show_replayed(done: Replayed, typed: str) -> None:
+def _show_replayed(done: RuleReplay, typed: str) -> None:
     new = f"{done.matches:,} new {'match' if done.matches == 1 else 'matches'}"
     since = f"since {done.since:%Y-%m-%d %H:%M}Z"
     match done.kind:
@@ -133,7 +133,7 @@ def _show_replayed(done: Replayed, typed: str) -> None:
         show.hint("See the alerts that hold them: ocelog alerts list --all")
 
 
-def _replayed_as_json(done: Replayed) -> Mapping[str, Any]:
+def _replayed_as_json(done: RuleReplay) -> Mapping[str, Any]:
     return {
         "rule": done.rule,
         "kind": str(done.kind),
@@ -159,7 +159,7 @@ def _replayed_as_json(done: Replayed) -> Mapping[str, Any]:
     }
 
 
-def _show(tried: Tried, typed: str) -> None:
+def _show(tried: TrialResult, typed: str) -> None:
     since = f"{tried.since:%Y-%m-%d %H:%M}Z"
     match tried.kind:
         case Kind.SCHEDULED_RULE:
@@ -191,7 +191,7 @@ def _show(tried: Tried, typed: str) -> None:
     _show_cost(tried)
 
 
-def _head_of_rows(tried: Tried, since: str) -> None:
+def _head_of_rows(tried: TrialResult, since: str) -> None:
     queries = ", ".join(tried.queries)
     if not tried.runs:
         show.paragraph(f"{tried.rule}: no run of {queries} was due since {since}.")
@@ -216,7 +216,7 @@ def _show_failed(failed: Mapping[str, int], left: int) -> None:
         show.remark(f"{counted(left, 'further run')} were not made, as those before failed one after the other.")
 
 
-def _head_of_matches(tried: Tried, since: str, typed: str) -> None:
+def _head_of_matches(tried: TrialResult, since: str, typed: str) -> None:
     matches = "match" if tried.matches == 1 else "matches"
     show.paragraph(
         f"{tried.rule}: {tried.matches:,} {matches}, in {tried.events:,} of {', '.join(tried.steps)} since {since}."
@@ -226,7 +226,7 @@ def _head_of_matches(tried: Tried, since: str, typed: str) -> None:
         show.remark(show.harmless(f"Not looked at: {why}"))
 
 
-def _show_lacking(lacking: Collection[Lacking], since: str) -> None:
+def _show_lacking(lacking: Collection[UnmatchedRule], since: str) -> None:
     """Say which rules have no matches that a correlation could look at, and what to do."""
     for each in lacking:
         again = f"ocelog rules replay {each.rule} --since {since}"
@@ -240,7 +240,7 @@ def _show_lacking(lacking: Collection[Lacking], since: str) -> None:
                 show.remark(f"{each.rule} has no match since then: it is {status}. Turn it on: {on}, and then: {again}")
 
 
-def _show_cost(tried: Tried) -> None:
+def _show_cost(tried: TrialResult) -> None:
     if tried.kind is Kind.RULE:
         cost = None if (each := tried.us_per_event) is None else f"{each:,.1f} µs per event, "
     elif tried.kind is Kind.SCHEDULED_RULE:
@@ -252,7 +252,7 @@ def _show_cost(tried: Tried) -> None:
         show.paragraph(f"Cost: {cost}{tried.query_seconds + tried.judging_seconds:,.1f} s in all.")
 
 
-def _show_alerts(tried: Tried) -> None:
+def _show_alerts(tried: TrialResult) -> None:
     if tried.signal:
         show.paragraph("It is a signal (`CreateAlert: false`): its matches make no alerts.")
         return
@@ -283,7 +283,7 @@ def _with_summary(each: Sample | WouldBeAlert) -> str:
     return f"{each.title} ({each.summary})" if each.summary and each.summary not in each.title else each.title
 
 
-def _as_json(tried: Tried) -> Mapping[str, Any]:
+def _as_json(tried: TrialResult) -> Mapping[str, Any]:
     return {
         "rule": tried.rule,
         "kind": str(tried.kind),

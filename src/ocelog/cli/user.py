@@ -10,7 +10,7 @@ from ocelog.access import Role, Scope, User
 from ocelog.app.users import users
 from ocelog.app.users.users import Origin
 from ocelog.cli import completion, remote, show
-from ocelog.cli.secret_input import Wanted, asked_secret, given_secret
+from ocelog.cli.secret_input import SecretRequest, asked_secret, given_secret
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.secret import Secret
@@ -18,7 +18,7 @@ from ocelog.times import from_us
 from ocelog.units import duration, write_instant
 
 app = typer.Typer(help="Add, list and change users of the console.", no_args_is_help=True, rich_markup_mode=None)
-_PASSWORD = Wanted(what="password", ways="--password-file FILE (- is stdin) or --password-env VARIABLE")
+_PASSWORD = SecretRequest(what="password", ways="--password-file FILE (- is stdin) or --password-env VARIABLE")
 NewName = Annotated[str, typer.Argument(help="The user's name, such as an e-mail address.", show_default=False)]
 Name = Annotated[
     str,

@@ -114,9 +114,9 @@ def lacking(ledger: Ledger, stream: Stream) -> int:
     return sum(each.state is SliceState.PARKED for each in found) + len(still_short(found))
 
 
-def plan_time_range(ledger: Ledger, stream: Stream, stretch: TimeRange) -> None:
+def plan_time_range(ledger: Ledger, stream: Stream, time_range: TimeRange) -> None:
     """Read a time range of the past (again); no mark moves."""
-    since, until = stretch[0], min(stretch[1], stream.source.now())
+    since, until = time_range[0], min(time_range[1], stream.source.now())
     if since >= until:
         return
     source_id, log_type = stream.key

@@ -141,7 +141,7 @@ class PullLoop:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Reading:
+class StreamReading:
     """One thread's reading of a stream."""
 
     stream: StreamKey
@@ -178,7 +178,7 @@ class Reader:
     home_id: str
     by_hand: bool = False
     """Plan each stream once, now; else it is polled as its settings say."""
-    stretch: TimeRange | None = None
+    time_range: TimeRange | None = None
     """By hand: plan only this time range of the past, instead of what is new."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Our clock, which must be the ledger's."""
@@ -194,7 +194,7 @@ class Reader:
     _may_read: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _due: dict[StreamKey, int] = field(default_factory=dict)
-    _running: list[Reading] = field(default_factory=list)
+    _running: list[StreamReading] = field(default_factory=list)
     _served: dict[StreamKey, int] = field(default_factory=dict)
     _taken: Counter[StreamKey] = field(default_factory=Counter)
     """Slices that were taken of each stream."""
@@ -316,9 +316,9 @@ class Reader:
         streams = [stream for key, stream in self._streams.items() if stream.source.primed and self._is_time(key, now)]
         if not streams:
             return
-        if self.stretch is not None:
+        if self.time_range is not None:
             for stream in streams:
-                plan_time_range(self.ledger, stream, self.stretch)
+                plan_time_range(self.ledger, stream, self.time_range)
                 self.asked.add(stream.key)
             return
         asked_at = {stream.key: stream.source.now() for stream in streams}
@@ -362,7 +362,7 @@ class Reader:
                 waits.append(max((due[key].free_at - ours).total_seconds(), self._rest_of(key) - now))
         return max(0.0, min(waits)) if waits else None
 
-    def _claim(self) -> Reading | None:
+    def _claim(self) -> StreamReading | None:
         """Take the slice that a free thread reads next; None: there is none, or no room."""
         while not self.stop():
             with self._lock:
@@ -380,7 +380,7 @@ class Reader:
                 if stream is None or self._rests(key):
                     del self._due[key]
                     continue
-                reading = Reading(stream=key, alive_at=self.monotonic(), of=stream)
+                reading = StreamReading(stream=key, alive_at=self.monotonic(), of=stream)
                 self._running.append(reading)
                 self._served[key] = next(self._turns)
                 if key[1] == _CLOCK:
@@ -411,7 +411,7 @@ class Reader:
             return self._streams.get(key)
         return next((stream for stream in self._streams.values() if stream.row.id == key[0]), None)
 
-    def _work(self, reading: Reading | None) -> None:
+    def _work(self, reading: StreamReading | None) -> None:
         """Read slice after slice, as long as there is one for this thread."""
         while reading is not None:
             self.threads.went_on()
@@ -429,7 +429,7 @@ class Reader:
                 log_failure("failed", error)
                 return
 
-    def _prime(self, reading: Reading) -> None:
+    def _prime(self, reading: StreamReading) -> None:
         """Learn the API's clock, before which nothing can be planned; one failure must not cost a whole pull."""
         source_id, source = reading.stream[0], reading.of.source
         streams = [stream for key, stream in list(self._streams.items()) if key[0] == source_id]
@@ -451,7 +451,7 @@ class Reader:
             with self._lock:
                 self._ill.pop(reading.stream, None)
 
-    def _drain(self, reading: Reading, slice_: Slice) -> None:
+    def _drain(self, reading: StreamReading, slice_: Slice) -> None:
         stream, reached = reading.of, slice_
         try:
             drained = stream.puller.drain(slice_, stop=lambda: self._stops(reading))
@@ -476,7 +476,7 @@ class Reader:
                     if self._streams.get(stream.key, stream) is not stream:
                         self.hurry([stream.key])
 
-    def _ended(self, reading: Reading, drained: Drained) -> None:
+    def _ended(self, reading: StreamReading, drained: Drained) -> None:
         stream, error = reading.of, drained.error
         if error is not None and self._streams.get(stream.key) is not stream:
             # It was changed meanwhile, its secret perhaps: what failed before says nothing about it now.
@@ -514,7 +514,7 @@ class Reader:
         if whole or tired or len(trouble.slices) > _SO_MANY:
             self._rest(stream.key, error, at_least=REST if tired else timedelta(0))
 
-    def _known(self, error: Exception, reading: Reading) -> OcelogError:
+    def _known(self, error: Exception, reading: StreamReading) -> OcelogError:
         if isinstance(error, OcelogError):
             return error
         log.error("bug in Ocelog", exc_info=error, **_names(reading.of, reading.slice_))
@@ -552,7 +552,7 @@ class Reader:
     def _rests(self, key: StreamKey) -> bool:
         return self.monotonic() < self._rest_of(key)
 
-    def _stops(self, reading: Reading) -> bool:
+    def _stops(self, reading: StreamReading) -> bool:
         """Whether a thread asks for no further page: everything ends, or its stream rests, or is not wanted so."""
         while not self._may_read.wait(_GLANCE) and not self.stop():
             pass

@@ -25,7 +25,7 @@ from ocelog.lake.read.snapshot import check_lake
 from ocelog.lake.storage.checksums import damage, damaged, unreadable
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
-from ocelog.lake.upkeep.relocate import begin_elsewhere, table_files
+from ocelog.lake.upkeep.relocate import begin_in_home, table_files
 from ocelog.ledger.database.open import absolute
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import rfc3339
@@ -295,7 +295,7 @@ def _read_note(folder: Path) -> Mapping[str, Any]:
     return found
 
 
-class Restored(Struct, frozen=True, kw_only=True):
+class RestoreResult(Struct, frozen=True, kw_only=True):
     """What a restore made."""
 
     home: Path
@@ -305,7 +305,7 @@ class Restored(Struct, frozen=True, kw_only=True):
     has_key: bool
 
 
-def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Restored:
+def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> RestoreResult:
     """Make a home at `path`, which must be empty, of the backup in `folder`.
 
     The ledger goes into `ledger_url`, an empty database (None: into a file in the home), whichever kind of database it
@@ -337,7 +337,7 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
             _copy(folder, real, name, note["files"][name])
             (real / name).chmod(0o444)
     for table, metadata in note["tables"].items():
-        begin_elsewhere(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
+        begin_in_home(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
     for name in ("config.yml", "key"):
         if (folder / name).exists():
             _replace(real / name, folder / name)
@@ -368,7 +368,7 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
         ledger.close()
     homes.finish(real, ledger_url=ledger_url)
     begun.unlink(missing_ok=True)
-    return Restored(home=real, created=note["created"], files=len(note["files"]), has_key=(real / "key").exists())
+    return RestoreResult(home=real, created=note["created"], files=len(note["files"]), has_key=(real / "key").exists())
 
 
 def _refuse_used(ledger_url: str, begun: Path) -> None:

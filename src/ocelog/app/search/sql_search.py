@@ -39,7 +39,7 @@ _MISSING = (
 )
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class SearchResult(Struct, frozen=True, kw_only=True):
     """The first rows of an answer."""
 
     schema: pa.Schema
@@ -68,7 +68,7 @@ class Found(Struct, frozen=True, kw_only=True):
         )
 
 
-def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> Found:
+def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> SearchResult:
     """Return the first rows of the answer. Raises QueryError, with the nearest name for one that is not there."""
     try:
         with ask(installation, _checked(sql), limits=LIMITS, stop=stop) as answer:
@@ -79,7 +79,7 @@ def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> F
                 size += batch.nbytes
                 if is_cut := batch.num_rows > room or size > _MOST_BYTES:
                     break
-            return Found(schema=answer.schema, rows=rows, is_cut=is_cut, missing=answer.missing)
+            return SearchResult(schema=answer.schema, rows=rows, is_cut=is_cut, missing=answer.missing)
     except QueryError as error:
         nearest = _nearest(str(error), sql)
         if not nearest:

@@ -102,7 +102,7 @@ class Listener(Struct, frozen=True, kw_only=True):
     """How settings are at odds with each other, though they work."""
 
 
-class Edited(Struct, frozen=True, kw_only=True):
+class EditResult(Struct, frozen=True, kw_only=True):
     """What an edit came to."""
 
     row: SourceRow
@@ -162,7 +162,7 @@ def prove(
         raise ConfigError(Phrase("This source does not work as it is set up. %(otherwise)s", otherwise=otherwise))
 
 
-def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> Edited:
+def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> EditResult:
     """Change a source; a running service notices. Nothing is changed if it raises ConfigError or what `prove` does."""
     settings = change.settings(product_of(before), source_settings(before))
     _refuse_new_address(before, settings, change)
@@ -181,7 +181,7 @@ def edit(installation: Installation, before: SourceRow, change: SourceChange, li
         installation.ledger.pulling.sees_more(row.id, changing())
     installation.ledger.sources.save(row)
     swept = sources.sweep_again(installation, before, row)
-    return Edited(row=row, sees_more=sees_more, swept=swept)
+    return EditResult(row=row, sees_more=sees_more, swept=swept)
 
 
 def twin_of(installation: Installation, before: SourceRow, change: SourceChange) -> SourceRow | None:

@@ -342,7 +342,7 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
         )
     lines += _swept(name, each)
     for parked in each.parked:
-        lines.append(f"{name}: parked {_stretch(parked)}: {parked.reason}")
+        lines.append(f"{name}: parked {_range_of(parked)}: {parked.reason}")
         again = (
             "nothing is running that would try it again. Run: ocelog pull, or to keep it going: ocelog run"
             if idle
@@ -350,7 +350,7 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
         )
         lines.append(f"    To do: {each.resume or again}")
     for failing in each.failing:
-        lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
+        lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_range_of(failing)}")
         reason = failing.reason or "It makes no progress; the log says more."
         if each.error is None or without_request(reason) != without_request(each.error):
             lines.append(f"    {reason}")
@@ -382,7 +382,7 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
         )
     for short in each.short:
         lines.append(
-            f"{name}: {short.short_by} records missing in {_stretch(short)}: {each.product} reported more than it "
+            f"{name}: {short.short_by} records missing in {_range_of(short)}: {each.product} reported more than it "
             "returned."
         )
         since, until = short.since.replace(microsecond=0), short.until.replace(microsecond=0) + timedelta(seconds=1)
@@ -423,5 +423,5 @@ def _swept(name: str, each: StreamStatus) -> list[str]:
     return lines
 
 
-def _stretch(slice_: Slice) -> str:
+def _range_of(slice_: Slice) -> str:
     return f"{write_instant(slice_.since)} to {write_instant(slice_.until)} by {slice_.by}"

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from ocelog.app.status.overview import Overview
-from ocelog.app.status.status import StreamStatus, Unpublished
+from ocelog.app.status.status import OverdueTable, StreamStatus
 from ocelog.installation.home_lock import Holder
 from ocelog.model import Severity, Slice, SliceState
 from ocelog.pull.sweep import Sweep
@@ -136,7 +136,7 @@ def status_values(found: Overview) -> dict[str, Any]:
     }
 
 
-def _plain_unpublished(each: Unpublished) -> dict[str, Any]:
+def _plain_unpublished(each: OverdueTable) -> dict[str, Any]:
     return {
         "table": each.table,
         "parts": each.parts,

@@ -65,7 +65,7 @@ def _entries(metadata: Mapping[str, Any], io: "FileIO") -> "Iterator[tuple[str, 
                 yield snapshot["manifest-list"], manifest.manifest_path, entry.data_file
 
 
-class _Moved:
+class _CopiedFiles:
     """Fits as much of pyiceberg.io.FileIO as reading manifests needs: looks for the files of a home in a copy of it."""
 
     def __init__(self, home: Path, copy: Path) -> None:
@@ -78,7 +78,7 @@ class _Moved:
         return LocalInput(str(self._copy / local_path(location).relative_to(self._home)))
 
 
-def begin_elsewhere(table: str, *, copy: Path, made_in: Path, metadata: str, home: Path) -> int:
+def begin_in_home(table: str, *, copy: Path, made_in: Path, metadata: str, home: Path) -> int:
     """Let `table`, of which the folder `copy` holds what lay in the home `made_in`, begin in `home`.
 
     Its data files are there already, under the same paths within the home. Columns, properties and the mark stay; older
@@ -87,7 +87,7 @@ def begin_elsewhere(table: str, *, copy: Path, made_in: Path, metadata: str, hom
     from pyiceberg.manifest import DataFile  # noqa: PLC0415 - slow to import
 
     whole: dict[str, Any] = json.loads(read_regular(copy / metadata))
-    io = cast("FileIO", _Moved(made_in, copy))
+    io = cast("FileIO", _CopiedFiles(made_in, copy))
     files = list[DataFile]()
     for _, _, entry in _entries(whole, io):
         if entry is None:

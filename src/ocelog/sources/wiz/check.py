@@ -27,11 +27,11 @@ _MOST_PROJECTS = 20
 """So many are tried: each costs a request per log type, at three per second."""
 _TOKEN, _ADDRESS, _CLOCK = translatable("token"), translatable("address"), translatable("clock")
 _PROJECTS, _PROJECT_IDS = translatable("projects"), translatable("project ids")
-_PATIENCE = 30.0
+_BUSY_SECONDS = 30.0
 """Seconds that a check waits in all for Wiz to get over HTTP 429, 502 or 503; a pull would wait for longer."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class CheckableSource(Protocol):
@@ -58,15 +58,15 @@ class CheckableSource(Protocol):
 
 
 class _Tries:
-    """Calls that are tried again while Wiz is busy, until the check's patience is used up."""
+    """Calls that are tried again while Wiz is busy, for `_BUSY_SECONDS` in all."""
 
     def __init__(self, source: CheckableSource, told: Callable[[str], None], sleep: Callable[[float], None]) -> None:
         self._told = told
         self._sleep = sleep
         # At a rate far below 1 the requests of a check alone take longer.
-        self._left = max(_PATIENCE, 12 / source.settings.rate)
+        self._left = max(_BUSY_SECONDS, 12 / source.settings.rate)
 
-    def of(self, call: Callable[[], Found]) -> Found:
+    def of(self, call: Callable[[], Result]) -> Result:
         """Return what `call` returns. Raises what it raises if that does not pass in time."""
         pause = _FIRST_PAUSE
         while True:

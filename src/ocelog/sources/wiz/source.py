@@ -43,7 +43,7 @@ _FORGET_SECONDS = 3600.0
 _TIMELY_US = 60_000_000
 
 
-class _Kept(Struct, frozen=True, kw_only=True):
+class _CachedSelection(Struct, frozen=True, kw_only=True):
     """What is asked for until `until`, on our monotonic clock."""
 
     selection: Selection
@@ -74,7 +74,7 @@ class WizSource:
         self._tokens = Tokens(settings, secret, self._post_for_token, redactor=redactor, monotonic=monotonic)
         self._background = Pace(settings.rate * settings.sweep_share, monotonic=monotonic)
         self._hurried = False
-        self._pruned: dict[str, _Kept] = {}
+        self._pruned: dict[str, _CachedSelection] = {}
         self._priming = threading.Lock()
 
     def ask(self, ask: Ask, *, projects: tuple[str, ...] | None = None) -> Answer:
@@ -102,7 +102,9 @@ class WizSource:
                     self._refuse(token, refused, reason, code)
                     continue
                 case FieldsRefused(errors=errors):
-                    kept = _Kept(selection=without(selection, errors, root), until=self._monotonic() + _FORGET_SECONDS)
+                    kept = _CachedSelection(
+                        selection=without(selection, errors, root), until=self._monotonic() + _FORGET_SECONDS
+                    )
                     self._pruned[root.kind.log_type] = kept
                 case answer:
                     if self._is_timely(answered, sent, now_us):
