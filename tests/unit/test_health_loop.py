@@ -181,14 +181,14 @@ def test_what_could_not_be_told_is_told_at_the_next_look(timed: TimedLedger) -> 
 @pytest.mark.parametrize(
     ("kind", "code", "state", "told"),
     [
-        ("AccessRefusedError", "scope_missing", State.FORBIDDEN, "SOURCE_PERMISSIONS_CHECKS"),
-        ("AccessRefusedError", "secret_unreadable", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
-        ("AccessRefusedError", "web_page", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
-        ("ContractBrokenError", "contract_broken", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
-        ("OcelogError", "unexpected", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
-        ("LakeDamagedError", "lake_damaged", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
-        ("SourceUnavailableError", "source_unavailable", State.HEALTHY, None),
-        ("LakeUnavailableError", "disk_full", State.HEALTHY, None),
+        ("access_refused", "scope_missing", State.FORBIDDEN, "SOURCE_PERMISSIONS_CHECKS"),
+        ("access_refused", "secret_unreadable", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
+        ("access_refused", "web_page", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
+        ("contract_broken", "contract_broken", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
+        ("unexpected", "unexpected", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
+        ("lake_damaged", "lake_damaged", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
+        ("source_unavailable", "source_unavailable", State.HEALTHY, None),
+        ("lake_unavailable", "disk_full", State.HEALTHY, None),
     ],
 )
 def test_each_trouble_has_its_own_state_and_its_own_error(
@@ -206,8 +206,8 @@ def test_each_trouble_has_its_own_state_and_its_own_error(
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        ("SourceUnavailableError", "SOURCE_SCANNING_ERRORS"),
-        ("LakeUnavailableError", "SOURCE_LOG_PROCESSING_ERRORS"),
+        ("source_unavailable", "SOURCE_SCANNING_ERRORS"),
+        ("lake_unavailable", "SOURCE_LOG_PROCESSING_ERRORS"),
     ],
 )
 def test_what_fails_for_an_hour_is_broken(timed: TimedLedger, kind: str, told: str) -> None:
