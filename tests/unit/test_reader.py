@@ -116,13 +116,13 @@ def begun(ledger: Ledger, source_id: str = "acme", log_type: str = ISSUES) -> No
     ledger.pulling.plan(before, replace(before, **EDGE), [])
 
 
-def reader_of(ledger: Ledger, now: Now, *streams: Any, by_hand: bool = False) -> Reader:
+def reader_of(ledger: Ledger, now: Now, *streams: Any, by_hand: bool = False, limit: int = 4) -> Reader:
     threads: Any = Inline()
     reader = Reader(
         ledger=ledger,
         threads=threads,
         stop=Stop(),
-        limit=4,
+        limit=limit,
         home_id="home",
         by_hand=by_hand,
         now=now,
@@ -276,6 +276,40 @@ def test_what_failed_before_anything_was_asked_is_asked_for_once_it_may_be_put_r
     now.go_on(1)
     reader.go_round()
     assert len(drains.read) == tries, "once"
+
+
+def test_a_thread_that_reads_the_past_makes_way_for_news_after_a_while_and_goes_on_where_it_was(
+    ledger: Ledger, now: Now
+) -> None:
+    begun(ledger)
+    (past,) = planned(ledger, slice_of(origin=Origin.BACKFILL))
+    drains, asked = Drains(ledger=ledger, now=now, failing=lambda _: False), list[tuple[str, bool]]()
+
+    def drain(slice_: Slice, *, stop: Callable[[], bool]) -> Drained:
+        def look(what: str, seconds: float) -> None:
+            now.go_on(seconds)
+            reader.go_round()
+            asked.append((what, stop()))
+
+        if slice_.id != past.id or len(asked) == 4:
+            return drains(slice_, stop=lambda: False)
+        drains.read.append(slice_.id)
+        if not asked:
+            look("no news", 20)
+            planned(ledger, slice_of())
+            look("news", 0)
+        else:
+            planned(ledger, slice_of())
+            look("news again", 9)
+            look("news again, for long", 2)
+        return Drained(slice_=slice_)
+
+    reader = reader_of(ledger, now, stream_of(now, drain), limit=1)
+    reader.go_round()
+    assert asked == [("no news", False), ("news", True), ("news again", False), ("news again, for long", True)]
+    # The fourth turn is the past's anyway.
+    assert [each == past.id for each in drains.read] == [True, False, True, True, False]
+    assert ledger.pulling.slices(states=[SliceState.WAITING]) == []
 
 
 def test_the_past_is_read_while_there_is_always_news(ledger: Ledger, now: Now) -> None:

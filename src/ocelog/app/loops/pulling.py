@@ -54,6 +54,10 @@ _LOOK_AGAIN = 5.0
 _LOOK_ANYWAY = 600.0
 """Seconds after which a stream is looked at whatever its edge says: a clock that lied moves it back."""
 _FORGET_EVERY = 3600.0
+_NEWS = 0
+"""How pressing a stream is that has news to be read (`Due.rank`)."""
+_PAST_TURN = 10.0
+"""Seconds for which a thread reads the past of a stream before it sees to its news; then it goes on where it was."""
 _PAST_FIRST = 4
 """Each so manieth slice of a stream is one of its past, if there is any."""
 _SO_MANY = 4
@@ -148,8 +152,15 @@ class StreamReading:
     of: Stream
     alive_at: float
     """When it last had an answer, in seconds of the monotonic clock."""
+    began: float
+    """When it took its slice, by that clock."""
     slice_: Slice | None = None
     """None: it learns the clock of the stream's source, or has not taken its slice yet."""
+
+    @property
+    def is_of_news(self) -> bool:
+        """Whether it reads what is new."""
+        return self.slice_ is not None and self.slice_.origin is Origin.LIVE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -365,12 +376,13 @@ class Reader:
     def _claim(self) -> StreamReading | None:
         """Take the slice that a free thread reads next; None: there is none, or no room."""
         while not self.stop():
+            now = self.monotonic()
             with self._lock:
                 key = next_stream(
                     self._due,
                     self._running,
                     limit=self.limit,
-                    now=self.monotonic(),
+                    now=now,
                     troubled={key for key, trouble in self._ill.items() if trouble.tries},
                     served=self._served,
                 )
@@ -380,7 +392,7 @@ class Reader:
                 if stream is None or self._rests(key):
                     del self._due[key]
                     continue
-                reading = StreamReading(stream=key, alive_at=self.monotonic(), of=stream)
+                reading = StreamReading(stream=key, alive_at=now, began=now, of=stream)
                 self._running.append(reading)
                 self._served[key] = next(self._turns)
                 if key[1] == _CLOCK:
@@ -558,7 +570,16 @@ class Reader:
             pass
         reading.alive_at = self.monotonic()
         self.threads.went_on()
-        return self.stop() or self._streams.get(reading.stream) is not reading.of or self._rests(reading.stream)
+        unwanted = self.stop() or self._streams.get(reading.stream) is not reading.of or self._rests(reading.stream)
+        return unwanted or self._makes_way(reading)
+
+    def _makes_way(self, reading: StreamReading) -> bool:
+        """Whether a thread that reads the past of a stream has had its turn while news of it wait for a thread."""
+        if reading.is_of_news or self.monotonic() - reading.began < _PAST_TURN:
+            return False
+        with self._lock:
+            has_news = self._due.get(reading.stream) == _NEWS
+            return has_news and not any(each.stream == reading.stream and each.is_of_news for each in self._running)
 
 
 def rest_after(error: OcelogError, tries: int) -> timedelta:
