@@ -169,9 +169,38 @@ def test_silence_ends_the_wait(far: Far, client: Make) -> None:
         return Said()
 
     far.answer = hold
-    with pytest.raises(SourceUnavailableError, match="stopped answering"):
+    with pytest.raises(SourceUnavailableError, match=r"did not answer within 0\.1 s"):
         client(read_seconds=0.1).post(far.address, b"", {})
     held.set()
+
+
+@pytest.mark.parametrize(
+    ("opening", "says"), [(b"", "did not answer within"), (b"HTTP/1.1 200 OK\r\nX: ", "stopped answering")]
+)
+def test_a_far_end_that_never_sent_a_byte_is_not_said_to_send_or_to_have_stopped(
+    client: Make, opening: bytes, says: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+        def accept() -> None:
+            for _ in range(2):
+                connection, _peer = listening.accept()
+                connections.append(connection)
+                connection.sendall(opening)
+
+        connections = list[socket.socket]()
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        with pytest.raises(SourceUnavailableError, match=says):
+            client(read_seconds=0.2).post(address, b"", {})
+        with pytest.raises(SourceUnavailableError, match="still sending" if opening else "did not answer within") as it:
+            client().post(address, b"", {}, within=0.2)
+        # What the network did is not tried again by a check.
+        assert it.value.__cause__ is not None
+        accepting.join(timeout=10)
+        for connection in connections:
+            connection.close()
 
 
 def _source(far: Far) -> WizSource:
