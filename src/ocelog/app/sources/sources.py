@@ -246,11 +246,19 @@ def shows_more(before: SourceRow, after: SourceRow) -> bool:
     return source_settings(after).shows_more_than(source_settings(before))
 
 
-def check(settings: SourceSettings, secret: Secret, told: Callable[[str], None] = lambda _: None) -> list[HealthItem]:
-    """Ask the tenant for a little of everything and return what was found; `told` hears of each wait."""
+def check(
+    settings: SourceSettings,
+    secret: Secret,
+    told: Callable[[str], None] = lambda _: None,
+    found: Callable[[HealthItem], None] = lambda _: None,
+) -> list[HealthItem]:
+    """Ask the tenant for a little of everything and return what was found.
+
+    `told` hears of each wait, `found` of each item as soon as it is known.
+    """
     source = SOURCES[settings.product].connector().connect("check", settings, lambda: secret, ApiClock())
     try:
-        return source.check(told)
+        return source.check(told, found)
     finally:
         source.close()
 
