@@ -4,6 +4,7 @@ import codecs
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -16,6 +17,7 @@ import httpx2
 import pytest
 
 from commands import SIMULATED, Ocelog, simulator
+from commands.children import child_of, gone
 from commands.terminal import at_a_terminal, bare_lines, conversation
 from ocelog.app.log_types import kinds
 from ocelog.cli import app, main
@@ -550,6 +552,25 @@ def _open_the_console(told: str) -> None:
         assert "Wiz connector deleted" in browser.get(str(home.url.join("/alerts"))).text
     with httpx2.Client(timeout=60) as other:
         assert other.get(link[0]).status_code == 403, "it works once"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_the_simulator_of_a_demo_that_is_killed_ends_with_it(number: int) -> None:
+    program = (
+        "import sys\nfrom ocelog.cli.simulator import simulated_tenant\n"
+        "with simulated_tenant():\n    print('there', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as demo:
+        assert demo.stdout is not None
+        assert demo.stdout.readline() == b"there\n"
+        served = child_of(demo.pid, 0)
+        demo.send_signal(number)
+        demo.wait(timeout=10)
+        ended = gone(served)
+        if not ended:
+            os.kill(served, signal.SIGKILL)
+        assert ended
 
 
 def test_the_demo_does_not_mix_with_real_sources(ocelog: Ocelog) -> None:

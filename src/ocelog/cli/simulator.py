@@ -62,9 +62,11 @@ def require_simulator() -> None:
 @contextmanager
 def simulated_tenant() -> Iterator[Tenant]:
     """Serve a simulated tenant, in which nothing happens by itself yet, within the block. Raises OperatorError."""
-    # A session of its own: Ctrl-C is for us, and we end it when nothing asks any more.
+    # A session of its own: Ctrl-C is for us, and we end it when nothing asks any more. If we are killed, or the
+    # terminal is closed, the pipe to it closes.
     process = subprocess.Popen(  # noqa: S603 - our own program, with arguments of ours
-        [sys.executable, "-m", "wizsim", "serve", "--json", "--port", "0", *_SIZE],
+        [sys.executable, "-m", "wizsim", "serve", "--json", "--port", "0", "--until-stdin-closes", *_SIZE],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -79,6 +81,9 @@ def simulated_tenant() -> Iterator[Tenant]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _tenant(process: "subprocess.Popen[str]") -> Tenant:
