@@ -385,8 +385,12 @@ def _read_file(path: Path) -> dict[str, str]:
         # Every value is text, as in a variable: YAML's own types would read `off` as false.
         found = yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts only
         node = yaml.compose(content, Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: this is not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        line = content.count("\n", 0, getattr(error, "position", 0)) + 1
+        raise ConfigError(f"{path}:{line}: this is not YAML: {getattr(error, 'reason', error)}") from error
     except RecursionError:
         raise ConfigError(f"{path} is nested too deeply: it must hold `name: value` lines.") from None
     if not found:
