@@ -28,6 +28,7 @@ OperatorError: a person must change something (exit code 2). TransientError: the
 code 3). HaltError: this stream stops, the others go on, and `ocelog status` says why (exit code 2).
 """
 
+import re
 from datetime import timedelta
 
 from ocelog.phrases import Phrase
@@ -228,3 +229,8 @@ class ContractBrokenError(HaltError):
     """The source answered something that no version of its API is known to say."""
 
     code = "contract_broken"
+
+
+def without_number(error: BaseException) -> str:
+    """Return what `error` says, in words alone: `Connection refused`, not `[Errno 111] Connection refused`."""
+    return re.sub(r"\[Errno -?\d+\] ", "", str(error))

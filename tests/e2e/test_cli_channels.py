@@ -120,7 +120,8 @@ def test_a_channel_is_added_tested_changed_and_removed_and_its_secrets_are_never
     assert listed["secrets"] == {"url": "copied in, encrypted"}
     far.status = 401
     refused = ocelog("channel", "test", "night", code=2)
-    assert "401" in refused.err
+    assert refused.err.startswith("ocelog: 'night': 127.0.0.1 answered 401")
+    assert refused.err.endswith(" To see its settings: ocelog channel show night\n")
     far.status = 503
     assert ocelog("channel", "test", "night", "--json", code=3).json["error_code"] == "channel_unavailable"
     with opened(ocelog.home) as installation:

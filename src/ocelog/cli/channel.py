@@ -151,7 +151,8 @@ def send_test(name: Name, *, json: Json = False) -> None:
     except _NotTakenError as refused:
         error = refused.error
         if not json:
-            raise error from None
+            todo = error.todo or f"To see its settings: ocelog channel show {shlex.quote(refused.channel)}"
+            raise type(error)(f"{refused.channel!r}: {error.what}", code=error.code, todo=todo) from None
         shown = {"channel": refused.channel, "delivered": False, "status": None, "answer": None}
         show.as_json(shown | show.error(error))
         raise typer.Exit(_TRY_LATER if isinstance(error, TransientError) else _ACTION_REQUIRED) from None

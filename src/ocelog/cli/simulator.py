@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
-from ocelog.errors import ConfigError, OperatorError
+from ocelog.errors import ConfigError, OperatorError, without_number
 from ocelog.secret import Secret
 
 _STOP_SECONDS = 3
@@ -42,7 +42,7 @@ class Tenant:
             answer = line.getresponse()
             body = answer.read()
         except (OSError, HTTPException) as error:
-            raise OperatorError(f"The simulator does not answer any more: {error}") from error
+            raise OperatorError(f"The simulator does not answer any more: {without_number(error)}") from error
         finally:
             line.close()
         if answer.status != 200:

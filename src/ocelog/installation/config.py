@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, without_number
 from ocelog.files import read_regular
 from ocelog.secret import Secret, hidden
 from ocelog.suggest import suggest
@@ -378,7 +378,7 @@ def _read_file(path: Path) -> dict[str, str]:
     except PermissionError as error:
         raise ConfigError(f"{path} may not be read by this user: run as its owner, or: chmod u+r {path}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        raise ConfigError(f"{path} cannot be read: {without_number(error)}") from error
     import yaml  # noqa: PLC0415 - takes 10 ms, and most homes have no such file
 
     try:

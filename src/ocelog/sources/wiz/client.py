@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from ocelog.errors import SourceUnavailableError
+from ocelog.errors import SourceUnavailableError, without_number
 from ocelog.phrases import Phrase, translatable
 from ocelog.sources.wiz.confined import check_public, confine
 from ocelog.sources.wiz.deadline import Deadline, OutOfTimeError
@@ -201,7 +201,7 @@ def _reason(error: Exception) -> str:
                 why=cause.verify_message,
             )
         cause = cause.__cause__ or cause.__context__
-    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)).rstrip(".") or type(error).__name__
+    text = without_number(error).rstrip(".") or type(error).__name__
     cut_short = _CUT_SHORT.fullmatch(text)
     if cut_short is not None:
         return Phrase(
