@@ -166,6 +166,8 @@ def test_a_secret_may_be_left_where_it_is(ocelog: Ocelog, far: FarEnd, tmp_path:
     [
         (("add", "webhook", "ops"), "needs url"),
         (("add", "webhok", "ops"), "did you mean 'webhook'"),
+        (("add", "slack", "on call"), "shows. Run: ocelog channel add apprise 'on call'\n"),
+        (("add", "slack", "https://hooks.example.com/T0/s3cr3t"), "Run: ocelog channel add apprise NAME\n"),
         (("add", "webhook", "https://hooks.example.com/T0/s3cr3t"), "may be a secret"),
         (("add", "webhook", "ops", "--set", "url=https://hooks.example.com/T0/s3cr3t"), "is a secret"),
         (("add", "stdout", "ops", "--secret-env", "token=PATH"), "has no secret 'token'"),

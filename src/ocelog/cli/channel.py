@@ -50,7 +50,7 @@ def add(
     """
     given = chosen.secrets()
     # Before anything is asked.
-    channels.refuse_misplaced(kind, chosen.settings())
+    channels.refuse_misplaced(kind, chosen.settings(), name)
     missing = [each for each in channels.secret_names(kind, required=True) if each not in given]
     secrets = _asked(kind, missing, given)
     if (other := remote.chosen()) is not None:

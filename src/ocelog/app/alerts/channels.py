@@ -77,9 +77,12 @@ def secret_names(kind: str, *, required: bool = False) -> list[str]:
     return [each.name for each in find_kind(kind).settings if each.secret and (each.required or not required)]
 
 
-def refuse_misplaced(kind: str, settings: Iterable[str]) -> None:
-    """Raise ConfigError if one of the `settings` of a channel is a secret, which is given in another way."""
-    secret = secret_names(kind)
+def refuse_misplaced(kind: str, settings: Iterable[str], name: str | None = None) -> None:
+    """Raise ConfigError if one of the `settings` of a channel is a secret, which is given in another way.
+
+    `name` is what a channel that is to be added is called.
+    """
+    secret = [each.name for each in find_kind(kind, name).settings if each.secret]
     misplaced = next((name for name in settings if name in secret), None)
     if misplaced is not None:
         raise ConfigError(
