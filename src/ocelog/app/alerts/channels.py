@@ -437,7 +437,8 @@ def severities(texts: Sequence[str]) -> frozenset[Severity]:
         word = text.strip().upper()
         least = next((each for each in words if each.value == word.removesuffix("+")), None)
         if least is None:
-            near = suggest(word, [each.value for each in words])
+            plus = "+" if word.endswith("+") else ""
+            near = suggest(word, [each.value + plus for each in words])
             raise ConfigError(
                 Phrase(
                     "There is no severity %(text)s%(near)s Write INFO, LOW, MEDIUM, HIGH or CRITICAL, with a "
