@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from ocelog.errors import AccessRefusedError, ConfigError, ContractBrokenError, OcelogError, SourceUnavailableError
 from ocelog.secret import Secret
 from ocelog.sources.wiz.client import Client
+from ocelog.sources.wiz.reach import demand_answer
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.source import WizSource
 
@@ -201,6 +202,19 @@ def test_a_far_end_that_never_sent_a_byte_is_not_said_to_send_or_to_have_stopped
         accepting.join(timeout=10)
         for connection in connections:
             connection.close()
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
+def test_an_address_at_which_something_is_answers_whatever_it_says(far: Far, status: int) -> None:
+    far.answer = lambda _: Said(status=status)
+    demand_answer(f"{far.address}/graphql")
+
+
+@pytest.mark.parametrize("status", [404, 405, 410])
+def test_an_address_at_which_nothing_is_does_not_answer(far: Far, status: int) -> None:
+    far.answer = lambda _: Said(status=status)
+    with pytest.raises(SourceUnavailableError, match=rf"/oauth/tokn answered HTTP {status}: is its path right\?"):
+        demand_answer(f"{far.address}/oauth/tokn")
 
 
 def _source(far: Far) -> WizSource:

@@ -237,6 +237,7 @@ def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
         )
         told += person.waits_for("Added 'prod'")
         assert person.process.wait(30) == 0
+    assert told.count("It answers.") == 2
     assert tenant.client_secret not in told
     told = " ".join(told.split())
     for click in ("Tenant Info", "Service Accounts", "Custom Integration", "read:issues, read:vulnerabilities"):

@@ -61,6 +61,7 @@ def answered(chosen: SourceOptions, questions: Sequence[Question], step: Step) -
                 name = re.split(r" \(|:", question.prompt)[0]
                 say(f"  Trying the {name} ...")
                 step.reach(question.option, answers)
+                say("  It answers.")
                 tried[question.option] = value
         except ConfigError as error:
             say(f"  {error}")
