@@ -21,6 +21,7 @@ from commands.children import child_of, gone
 from commands.terminal import at_a_terminal, bare_lines, conversation
 from ocelog.app.log_types import kinds
 from ocelog.cli import app, main
+from ocelog.installation.making import make
 
 FURTHER = [(f"Read {kind.title}?", "n") for kind in kinds().values() if kind.short not in SIMULATED]
 """What the wizard asks about log types of which the simulator has no records."""
@@ -579,3 +580,35 @@ def test_the_demo_does_not_mix_with_real_sources(ocelog: Ocelog) -> None:
     with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
         ocelog.add(tenant, "prod", "--no-check")
     assert "holds other sources ('prod')" in ocelog("demo", "--exit", code=2).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("channel", "add", "stdout", "ops", "--per-hour", "x"), "--per-hour: expected a whole number"),
+        (("channel", "add", "stdout", "ops", "--severity", "hihg"), "--severity: There is no severity 'hihg'"),
+        (("channel", "add", "stdout", "ops", "--escalate-after", "x"), "--escalate-after: invalid duration 'x'"),
+        (("channel", "add", "stdout", "ops", "--quiet-hours", "22:00-07:00 Berlin"), "--quiet-hours: there is no time"),
+        (("status", "--max-lag", "x"), "--max-lag: invalid duration 'x'"),
+        (("query", "SELECT 1", "--timeout", "x"), "--timeout: invalid duration 'x'"),
+        (("pull", "--since", "7x"), "--since: invalid time '7x'"),
+        (("pull", "--since", "7d", "--until", "soon"), "--until: invalid time 'soon'"),
+        (("rules", "try", "R", "--since", "7x"), "--since: invalid time '7x'"),
+        (("rules", "replay", "R", "--since", "7d", "--until", "soon"), "--until: invalid time 'soon'"),
+        (("alerts", "list", "--since", "7x"), "--since: invalid time '7x'"),
+        (("alerts", "list", "--status", "opne"), "--status: 'opne' is not known; did you mean 'open'?"),
+    ],
+)
+def test_a_value_that_means_nothing_is_told_with_its_option(
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make(tmp_path / "home", ledger_url=None)
+    monkeypatch.setenv("OCELOG_HOME", str(tmp_path / "home"))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"ocelog: {says}")

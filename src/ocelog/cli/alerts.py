@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -22,11 +23,12 @@ from ocelog.app.alerts import alerts as use
 from ocelog.app.alerts.alert_wishes import Verb, Wish
 from ocelog.cli import completion, output, remote, show
 from ocelog.cli.consent import confirm
+from ocelog.cli.option_values import option_value
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import Severity
 from ocelog.times import from_us, rfc3339
-from ocelog.units import about, duration, write_instant
+from ocelog.units import about, duration, instant, write_instant
 
 app = typer.Typer(
     help="List alerts, work with them, keep some quiet.",
@@ -175,9 +177,10 @@ def list_(
     json: Json = False,
 ) -> None:
     """List alerts, the newest first: those that are open, if nothing else is asked for."""
-    order = use.word(AlertOrder, sort)
+    order = option_value("--sort", partial(use.word, AlertOrder), sort)
     if assignee is not None and unassigned:
         raise ConfigError("Give --assignee or --unassigned, not both.")
+    _require_readable(since, severity, status, type_)
     wanted: dict[str, Any] = {
         "rule": rule,
         "log_type": log_type,
@@ -562,6 +565,7 @@ def _change_found(
     json: bool,
 ) -> None:
     """Do it with those that were named, all of them or none, or with all that are `found`, once a person agrees."""
+    _require_readable(picked.since, picked.severities)
     if picked.ids and not picked.dry_run:
         _print_changed(each(picked.ids), json=json)
         return
@@ -600,6 +604,21 @@ def _wanted_there(picked: _Picked) -> dict[str, Any]:
 def _words(kind: type[_Word], given: Sequence[str] | None) -> list[str]:
     """Return the words that a person means as the API takes them. Raises ConfigError with the nearest."""
     return [use.word(kind, each).value for each in given or ()]
+
+
+def _require_readable(
+    since: str | None,
+    severities: Sequence[str] | None,
+    statuses: Sequence[str] | None = None,
+    types: Sequence[str] | None = None,
+) -> None:
+    """Raise ConfigError, which names the option, for a value that means nothing."""
+    several = (("--severity", Severity, severities), ("--status", AlertStatus, statuses), ("--type", AlertType, types))
+    for option, kind, given in several:
+        for each in given or ():
+            option_value(option, partial(use.word, kind), each)
+    if since is not None:
+        option_value("--since", partial(instant, now=datetime.now(UTC)), since)
 
 
 def _wanted(installation: Installation, picked: _Picked) -> AlertFilter:
@@ -669,7 +688,7 @@ def _suppress(
                 rule,
                 where=where,
                 source_names=source_names,
-                lasts=None if lasts is None else duration(lasts),
+                lasts=None if lasts is None else option_value("--for", duration, lasts),
                 until=until,
                 since=since,
                 owner=owner or use.person(installation, given),
