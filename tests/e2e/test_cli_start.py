@@ -257,6 +257,8 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         person = Terminal(ocelog, "source", "add", "--anyway")
         terminals.append(person)
         told = person.answers(
+            ("for example prod: ", ""),
+            ("for example prod: ", "-"),
             ("for example prod: ", "https://app.wiz.io"),
             ("for example prod: ", "taken"),
             ("for example prod: ", "prod"),
@@ -275,6 +277,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
             ("Read issues?", ""),
             ("Read vulnerability findings?", "n"),
             *FURTHER,
+            ("Client ID: ", ""),
             ("Client ID: ", "nobody"),
             ("Client secret: ", tenant.client_secret),
             ("What now? [r]: ", "?"),
@@ -287,6 +290,9 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         assert person.process.wait(30) == 0
     told = " ".join(told.split())
     for mistake in (
+        "A source's name is one line of 1 to 200 characters.",
+        "'-' is not a name: type what you call the tenant",
+        "The client id is one line of text, as Wiz shows it.",
         "There is a source 'taken' already",
         "API URL must be a URL",
         "did you mean 'cognito'?",

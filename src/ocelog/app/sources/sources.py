@@ -45,6 +45,11 @@ def clean_name(text: str) -> str:
         raise ConfigError(
             Phrase("A source's name is one line of 1 to %(longest_name)s characters.", longest_name=_LONGEST_NAME)
         )
+    if not name.strip("-"):
+        # Elsewhere in the wizard it takes back what was answered.
+        raise ConfigError(
+            Phrase("%(name)s is not a name: type what you call the tenant in Ocelog, such as prod.", name=repr(name))
+        )
     if _ADDRESS.match(name):
         raise ConfigError(
             Phrase(
