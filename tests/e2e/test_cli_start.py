@@ -562,6 +562,14 @@ def _open_the_console(told: str) -> None:
         assert other.get(link[0]).status_code == 403, "it works once"
 
 
+def test_a_home_that_has_sources_is_to_be_pulled_and_not_to_get_one(ocelog: Ocelog) -> None:
+    assert ocelog("init").out.endswith("Next: ocelog source add\n")
+    assert ocelog("init").out.endswith("Next: ocelog source add\n")
+    options = ("--token-url", "cognito", "--client-id", "x", "--client-secret-file", "-", "--no-check")
+    ocelog("source", "add", "wiz", "prod", *options, stdin="secret")
+    assert ocelog("init").out.endswith("Next: ocelog pull\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
 def test_the_simulator_of_a_demo_that_is_killed_ends_with_it(number: int) -> None:
