@@ -100,6 +100,25 @@ def test_a_secret_among_the_settings_is_refused_before_anything_is_asked(ocelog:
         assert "Give it with --secret-file url=FILE" in " ".join(person.shown.split())
 
 
+def test_a_secret_that_does_not_hold_is_asked_again(ocelog: Ocelog) -> None:
+    with conversation(ocelog, "channel", "add", "apprise", "people") as person:
+        person.until("url of the apprise channel: ")
+        person.type("slak://s3cr3t/s3cr3t/s3cr3t")
+        assert "did you mean 'slack'?" in " ".join(person.until("url of the apprise channel: ").split())
+        person.type("ntfy://topic-s3cr3t")
+        person.until("Added 'people'")
+        assert person.ended() == 0
+        assert "s3cr3t" not in person.shown
+
+
+def test_a_setting_that_does_not_hold_is_not_asked_for_as_a_secret(ocelog: Ocelog) -> None:
+    with conversation(ocelog, "channel", "add", "webhook", "ops", "--set", "allow_private=maybe") as person:
+        person.until("url of the webhook channel: ")
+        person.type("https://hooks.example.com/T0")
+        assert person.ended() == 2
+        assert "maybe" in person.shown
+
+
 def test_a_channel_is_added_tested_changed_and_removed_and_its_secrets_are_never_shown(
     ocelog: Ocelog, far: FarEnd
 ) -> None:

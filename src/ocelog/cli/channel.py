@@ -52,7 +52,7 @@ def add(
     # Before anything is asked.
     channels.refuse_misplaced(kind, chosen.settings(), name)
     missing = [each for each in channels.secret_names(kind, required=True) if each not in given]
-    secrets = _asked(kind, missing, given)
+    secrets = _asked_until_fit(kind, missing, given, chosen.settings())
     if (other := remote.chosen()) is not None:
         row = other.channels.add({"kind": kind, "name": name, **chosen.body(secrets)}).channel
     else:
@@ -270,6 +270,23 @@ def _asked(kind: str, names: list[str], given: Mapping[str, GivenSecret]) -> dic
     if names and not somebody_is_there():
         return dict(given)
     return {**given, **{name: asked_secret(f"{name} of the {kind} channel", wanted=wanted(name)) for name in names}}
+
+
+def _asked_until_fit(
+    kind: str, names: list[str], given: Mapping[str, GivenSecret], settings: Mapping[str, str]
+) -> dict[str, GivenSecret]:
+    """Return what `_asked` does; what a person types is asked again until it holds, for nobody sees what was typed."""
+    while True:
+        try:
+            secrets = _asked(kind, names, given)
+            if names and somebody_is_there():
+                channels.refuse_unfit_secrets(kind, settings, {name: each.value for name, each in secrets.items()})
+        except ConfigError as error:
+            if not names or not somebody_is_there():
+                raise
+            show.remark(f"  {error}")
+        else:
+            return secrets
 
 
 def _line(status: ChannelStatus) -> dict[str, Any]:

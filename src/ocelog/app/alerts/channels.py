@@ -6,6 +6,7 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -94,6 +95,19 @@ def refuse_misplaced(kind: str, settings: Iterable[str], name: str | None = None
                 kind=kind,
             )
         )
+
+
+def refuse_unfit_secrets(kind: str, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> None:
+    """Raise ConfigError if it is the `secrets` because of which a channel could not be used so."""
+    whole = Secret(json.dumps({name: each.reveal() for name, each in secrets.items()}))
+    try:
+        parse(kind, settings, whole, home=Path("/"))
+    except ConfigError as error:
+        try:
+            parse(kind, {}, whole, home=Path("/"))
+        except ConfigError as alone:
+            if str(alone) == str(error):
+                raise
 
 
 def statuses(installation: Installation) -> list[ChannelStatus]:
