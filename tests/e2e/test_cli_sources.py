@@ -1,6 +1,7 @@
 """A source's whole life at the command line."""
 
 import re
+import socket
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -74,6 +75,31 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
     assert [(item["name"], item["state"]) for item in checked] == [("token", "fail")]
     assert "ocelog source rotate prod\n" in ocelog("source", "check", "prod", code=2).err
     assert checked[0]["todo"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["add", "edit", "check"])
+def test_a_check_tells_what_it_knows_before_it_ends_and_what_stopping_it_means(
+    ocelog: Ocelog, tenant: Simulated, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "secret").write_text(tenant.client_secret)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}/graphql"
+        options = [*tenant.options, "--client-secret-file", str(tmp_path / "secret")]
+        options[options.index("--api-url") + 1] = silent_url
+        arguments = {
+            "add": ["add", "wiz", "prod", *options],
+            "edit": ["edit", "prod", "--api-url", silent_url],
+            "check": ["check", "prod"],
+        }[command]
+        if command != "add":
+            ocelog("source", "add", "wiz", "prod", *options, "--no-check")
+        with conversation(ocelog, "source", *arguments) as person:
+            person.until("Trying the account")
+            person.until("ok    token")
+            assert person.interrupt() == 130
+    meaning = {"add": "Nothing was saved;", "edit": "Nothing was changed", "check": ""}[command]
+    assert meaning in person.shown
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ STREAM: Any = SimpleNamespace(key=("acme", "Wiz.Issues"), row=SimpleNamespace(id
 
 
 def reading() -> StreamReading:
-    return StreamReading(stream=STREAM.key, of=STREAM, alive_at=0)
+    return StreamReading(stream=STREAM.key, of=STREAM, alive_at=0, began=0)
 
 
 def reader(stop: Stop) -> Reader:

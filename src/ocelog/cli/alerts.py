@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -16,10 +17,11 @@ from ocelog.app.alerts.alert_wishes import Verb, Wish
 from ocelog.cli import alert_output, completion, remote, show
 from ocelog.cli.alert_choice import AlertChoice, As, Json, with_choice, words
 from ocelog.cli.consent import confirm
+from ocelog.cli.option_values import option_value
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.model import Severity
-from ocelog.units import duration
+from ocelog.units import duration, instant
 
 app = typer.Typer(
     help="List alerts, work with them, keep some quiet.",
@@ -117,9 +119,10 @@ def list_(
     json: Json = False,
 ) -> None:
     """List alerts, the newest first: those that are open, if nothing else is asked for."""
-    order = use.word(AlertOrder, sort)
+    order = option_value("--sort", partial(use.word, AlertOrder), sort)
     if assignee is not None and unassigned:
         raise ConfigError("Give --assignee or --unassigned, not both.")
+    _require_readable(since, severity, status, type_)
     wanted: dict[str, Any] = {
         "rule": rule,
         "log_type": log_type,
@@ -426,6 +429,7 @@ def _change_found(
     many: Callable[[Collection[str]], int],
 ) -> None:
     """Do it with those that were named, all of them or none, or with all that are `found`, once a person agrees."""
+    _require_readable(chosen.since, chosen.severity)
     if chosen.ids and not chosen.dry_run:
         alert_output.print_changed(each(chosen.ids), json=chosen.json)
         return
@@ -447,6 +451,21 @@ def _change_found(
         same = len(selected) - changed
         rest = f" {same:,} stay as they are: they were so already, or are over by now." if same else ""
         show.paragraph(f"Changed {alert_output.counted(changed)}.{rest}")
+
+
+def _require_readable(
+    since: str | None,
+    severities: Sequence[str] | None,
+    statuses: Sequence[str] | None = None,
+    types: Sequence[str] | None = None,
+) -> None:
+    """Raise ConfigError, which names the option, for a value that means nothing."""
+    several = (("--severity", Severity, severities), ("--status", AlertStatus, statuses), ("--type", AlertType, types))
+    for option, kind, given in several:
+        for each in given or ():
+            option_value(option, partial(use.word, kind), each)
+    if since is not None:
+        option_value("--since", partial(instant, now=datetime.now(UTC)), since)
 
 
 def _suppress(
@@ -473,7 +492,7 @@ def _suppress(
                 rule,
                 where=where,
                 source_names=source_names,
-                lasts=None if lasts is None else duration(lasts),
+                lasts=None if lasts is None else option_value("--for", duration, lasts),
                 until=until,
                 since=since,
                 owner=owner or use.person(installation, given),

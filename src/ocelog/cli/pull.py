@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from ocelog.app.loops.planning import TimeRange
 from ocelog.app.loops.service import PullResult, Service
 from ocelog.app.sources.selection import select_streams
 from ocelog.cli import completion, logs, show
+from ocelog.cli.option_values import option_value
 from ocelog.cli.progress import Progress, progress
 from ocelog.cli.signals import listening
 from ocelog.dispatch.fair import StreamKey
@@ -80,10 +82,12 @@ def _time_range(since: str | None, until: str | None) -> TimeRange | None:
             raise ConfigError("--until needs --since.")
         return None
     now = datetime.now(UTC)
-    found = instant(since, now=now), now if until is None else instant(until, now=now)
-    if found[0] >= found[1]:
+    read = partial(instant, now=now)
+    start = option_value("--since", read, since)
+    end = now if until is None else option_value("--until", read, until)
+    if start >= end:
         raise ConfigError("--since must lie before --until, and not in the future.")
-    return found
+    return start, end
 
 
 def _tell(bars: Progress, streams: Sequence[Stream], pulled: PullResult, stop: Stop, *, json: bool) -> None:

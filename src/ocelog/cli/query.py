@@ -12,6 +12,7 @@ from msgspec import Struct
 from ocelog.app.search.queries import MAX_LENGTH, Answer, Limits, ask, remarks
 from ocelog.cli import answers, remote, show
 from ocelog.cli.limits import bound_memory
+from ocelog.cli.option_values import option_value
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
@@ -173,7 +174,7 @@ def _utf8(sql: str) -> str:
 
 def chosen_timeout(text: str) -> timedelta:
     """Read `--timeout`. Raises ConfigError."""
-    found = duration(text)
+    found = option_value("--timeout", duration, text)
     if not timedelta(seconds=1) <= found <= timedelta(minutes=9):
         raise ConfigError(f"--timeout {text}: choose something from 1s to 9m.")
     return found

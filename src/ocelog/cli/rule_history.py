@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from ocelog.app.rules.rule_history import try_rule
 from ocelog.app.rules.rule_replay import replay_rule
 from ocelog.app.rules.rule_trial import Sample, TrialResult, UnmatchedRule
 from ocelog.cli import completion, remote, show
+from ocelog.cli.option_values import option_value
 from ocelog.cli.progress import file_progress
 from ocelog.detect.rule import Kind
 from ocelog.errors import ConfigError
@@ -43,7 +45,7 @@ def try_(
     kept, and nobody is told. The rule need not be on, nor its folder registered.
     """
     now = datetime.now(UTC)
-    start = instant(since, now=now)
+    start = option_value("--since", partial(instant, now=now), since)
     if start >= now:
         raise ConfigError("--since must lie in the past.")
     if (other := remote.chosen()) is not None:
@@ -77,7 +79,9 @@ def replay(
     may run beside `ocelog run`; if it was interrupted, run it again. Exit 1 if the rule said nothing of some of it.
     """
     now = datetime.now(UTC)
-    start, end = instant(since, now=now), now if until is None else instant(until, now=now)
+    read = partial(instant, now=now)
+    start = option_value("--since", read, since)
+    end = now if until is None else option_value("--until", read, until)
     if start >= end:
         raise ConfigError("--since must lie in the past, and before --until.")
     with opened() as installation, file_progress(quiet=json, of_what="") as told:

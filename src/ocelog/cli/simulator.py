@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from ocelog.errors import ConfigError, OperatorError
+from ocelog.errors import ConfigError, OperatorError, without_number
 from ocelog.secret import Secret
 
 _STOP_SECONDS = 3
@@ -42,7 +42,7 @@ class Tenant(Struct, frozen=True, kw_only=True):
             answer = line.getresponse()
             body = answer.read()
         except (OSError, HTTPException) as error:
-            raise OperatorError(f"The simulator does not answer any more: {error}") from error
+            raise OperatorError(f"The simulator does not answer any more: {without_number(error)}") from error
         finally:
             line.close()
         if answer.status != 200:
@@ -62,9 +62,11 @@ def require_simulator() -> None:
 @contextmanager
 def simulated_tenant() -> Iterator[Tenant]:
     """Serve a simulated tenant, in which nothing happens by itself yet, within the block. Raises OperatorError."""
-    # A session of its own: Ctrl-C is for us, and we end it when nothing asks any more.
+    # A session of its own: Ctrl-C is for us, and we end it when nothing asks any more. If we are killed, or the
+    # terminal is closed, the pipe to it closes.
     process = subprocess.Popen(  # noqa: S603 - our own program, with arguments of ours
-        [sys.executable, "-m", "wizsim", "serve", "--json", "--port", "0", *_SIZE],
+        [sys.executable, "-m", "wizsim", "serve", "--json", "--port", "0", "--until-stdin-closes", *_SIZE],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -79,6 +81,9 @@ def simulated_tenant() -> Iterator[Tenant]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _tenant(process: "subprocess.Popen[str]") -> Tenant:

@@ -10,6 +10,7 @@ from ocelog.access import Role, Scope, User
 from ocelog.app.users import users
 from ocelog.app.users.users import Origin
 from ocelog.cli import completion, remote, show
+from ocelog.cli.option_values import option_value
 from ocelog.cli.secret_input import SecretRequest, asked_secret, given_secret
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
@@ -134,7 +135,7 @@ def add_token(
     with opened() as installation:
         owner = users.find(installation, user)
         made, secret = users.add_token(
-            installation, owner, name, scope, by=_owner(), origin=_HERE, lasts=duration(lasts)
+            installation, owner, name, scope, by=_owner(), origin=_HERE, lasts=option_value("--for", duration, lasts)
         )
     show.hint(f"It works until {write_instant(from_us(made.ends_us))}. Keep it secret: it is not shown again.")
     typer.echo(secret.reveal())

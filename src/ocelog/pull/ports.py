@@ -149,10 +149,11 @@ class Source(Protocol):
         """Send background requests at the full rate from now on: nothing else is being asked."""
         ...
 
-    def check(self, told: Callable[[str], None]) -> list[HealthItem]:
+    def check(self, told: Callable[[str], None], found: Callable[[HealthItem], None]) -> list[HealthItem]:
         """Say item by item whether a pull would work now, and what to do about what does not work.
 
-        Never raises for what the source or the network does. `told` hears of each wait.
+        Never raises for what the source or the network does. `told` hears of each wait, `found` of each item as soon
+        as it is known.
         """
         ...
 

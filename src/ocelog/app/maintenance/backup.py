@@ -16,7 +16,7 @@ from msgspec import Struct
 from ocelog.app.assemble import publisher
 from ocelog.app.log_types import table_schemas
 from ocelog.app.other_tools import tables_change
-from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
+from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, without_number
 from ocelog.files import read_regular
 from ocelog.installation import home as homes
 from ocelog.installation.opening import Installation
@@ -289,7 +289,9 @@ def _read_note(folder: Path) -> Mapping[str, Any]:
         version = int(note["version"])
         found = {name: note[name] for name in ("home", "ledger_id", "ledger", "tables", "files", "created")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HomeError(f"{folder} holds no complete backup: {_NOTE} cannot be read ({error}).") from error
+        raise HomeError(
+            f"{folder} holds no complete backup: {_NOTE} cannot be read ({without_number(error)})."
+        ) from error
     if version > _VERSION:
         raise HomeError(f"The backup {folder} was made by a newer Ocelog: upgrade first.")
     return found

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 
-from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.errors import HomeError, LakeUnavailableError, without_number
 from ocelog.lake.catalog.conform import conform
 from ocelog.lake.catalog.file_io import local_path
 from ocelog.lake.catalog.iceberg import check_partitions, file_schema, opened_catalog
@@ -140,7 +140,7 @@ def refusals(state: TableState, files: Iterable[TableFile]) -> dict[str, str]:
         try:
             reason = what or _difference(list(pq.read_schema(file.path)), list(schema))
         except (OSError, pa.ArrowException) as error:
-            reason = f"it cannot be read: {error}"
+            reason = f"it cannot be read: {without_number(error)}"
         if file.spec_id != state.spec_id:
             reason = "another engine wrote it under other partitions"
         if reason is not None:

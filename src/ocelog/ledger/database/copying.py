@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, text
 
-from ocelog.errors import HomeError
+from ocelog.errors import HomeError, without_number
 from ocelog.ledger import tables
 from ocelog.ledger.database.faults import damaged, of_sqlite
 from ocelog.ledger.database.open import open_database
@@ -44,7 +44,7 @@ def copy_database(database: Database, path: Path) -> None:
 
 
 def _failed(path: Path, error: Exception) -> HomeError:
-    return HomeError(f"The ledger could not be copied to {path}: {error}.")
+    return HomeError(f"The ledger could not be copied to {path}: {without_number(error)}.")
 
 
 def _copy_rows(database: Database, path: Path) -> None:

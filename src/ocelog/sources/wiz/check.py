@@ -89,21 +89,36 @@ def check(
     *,
     our_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     told: Callable[[str], None] = lambda _: None,
+    found: Callable[[HealthItem], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[HealthItem]:
     """Try everything that a pull needs: one token, some cheap requests, and one record of each log type.
 
     Never raises for what Wiz or the network does: that is what the items tell. What cannot be tried, because something
-    before it failed, is left out. What passes by itself is waited for, some 30 s in all, and `told`.
+    before it failed, is left out. What passes by itself is waited for, some 30 s in all, and `told`. `found` hears of
+    each item as soon as it is known.
     """
-    tries = _Tries(source, told, sleep)
-    items = list(_way_in(source, tries, our_now))
-    if any(item.state is HealthState.FAIL for item in items):
-        return items
-    checked = [_query(source, tries, ROOTS[log_type]) for log_type in source.settings.log_types]
-    queries = [item for item, _ in checked]
-    denied = [item.name for item, error in checked if error is not None and error.code == "access_denied"]
-    return [*items, *queries, *_projects(source, queries, denied), *_project_ids(source)]
+    items = list[HealthItem]()
+    for item in _items(source, _Tries(source, told, sleep), our_now):
+        found(item)
+        items.append(item)
+    return items
+
+
+def _items(source: CheckableSource, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
+    for item in _way_in(source, tries, our_now):
+        yield item
+        if item.state is HealthState.FAIL:
+            return
+    queries, denied = list[HealthItem](), list[str]()
+    for log_type in source.settings.log_types:
+        item, error = _query(source, tries, ROOTS[log_type])
+        yield item
+        queries.append(item)
+        if error is not None and error.code == "access_denied":
+            denied.append(item.name)
+    yield from _projects(source, queries, denied)
+    yield from _project_ids(source)
 
 
 def _way_in(source: CheckableSource, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
