@@ -77,3 +77,24 @@ def test_a_query_that_cannot_run_is_told_with_its_line_and_the_nearest_name(tmp_
     assert {each["rule"] for each in tested["not_run"]} == {"column", "field", "word", "writes", "foreign"}
     assert "foreign: not run: There is no function" in ocelog("rules", "test", str(tmp_path)).err
     assert not ocelog.home.exists()
+
+
+def test_a_folder_without_a_rule_is_not_called_good_and_files_that_are_not_yaml_are_named(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a.yml").write_text("fine: 1\nnonsense: [\n")
+    (folder / "b.yml").write_text("kind: Pod\n---\nkind: Service\n")
+    for command in ("check", "test"):
+        for path in (folder, folder / "a.yml"):
+            said = ocelog("rules", command, str(path), code=2).err
+            assert f"There is no rule in {path}: no YAML file there has an `AnalysisType`." in said
+            assert f"{folder}/a.yml:3: this is not YAML" in said
+            assert "b.yml" not in said
+    (folder / "mine.yml").write_text(FAILING)
+    (folder / "mine.py").write_text("def rule(event):\n    return event.get('action') == 'Login'\n")
+    checked = ocelog("rules", "check", str(folder))
+    assert f"{folder}/a.yml:3: not read as a rule: this is not YAML" in checked.err
+    assert "1 rule checked: no problem." in checked.out
+    (one,) = ocelog("rules", "check", str(folder), "--json").json["not_yaml"]
+    assert (one["file"], one["line"]) == ("a.yml", 3)

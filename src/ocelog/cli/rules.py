@@ -77,6 +77,9 @@ def check(path: Where = Path(), *, json: Json = False) -> None:
                         for one in checked.wrong
                     ),
                 ],
+                "not_yaml": [
+                    {"file": one.place.file, "line": one.place.line, "why": one.why} for one in checked.not_yaml
+                ],
                 "no_source": checked.elsewhere,
                 "not_run": [
                     {"rule": one.rule, "file": one.place.file, "line": one.place.line, "why": one.why}
@@ -112,6 +115,9 @@ def _show_checked(checked: Checked) -> None:
         show.paragraph(show.near(why))
     for one in checked.wrong:
         show.paragraph(f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}: {one.why}")
+    for one in checked.not_yaml:
+        place = f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}"
+        show.remark(show.harmless(f"{place}: not read as a rule: {one.why}"))
     for one in checked.not_run:
         place = f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}"
         show.remark(show.harmless(f"{place}: not run here, as it is for another engine: {one.why}"))
