@@ -54,7 +54,7 @@ def test_a_full_disk_is_a_matter_of_making_room_and_loses_nothing(tmp_path: Path
     with ledger._database.read() as tx:
         tx.exec_driver_sql("PRAGMA max_page_count = 1")
     before = everything(ledger)
-    with pytest.raises(LedgerUnavailableError, match="disk is full; make room, nothing is lost"):
+    with pytest.raises(LedgerUnavailableError, match="disk is full; free some space, nothing is lost"):
         ledger.sources.add(source_row(settings={"long": "x" * 100_000}))
     assert everything(ledger) == before
     ledger.close()
