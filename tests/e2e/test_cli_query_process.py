@@ -146,6 +146,16 @@ def test_columns_that_do_not_fit_on_a_terminal_are_named_and_long_values_cut(oce
     assert re.search(r"\d\d:\d\d:\d\dZ$", bare_lines(few)[1]), "an instant is shown to the second"
 
 
+def test_room_that_is_left_goes_to_what_would_be_cut(ocelog: Ocelog) -> None:
+    lines = bare_lines(on_a_terminal(ocelog, "query", "SELECT 1 AS n, repeat('abcde ', 12) AS title FROM range(2)"))
+    assert lines[1].split(None, 1)[1].rstrip() == ("abcde " * 12).rstrip()
+    assert "is cut" not in " ".join(lines)
+    lines = bare_lines(on_a_terminal(ocelog, "query", "SELECT 1 AS n, repeat('abcde ', 30) AS title FROM range(2)"))
+    assert len(lines[1]) in (79, 80)
+    assert lines[1].endswith("…")
+    assert "What ends in … is cut: -o line shows every field whole." in " ".join(lines)
+
+
 def test_of_whole_records_a_narrow_terminal_shows_when_who_and_how_bad(ocelog: Ocelog) -> None:
     sql = (
         "SELECT uuid() AS id, repeat('{} ', 40) AS note, NULL AS dueAt, now() AS timestamp, 'GraphSearch' AS action, "

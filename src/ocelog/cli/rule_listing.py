@@ -77,7 +77,7 @@ def _show_folder(folder: Values, *, queries: bool) -> None:
         columns = [each for each in _COLUMNS if each != "severity" or not queries]
         lines = [dict(zip(_COLUMNS, _line(rule), strict=True)) for rule in listed]
         rows = [[line[each] for each in columns] for line in lines]
-        hidden = show.fitting_table(columns, rows, whole=columns[:-1])
+        hidden = show.fitting_table(columns, rows, whole=columns[:-1]).hidden
         if hidden:
             show.remark(f"Not shown: {', '.join(hidden)}. See one with: ocelog rules show ID")
     elif queries:
