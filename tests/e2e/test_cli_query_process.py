@@ -229,6 +229,15 @@ def test_numbers_get_no_apostrophe_in_csv(ocelog: Ocelog) -> None:
     assert rows_of(ocelog, sql, "--csv-safe")[1] == ["-170141183460469231731687303715884105728", "-1.50", "-1.5", "-1"]
 
 
+def test_a_sum_is_a_number(ocelog: Ocelog) -> None:
+    sums = "sum(range) AS whole, sum(1.5::DECIMAL(4, 2)) AS money"
+    sql = f"SELECT {sums}, max(170141183460469231731687303715::HUGEINT) AS most"
+    found = ocelog("query", f"{sql} FROM range(3)", "-o", "json").json
+    assert found == [{"whole": 3, "money": "4.50", "most": "170141183460469231731687303715"}]
+    lines = ocelog("query", f"SELECT {sums} FROM range(3)", "-o", "table")
+    assert lines.out.splitlines() == ["whole  money", "    3   4.50"]
+
+
 ROWS = "SELECT range AS n FROM range(60)"
 
 

@@ -189,6 +189,8 @@ def _text(value: object) -> str:
 def _cell(value: object) -> object:
     if isinstance(value, datetime):
         value = value.replace(microsecond=0)
+    if isinstance(value, Decimal):
+        return value
     found = _whole_cell(value)
     return f"{found[: _WIDEST - 1]}…" if isinstance(found, str) and len(found) > _WIDEST else found
 

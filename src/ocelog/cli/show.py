@@ -8,6 +8,7 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
@@ -195,7 +196,7 @@ def fitting_table(
 
 
 def _is_numeric(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in values)
 
 
 def _plain(heads: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool], room: int) -> str | None:
