@@ -338,9 +338,9 @@ def displayed_width(text: str) -> int:
 
 
 def fields(values: Mapping[str, Any]) -> None:
-    """Print each value on a line of its own, behind its name."""
+    """Print each value on a line of its own, behind its name; on a terminal it is `wrapped`."""
     for line in named_lines(values, values.values()):
-        typer.echo(line)
+        typer.echo(fitted(line, sys.stdout))
 
 
 def named_lines(names: Iterable[str], values: Iterable[object]) -> Iterator[str]:
