@@ -107,7 +107,7 @@ def test_what_cannot_be_tried_says_why(ocelog: Ocelog, tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("Wiz.Audit", "AWS.CloudTrail"))
     assert "No source here has events for Mine.Tried" in ocelog("rules", "try", str(file), code=2).err
     file.write_text(file.read_text().replace("Enabled", "Enabeld"))
-    assert "tried.yml:3: unknown key 'Enabeld'" in ocelog("rules", "try", str(file), code=2).err
+    assert f"{file}:3: unknown key 'Enabeld'" in ocelog("rules", "try", str(file), code=2).err
 
 
 @pytest.mark.slow
