@@ -395,6 +395,8 @@ def resend(
         with opened() as installation:
             done = use.resend(installation, ids, channel or (), who=use.person(installation, as_))
     _print_changed(done, json=json)
+    if not json:
+        show.hint("The next pull sends it, or the service within seconds. See: ocelog channel list")
 
 
 @app.command("suppress")
@@ -637,6 +639,7 @@ def _print_changed(done: Sequence[use.Changed], *, json: bool, comment: str | No
                 "changed": each.changed,
                 "status": each.alert.status.lower(),
                 "assignee": each.alert.assignee or "nobody",
+                **({"to": ", ".join(each.to)} if any(one.to for one in done) else {}),
                 "title": each.alert.title,
                 **({} if comment is None else {"comment": comment}),
             }
