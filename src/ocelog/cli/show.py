@@ -256,9 +256,14 @@ def cell(value: object) -> str:
         case list() | tuple():
             return ", ".join(cell(each) for each in value) or "-"
         case dict():
-            return json_format.dumps(value, ensure_ascii=False, default=str)
+            return "; ".join(_named(str(name), each) for name, each in value.items()) or "-"
         case _:
             return harmless(str(value))
+
+
+def _named(name: str, value: object) -> str:
+    """Write a value of a mapping behind its name; a mapping within it stands in brackets."""
+    return f"{harmless(name)} ({cell(value)})" if isinstance(value, dict) else f"{harmless(name)}: {cell(value)}"
 
 
 def harmless(text: str) -> str:
