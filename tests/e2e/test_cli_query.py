@@ -288,3 +288,12 @@ def test_a_dash_means_stdin(say: Inside, monkeypatch: pytest.MonkeyPatch, argume
     monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 42 AS answer"))
     out, _ = say("query", *arguments)
     assert json.loads(out) == {"answer": 42}
+
+
+def test_a_home_without_a_source_says_so_below_an_answer_of_no_rows(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog.init()
+    for table in ("open_issues", "wiz_audit"):
+        asked = ocelog("query", f"SELECT * FROM {table}", "-o", "table")  # noqa: S608 - a name of ours
+        assert "There is no source yet. Add one: ocelog source add" in asked.err
+    assert "no source" not in ocelog("query", "SELECT 1").err
