@@ -123,7 +123,7 @@ def _changed(kind: str, chosen: ChannelOptions, rename: str | None) -> dict[str,
     return given
 
 
-@app.command("list")
+@app.command("list", short_help="List the channels, and what waits for each.")
 def list_(*, json: Json = False) -> None:
     """List the channels: what each hears of, what waits, and what was given up."""
     if (other := remote.chosen()) is not None:
@@ -168,7 +168,7 @@ def show_(name: Name, *, json: Json = False) -> None:
         show.table([{"setting": key, "value": value} for key, value in found.items()])
 
 
-@app.command("test")
+@app.command("test", short_help="Send a message that is marked as a test.")
 def send_test(name: Name, *, json: Json = False) -> None:
     """Send a message that is marked as a test, and show what the far end answers.
 
@@ -223,14 +223,14 @@ def _note(installation: Installation, what: str, target: str, **details: str) ->
     users.note_command(installation, who, what, target, **details)
 
 
-@app.command("pause")
+@app.command("pause", short_help="Send nothing through a channel until it is resumed.")
 def pause(name: Name) -> None:
     """Send nothing through a channel until it is resumed; what there is to tell waits."""
     _set_paused(name, paused=True)
     show.hint(f"Paused. Go on with: ocelog channel resume {shlex.quote(name)}")
 
 
-@app.command("resume")
+@app.command("resume", short_help="Send through a paused channel again.")
 def resume(name: Name) -> None:
     """Send through a paused channel again, beginning with how the alerts are that waited."""
     _set_paused(name, paused=False)
