@@ -98,3 +98,16 @@ def test_a_folder_without_a_rule_is_not_called_good_and_files_that_are_not_yaml_
     assert "1 rule checked: no problem." in checked.out
     (one,) = ocelog("rules", "check", str(folder), "--json").json["not_yaml"]
     assert (one["file"], one["line"]) == ("a.yml", 3)
+
+
+def test_all_that_is_wrong_with_a_rule_is_told_at_once(tmp_path: Path) -> None:
+    text = FAILING.replace("HIGH", "Hgih").replace("Wiz.Audit", "Wiz.Audti") + "Threshold: many\n"
+    (tmp_path / "mine.yml").write_text(text)
+    (tmp_path / "mine.py").write_text("def rule(event)\n    return True\n")
+    ocelog = Ocelog(tmp_path.parent / f"{tmp_path.name}-home")
+    told = [each["why"] for each in ocelog("rules", "check", str(tmp_path), "--json", code=1).json["problems"]]
+    assert len(told) == 4
+    assert f"{tmp_path}/mine.yml:6: unknown severity 'Hgih'; did you mean 'High'?" in told
+    assert any("mine.yml:9: expected a whole number" in each for each in told)
+    assert f"{tmp_path}/mine.yml:5: there is no log type 'Wiz.Audti'; did you mean 'Wiz.Audit'?" in told
+    assert any("mine.py:1: " in each for each in told)

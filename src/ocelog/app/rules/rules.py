@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable, Collection
 from importlib import resources
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from string import Template
 
 from msgspec import Struct
@@ -15,7 +15,8 @@ from ocelog.app.judging.rule_folders import near
 from ocelog.app.log_types import changing
 from ocelog.app.rules.query_checks import query_faults
 from ocelog.detect.checking import Names, WrongName, check
-from ocelog.detect.checkout import Checkout, read_checkout
+from ocelog.detect.checkout import Checkout, Problem, problem_of, read_checkout
+from ocelog.detect.parse import read_each
 from ocelog.detect.rule import Place
 from ocelog.detect.testing import Failure, Left, Report
 from ocelog.errors import ConfigError, RuleFileError
@@ -84,7 +85,11 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
         root=checkout.root,
         rules=len(checkout.rules) + len(checkout.correlations),
         not_run=tuple(one for foreign, one in told if foreign),
-        unreadable=tuple((one.id, f"{checkout.root}/{one.message}") for one in checkout.problems),
+        unreadable=tuple(
+            (one.id, f"{checkout.root}/{message}")
+            for one in checkout.problems
+            for message in (one.message, *_more_wrong(checkout, one, names))
+        ),
         wrong=tuple(sorted(wrong, key=lambda one: (one.place, one.rule))),
         elsewhere=dict(sorted(elsewhere.items())),
         not_yaml=_not_yaml(checkout),
@@ -137,6 +142,22 @@ def _not_yaml(checkout: Checkout) -> tuple[WrongName, ...]:
         if (fault := syntax_fault(text)) is not None:
             found.append(WrongName(rule=file, place=Place(file, fault[0]), why=fault[1]))
     return tuple(found)
+
+
+def _more_wrong(checkout: Checkout, problem: Problem, names: Names) -> list[str]:
+    """Return what else is wrong with a file that does not read: with its other keys, its log types, and its Python."""
+    path = checkout.root / problem.file
+    if path.suffix not in {".yml", ".yaml"} or not path.is_file():
+        return []
+    good, found = read_each(path.read_bytes().decode("utf-8-sig", "replace"), problem.file)
+    if (types := good.get("LogTypes")) is not None:
+        each = types.items() if types.is_list else [types]
+        found += [str(one.wrong(why)) for one in each if (why := names.unknown(one.text())) is not None]
+    if (name := good.get("Filename")) is not None:
+        file = (PurePosixPath(problem.file).parent / name.text()).as_posix()
+        if ".." not in file and (checkout.root / file).is_file():
+            found.append(problem_of(file, (checkout.root / file).read_bytes()) or "")
+    return [one for one in dict.fromkeys(found) if one not in {"", problem.message}]
 
 
 def _read(path: Path) -> Checkout:
