@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from ocelog.alert.notice import Happened, Notice
 from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing, fits
-from ocelog.app.judging import rule_folders
 from ocelog.app.log_types import kinds, short_names
 from ocelog.app.sources.sources import GivenSecret, source_id
 from ocelog.app.users.trail import last_done
@@ -365,6 +364,9 @@ def unknown_rules(patterns: Iterable[str], known: Collection[str]) -> list[str]:
 
 def rules_here(installation: Installation) -> set[str]:
     """Return the ids of all rules of the folders here, and of those that there are alerts of."""
+    # Takes long to import, and most commands about channels name no rule.
+    from ocelog.app.judging import rule_folders  # noqa: PLC0415 - see above
+
     every = {rule.id for folder in rule_folders.listed(installation) for rule in folder.rules}
     return every | set(installation.ledger.alerts.rule_ids())
 
