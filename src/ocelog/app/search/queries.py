@@ -59,12 +59,11 @@ def remarks(installation: Installation, tables: Collection[str]) -> list[str]:
     if not tables:
         return []
     # The ledger takes half of the time that a short query takes.
-    from ocelog.app.sources.selection import NO_SOURCE  # noqa: PLC0415 - see above
     from ocelog.app.status.status import lost_lines, sweeps  # noqa: PLC0415 - see above
 
     lines = lost_lines(installation.ledger, tables)
     if not installation.ledger.sources.listed(removed=True):
-        lines.append(NO_SOURCE)
+        lines.append("There is no source yet. Add one: ocelog source add")
     if any(name.endswith("_current") for name in tables):
         lines += [
             f"{stream}: the first sweep has read {sweep}. Until it is done, _current lacks the rest."
