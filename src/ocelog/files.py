@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -14,6 +15,9 @@ _FULL = {
     errno.EFBIG: ("A limit on the size of files is reached", "Raise it (ulimit -f unlimited) and run it again."),
 }
 
+_LEAST_ROOM = 64 * 1024
+"""Bytes on a disk without which a database cannot be worked with: the index of its log alone takes half of it."""
+
 
 def disk_full(error: OSError, what: Path | str) -> LakeUnavailableError | None:
     """Return what to raise if `error` means that there is no room for `what`; None: it means something else."""
@@ -22,6 +26,22 @@ def disk_full(error: OSError, what: Path | str) -> LakeUnavailableError | None:
         return None
     wrong, advice = told
     return LakeUnavailableError(f"{wrong}: {what} could not be written. {advice}", code="disk_full")
+
+
+def sqlite_disk_full(name: str, database: Path | str) -> bool:
+    """Whether an error of SQLite, of that name, in the file `database` is about a full disk.
+
+    Where it cannot make or lengthen the files beside a database, it tells of input and output, or of opening.
+    """
+    kind = "_".join(name.split("_")[:2])
+    if kind == "SQLITE_FULL":
+        return True
+    if kind not in {"SQLITE_IOERR", "SQLITE_CANTOPEN"}:
+        return False
+    try:
+        return shutil.disk_usage(Path(database).parent).free < _LEAST_ROOM
+    except OSError:
+        return False
 
 
 def check_regular(path: Path | str) -> None:

@@ -109,6 +109,19 @@ def parse(text: str, origin: str, error: type[OperatorError], *, expected: str) 
     return Node(node, file)
 
 
+def syntax_fault(text: str) -> tuple[int, str] | None:
+    """Return the line, and what is wrong there, if `text` is no YAML at all, be it of one document or several."""
+    try:
+        for _ in yaml.parse(text, _Loader):
+            pass
+    except yaml.MarkedYAMLError as problem:
+        return (problem.problem_mark.line + 1 if problem.problem_mark else 1), f"this is not YAML: {problem.problem}"
+    except yaml.YAMLError as problem:
+        line = text.count("\n", 0, getattr(problem, "position", 0)) + 1
+        return line, f"this is not YAML: {getattr(problem, 'reason', problem)}"
+    return None
+
+
 def _line(place: yaml.Node) -> int:
     return place.start_mark.line + 1 if place.start_mark else 1
 

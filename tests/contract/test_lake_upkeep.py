@@ -369,6 +369,18 @@ def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(lake: FileLake, led
     assert (done.files_before, done.files_after, done.rewritten) == (3, 1, 3)
 
 
+def test_files_that_are_merged_in_several_steps_are_told_in_one_line(
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "_MOST_FILES", 3)
+    for n in range(5):
+        publish(lake, ledger, row(f"{n}", n))
+    told = list[str]()
+    done = Maintenance(lake.home, ledger, SCHEMAS).tend_whole(TABLE, told=told.append)
+    assert (done.rewritten or 0) > 5
+    assert told == ["wiz_issues: 5 files became 1"]
+
+
 @pytest.mark.slow
 def test_a_dry_run_counts_files_that_are_rewritten_twice(
     lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch

@@ -176,7 +176,9 @@ def test_an_alert_is_sent_again_to_those_who_were_told_or_to_another(ocelog: Oce
     opened(ledger, alerts()[1])
     assert ocelog("alerts", "resend", ONE, "--json").json[0]["changed"]
     assert told(ledger, ONE)[1:] == [(mail, "resent", "")]
-    ocelog("alerts", "resend", ONE, "--channel", "chat")
+    sent = ocelog("alerts", "resend", ONE, "--channel", "chat").out
+    assert re.search(r"yes +open +\S+ +chat ", sent), sent
+    assert "The next pull sends it, or the service within seconds." in sent
     assert told(ledger, ONE)[2:] == [(chat, "resent", "")]
     assert "did you mean 'mail'?" in ocelog("alerts", "resend", ONE, "--channel", "mial", code=2).err
     # Nobody was told of it: the channels that take it now.

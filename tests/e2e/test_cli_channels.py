@@ -1,5 +1,6 @@
 """A channel's whole life at the command line, and what it is sent, by processes that are killed."""
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from commands import Ocelog, simulator
 from commands.kept import Kept
-from commands.terminal import conversation
+from commands.terminal import conversation, on_a_terminal
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.app.alerts import channels
@@ -297,3 +298,19 @@ def test_a_change_undoes_no_other_that_came_meanwhile(ocelog: Ocelog, tmp_path: 
         after = channels.edit(installation, seen, channels.ChannelChange(settings={"path": str(tmp_path / "more")}))
         assert after == channels.find(installation, "ops")
         assert (after.name, after.paused, after.settings["path"]) == ("desk", True, str(tmp_path / "more"))
+
+
+def test_a_rule_that_is_not_there_is_told_and_the_list_says_what_a_channel_hears(
+    ocelog: Ocelog, tmp_path: Path
+) -> None:
+    added = ocelog("channel", "add", "file", "ops", "--set", f"path={tmp_path}/x", "--rule", "Ocelog.Wiz.Identty.*")
+    assert "No rule here is called 'Ocelog.Wiz.Identty.*'; did you mean 'Ocelog.Wiz.Identity.*'?" in added.err
+    assert ocelog("channel", "edit", "ops", "--rule", "ocelog.wiz.identity.*", "--log-type", "audit").err == ""
+    listed = ocelog("channel", "list").out
+    assert "Wiz.Audit," in listed
+    assert "ocelog.wiz.identity.*" in listed
+    assert "Wiz.Audit, 1 rule" in " ".join(on_a_terminal(ocelog, "channel", "list").split())
+    changed = ocelog("channel", "edit", "ops", "--rule", "Ocelog.Wiz.Issues.NewCriticl")
+    assert "did you mean 'Ocelog.Wiz.Issues.NewCritical'?" in changed.err
+    ocelog("channel", "edit", "ops", "--rule", "any", "--log-type", "any")
+    assert re.search(r"active +- +all ", ocelog("channel", "list").out)

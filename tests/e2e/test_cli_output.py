@@ -10,6 +10,7 @@ import pytest
 
 from commands import TIMEOUT, Ocelog, fork_server, is_forked
 from commands.terminal import on_a_terminal
+from ocelog.cli.app import COMMANDS
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LATIN_1 = {"PYTHONIOENCODING": "latin-1"}
@@ -159,3 +160,17 @@ def test_errors_and_remarks_end_between_words_at_80_columns_and_are_whole_lines_
 def test_a_form_that_does_not_exist_is_refused_with_those_that_do(ocelog: Ocelog, command: str) -> None:
     said = ocelog(command, "-o", "jsno", code=2).err
     assert "-o jsno: choose one of table, json; did you mean 'json'?" in said
+
+
+@pytest.mark.parametrize(
+    "group", [(), *((name,) for name, each in COMMANDS.items() if each.group), ("user", "token")], ids=" ".join
+)
+def test_what_a_command_does_is_said_in_one_line_of_80_columns(tmp_path: Path, group: tuple[str, ...]) -> None:
+    shown = Ocelog(tmp_path / "home", COLUMNS="80")(*group, "--help").out
+    lines = shown[shown.index("Commands:") :].split("\n\n")[0].splitlines()[1:]
+    assert len(lines) > 1
+    for line in lines:
+        assert re.match(r"  [a-z]", line), f"goes on in a second line: {line}"
+        assert line.endswith("."), f"is cut: {line}"
+        assert not line.endswith("...")
+        assert len(line) <= 80

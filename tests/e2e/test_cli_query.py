@@ -134,6 +134,9 @@ def test_the_sql_may_come_from_a_file_or_stdin(ocelog: Ocelog, tmp_path: Path) -
     [
         ("SELECT * FROM wiz_isues", "There is no table 'wiz_isues'; did you mean 'wiz_issues'?"),
         ("SELECT severty FROM wiz_issues", "severity"),
+        ("SELECT id FROM open_issues WHERE severity = CRITICAL", "Text is written in single quotes: 'CRITICAL'."),
+        ('SELECT id FROM wiz_issues WHERE severity = "HIGH"', "Text is written in single quotes: 'HIGH'."),
+        ("SELECT id FROM wiz_audit WHERE action = GraphSearch", "Text is written in single quotes: 'GraphSearch'."),
         ("SELECT entitySnapshot.nam FROM wiz_issues", 'Could not find key "nam" in struct'),
         ("SELECT i.projects[1].slgu FROM wiz_issues i", '"slug"'),
         ("SELECT perfomer.name FROM wiz_audit", 'Referenced table "perfomer" not found!'),
@@ -150,6 +153,7 @@ def test_a_wrong_question_gets_an_answer_in_words(say: Inside, sql: str, says: s
     _, err = say("query", sql, code=2)
     assert says in err
     assert "Traceback" not in err
+    assert ("single quotes" in err) is ("single quotes" in says), "only what is not like a column"
 
 
 def test_a_question_that_takes_too_long_is_interrupted(say: Inside) -> None:
@@ -284,3 +288,12 @@ def test_a_dash_means_stdin(say: Inside, monkeypatch: pytest.MonkeyPatch, argume
     monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 42 AS answer"))
     out, _ = say("query", *arguments)
     assert json.loads(out) == {"answer": 42}
+
+
+def test_a_home_without_a_source_says_so_below_an_answer_of_no_rows(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog.init()
+    for table in ("open_issues", "wiz_audit"):
+        asked = ocelog("query", f"SELECT * FROM {table}", "-o", "table")  # noqa: S608 - a name of ours
+        assert "There is no source yet. Add one: ocelog source add" in asked.err
+    assert "no source" not in ocelog("query", "SELECT 1").err

@@ -146,6 +146,16 @@ def test_columns_that_do_not_fit_on_a_terminal_are_named_and_long_values_cut(oce
     assert re.search(r"\d\d:\d\d:\d\dZ$", bare_lines(few)[1]), "an instant is shown to the second"
 
 
+def test_room_that_is_left_goes_to_what_would_be_cut(ocelog: Ocelog) -> None:
+    lines = bare_lines(on_a_terminal(ocelog, "query", "SELECT 1 AS n, repeat('abcde ', 12) AS title FROM range(2)"))
+    assert lines[1].split(None, 1)[1].rstrip() == ("abcde " * 12).rstrip()
+    assert "is cut" not in " ".join(lines)
+    lines = bare_lines(on_a_terminal(ocelog, "query", "SELECT 1 AS n, repeat('abcde ', 30) AS title FROM range(2)"))
+    assert len(lines[1]) in (79, 80)
+    assert lines[1].endswith("…")
+    assert "What ends in … is cut: -o line shows every field whole." in " ".join(lines)
+
+
 def test_of_whole_records_a_narrow_terminal_shows_when_who_and_how_bad(ocelog: Ocelog) -> None:
     sql = (
         "SELECT uuid() AS id, repeat('{} ', 40) AS note, NULL AS dueAt, now() AS timestamp, 'GraphSearch' AS action, "
@@ -217,6 +227,15 @@ def test_times_that_python_does_not_know_are_shown_as_the_engine_shows_them(ocel
 def test_numbers_get_no_apostrophe_in_csv(ocelog: Ocelog) -> None:
     sql = "SELECT (-170141183460469231731687303715884105728)::HUGEINT, -1.50::DECIMAL(10, 2), -1.5::DOUBLE, -1"
     assert rows_of(ocelog, sql, "--csv-safe")[1] == ["-170141183460469231731687303715884105728", "-1.50", "-1.5", "-1"]
+
+
+def test_a_sum_is_a_number(ocelog: Ocelog) -> None:
+    sums = "sum(range) AS whole, sum(1.5::DECIMAL(4, 2)) AS money"
+    sql = f"SELECT {sums}, max(170141183460469231731687303715::HUGEINT) AS most"
+    found = ocelog("query", f"{sql} FROM range(3)", "-o", "json").json
+    assert found == [{"whole": 3, "money": "4.50", "most": "170141183460469231731687303715"}]
+    lines = ocelog("query", f"SELECT {sums} FROM range(3)", "-o", "table")
+    assert lines.out.splitlines() == ["whole  money", "    3   4.50"]
 
 
 ROWS = "SELECT range AS n FROM range(60)"

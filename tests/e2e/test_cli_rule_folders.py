@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commands import Ocelog
-from commands.terminal import on_a_terminal
+from commands.terminal import bare_lines, on_a_terminal
 from ocelog.app.log_types import short_names
 
 CHECKOUT = Path(__file__).resolve().parents[1] / "rules" / "checkout"
@@ -155,6 +155,13 @@ def test_the_list_fits_a_terminal_of_80_columns(ocelog: Ocelog) -> None:
     lines = [line.rstrip() for line in shown.splitlines()]
     assert any("Ocelog.Wiz.Tokens.ServiceAccountWithWriteScopes" in line for line in lines)
     assert max(map(len, lines)) <= 80
+
+
+def test_what_a_rule_says_of_itself_is_wrapped_on_a_terminal(ocelog: Ocelog) -> None:
+    for rule in ("Ocelog.Wiz.Issues.NewCritical", "Ocelog.Wiz.Tokens.ServiceAccountWithWriteScopes"):
+        lines = bare_lines(on_a_terminal(ocelog, "rules", "show", rule))
+        assert any(line.startswith("description: ") for line in lines)
+        assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("options", [(), ("--python",)])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commands import Ocelog, simulator
-from commands.terminal import conversation
+from commands.terminal import conversation, on_a_terminal
 
 RULE = """\
 AnalysisType: rule
@@ -85,9 +85,13 @@ def test_below_its_threshold_nobody_would_have_been_told(ocelog: Ocelog, tmp_pat
 def test_a_signal_makes_no_alerts_and_a_rule_that_fails_says_on_how_many_events(ocelog: Ocelog, tmp_path: Path) -> None:
     signal = ocelog("rules", "try", written(tmp_path, LOGIN, "CreateAlert: false"), "--since", "30d")
     assert "It is a signal" in signal.out
-    broken = ocelog("rules", "try", written(tmp_path, 'event["nothing"] == 1'), "--since", "30d")
+    file = written(tmp_path, 'event["nothing"] == 1')
+    broken = ocelog("rules", "try", file, "--since", "30d", code=1)
     assert re.search(r"The rule failed on \d+ events: rule: KeyError: .*tried.py:2", broken.err)
-    assert "0 of " in broken.out
+    assert f"ocelog rules test {file}" in broken.err
+    assert re.match(r"Mine.Tried: 0 of \d+ events of Wiz.Audit since .* match.\n\nCost: ", broken.out)
+    shown = on_a_terminal(ocelog, "rules", "try", file, "--since", "30d")
+    assert shown.index("The rule failed on") < shown.index("Mine.Tried: 0 of")
 
 
 def test_a_registered_rule_is_tried_by_its_id_also_if_it_is_off(ocelog: Ocelog) -> None:
@@ -104,7 +108,7 @@ def test_what_cannot_be_tried_says_why(ocelog: Ocelog, tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("Wiz.Audit", "AWS.CloudTrail"))
     assert "No source here has events for Mine.Tried" in ocelog("rules", "try", str(file), code=2).err
     file.write_text(file.read_text().replace("Enabled", "Enabeld"))
-    assert "tried.yml:3: unknown key 'Enabeld'" in ocelog("rules", "try", str(file), code=2).err
+    assert f"{file}:3: unknown key 'Enabeld'" in ocelog("rules", "try", str(file), code=2).err
 
 
 @pytest.mark.slow

@@ -80,3 +80,37 @@ def test_a_query_that_cannot_run_is_told_with_its_line_and_the_nearest_name(tmp_
     assert {each["rule"] for each in tested["not_run"]} == {"column", "field", "word", "writes", "foreign"}
     assert "foreign: not run: There is no function" in ocelog("rules", "test", str(tmp_path)).err
     assert not ocelog.home.exists()
+
+
+def test_a_folder_without_a_rule_is_not_called_good_and_files_that_are_not_yaml_are_named(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a.yml").write_text("fine: 1\nnonsense: [\n")
+    (folder / "b.yml").write_text("kind: Pod\n---\nkind: Service\n")
+    for command in ("check", "test"):
+        for path in (folder, folder / "a.yml"):
+            said = ocelog("rules", command, str(path), code=2).err
+            assert f"There is no rule in {path}: no YAML file there has an `AnalysisType`." in said
+            assert f"{folder}/a.yml:3: this is not YAML" in said
+            assert "b.yml" not in said
+    (folder / "mine.yml").write_text(FAILING)
+    (folder / "mine.py").write_text("def rule(event):\n    return event.get('action') == 'Login'\n")
+    checked = ocelog("rules", "check", str(folder))
+    assert f"{folder}/a.yml:3: not read as a rule: this is not YAML" in checked.err
+    assert "1 rule checked: no problem." in checked.out
+    (one,) = ocelog("rules", "check", str(folder), "--json").json["not_yaml"]
+    assert (one["file"], one["line"]) == ("a.yml", 3)
+
+
+def test_all_that_is_wrong_with_a_rule_is_told_at_once(tmp_path: Path) -> None:
+    text = FAILING.replace("HIGH", "Hgih").replace("Wiz.Audit", "Wiz.Audti") + "Threshold: many\n"
+    (tmp_path / "mine.yml").write_text(text)
+    (tmp_path / "mine.py").write_text("def rule(event)\n    return True\n")
+    ocelog = Ocelog(tmp_path.parent / f"{tmp_path.name}-home")
+    told = [each["why"] for each in ocelog("rules", "check", str(tmp_path), "--json", code=1).json["problems"]]
+    assert len(told) == 4
+    assert f"{tmp_path}/mine.yml:6: unknown severity 'Hgih'; did you mean 'High'?" in told
+    assert any("mine.yml:9: expected a whole number" in each for each in told)
+    assert f"{tmp_path}/mine.yml:5: there is no log type 'Wiz.Audti'; did you mean 'Wiz.Audit'?" in told
+    assert any("mine.py:1: " in each for each in told)

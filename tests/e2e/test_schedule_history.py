@@ -141,8 +141,8 @@ def made(folder: Path, rules: Path) -> Ocelog:
     return found
 
 
-def tried(ocelog: Ocelog, rule: str, *more: str) -> dict[str, Any]:
-    found: dict[str, Any] = ocelog("rules", "try", rule, "--since", "7d", "--json", *more).json
+def tried(ocelog: Ocelog, rule: str, *more: str, code: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = ocelog("rules", "try", rule, "--since", "7d", "--json", *more, code=code).json
     return found
 
 
@@ -191,7 +191,7 @@ def test_a_row_of_the_lake_matches_once_whichever_run_returns_it(ocelog: Ocelog)
 @pytest.mark.slow
 def test_hostile_sql_fails_in_a_few_runs_and_reaches_nothing(ocelog: Ocelog) -> None:
     for name, why in (("Outside", "read_csv is not allowed"), ("Clock", "without a schema")):
-        found = tried(ocelog, f"Mine.{name}")
+        found = tried(ocelog, f"Mine.{name}", code=1)
         ((failed),) = found["failed_runs"]
         assert why in failed["why"]
         assert (failed["runs"], found["left_runs"], found["events"]) == (3, 4, 0)

@@ -4,6 +4,7 @@ import json
 import time
 
 from ocelog.channels.webhook import signature
+from ocelog.cli import demo_alerts
 from ocelog.cli.demo_receiver import Receiver
 from ocelog.secret import Secret
 
@@ -24,3 +25,8 @@ def test_a_message_is_taken_once_and_only_if_it_is_signed() -> None:
     ):
         assert far.take(wrong, body) == 401, wrong
     assert (len(far.messages), far.refused) == (1, 6)
+
+
+def test_a_line_of_the_demo_is_cut_as_lines_are_elsewhere() -> None:
+    shown = demo_alerts._line({"event": "opened", "severity": "HIGH", "title": "x" * 100})
+    assert (len(shown), shown[-2:]) == (78, "x…")

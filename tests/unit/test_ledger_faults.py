@@ -1,6 +1,8 @@
 """What a database reports becomes what happens next, and a mistake of our own stays as loud as it is."""
 
+import shutil
 import sqlite3
+from pathlib import Path
 from urllib.parse import quote_plus
 
 import psycopg
@@ -118,3 +120,20 @@ def test_a_driver_that_repeats_the_address_tells_no_part_of_the_password(passwor
     assert "db.example" in told
     for secret in (password, quote_plus(password), "open-it"):
         assert secret not in told
+
+
+@pytest.mark.parametrize("name", ["SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN"])
+def test_what_a_full_disk_brings_about_is_called_a_full_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    file = make_url(f"sqlite:///{tmp_path}/ledger.db")
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: room._replace(free=4096))
+    full = translated(_from_sqlite(name), file)
+    assert isinstance(full, LedgerUnavailableError)
+    assert "the disk is full; free some space, nothing is lost" in str(full)
+    assert full.code == "disk_full"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: room._replace(free=1 << 30))
+    other = translated(_from_sqlite(name), file)
+    assert isinstance(other, OcelogError)
+    assert other.code != "disk_full"

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from commands.terminal import bare_lines
 from ocelog.cli import settings
-from ocelog.cli.show import fitting_table, named_lines, table, wrapped
+from ocelog.cli.show import cell, fitting_table, named_lines, table, wrapped
 from ocelog.installation.making import make
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -115,3 +115,18 @@ def test_the_settings_fit_80_columns_on_a_terminal_and_in_a_pipe_that_ends_on_on
     assert any(f"~/{folder}" in line for line in lines)
     assert any("config.yml" in line for line in lines)
     assert (lines[0].split() == ["setting", "value", "origin", "meaning"]) == (folder == "home")
+
+
+def test_a_setting_without_a_value_is_shown_as_a_dash(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OCELOG_HOME", str(tmp_path / "none"))
+    settings.command()
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("oidc_roles"))
+    assert line.split()[1] == "-"
+
+
+def test_a_mapping_is_written_for_people() -> None:
+    assert cell({"allow_private": True, "url": None}) == "allow_private: yes; url: -"
+    assert cell({"Wiz.Audit": {"after": "1d", "hours": []}, "a\x1b": 1}) == "Wiz.Audit (after: 1d; hours: -); a\\x1b: 1"
+    assert cell({}) == "-"

@@ -37,8 +37,8 @@ class Route(Struct, frozen=True, kw_only=True):
         return (
             (not self.severities or not self.severities.isdisjoint({alert.severity, worst}))
             and (not self.types or alert.type in self.types)
-            and (not self.log_types or _fits(alert.log_type or "", self.log_types))
-            and (not self.rules or _fits(alert.rule_id, self.rules))
+            and (not self.log_types or fits(alert.log_type or "", self.log_types))
+            and (not self.rules or fits(alert.rule_id, self.rules))
         )
 
 
@@ -171,5 +171,6 @@ def _words(kind: type[_Word], kept: Iterable[object] | None) -> frozenset[_Word]
     return frozenset(kind(str(each)) for each in kept or () if str(each) in known)
 
 
-def _fits(name: str, patterns: Iterable[str]) -> bool:
+def fits(name: str, patterns: Iterable[str]) -> bool:
+    """Whether `name` fits one of `patterns`; upper and lower case are one."""
     return any(fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)

@@ -50,6 +50,7 @@ def print_changed(done: Sequence[ChangedAlert], *, json: bool, comment: str | No
                 "changed": each.changed,
                 "status": each.alert.status.lower(),
                 "assignee": each.alert.assignee or "nobody",
+                **({"to": ", ".join(each.to)} if any(one.to for one in done) else {}),
                 "title": each.alert.title,
                 **({} if comment is None else {"comment": comment}),
             }

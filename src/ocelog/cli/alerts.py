@@ -58,7 +58,7 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: othe
 Owner = Annotated[str | None, typer.Option("--owner", metavar="NAME", help="Whom to ask about it. By default, you.")]
 
 
-@app.command("list")
+@app.command("list", short_help="List alerts, the newest first; by default, open ones.")
 def list_(
     *,
     status: Annotated[
@@ -166,7 +166,7 @@ def list_(
         show.remark(f"There are {found.total:,}{most} in all: {next_ones}.")
 
 
-@app.command("show")
+@app.command("show", short_help="Show all there is about alerts.")
 def show_(ids: Ids, *, json: Json = False) -> None:
     """Show all there is about alerts: what matched, what to do, what happened since, and who was told."""
     if (other := remote.chosen()) is not None:
@@ -241,7 +241,7 @@ def triage(*, chosen: AlertChoice) -> None:
     _change_chosen(chosen, lambda _: Wish(do=Verb.TRIAGE))
 
 
-@app.command("close")
+@app.command("close", short_help="Say what alerts were, and take them off the list.")
 @with_choice()
 def close(
     *,
@@ -272,7 +272,7 @@ def reopen(*, comment: Comment = "", chosen: AlertChoice) -> None:
     _change_chosen(chosen, lambda _: Wish(do=Verb.REOPEN, text=comment))
 
 
-@app.command("resend")
+@app.command("resend", short_help="Tell of alerts once more, as they are now.")
 def resend(
     ids: Ids,
     *,
@@ -291,9 +291,11 @@ def resend(
         with opened() as installation:
             done = use.resend(installation, ids, channel or (), who=use.person(installation, as_))
     alert_output.print_changed(done, json=json)
+    if not json:
+        show.hint("The next pull sends it, or the service within seconds. See: ocelog channel list")
 
 
-@app.command("suppress")
+@app.command("suppress", short_help="Tell nobody of what a rule finds, for a while.")
 def suppress(
     rule: Annotated[str, typer.Argument(help="Id of a rule; * stands for anything. Or a system error by its name.")],
     *,
@@ -314,7 +316,7 @@ def suppress(
     _suppress(rule, reason, where or [], [], lasts, until, since, owner, as_, json=json)
 
 
-@app.command("mute")
+@app.command("mute", short_help="Plan a maintenance window, in which nobody is told.")
 def mute(
     *,
     reason: Reason,

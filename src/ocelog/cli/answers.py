@@ -42,12 +42,15 @@ def as_table(answer: Answer, *, counted: bool = True, paged: bool = False, chose
     with paging(wanted=paged) as write:
         # Nobody has chosen the columns of SELECT *.
         first = _TELLING if "p_row_id" in names else ()
-        hidden = show.fitting_table(names, [list(map(_cell, row)) for row in found[:SHOWN]], write, first=first)
+        fitted = show.fitting_table(names, [list(map(_cell, row)) for row in found[:SHOWN]], write, first=first)
+        hidden = fitted.hidden
         if hidden and len(found) == 1:
             _write_lines(names, found[0], write)
     if hidden and len(found) > 1:
         columns = "1 column does" if len(hidden) == 1 else f"{len(hidden)} columns do"
         show.remark(f"{columns} not fit: {', '.join(hidden)}. {chosen_by} line shows every field, one per line.")
+    elif fitted.cut and not hidden:
+        show.remark(f"What ends in … is cut: {chosen_by} line shows every field whole.")
     if len(found) > SHOWN:
         show.remark(f"{_counted(answer)}, the first {SHOWN} of them shown; {chosen_by} ndjson writes all.")
     elif counted:
@@ -186,6 +189,8 @@ def _text(value: object) -> str:
 def _cell(value: object) -> object:
     if isinstance(value, datetime):
         value = value.replace(microsecond=0)
+    if isinstance(value, Decimal):
+        return value
     found = _whole_cell(value)
     return f"{found[: _WIDEST - 1]}…" if isinstance(found, str) and len(found) > _WIDEST else found
 

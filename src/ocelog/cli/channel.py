@@ -4,11 +4,11 @@ import shlex
 import sys
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ocelog.alert.routing import ChannelStatus, written
+from ocelog.alert.routing import ChannelRow, ChannelStatus, written
 from ocelog.app.alerts import alerts, channels
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.app.users import users
@@ -20,7 +20,11 @@ from ocelog.cli.secret_input import asked_secret, somebody_is_there
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation.opening import Installation, opened
 from ocelog.times import from_us
-from ocelog.units import write_instant, write_list
+from ocelog.units import counted, write_instant, write_list
+
+if TYPE_CHECKING:
+    # What speaks HTTP takes long to import.
+    from ocelog.remote.remote import Remote
 
 app = typer.Typer(
     help="Add, test, change and remove channels: where alerts are sent.", no_args_is_help=True, rich_markup_mode=None
@@ -55,10 +59,13 @@ def add(
     secrets = _asked_until_fit(kind, missing, given, chosen.settings())
     if (other := remote.chosen()) is not None:
         row = other.channels.add({"kind": kind, "name": name, **chosen.body(secrets)}).channel
+        unknown = _unknown_rules(chosen, row, other)
     else:
         with opened() as installation:
             row = channels.add(installation, kind, name, chosen.change(secrets))
+            unknown = _unknown_rules(chosen, row, installation)
     typer.echo(f"Added {row.name!r} (id {row.id}).")
+    _say(unknown)
     show.hint(f"Try it: ocelog channel test {row.id}")
 
 
@@ -79,12 +86,31 @@ def edit(
         before = other.channels.status(name).channel
         named = {} if rename is None else {"name": rename}
         row = other.channels.edit(before.id, named | chosen.body(_changed(before.kind, chosen, rename))).channel
+        unknown = _unknown_rules(chosen, row, other)
     else:
         with opened() as installation:
             before = channels.find(installation, name)
             change = chosen.change(_changed(before.kind, chosen, rename), rename)
             row = channels.edit(installation, before, change)
+            unknown = _unknown_rules(chosen, row, installation)
     show.paragraph(f"Changed {row.name!r}.")
+    _say(unknown)
+
+
+def _unknown_rules(chosen: ChannelOptions, row: ChannelRow, place: "Installation | Remote") -> list[str]:
+    """Say which rules that were chosen for a channel there are none of: it would hear of nothing."""
+    if chosen.rule is None or not row.routing.route.rules:
+        return []
+    if isinstance(place, Installation):
+        known = channels.rules_here(place)
+    else:
+        known = {rule["id"] for folder in place.rules.folders(None) for rule in folder["rules"]}
+    return channels.unknown_rules(row.routing.route.rules, known)
+
+
+def _say(remarks: list[str]) -> None:
+    for each in remarks:
+        show.remark(show.harmless(each))
 
 
 def _changed(kind: str, chosen: ChannelOptions, rename: str | None) -> dict[str, GivenSecret]:
@@ -97,7 +123,7 @@ def _changed(kind: str, chosen: ChannelOptions, rename: str | None) -> dict[str,
     return given
 
 
-@app.command("list")
+@app.command("list", short_help="List the channels, and what waits for each.")
 def list_(*, json: Json = False) -> None:
     """List the channels: what each hears of, what waits, and what was given up."""
     if (other := remote.chosen()) is not None:
@@ -105,16 +131,18 @@ def list_(*, json: Json = False) -> None:
     else:
         with opened(reading=True) as installation:
             found = channels.statuses(installation)
+    wide = not sys.stdout.isatty() or show.displayed_columns() >= _WIDE
     rows = [_line(each) for each in found]
     if json:
         show.as_json(rows)
         return
     if not rows:
         show.hint("There is no channel yet. Add one: ocelog channel add webhook ops")
-    shown = ["name", "id", "kind", "state", "severities"]
-    if not sys.stdout.isatty() or show.displayed_columns() >= _WIDE:
+    shown = ["name", "id", "kind", "state", "severities", "hears"]
+    if wide:
         shown += ["quiet_hours", "per_hour", "escalate_after"]
     shown += ["waiting", "given_up"]
+    rows = [row | {"hears": _hears(row, wide=wide)} for row in rows]
     show.table([{key: row[key] for key in shown} for row in rows])
     for row in (row for row in rows if row["trouble"]):
         since = f", failing since {row['failing_since']}" if row["failing_since"] else ""
@@ -140,7 +168,7 @@ def show_(name: Name, *, json: Json = False) -> None:
         show.table([{"setting": key, "value": value} for key, value in found.items()])
 
 
-@app.command("test")
+@app.command("test", short_help="Send a message that is marked as a test.")
 def send_test(name: Name, *, json: Json = False) -> None:
     """Send a message that is marked as a test, and show what the far end answers.
 
@@ -196,14 +224,14 @@ def _note(installation: Installation, what: str, target: str, **details: str) ->
     users.note_command(installation, who, what, target, **details)
 
 
-@app.command("pause")
+@app.command("pause", short_help="Send nothing through a channel until it is resumed.")
 def pause(name: Name) -> None:
     """Send nothing through a channel until it is resumed; what there is to tell waits."""
     _set_paused(name, paused=True)
     show.hint(f"Paused. Go on with: ocelog channel resume {shlex.quote(name)}")
 
 
-@app.command("resume")
+@app.command("resume", short_help="Send through a paused channel again.")
 def resume(name: Name) -> None:
     """Send through a paused channel again, beginning with how the alerts are that waited."""
     _set_paused(name, paused=False)
@@ -287,6 +315,12 @@ def _asked_until_fit(
             show.remark(f"  {error}")
         else:
             return secrets
+
+
+def _hears(row: Mapping[str, Any], *, wide: bool) -> str:
+    """Return of which alerts a channel hears, if not of all: which types, log types and rules, or how many rules."""
+    rules = row["rules"] if wide else [counted(len(row["rules"]), "rule")] if row["rules"] else []
+    return ", ".join([*row["types"], *row["log_types"], *rules]) or "all"
 
 
 def _line(status: ChannelStatus) -> dict[str, Any]:

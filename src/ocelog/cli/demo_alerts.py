@@ -173,4 +173,4 @@ def _now() -> str:
 
 def _line(message: Mapping[str, Any]) -> str:
     text = f"{message['event']:<9}  {message['severity']:<8}  {show.harmless(message['title'])}"
-    return text if len(text) <= _WIDE else f"{text[: _WIDE - 3].rstrip()}..."
+    return text if len(text) <= _WIDE else f"{text[: _WIDE - 1].rstrip()}…"

@@ -25,7 +25,7 @@ Force = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")]
 
 
-@app.command("install")
+@app.command("install", short_help="Install `ocelog run` as a service of systemd.")
 def install(
     *,
     user: ForUser = False,
@@ -86,7 +86,11 @@ def uninstall(*, user: ForUser = False, root: Root = Path("/"), force: Force = F
         show.paragraph(f"The data is still in {HOME}, and the key in /etc/ocelog. Their user is still there, too.")
 
 
-@app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@app.command(
+    "exec",
+    short_help="Run a command of `ocelog` on the home of the service.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
 def exec_(
     words: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="Such as: source add, or status.")],
 ) -> None:

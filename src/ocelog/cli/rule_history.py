@@ -1,8 +1,10 @@
 """`ocelog rules try` and `replay`: what a rule says of events that are in the lake."""
 
+import shlex
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -42,7 +44,8 @@ def try_(
 
     For a rule that judges rows of a scheduled query, the query is asked for each time that it was due, the last 500 at
     most, as of that time. A correlation rule looks at the matches that other rules have in rule_matches. Nothing is
-    kept, and nobody is told. The rule need not be on, nor its folder registered.
+    kept, and nobody is told. The rule need not be on, nor its folder registered. Exit 1 if the rule said nothing of
+    some of it.
     """
     now = datetime.now(UTC)
     start = option_value("--since", partial(instant, now=now), since)
@@ -56,7 +59,9 @@ def try_(
     if json:
         show.as_json(_as_json(tried))
     else:
-        _show(tried, since)
+        _show(tried, since, rule)
+    if tried.errors or tried.unjudged or tried.failed_runs:
+        raise typer.Exit(1)
 
 
 def replay(
@@ -163,7 +168,8 @@ def _replayed_as_json(done: RuleReplay) -> Mapping[str, Any]:
     }
 
 
-def _show(tried: TrialResult, typed: str) -> None:
+def _show(tried: TrialResult, typed: str, rule: str) -> None:
+    _show_faults(tried, rule)
     since = f"{tried.since:%Y-%m-%d %H:%M}Z"
     match tried.kind:
         case Kind.SCHEDULED_RULE:
@@ -179,7 +185,8 @@ def _show(tried: TrialResult, typed: str) -> None:
         return
     most = max((matches for _, matches in tried.by_day.values()), default=0)
     digits = len(f"{most:,}")
-    for day, (_, matches) in sorted(tried.by_day.items()):
+    all_failed = not tried.matches and sum(tried.errors.values()) >= tried.events
+    for day, (_, matches) in () if all_failed else sorted(tried.by_day.items()):
         bar = "━" * -(-matches * _WIDE // most) if matches else ""
         typer.echo(f"{day}  {matches:>{digits},}  {bar}".rstrip())
     _show_alerts(tried)
@@ -188,11 +195,19 @@ def _show(tried: TrialResult, typed: str) -> None:
         show.paragraph("Samples:")
         for sample in tried.samples:
             show.paragraph(f"{rfc3339(sample.at)} {sample.severity.lower()}: {_with_summary(sample)}")
+    _show_cost(tried)
+
+
+def _show_faults(tried: TrialResult, rule: str) -> None:
+    """Say what the rule said nothing of, before the matches: without it they would look like all that there is."""
     unit = "row" if tried.kind is Kind.SCHEDULED_RULE else "event"
     for problem, kept in (("The rule failed", tried.errors), ("The rule was not asked", tried.unjudged)):
         for why, count in kept.items():
             show.remark(show.harmless(f"{problem} on {counted(count, unit)}: {why}"))
-    _show_cost(tried)
+    if tried.errors:
+        tests = Path(rule).suffix in {".yml", ".yaml", ".py"}
+        again = f"ocelog rules test {shlex.quote(rule)}" if tests else f"ocelog rules show {rule}"
+        show.remark(f"Correct the rule, then run its tests: {again}" if tests else f"See where its files are: {again}")
 
 
 def _head_of_rows(tried: TrialResult, since: str) -> None:

@@ -1,5 +1,6 @@
 """`ocelog rules list` and `show`: which rules there are, whether they run, and what came of them."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ __all__ = ["from_here", "list_", "on_of", "show_"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Values = Mapping[str, Any]
 """A folder, or a rule, as `rule_showing` returns it."""
+_PROSE = ("description", "runbook")
 _QUERY = "scheduled_query"
 _COLUMNS = ("rule", "status", "severity", "looks_at", "why")
 
@@ -77,7 +79,7 @@ def _show_folder(folder: Values, *, queries: bool) -> None:
         columns = [each for each in _COLUMNS if each != "severity" or not queries]
         lines = [dict(zip(_COLUMNS, _line(rule), strict=True)) for rule in listed]
         rows = [[line[each] for each in columns] for line in lines]
-        hidden = show.fitting_table(columns, rows, whole=columns[:-1])
+        hidden = show.fitting_table(columns, rows, whole=columns[:-1]).hidden
         if hidden:
             show.remark(f"Not shown: {', '.join(hidden)}. See one with: ocelog rules show ID")
     elif queries:
@@ -144,4 +146,6 @@ def _show_values(values: Mapping[str, Any]) -> None:
     for name, text in texts.items():
         typer.echo(f"{name}:")
         for line in text.strip("\n").split("\n"):
-            typer.echo(f"  {show.harmless_lines(line)}".rstrip())
+            shown = f"  {show.harmless_lines(line)}".rstrip()
+            # What is copied stays as it is.
+            typer.echo(show.fitted(shown, sys.stdout) if name in _PROSE else shown)

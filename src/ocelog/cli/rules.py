@@ -14,20 +14,20 @@ from ocelog.cli.progress import count_progress
 from ocelog.units import counted, write_list
 
 app = typer.Typer(help="Register, list, check and test detection rules.", no_args_is_help=True, rich_markup_mode=None)
-app.command("add")(rule_folders.add)
+app.command("add", short_help="Register a folder of rules.")(rule_folders.add)
 app.command("remove")(rule_folders.remove)
 app.command("list")(rule_listing.list_)
-app.command("show")(rule_listing.show_)
-app.command("enable")(rule_folders.enable)
+app.command("show", short_help="Show all that a rule says of itself, and what came of it.")(rule_listing.show_)
+app.command("enable", short_help="Turn rules or packs on.")(rule_folders.enable)
 app.command("disable")(rule_folders.disable)
-app.command("try")(rule_history.try_)
-app.command("replay")(rule_history.replay)
-app.command("unjudged")(rule_folders.unjudged)
+app.command("try", short_help="Ask a rule about what is in the lake; nothing is kept.")(rule_history.try_)
+app.command("replay", short_help="Have a rule judge what it has not judged.")(rule_history.replay)
+app.command("unjudged", short_help="List the events that rules were not asked about.")(rule_folders.unjudged)
 Where = Annotated[Path, typer.Argument(help="A folder of rules, or the YAML file of one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command("test")
+@app.command("test", short_help="Run the tests that rules bring along.")
 def run_tests(path: Where = Path(), *, json: Json = False) -> None:
     """Run the tests that rules bring along, in the format of panther-analysis; exit 1 if one fails.
 
@@ -55,7 +55,7 @@ def _show_tests(report: Report) -> None:
     )
 
 
-@app.command("check")
+@app.command("check", short_help="Find names in rules that nothing has.")
 def check(path: Where = Path(), *, json: Json = False) -> None:
     """Find names in rules that nothing has: log types, fields, queries, rules, destinations; exit 1 if there is one.
 
@@ -77,6 +77,9 @@ def check(path: Where = Path(), *, json: Json = False) -> None:
                         for one in checked.wrong
                     ),
                 ],
+                "not_yaml": [
+                    {"file": one.place.file, "line": one.place.line, "why": one.why} for one in checked.not_yaml
+                ],
                 "no_source": checked.no_source,
                 "not_run": [
                     {"rule": one.rule, "file": one.place.file, "line": one.place.line, "why": one.why}
@@ -90,7 +93,7 @@ def check(path: Where = Path(), *, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command("new")
+@app.command("new", short_help="Write a new rule with comments and tests that pass.")
 def new(
     rule: Annotated[str, typer.Argument(help="Its id, such as Acme.Logins.AtNight.", show_default=False)],
     *,
@@ -112,6 +115,9 @@ def _show_checked(checked: CheckResult) -> None:
         show.paragraph(show.near(why))
     for one in checked.wrong:
         show.paragraph(f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}: {one.why}")
+    for one in checked.not_yaml:
+        place = f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}"
+        show.remark(show.harmless(f"{place}: not read as a rule: {one.why}"))
     for one in checked.not_run:
         place = f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}"
         show.remark(show.harmless(f"{place}: not run here, as it is for another engine: {one.why}"))

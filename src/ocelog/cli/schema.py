@@ -23,7 +23,7 @@ def list_(*, json: Json_ = False) -> None:
     show.table_or_json(rows if json else shown, json=json)
 
 
-@app.command("show")
+@app.command("show", short_help="Show every field of a log type.")
 def show_(
     log_type: Annotated[str, typer.Argument(help="Such as issues or Wiz.Issues.", autocompletion=completion.log_types)],
     *,

@@ -53,7 +53,7 @@ def _shortened(row: Mapping[str, object]) -> dict[str, object]:
         value = str(Path("~") / Path(value).relative_to(Path.home()))
     elif row["setting"] == "ledger" and origin == "default":
         value = "ledger.db in the home"
-    return {**row, "value": value, "origin": Path(origin).name}
+    return {**row, "value": None if value == "" else value, "origin": Path(origin).name}
 
 
 def _plain(value: object) -> object:

@@ -8,11 +8,13 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
 import typer
+from msgspec import Struct
 
 from ocelog.cli.output import in_utf8
 from ocelog.cli.pager import paging
@@ -131,6 +133,15 @@ def _page() -> int:
         return _PAGE
 
 
+class Fitted(Struct, frozen=True, kw_only=True):
+    """What of a table did not fit on a terminal."""
+
+    hidden: tuple[str, ...] = ()
+    """Columns that are not shown."""
+    cut: bool = False
+    """Whether a value is shown in part."""
+
+
 def fitting_table(
     names: Sequence[str],
     rows: Sequence[Sequence[Any]],
@@ -138,13 +149,13 @@ def fitting_table(
     *,
     first: Sequence[str] = (),
     whole: Sequence[str] = (),
-) -> list[str]:
-    """Print `rows` under their names, on a terminal no more columns than fit beside each other; return the others.
+) -> Fitted:
+    """Print `rows` under their names, on a terminal no more columns than fit beside each other; return what did not.
 
-    Long values are cut there. A single row of which columns do not fit is not printed. Elsewhere each row is whole.
-    `write` takes what is printed; by default it goes to stdout. If not all fits and `first` names columns, they come
-    first, then those that are short, and at last what is empty or repeats another column. Columns in `whole` are not
-    cut as long as they fit.
+    Long values are cut there, where there is no room for them. A single row of which columns do not fit is not printed.
+    Elsewhere each row is whole. `write` takes what is printed; by default it goes to stdout. If not all fits and
+    `first` names columns, they come first, then those that are short, and at last what is empty or repeats another
+    column. Columns in `whole` are not cut as long as they fit.
     """
     write = write or sys.stdout.write
     heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
@@ -155,11 +166,12 @@ def fitting_table(
             drawn = _drawn(heads, cells, numeric, page=_ENDLESS)
             plain = "".join(f"{line.rstrip()}\n" for line in drawn.splitlines())
         write(plain)
-        return []
+        return Fitted()
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - see _drawn
     from rich.console import Console  # noqa: PLC0415 - see _drawn
 
-    room, kept, hidden = Console().width, list[int](), list[str]()
+    room, kept, hidden, was_cut = Console().width, list[int](), list[str](), False
+    widths = dict[int, int]()
     longest = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
     cut = sum(longest) + _GAP * (len(longest) - 1) > room
     order = list(range(len(names)))
@@ -180,18 +192,23 @@ def fitting_table(
             continue
         width = min(width, room) if kept else width
         kept.append(at)
+        widths[at] = width
         room -= width + _GAP
+    room += _GAP
+    for at in kept:
+        wider = min(longest[at], widths[at] + max(0, room))
+        room -= wider - widths[at]
         for row in cells:
-            if cell_len(row[at]) > width:
-                row[at] = f"{set_cell_size(row[at], width - 1).rstrip()}…"
+            if cell_len(row[at]) > wider:
+                row[at], was_cut = f"{set_cell_size(row[at], wider - 1).rstrip()}…", True
     if not (hidden and len(rows) == 1):
         shown = [[row[at] for at in kept] for row in cells]
         write(_drawn([heads[at] for at in kept], shown, [numeric[at] for at in kept]))
-    return sorted(hidden, key=list(names).index)
+    return Fitted(hidden=tuple(sorted(hidden, key=list(names).index)), cut=was_cut)
 
 
 def _is_numeric(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in values)
 
 
 def _plain(heads: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool], room: int) -> str | None:
@@ -251,9 +268,14 @@ def cell(value: object) -> str:
         case list() | tuple():
             return ", ".join(cell(each) for each in value) or "-"
         case dict():
-            return json_format.dumps(value, ensure_ascii=False, default=str)
+            return "; ".join(_named(str(name), each) for name, each in value.items()) or "-"
         case _:
             return harmless(str(value))
+
+
+def _named(name: str, value: object) -> str:
+    """Write a value of a mapping behind its name; a mapping within it stands in brackets."""
+    return f"{harmless(name)} ({cell(value)})" if isinstance(value, dict) else f"{harmless(name)}: {cell(value)}"
 
 
 def harmless(text: str) -> str:
@@ -333,9 +355,9 @@ def displayed_width(text: str) -> int:
 
 
 def fields(values: Mapping[str, Any]) -> None:
-    """Print each value on a line of its own, behind its name."""
+    """Print each value on a line of its own, behind its name; on a terminal it is `wrapped`."""
     for line in named_lines(values, values.values()):
-        typer.echo(line)
+        typer.echo(fitted(line, sys.stdout))
 
 
 def named_lines(names: Iterable[str], values: Iterable[object]) -> Iterator[str]:

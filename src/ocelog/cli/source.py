@@ -105,7 +105,7 @@ def resume(name: Name) -> None:
     show.paragraph("Resumed. It is read on from where it stopped.")
 
 
-@app.command("remove")
+@app.command("remove", short_help="Stop reading a source; its rows stay in the lake.")
 def remove(
     name: Name,
     *,

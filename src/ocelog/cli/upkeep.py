@@ -44,8 +44,9 @@ def command(
     if output == "json":
         show.as_json(rows)
     else:
+        hidden = {"not_expired"} if any(one.left_alone for one in found.tables) else {"not_expired", "left_alone"}
         shown = [{**row, "left_alone": len(row["left_alone"])} for row in rows]
-        show.table([{name: value for name, value in row.items() if name != "not_expired"} for row in shown])
+        show.table([{name: value for name, value in row.items() if name not in hidden} for row in shown])
     for other in found.failed[1:]:
         show.remark(str(other))
     if found.failed:

@@ -60,7 +60,7 @@ def list_(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
     )
 
 
-@app.command("add")
+@app.command("add", short_help="Add a user of the console.")
 def add(
     name: NewName,
     *,
@@ -121,7 +121,7 @@ tokens = typer.Typer(help="Add, list and revoke tokens of the REST API.", no_arg
 app.add_typer(tokens, name="token")
 
 
-@tokens.command("add")
+@tokens.command("add", short_help="Make a token that lets a program in as a user.")
 def add_token(
     user: Name,
     *,

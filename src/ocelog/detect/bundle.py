@@ -46,6 +46,8 @@ class Bundle(Struct, frozen=True, kw_only=True):
     """By name, sorted."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Files that were not read, and why; the reason opens with `file:line:`."""
+    passed_over: tuple[str, ...] = ()
+    """YAML files that lie where rules are wanted, and seem to be something else."""
 
     def revision(self) -> str:
         """Return what tells these files from any others: 32 hex digits."""
@@ -88,7 +90,7 @@ def _read_bundle(path: Path) -> Bundle:
     root, wanted = find_root(path), _described_by(path.resolve())
     found = Bundle(root=root, scope=wanted.relative_to(root).as_posix())
     files, refused, size = dict[str, bytes](), dict[str, str](), 0
-    named = list[str]()
+    named, passed_over = list[str](), list[str]()
     for name in _yaml_files(root):
         if any("\ud800" <= letter <= "\udfff" for letter in name):
             # Python hands on as half characters what is no text, and nobody else can read them.
@@ -105,6 +107,8 @@ def _read_bundle(path: Path) -> Bundle:
             files[name] = content
             named += _named_in(text, posixpath.dirname(name))
             size = _bounded(root, size + len(content))
+        elif found.holds(name) and kind is None:
+            passed_over.append(name)
     for name in dict.fromkeys(named):
         most = _MOST.get(posixpath.splitext(name)[1].lower())
         if most is not None and name not in files and os.path.lexists(root / name):
@@ -112,7 +116,13 @@ def _read_bundle(path: Path) -> Bundle:
             if content is not None:
                 files[name] = content
                 size = _bounded(root, size + len(content))
-    return Bundle(root=root, scope=found.scope, files=dict(sorted(files.items())), refused=refused)
+    return Bundle(
+        root=root,
+        scope=found.scope,
+        files=dict(sorted(files.items())),
+        refused=refused,
+        passed_over=tuple(passed_over),
+    )
 
 
 def _bounded(root: Path, size: int) -> int:

@@ -83,6 +83,10 @@ class Checkout(Struct, frozen=True, kw_only=True):
     """Python file -> why its text is not here."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """YAML file of a rule -> its text."""
+    passed_over: tuple[str, ...] = ()
+    """YAML files that seem to be nothing of rules."""
+    is_empty: bool = False
+    """Whether there is neither a rule nor anything that rules stand on."""
 
     def members(self, pack: Pack) -> tuple[str, ...]:
         """Return the ids that `pack` turns on: all that it lists but rules that are experimental or deprecated."""
@@ -277,6 +281,8 @@ class _Reader:
             sources=self._sources,
             refused=self._refused,
             texts={file: self._texts[file] for file in {one.place.file for one in rules.values()}},
+            passed_over=self._bundle.passed_over,
+            is_empty=not mine and not self._problems,
         )
 
     def _by_id(self, items: Iterable[_T], id_of: Callable[[_T], str]) -> dict[str, _T]:

@@ -36,6 +36,7 @@ from ocelog.detect.rule import (
     Step,
     Transition,
 )
+from ocelog.errors import RuleFileError
 from ocelog.model import Severity
 from ocelog.yaml_nodes import Node, NodeMapping
 
@@ -94,6 +95,27 @@ def parse_item(text: str, file: str) -> Item:
     return _KINDS[kind](top)
 
 
+def read_each(text: str, file: str) -> tuple[dict[str, Node], list[str]]:
+    """Return the keys of the file of a rule that read by themselves, and what is wrong with each of the others.
+
+    For a file that does not read: `parse_item` tells only what it meets first.
+    """
+    good, wrong = dict[str, Node](), list[str]()
+    try:
+        top = parse(text, file).mapping()
+    except RuleFileError as error:
+        return good, [str(error)]
+    readers = {**_about_readers(), **_rule_readers()}
+    for key, (_, node) in top.pairs():
+        try:
+            if key in readers and not node.is_null:
+                readers[key][1](node)
+            good[key] = node
+        except RuleFileError as error:
+            wrong.append(str(error))
+    return good, wrong
+
+
 def _place(node: Node | NodeMapping) -> Place:
     node = node.place if isinstance(node, NodeMapping) else node
     return Place(node.origin, node.line)
@@ -132,10 +154,9 @@ def _file(node: Node) -> str:
     return "/".join(parts)
 
 
-def _about_fields(top: NodeMapping) -> dict[str, Any]:
-    """Return the fields of About that are there."""
-    fields: dict[str, Any] = {}
-    read: Mapping[str, tuple[str, Callable[[Node], Any]]] = {
+def _about_readers() -> Mapping[str, tuple[str, Callable[[Node], Any]]]:
+    """Return, by key, which field of About it is, and how it reads."""
+    return {
         "Enabled": ("enabled", Node.truth),
         "Severity": ("severity", _severity),
         "DisplayName": ("display_name", _text),
@@ -152,7 +173,12 @@ def _about_fields(top: NodeMapping) -> dict[str, Any]:
         "AlertLivesWithRecord": ("lives_with_record", Node.truth),
         "Status": ("status", _status),
     }
-    for key, (name, reader) in read.items():
+
+
+def _about_fields(top: NodeMapping) -> dict[str, Any]:
+    """Return the fields of About that are there."""
+    fields: dict[str, Any] = {}
+    for key, (name, reader) in _about_readers().items():
         if (node := top.get(key)) is not None:
             fields[name] = reader(node)
     return fields
@@ -179,10 +205,9 @@ def _about(top: NodeMapping) -> About:
     return About(id=top.needs("RuleID").name(), place=_place(top), **_about_fields(top))
 
 
-def _rule_fields(top: NodeMapping) -> dict[str, Any]:
-    """Return the fields of Rule, besides what it asks, that are there."""
-    fields: dict[str, Any] = {}
-    read: Mapping[str, tuple[str, Callable[[Node], Any]]] = {
+def _rule_readers() -> Mapping[str, tuple[str, Callable[[Node], Any]]]:
+    """Return, by key, which field of Rule it is, and how it reads."""
+    return {
         "LogTypes": ("log_types", _texts),
         "ScheduledQueries": ("scheduled_queries", _texts),
         "InlineFilters": ("inline_filters", parse_expressions),
@@ -192,7 +217,12 @@ def _rule_fields(top: NodeMapping) -> dict[str, Any]:
         "GroupBy": ("group_by", _group_by),
         "Tests": ("tests", _tests),
     }
-    for key, (name, reader) in read.items():
+
+
+def _rule_fields(top: NodeMapping) -> dict[str, Any]:
+    """Return the fields of Rule, besides what it asks, that are there."""
+    fields: dict[str, Any] = {}
+    for key, (name, reader) in _rule_readers().items():
         if (node := top.get(key)) is not None:
             fields[name] = reader(node)
     return fields

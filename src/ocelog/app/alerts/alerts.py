@@ -62,6 +62,8 @@ class ChangedAlert(Struct, frozen=True, kw_only=True):
     alert: Alert
     changed: bool
     """Not so if it was like this already."""
+    to: tuple[str, ...] = ()
+    """Through which channels people are to be told of it, if that is what was wanted."""
 
 
 def word(kind: type[_Word], text: str) -> _Word:
@@ -217,7 +219,10 @@ def resend(
         return resent(write_list(names.get(each, each) for each in to[alert.id]), who=who)(alert, now_us)
 
     done = ledger.alerts.resend(list(to), act, to)
-    return [ChangedAlert(alert=alert, changed=changed) for alert, changed in done]
+    return [
+        ChangedAlert(alert=alert, changed=changed, to=tuple(names.get(each, each) for each in to[alert.id]))
+        for alert, changed in done
+    ]
 
 
 def untold_because(installation: Installation, found: AlertDetails) -> str | None:

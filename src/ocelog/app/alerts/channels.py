@@ -5,7 +5,7 @@ import json
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ocelog.alert.notice import Happened, Notice
-from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing
+from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing, fits
 from ocelog.app.log_types import kinds, short_names
 from ocelog.app.sources.sources import GivenSecret, source_id
 from ocelog.app.users.trail import last_done
@@ -364,6 +364,28 @@ def log_type_pattern(text: str) -> str:
             known2=", ".join(known),
         )
     )
+
+
+def unknown_rules(patterns: Iterable[str], known: Collection[str]) -> list[str]:
+    """Say which of `patterns` fit none of the rules that are `known`, each with the nearest that would."""
+    told = list[str]()
+    for pattern in patterns:
+        if not any(fits(name, [pattern]) for name in known):
+            near = set(known)
+            if pattern.endswith(".*"):
+                parts = (name.split(".") for name in known)
+                near = {".".join([*words[:many], "*"]) for words in parts for many in range(1, len(words))}
+            told.append(f"No rule here is called {pattern!r}{suggest(pattern, near) or '.'}")
+    return told
+
+
+def rules_here(installation: Installation) -> set[str]:
+    """Return the ids of all rules of the folders here, and of those that there are alerts of."""
+    # Takes long to import, and most commands about channels name no rule.
+    from ocelog.app.judging import rule_folders  # noqa: PLC0415 - see above
+
+    every = {rule.id for folder in rule_folders.listed(installation) for rule in folder.rules}
+    return every | set(installation.ledger.alerts.rule_ids())
 
 
 def _edited(row: ChannelRow, change: ChannelChange) -> ChannelRow:

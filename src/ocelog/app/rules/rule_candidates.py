@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ocelog.alert.judged import JudgedBy
 from ocelog.app.judging.rule_answers import judged_by
-from ocelog.app.judging.rule_folders import ListedRule, find_rule, listed
+from ocelog.app.judging.rule_folders import ListedRule, find_rule, listed, near
 from ocelog.app.log_types import changing, kinds
 from ocelog.detect.bundle import read_bundle
 from ocelog.detect.checkout import read_checkout
@@ -134,7 +134,7 @@ def load_rule(installation: Installation, judge: Judge, candidate: Candidate) ->
     """Have `judge` read a rule. Raises RuleFileError, and ConfigError if nothing here is what it judges."""
     loaded = judge.load(read_bundle(candidate.path))
     for fault in loaded.faults:
-        raise RuleFileError(fault.message if candidate.folder is None else candidate.folder.named(fault.message))
+        raise RuleFileError(_from_here(candidate, fault.message))
     together, rules = loaded.correlations, loaded.rules
     if candidate.id in together or (not candidate.id and together):
         return _of_matches(installation, together[candidate.id or next(iter(together))], loaded.revision)
@@ -151,6 +151,14 @@ def load_rule(installation: Installation, judge: Judge, candidate: Candidate) ->
             )
         )
     return OfEvents(rule=rule)
+
+
+def _from_here(candidate: Candidate, message: str) -> str:
+    """Return what is wrong in a file of a rule, with the file as it is named from the current folder."""
+    if candidate.folder is not None:
+        return candidate.folder.named(message)
+    file, _, rest = message.partition(":")
+    return f"{near(find_root(candidate.path) / file)}:{rest}"
 
 
 def _of_matches(installation: Installation, rule: CorrelationRule, revision: str) -> OfMatches:

@@ -4,16 +4,20 @@ import re
 import shlex
 from collections.abc import Callable, Collection
 from importlib import resources
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from string import Template
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ocelog.app.judging.rule_folders import near
 from ocelog.app.log_types import changing
 from ocelog.app.rules.query_checks import query_faults
 from ocelog.detect.checking import Names, WrongName, check
-from ocelog.detect.checkout import read_checkout
+from ocelog.detect.checkout import Checkout, Problem, problem_of, read_checkout
+from ocelog.detect.parse import read_each
+from ocelog.detect.rule import Place
 from ocelog.detect.testing import Failure, Report, TestsNotRun
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.config import home_path
@@ -21,9 +25,11 @@ from ocelog.judging.trials import Trials
 from ocelog.schema.language.fields import LogSchema, Text
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.secret import shown
+from ocelog.yaml_nodes import syntax_fault
 
 __all__ = ["CheckResult", "Failure", "Report", "TestsNotRun", "check_rules", "new_rule", "run_tests"]
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
+_MOST_TOLD = 3
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_]+")
 """What lies between two words of an id."""
 
@@ -39,6 +45,8 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     wrong: tuple[WrongName, ...]
     no_source: dict[str, list[str]]
     """Log types that exist, and no source here has -> the rules about them."""
+    not_yaml: tuple[WrongName, ...] = ()
+    """Files that may be meant as rules, and cannot be read."""
     not_run: tuple[WrongName, ...] = ()
     """Queries that were written for another engine, and why they do not run here."""
 
@@ -49,9 +57,8 @@ def run_tests(path: Path, *, told: Callable[[int, int], None]) -> Report:
     `told` hears how many tests of how many are done. Raises RuleFileError if there is nothing that can be read, and
     SandboxError if this machine cannot keep rules in.
     """
-    _exists(path)
+    checkout = _read(path)
     report = Trials(path=path, changing=changing(), keep_out=(str(home_path()),), told=told).run()
-    checkout = read_checkout(path, changing())
     left = [
         TestsNotRun(rule=each.query, why=each.why) for each in query_faults(checkout.queries.values(), checkout.root)
     ]
@@ -66,8 +73,7 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
     `rules` are those of other folders, `channels` names and ids of those there are; None: they are not looked at.
     Raises RuleFileError if there is nothing that can be read.
     """
-    _exists(path)
-    checkout = read_checkout(path, changing())
+    checkout = _read(path)
     names = Names(schemas=packaged_schemas(), rules=rules, channels=channels)
     no_source = dict[str, list[str]]()
     for name, rule in checkout.rules.items():
@@ -81,9 +87,14 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
         root=checkout.root,
         rules=len(checkout.rules) + len(checkout.correlations),
         not_run=tuple(one for foreign, one in told if foreign),
-        unreadable=tuple((one.id, f"{checkout.root}/{one.message}") for one in checkout.problems),
+        unreadable=tuple(
+            (one.id, f"{checkout.root}/{message}")
+            for one in checkout.problems
+            for message in (one.message, *_more_wrong(checkout, one, names))
+        ),
         wrong=tuple(sorted(wrong, key=lambda one: (one.place, one.rule))),
         no_source=dict(sorted(no_source.items())),
+        not_yaml=_not_yaml(checkout),
     )
 
 
@@ -125,6 +136,39 @@ def _example_field(schema: LogSchema) -> str:
     return next((name for name in ("action", "severity", "status", *texts) if name in texts), texts[0])
 
 
-def _exists(path: Path) -> None:
+def _not_yaml(checkout: Checkout) -> tuple[WrongName, ...]:
+    """Return which files of `checkout` are not YAML, of those that seem to be nothing of rules, and why."""
+    found = list[WrongName]()
+    for file in checkout.passed_over:
+        text = (checkout.root / file).read_bytes().decode("utf-8", "replace")
+        if (fault := syntax_fault(text)) is not None:
+            found.append(WrongName(rule=file, place=Place(file, fault[0]), why=fault[1]))
+    return tuple(found)
+
+
+def _more_wrong(checkout: Checkout, problem: Problem, names: Names) -> list[str]:
+    """Return what else is wrong with a file that does not read: with its other keys, its log types, and its Python."""
+    path = checkout.root / problem.file
+    if path.suffix not in {".yml", ".yaml"} or not path.is_file():
+        return []
+    good, found = read_each(path.read_bytes().decode("utf-8-sig", "replace"), problem.file)
+    if (types := good.get("LogTypes")) is not None:
+        each = types.items() if types.is_list else [types]
+        found += [str(one.wrong(why)) for one in each if (why := names.unknown(one.text())) is not None]
+    if (name := good.get("Filename")) is not None:
+        file = (PurePosixPath(problem.file).parent / name.text()).as_posix()
+        if ".." not in file and (checkout.root / file).is_file():
+            found.append(problem_of(file, (checkout.root / file).read_bytes()) or "")
+    return [one for one in dict.fromkeys(found) if one not in {"", problem.message}]
+
+
+def _read(path: Path) -> Checkout:
+    """Read the rules at `path`. Raises RuleFileError if there are none: then nothing would be checked."""
     if not path.exists():
         raise RuleFileError(f"There is nothing at {path}: name a folder of rules, or one rule's YAML file.")
+    checkout = read_checkout(path, changing())
+    if checkout.is_empty:
+        told = (f"{near(checkout.root / one.place.file)}:{one.place.line}: {one.why}" for one in _not_yaml(checkout))
+        why = "".join(f" {each}." for each in islice(told, _MOST_TOLD))
+        raise RuleFileError(f"There is no rule in {path}: no YAML file there has an `AnalysisType`.{why}")
+    return checkout

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -27,11 +28,19 @@ def values(column: pa.Array) -> list[Any]:
     if pa.types.is_time(column.type):
         # 24:00:00 is a time of SQL and not of Python, which takes it for midnight.
         return [_value(each) for each in column]
+    if pa.types.is_decimal(column.type) and column.type.scale == 0:
+        # A sum of whole numbers has 38 digits, most of which are rarely needed.
+        return [each if each is None else _whole(each) for each in column.to_pylist()]
     try:
         return list(column.to_pylist())
     except (ValueError, OverflowError):
         # Years that Python does not know, infinity among them, and nanoseconds.
         return [_value(each) for each in column]
+
+
+def _whole(value: Decimal) -> int | Decimal:
+    """Return a whole number as others read it, too: an integer, if that takes no more than 64 bits."""
+    return int(value) if -_INFINITE <= value <= _INFINITE else value
 
 
 def _value(value: pa.Scalar) -> Any:

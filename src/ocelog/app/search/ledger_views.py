@@ -26,7 +26,7 @@ _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
         "healthy, catching up, quiet (no event for long, nothing missing), silent, broken, forbidden, or paused.",
     ),
     ("health_since", INSTANT, "Since when, by this machine's clock."),
-    ("health_why", pa.string(), "Why; empty if it is healthy."),
+    ("health_why", pa.string(), "Why; null if it is healthy."),
     ("no_events_alarm", pa.string(), "OK, ALARM, or INSUFFICIENT_DATA (no complete, recent poll tells)."),
     ("silent_seconds", pa.int64(), "How long no event had come when it was polled last."),
     (
@@ -133,7 +133,7 @@ def _stream_rows(each: "StreamStatus") -> list[dict[str, object]]:
         "needs_attention": each.needs_attention,
         "health": each.health.state.value,
         "health_since": each.health.since,
-        "health_why": each.health.why,
+        "health_why": each.health.why or None,
         "no_events_alarm": each.health.alarm.value,
         "silent_seconds": int(each.health.silence.total_seconds()),
         "last_received": each.last_received,

@@ -62,6 +62,8 @@ def remarks(installation: Installation, tables: Collection[str]) -> list[str]:
     from ocelog.app.status.status import lost_lines, sweeps  # noqa: PLC0415 - see above
 
     lines = lost_lines(installation.ledger, tables)
+    if not installation.ledger.sources.listed(removed=True):
+        lines.append("There is no source yet. Add one: ocelog source add")
     if any(name.endswith("_current") for name in tables):
         lines += [
             f"{stream}: the first sweep has read {sweep}. Until it is done, _current lacks the rest."

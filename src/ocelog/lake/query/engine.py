@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from ocelog.phrases import Phrase
 from ocelog.sandbox.channel import Frame
 from ocelog.sandbox.child import Bounds, Child, Spec
 from ocelog.sandbox.kernel import EVERY, Layers
+from ocelog.suggest import suggest
 
 _ROOM = 2 * 1024**3
 """Bytes for the interpreter, libraries and buffers that the engine does not count."""
@@ -29,6 +31,10 @@ _BESIDE_ROWS = 8 << 20
 _MOST_THREADS = 8
 _MACHINE = ("/proc/self/cgroup", "/sys/fs/cgroup", "/proc/meminfo", "/sys/devices/system/cpu")
 """What the engine looks at whenever it starts, to learn how much of the machine is its."""
+_NO_COLUMN = re.compile(r'Referenced column "([^"\n]{1,200})" not found')
+_QUOTED = re.compile(r'"([^"\n]+)"')
+_ALIKE = 0.7
+"""How like a column, from 0 to 1, a word is that was meant as one."""
 _PLAIN = {pa.time64("us"): pa.int64(), pa.time64("ns"): pa.int64()}
 """Types whose values are checked as numbers."""
 
@@ -291,6 +297,15 @@ class Run:
                     line=text.strip().splitlines()[0],
                 )
             )
+        if refusal.kind == "binder" and (word := _meant_as_text(text)) is not None:
+            return QueryError(
+                Phrase(
+                    "%(text)s\nText is written in single quotes: '%(word)s'. `ocelog tables T` lists the columns of a "
+                    "table.",
+                    text=text.strip(),
+                    word=word,
+                )
+            )
         if refusal.kind == "binder":
             return QueryError(Phrase("%(text)s\n`ocelog tables T` lists the columns of a table.", text=text.strip()))
         return QueryError(text.strip())
@@ -365,3 +380,13 @@ def _stream(table: pa.Table) -> memoryview:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return memoryview(sink.getvalue())
+
+
+def _meant_as_text(refusal: str) -> str | None:
+    """Return what was written like a column and is none, if it looks like a value: upper case, or like no column."""
+    found = _NO_COLUMN.search(refusal)
+    if found is None:
+        return None
+    word, rest = found[1], refusal[found.end() :].partition("\n\n")[0]
+    is_like_one = suggest(word, _QUOTED.findall(rest), cutoff=_ALIKE)
+    return word if "'" not in word and (word.isupper() or not is_like_one) else None

@@ -21,7 +21,7 @@ from ocelog.lake.upkeep.compaction import BUSY, QUIET, Policy, by_partition, gro
 from ocelog.lake.upkeep.leftovers import remove_leftovers
 from ocelog.lake.upkeep.retention import expire_rows
 from ocelog.times import has_passed
-from ocelog.units import write_size
+from ocelog.units import counted, write_size
 
 _QUIET_AFTER = timedelta(days=1)
 """A partition to which nothing was added for so long is one that does not grow any more."""
@@ -108,7 +108,7 @@ class Maintenance:
     def tend_whole(
         self, table: str, *, dry_run: bool = False, told: Callable[[str], None] = lambda _: None
     ) -> TableUpkeep:
-        """Do everything that there is to do for `table`, and `tell` of each step; with `dry_run` only say what.
+        """Do everything that there is to do for `table`, and `tell` what was done; with `dry_run` only say what.
 
         Raises LakeUnavailableError and HomeError; what was done until then stays done.
         """
@@ -126,7 +126,8 @@ class Maintenance:
         rewritten = 0
         while done := self._rewrite_next(table, always=QUIET):
             rewritten += done
-            told(f"{table}: {done} files became one, {len(self._files(table))} are left")
+        if rewritten:
+            told(f"{table}: {counted(len(before), 'file')} became {len(self._files(table)):,}")
         return TableUpkeep(
             table=table,
             files_before=len(before),

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError, OcelogError
+from ocelog.files import sqlite_disk_full
 from ocelog.redaction import Redactor
 from ocelog.secret import Secret
 
@@ -25,7 +26,7 @@ _LATER = {
     "SQLITE_BUSY": "another process has held it for too long; try again, or find that process",
     "SQLITE_LOCKED": "another connection has held it for too long; try again",
     "SQLITE_FULL": "the disk is full; free some space, nothing is lost",
-    "SQLITE_IOERR": "the disk failed to read or write; look at the disk (full, unmounted, broken?) and try again",
+    "SQLITE_IOERR": "the disk failed to read or write; look at the disk (unmounted, broken?) and try again",
     "SQLITE_NOMEM": "memory ran out; try again with less at once",
 }
 _UNFIT_STATES = {
@@ -70,7 +71,8 @@ def restore_command(file: str) -> str:
 def of_sqlite(cause: sqlite3.Error, place: str) -> OcelogError | None:
     """Return what an error of SQLite about the file `place` means; None: that Ocelog has a bug."""
     # The name carries details behind the second underscore, such as SQLITE_IOERR_FSYNC.
-    name = "_".join(str(getattr(cause, "sqlite_errorname", "")).split("_")[:2])
+    whole = str(getattr(cause, "sqlite_errorname", ""))
+    name = "SQLITE_FULL" if sqlite_disk_full(whole, place) else "_".join(whole.split("_")[:2])
     if name in _UNFIT:
         return _unfit(name, place, str(cause))
     if name in _LATER:
