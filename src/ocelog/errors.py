@@ -246,6 +246,10 @@ def _classes(of: type[OcelogError]) -> Iterator[type[OcelogError]]:
 _BY_CODE = {each.code: each for each in _classes(OcelogError)}
 
 
+_NUMBER = re.compile(r"\[Errno -?\d+\] ")
+
+
 def without_number(error: BaseException) -> str:
     """Return what `error` says, in words alone: `Connection refused`, not `[Errno 111] Connection refused`."""
-    return re.sub(r"\[Errno -?\d+\] ", "", str(error))
+    said = str(error)
+    return _NUMBER.sub("", said)
