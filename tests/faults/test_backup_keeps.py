@@ -1,6 +1,9 @@
 """What a backup has copied stays, also if the power goes right after it, or a part is damaged before the next one."""
 
+import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from bookkeeping.records import source_row
 from ocelog.app.log_types import table_schemas
 from ocelog.app.maintenance.backup import back_up, restore
 from ocelog.app.maintenance.repair import examine, repair
+from ocelog.errors import HomeError
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.write.damage import lost_part
@@ -77,3 +81,65 @@ def test_the_next_backup_keeps_the_whole_copy_of_a_part_that_was_set_aside_and_a
         repair(found, dry_run=False)
         assert found.ledger.lake.unpublished(TABLE)[1] == 1
         assert examine(found) == []
+
+
+def _inverted(path: Path, count: int) -> bytes:
+    """Invert bytes in the middle of a file; return what it held."""
+    content = path.read_bytes()
+    begin = (len(content) - count) // 2
+    end = begin + count
+    path.chmod(0o644)
+    path.write_bytes(content[:begin] + bytes(each ^ 0xFF for each in content[begin:end]) + content[end:])
+    return content
+
+
+@pytest.mark.parametrize("name", ["ledger-*.db", "*.metadata.json", "*.avro", "*.parquet", "config.yml", "key"])
+def test_a_backup_with_a_file_that_changed_is_refused_before_anything_is_made_and_the_next_one_mends_it(
+    installation: Installation, tmp_path: Path, name: str
+) -> None:
+    kept, made = tmp_path / "kept", tmp_path / "restored"
+    (installation.home.path / "config.yml").write_text("log_format: json\n")
+    back_up(installation, kept, with_key=True)
+    note = json.loads((kept / "backup.json").read_text())
+    assert note["sums"].keys() >= {*note["files"], note["ledger"], "config.yml", "key", "home.json"}
+    victim = next(kept.rglob(name))
+    _inverted(victim, 8)
+    with pytest.raises(HomeError, match=rf"is damaged: {victim.relative_to(kept)} does not hold the bytes"):
+        restore(kept, made)
+    assert not made.exists()
+    back_up(installation, kept, with_key=True)
+    assert restore(kept, made).has_key
+
+
+def test_a_backup_of_an_older_release_is_restored_unless_its_ledger_is_damaged(
+    installation: Installation, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    back_up(installation, kept, with_key=True)
+    note = json.loads((kept / "backup.json").read_text())
+    before = note.pop("sums")
+    (kept / "backup.json").write_text(json.dumps(note))
+    content = _inverted(kept / note["ledger"], 8_192)
+    with pytest.raises(HomeError, match=r"is damaged: ledger-\S*\.db is not a whole database"):
+        restore(kept, tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()
+    (kept / note["ledger"]).write_bytes(content)
+    restore(kept, tmp_path / "restored")
+    _inverted(next(kept.rglob("*.metadata.json")), 8)
+    assert back_up(installation, kept, with_key=True).copied == 1
+    after = json.loads((kept / "backup.json").read_text())
+    assert {name: after["sums"][name] for name in after["files"]} == {name: before[name] for name in after["files"]}
+
+
+def test_a_check_tells_of_a_damaged_ledger(installation: Installation) -> None:
+    assert examine(installation) == []
+    ledger = installation.home.path / "ledger.db"
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'deeds'")
+        ((size,),) = connection.execute("PRAGMA page_size")
+    with ledger.open("r+b") as content:
+        content.seek((page - 1) * size)
+        content.write(b"\x2a" * size)
+    (told,) = examine(installation)
+    assert f"The ledger {ledger}: the file is damaged; if there is a backup" in told

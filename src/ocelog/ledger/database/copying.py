@@ -27,8 +27,7 @@ def copy_database(database: Database, path: Path) -> None:
             ):
                 source.backup(target)
                 # Pages are copied unread: a damaged ledger must not take the place of an earlier copy that is whole.
-                (found,) = target.execute("PRAGMA integrity_check(1)").fetchone()
-                if found != "ok":
+                if (found := _damage(target)) is not None:
                     raise damaged(str(database.url.database), found)
                 # Complete in one file, without a log beside it.
                 target.execute("PRAGMA journal_mode = DELETE")
@@ -41,6 +40,36 @@ def copy_database(database: Database, path: Path) -> None:
         raise of_sqlite(error, str(database.url.database)) or _failed(path, error) from error
     except OSError as error:
         raise _failed(path, error) from error
+
+
+def damage_of_copy(path: Path) -> str | None:
+    """Return what SQLite finds wrong with a copy of a ledger; None: nothing. Nothing is written beside it."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            return _damage(connection)
+    except sqlite3.Error as error:
+        return str(error)
+
+
+def database_damage(database: Database) -> HomeError | None:
+    """Read a ledger in SQLite whole, and return what is wrong with it; None: nothing, or it is not in SQLite."""
+    if not database.is_sqlite:
+        return None
+    place = str(database.url.database)
+    try:
+        with closing(sqlite3.connect(place)) as connection:
+            found = _damage(connection)
+    except sqlite3.Error as error:
+        meaning = of_sqlite(error, place)
+        if isinstance(meaning, HomeError):
+            return meaning
+        raise meaning or error from error
+    return None if found is None else damaged(place, found)
+
+
+def _damage(connection: sqlite3.Connection) -> str | None:
+    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    return None if found == "ok" else str(found)
 
 
 def _failed(path: Path, error: Exception) -> HomeError:
