@@ -131,6 +131,40 @@ def test_a_backup_of_an_older_release_is_restored_unless_its_ledger_is_damaged(
     assert {name: after["sums"][name] for name in after["files"]} == {name: before[name] for name in after["files"]}
 
 
+@pytest.mark.parametrize("name", ["*.metadata.json", "snap-*.avro", "*-m0.avro"])
+@pytest.mark.parametrize("bytes_changed", [8, 100_000])
+def test_a_backup_of_an_older_release_with_damaged_metadata_leaves_nothing_behind(
+    installation: Installation, tmp_path: Path, name: str, bytes_changed: int
+) -> None:
+    kept = tmp_path / "kept"
+    back_up(installation, kept, with_key=True)
+    note = json.loads((kept / "backup.json").read_text())
+    del note["sums"]
+    (kept / "backup.json").write_text(json.dumps(note))
+    victim = next(kept.rglob(name))
+    _inverted(victim, min(bytes_changed, victim.stat().st_size))
+    with pytest.raises(HomeError, match=f"is damaged: {victim} cannot be read: .*Nothing was changed"):
+        restore(kept, tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()
+
+
+def test_metadata_of_a_backup_that_is_still_json_but_no_table_is_refused(
+    installation: Installation, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    back_up(installation, kept, with_key=True)
+    note = json.loads((kept / "backup.json").read_text())
+    del note["sums"]
+    victim = kept / note["tables"][TABLE]
+    damaged = victim.read_bytes().replace(b'"schemas"', b'"schembs"')
+    victim.write_bytes(damaged)
+    note["files"][note["tables"][TABLE]] = len(damaged)
+    (kept / "backup.json").write_text(json.dumps(note))
+    with pytest.raises(HomeError, match=f"is damaged: {victim} cannot be read"):
+        restore(kept, tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()
+
+
 def test_a_check_tells_of_a_damaged_ledger(installation: Installation) -> None:
     assert examine(installation) == []
     ledger = installation.home.path / "ledger.db"

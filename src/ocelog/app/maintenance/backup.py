@@ -26,7 +26,7 @@ from ocelog.lake.read.snapshot import check_lake
 from ocelog.lake.storage.checksums import OTHER_BYTES, damage, damaged, read_error, unreadable, written_sum
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
-from ocelog.lake.upkeep.relocate import begin_elsewhere, table_files
+from ocelog.lake.upkeep.relocate import begin_elsewhere, check_copy, table_files
 from ocelog.ledger.database.open import absolute
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import rfc3339
@@ -428,6 +428,11 @@ def _refuse_damaged(folder: Path, note: Mapping[str, Any]) -> None:
             what = f"is not a whole database ({told})"
         if what is not None:
             raise HomeError(f"The backup {folder} is damaged: {name} {what}. Nothing was changed.")
+    for table, metadata in note["tables"].items():
+        try:
+            check_copy(table, copy=folder, made_in=Path(note["home"]), metadata=metadata)
+        except LakeDamagedError as error:
+            raise HomeError(f"The backup {folder} is damaged: {error.what} Nothing was changed.") from error
 
 
 def _refuse_used(ledger_url: str, begun: Path) -> None:
