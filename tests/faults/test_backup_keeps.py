@@ -14,6 +14,7 @@ from bookkeeping.records import source_row
 from ocelog.app.log_types import table_schemas
 from ocelog.app.maintenance.backup import back_up, restore
 from ocelog.app.maintenance.repair import examine, repair
+from ocelog.app.sources.purge import purge
 from ocelog.errors import HomeError
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
@@ -33,7 +34,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         home, ledger = installation.home.path, installation.ledger
         ledger.sources.add(source_row("acme"))
         for number in range(2):
-            given = {"id": "a", "p_row_id": str(number)} | dict.fromkeys(
+            given = {"id": "a", "p_row_id": str(number), "p_source_id": "acme"} | dict.fromkeys(
                 ("p_event_time", "p_cursor_time"), datetime(2026, 5, 4, tzinfo=UTC)
             )
             part = write_part(home, TABLE, f"1-1-{number}", pa.Table.from_pylist([given], schema=schemas[TABLE]))
@@ -163,6 +164,15 @@ def test_metadata_of_a_backup_that_is_still_json_but_no_table_is_refused(
     with pytest.raises(HomeError, match=f"is damaged: {victim} cannot be read"):
         restore(kept, tmp_path / "restored")
     assert not (tmp_path / "restored").exists()
+
+
+def test_after_a_purge_the_next_backup_holds_no_row_of_the_source(installation: Installation, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    back_up(installation, kept, with_key=False)
+    assert [*kept.rglob("*.parquet")]
+    purge(installation, installation.ledger.sources.listed()[0])
+    back_up(installation, kept, with_key=False)
+    assert [*kept.rglob("*.parquet")] == []
 
 
 def test_a_check_tells_of_a_damaged_ledger(installation: Installation) -> None:
