@@ -16,6 +16,7 @@ from ocelog.app.maintenance.backup import back_up, restore
 from ocelog.app.maintenance.repair import examine, repair
 from ocelog.app.sources.purge import purge
 from ocelog.errors import HomeError
+from ocelog.installation import home as homes
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.write.damage import lost_part
@@ -164,6 +165,22 @@ def test_metadata_of_a_backup_that_is_still_json_but_no_table_is_refused(
     with pytest.raises(HomeError, match=f"is damaged: {victim} cannot be read"):
         restore(kept, tmp_path / "restored")
     assert not (tmp_path / "restored").exists()
+
+
+def test_a_home_on_a_disk_that_is_mounted_read_only_is_backed_up_and_checked(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = installation.home.path
+    installation.close()
+    monkeypatch.setattr(homes, "may_write", lambda _: False)
+    monkeypatch.setattr(homes, "is_read_only", lambda _: True)
+    before = {path: path.stat().st_mtime_ns for path in (home, *home.rglob("*"))}
+    with opened(home, reading_at_worst=True) as found:
+        assert examine(found) == []
+        back_up(found, tmp_path / "kept", with_key=True)
+    assert {path: path.stat().st_mtime_ns for path in (home, *home.rglob("*"))} == before
+    with opened(restore(tmp_path / "kept", tmp_path / "restored").home) as found:
+        assert found.ledger.lake.unpublished(TABLE)[:2] == (1, 1)
 
 
 def test_after_a_purge_the_next_backup_holds_no_row_of_the_source(installation: Installation, tmp_path: Path) -> None:

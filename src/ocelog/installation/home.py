@@ -194,6 +194,12 @@ def may_write(path: Path) -> bool:
         return path.stat().st_uid == os.geteuid() and os.access(path, os.W_OK, effective_ids=True)
 
 
+def is_read_only(path: Path) -> bool:
+    """Whether the file system of the home at `path` is mounted read-only, as many are once their disk fails."""
+    with translated(path):
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
 def free_bytes(home: Home) -> int:
     """Return how much room is left where `home` is."""
     found = os.statvfs(home.path)
