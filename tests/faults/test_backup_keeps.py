@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from ocelog.app.log_types import table_schemas
 from ocelog.app.maintenance.backup import back_up, restore
 from ocelog.app.maintenance.repair import examine, repair
 from ocelog.app.sources.purge import purge
+from ocelog.app.status.overview import overview
 from ocelog.errors import HomeError
 from ocelog.installation import home as homes
 from ocelog.installation.making import make
@@ -181,6 +182,17 @@ def test_a_home_on_a_disk_that_is_mounted_read_only_is_backed_up_and_checked(
     assert {path: path.stat().st_mtime_ns for path in (home, *home.rglob("*"))} == before
     with opened(restore(tmp_path / "kept", tmp_path / "restored").home) as found:
         assert found.ledger.lake.unpublished(TABLE)[:2] == (1, 1)
+
+
+def test_status_says_that_the_disk_of_the_home_is_mounted_read_only(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    assert overview(installation, allowed=timedelta(hours=1), now=now).lake == []
+    monkeypatch.setattr(homes, "is_read_only", lambda _: True)
+    found = overview(installation, allowed=timedelta(hours=1), now=now)
+    assert f"the disk of {installation.home.path} is mounted read-only" in found.lake[0]
+    assert not found.well
 
 
 def test_after_a_purge_the_next_backup_holds_no_row_of_the_source(installation: Installation, tmp_path: Path) -> None:

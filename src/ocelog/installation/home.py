@@ -191,7 +191,12 @@ def open_home(path: Path, *, reading: bool = False) -> Home:
 def may_write(path: Path) -> bool:
     """Whether this user owns the home at `path` and it may be written."""
     with translated(path):
-        return path.stat().st_uid == os.geteuid() and os.access(path, os.W_OK, effective_ids=True)
+        return owns(path) and os.access(path, os.W_OK, effective_ids=True)
+
+
+def owns(path: Path) -> bool:
+    """Whether the home at `path` is this user's. Raises OSError."""
+    return path.stat().st_uid == os.geteuid()
 
 
 def is_read_only(path: Path) -> bool:
