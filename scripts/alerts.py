@@ -14,14 +14,15 @@ from datetime import timedelta
 from itertools import repeat
 from pathlib import Path
 
-from ocelog.alert.grouping import Grouping, Joining
+from ocelog.alert.grouping import Grouping, GroupingInput
 from ocelog.alert.would_be import PastMatch, WouldBeAlerts
 from ocelog.app.log_types import changing, kinds
 from ocelog.app.shaping import shaper_of
 from ocelog.detect.bundle import read_bundle
 from ocelog.detect.folders import BUILT_IN
 from ocelog.detect.rule import Kind
-from ocelog.judging.judge import Judge, LoadedRule
+from ocelog.judging.judge import Judge
+from ocelog.judging.wire import LoadedRule
 from ocelog.model import Origin, Stamp
 from ocelog.pull.versions import row_names
 from wizsim.instants import parse
@@ -90,7 +91,7 @@ def _judge(judge: Judge, log_type: str, versions: list[tuple[int, bytes]], match
     for match in judged.matches:
         if match.rule in matches:
             verdict = match.verdict
-            joining = Joining(
+            joining = GroupingInput(
                 row_id=names[match.row], dedup=verdict.dedup, event_us=versions[match.row][0], unique=verdict.unique
             )
             past = PastMatch(

@@ -163,7 +163,7 @@ def _for_expression(node: ast.AST, name: str, at: int | None) -> Replace:
 
 
 def copy_tree(to: Path) -> None:
-    """Copy the checkout to `to`, beside the shared facts if there are any.
+    """Copy the checkout to `to`, and link the folder `shared` beside the checkout, which some tests read if there.
 
     All of it: a test that misses a file turns red, and so would look as if it had noticed the break.
     """

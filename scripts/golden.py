@@ -8,12 +8,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from shaping.golden import FOLDER, golden_files  # the path comes first
+from shaping.golden import FOLDER, check_api_types, golden_files  # the path comes first
 from shaping.released import note_new
 
 try:
+    check_api_types()
     files = golden_files()
-except LookupError as error:
+except (LookupError, ValueError) as error:
     sys.exit(str(error))
 for name, text in files.items():
     (FOLDER / name).write_text(text, encoding="utf-8")

@@ -65,7 +65,7 @@ class ApiToken(Struct, frozen=True, kw_only=True):
     """When it was used last, within a minute."""
 
 
-class Answered(Struct, frozen=True, kw_only=True):
+class StoredAnswer(Struct, frozen=True, kw_only=True):
     """What was answered to a request that may be sent twice."""
 
     request: str

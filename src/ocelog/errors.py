@@ -28,6 +28,7 @@ OperatorError: a person must change something (exit code 2). TransientError: the
 code 3). HaltError: this stream stops, the others go on, and `ocelog status` says why (exit code 2).
 """
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -243,3 +244,8 @@ def _classes(of: type[OcelogError]) -> Iterator[type[OcelogError]]:
 
 
 _BY_CODE = {each.code: each for each in _classes(OcelogError)}
+
+
+def without_number(error: BaseException) -> str:
+    """Return what `error` says, in words alone: `Connection refused`, not `[Errno 111] Connection refused`."""
+    return re.sub(r"\[Errno -?\d+\] ", "", str(error))

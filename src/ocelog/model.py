@@ -143,6 +143,9 @@ class Kind(Struct, frozen=True, kw_only=True):
     sweep_by: str | None = None
     """Date field that a sweep of the open records asks by; None: no sweep."""
     version_fields: tuple[str, ...] | None = None
+    """Names of the fields of which a change makes a new version of a record: `id`, `cursor_field`, each of
+    `version_times`, `status` if there are `statuses`, and whatever else a person calls a change. None: a record never
+    changes."""
     set_like: frozenset[str] = frozenset()
     """Top-level lists whose order says nothing."""
     later_fields: tuple[frozenset[str], ...] = ()
@@ -404,7 +407,7 @@ class LoopFault(Struct, frozen=True, kw_only=True):
     since: datetime
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class KnownVersions(Struct, frozen=True, kw_only=True):
     """Versions that the lake and the landed parts hold: parallel columns, in no order."""
 
     ids: Sequence[str]
@@ -414,7 +417,7 @@ class Known(Struct, frozen=True, kw_only=True):
     versions: Sequence[str]
 
 
-class Covered(Struct, frozen=True, kw_only=True):
+class PlannedRange(Struct, frozen=True, kw_only=True):
     """What is planned for certain if the API's true clock is ahead of ours by `lowest` at least: see `planner`."""
 
     lowest: timedelta | None
@@ -442,7 +445,7 @@ class Marks(Struct, frozen=True, kw_only=True):
     """When a sweep of the open records was last planned; None: one is wanted."""
     offset: timedelta | None = None
     """The most by which the API's clock was ahead of ours since `relook_at`; None: not known yet."""
-    covered: tuple[Covered, ...] = ()
+    covered: tuple[PlannedRange, ...] = ()
     """The last one holds for the present offset."""
     sweep_round: int = 0
     """How many sweeps were planned."""

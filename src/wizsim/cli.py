@@ -71,7 +71,9 @@ def serve(**given: Any) -> None:
             listener=listener,
             admin_token=settings.admin_token,
         )
-        server.serve_until_signalled(lambda: _announce(server, settings))
+        server.serve_until_signalled(
+            lambda: _announce(server, settings), until_stdin_closes=settings.until_stdin_closes
+        )
 
 
 serve.__signature__ = inspect.signature(Settings)  # type: ignore[attr-defined] # typer reads the options from it

@@ -1,10 +1,12 @@
 """How the simulator is served: on a thread of a test's process, or as the whole of its own."""
 
+import os
 import secrets
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -74,14 +76,24 @@ class Server:
         """Serve until told to stop."""
         self._server.run(sockets=[self._socket])
 
-    def serve_until_signalled(self, announce: Callable[[], None]) -> None:
+    def serve_until_signalled(self, announce: Callable[[], None], *, until_stdin_closes: bool = False) -> None:
         """Serve until SIGINT or SIGTERM, then write out the truth log. To be called on the main thread.
 
-        `announce` is called once both the address and the signals are heard.
+        `announce` is called once both the address and the signals are heard. With `until_stdin_closes`, it also ends
+        once nobody holds the other end of standard input: however whoever started it has ended.
         """
         told = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: told.set())
+        if until_stdin_closes:
+
+            def wait_for_end() -> None:
+                with suppress(OSError):
+                    while os.read(0, 4096):
+                        pass
+                told.set()
+
+            threading.Thread(target=wait_for_end, name="stdin", daemon=True).start()
         with self:
             announce()
             told.wait()

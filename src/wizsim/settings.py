@@ -97,3 +97,7 @@ class Settings:
         bool,
         typer.Option("--bare", help="Print four bare lines: token URL, API URL, client id, client secret."),
     ] = False
+    until_stdin_closes: Annotated[
+        bool,
+        typer.Option("--until-stdin-closes", help="End with the program that holds the other end of standard input."),
+    ] = False

@@ -27,7 +27,7 @@ WIDE, NARROW = 1280, 390
 HEIGHT = 900
 FIRST_PAGE, LATER_PAGE = 350_000, 20_000
 """Bytes that may come: with every script and style, and without those that the browser has kept."""
-PATIENCE_S = 60
+TIMEOUT_S = 60
 _PAUSE_MS = 500
 _INSTALLING_S = 180
 # Nothing but this machine has an address.
@@ -118,7 +118,7 @@ class Person:
 
     def until(self, there: Callable[[], bool]) -> None:
         """Load the page again until something is there."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         self.settle()
         while not there():
             assert time.monotonic() < deadline, self.page.inner_text("body")
@@ -173,8 +173,8 @@ def person(chromium: str, language: str, *, expected: tuple[str, ...] = (), **ho
             reduced_motion="reduce",
             viewport={"width": WIDE, "height": HEIGHT},
         )
-        context.set_default_timeout(PATIENCE_S * 1000)
-        expect.set_options(timeout=PATIENCE_S * 1000)
+        context.set_default_timeout(TIMEOUT_S * 1000)
+        expect.set_options(timeout=TIMEOUT_S * 1000)
         found = Person(page=context.new_page(), language=language, **how)
         _listen(found, expected)
         try:

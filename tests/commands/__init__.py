@@ -15,7 +15,7 @@ from commands import sandboxed
 from commands.forks import Fork, Forks
 from ocelog.installation.making import make
 
-PATIENCE = 120
+TIMEOUT = 120
 """Seconds after which a command hangs."""
 SIMULATED = ("--log-type", "audit", "--log-type", "issues", "--log-type", "findings")
 """The log types of which a simulated tenant has records, as options: there may be more."""
@@ -145,7 +145,7 @@ class Ocelog:
                 arguments,
                 environment=self.environment,
                 stdin=stdin,
-                timeout=PATIENCE,
+                timeout=TIMEOUT,
                 without_privileges=without_privileges,
             )
         else:
@@ -155,7 +155,7 @@ class Ocelog:
                 input=stdin,
                 capture_output=True,
                 text=True,
-                timeout=PATIENCE,
+                timeout=TIMEOUT,
                 check=False,
             )
         assert "Traceback" not in done.stderr, done.stderr

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from commands import PATIENCE, Ocelog, Process, fork_server, is_forked
+from commands import TIMEOUT, Ocelog, Process, fork_server, is_forked
 
 
 def on_a_terminal(ocelog: Ocelog, *arguments: str, columns: int = 80) -> str:
     """Run a command whose output goes to a terminal, and return what that was sent."""
     environment = ocelog.environment | {"COLUMNS": str(columns), "TERM": "xterm"}
-    _, shown = fork_server().on_a_terminal(arguments, environment=environment, folder=Path.cwd(), timeout=PATIENCE)
+    _, shown = fork_server().on_a_terminal(arguments, environment=environment, folder=Path.cwd(), timeout=TIMEOUT)
     return shown
 
 
@@ -36,7 +36,7 @@ class Conversation:
 
     def until(self, text: str) -> str:
         """Wait for `text` after what was waited for last; return all that came up to and with it."""
-        before, ends = self._read, time.monotonic() + PATIENCE
+        before, ends = self._read, time.monotonic() + TIMEOUT
         while (at := self.shown.find(text, self._read)) < 0:
             assert time.monotonic() < ends, f"{text!r} never came:\n{self.shown}"
             assert self._go_on() is not False, f"It ended without {text!r}:\n{self.shown}"
@@ -56,7 +56,7 @@ class Conversation:
 
         Presses a key once a second until it ends, as a person would: between two prompts a terminal swallows some.
         """
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT
         while True:
             if press:
                 os.write(self.leader, press)
@@ -64,7 +64,7 @@ class Conversation:
             while came:
                 came = self._go_on()
             if came is False:
-                return self.process.wait(PATIENCE)
+                return self.process.wait(TIMEOUT)
             assert time.monotonic() < ends, f"It did not end:\n{self.shown}"
 
     def _go_on(self) -> bool | None:

@@ -8,7 +8,7 @@ import pytest
 
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role
-from ocelog.alert.delivering import Delivered, Handed, Outcome, Postponed
+from ocelog.alert.delivering import DeliveryDelay, DeliverySuccess, Outcome, OutgoingMessage
 from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.channels.ports import Receipt
@@ -68,7 +68,7 @@ def refuse(_: Any) -> Receipt:
 
 @pytest.mark.parametrize(
     ("outcome", "shown"),
-    [(Delivered(answer="200"), "works"), (Postponed(answer="503", code="channel_unavailable"), "failing")],
+    [(DeliverySuccess(answer="200"), "works"), (DeliveryDelay(answer="503", code="channel_unavailable"), "failing")],
 )
 def test_what_was_sent_by_the_service_shows_how_a_destination_is(
     console: Console, outcome: Outcome, shown: str
@@ -80,7 +80,7 @@ def test_what_was_sent_by_the_service_shows_how_a_destination_is(
     claim = ledger.delivery.take("ops", "here")
     assert claim is not None
     handed = ledger.delivery.hand(claim)
-    assert isinstance(handed, Handed)
+    assert isinstance(handed, OutgoingMessage)
     ledger.delivery.settle(claim, handed, outcome)
     told = admin.get("/channels").text
     assert f"{shown}</span>" in told

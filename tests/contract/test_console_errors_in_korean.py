@@ -27,6 +27,7 @@ def english_in(page: str) -> list[str]:
     return RUN.findall(unescape(re.sub(r"(?s)<(script|style|pre|textarea|option).*?</\1>|<[^>]+>", " ", main)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [
@@ -44,6 +45,7 @@ def test_a_page_that_finds_nothing_says_so_in_korean(console: Console, path: str
     assert "설정이 올바르지 않습니다" not in answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",
     [
@@ -82,6 +84,7 @@ def test_a_refusal_of_the_child_is_a_phrase_again_and_a_lie_is_its_plain_text() 
 NEW = "/channels/new"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
@@ -129,6 +132,7 @@ def test_a_name_that_is_not_known_here_passes(monkeypatch: pytest.MonkeyPatch) -
     assert not is_forbidden("hooks.example.com", 443)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "given"),
     [

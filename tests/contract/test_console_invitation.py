@@ -96,7 +96,7 @@ def test_it_is_for_this_machine_alone(console: Console, monkeypatch: pytest.Monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ocelog.console.site.site", noted)
-    how = serving.plan(console.installation.settings, serving.Wanted(listen=listen, insecure=True))
+    how = serving.plan(console.installation.settings, serving.ServingOptions(listen=listen, insecure=True))
     assert how is not None
     invitation = Invitation(name="demo")
     with (

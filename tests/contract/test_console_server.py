@@ -271,9 +271,11 @@ def test_a_port_alone_is_for_this_machine_only() -> None:
 
 
 def test_an_address_that_is_taken_or_not_ours_is_told(site: Site) -> None:
-    for where in (Address(host="127.0.0.1", port=site.server.port), Address(host="nowhere.invalid", port=0)):
-        with pytest.raises(HomeError, match="--listen"):
-            listen(where)
+    taken = site.server.port
+    with pytest.raises(HomeError, match=rf"at 127\.0\.0\.1:{taken} \(Address already in use\): choose .* --listen"):
+        listen(Address(host="127.0.0.1", port=taken))
+    with pytest.raises(HomeError, match=r"at nowhere\.invalid:0 \([A-Z][\w ]+\): choose .* --listen"):
+        listen(Address(host="nowhere.invalid", port=0))
 
 
 def test_it_begins_to_end_while_the_process_still_ends_other_things(site: Site) -> None:

@@ -24,7 +24,7 @@ from ocelog.console import site as site_module
 from ocelog.console.address import Address, listen
 from ocelog.console.front import Front
 from ocelog.console.server import Server
-from ocelog.console.serving import Wanted, plan
+from ocelog.console.serving import ServingOptions, plan
 from ocelog.console.tls import Tls
 from ocelog.errors import ConfigError
 from ocelog.installation.config import load
@@ -151,29 +151,33 @@ def test_files_that_hold_no_certificate_are_told(tmp_path: Path, pair: tuple[Pat
 
 def test_what_could_be_read_on_the_way_is_not_served(tmp_path: Path, pair: tuple[Path, Path, Path]) -> None:
     settings = load({}, home=tmp_path)
-    assert plan(settings, Wanted()) is None
-    assert plan(settings, Wanted(listen="8686")) is not None
+    assert plan(settings, ServingOptions()) is None
+    assert plan(settings, ServingOptions(listen="8686")) is not None
     for open_ in ("0.0.0.0:8686", "[::]:8686", "192.0.2.1:80", "example.com:80"):
         with pytest.raises(ConfigError, match=r"could read passwords.*--tls-cert.*--trusted-proxy.*--insecure"):
-            plan(settings, Wanted(listen=open_))
+            plan(settings, ServingOptions(listen=open_))
     with pytest.raises(ConfigError, match="both files"):
-        plan(settings, Wanted(listen="0.0.0.0:1", tls_cert=pair[1]))
-    safe = plan(settings, Wanted(listen="0.0.0.0:1", tls_cert=pair[1], tls_key=pair[2], public_name="Ocelog.Example."))
+        plan(settings, ServingOptions(listen="0.0.0.0:1", tls_cert=pair[1]))
+    safe = plan(
+        settings, ServingOptions(listen="0.0.0.0:1", tls_cert=pair[1], tls_key=pair[2], public_name="Ocelog.Example.")
+    )
     assert safe is not None
     assert safe.link(443) == "https://ocelog.example"
-    proxied = plan(settings, Wanted(listen="0.0.0.0:1", trusted_proxy="10.0.0.0/24", public_name="ocelog.example"))
+    proxied = plan(
+        settings, ServingOptions(listen="0.0.0.0:1", trusted_proxy="10.0.0.0/24", public_name="ocelog.example")
+    )
     assert proxied is not None
     assert proxied.front.only_proxies
     assert proxied.link(8686) == "https://ocelog.example"
-    insecure = plan(replace(settings, insecure=True), Wanted(listen="0.0.0.0:1"))
+    insecure = plan(replace(settings, insecure=True), ServingOptions(listen="0.0.0.0:1"))
     assert insecure is not None
     assert insecure.link(5) == "http://127.0.0.1:5"
     for wrong in ("proxy.example", "10.0.0.1/24", "1.2.3.4;5.6.7.8", ""):
         with pytest.raises(ConfigError, match="such as"):
-            plan(settings, Wanted(listen="1", trusted_proxy=wrong))
+            plan(settings, ServingOptions(listen="1", trusted_proxy=wrong))
     for wrong in ("a b", "https://x", "x:1", "a\r\nb", "*"):
         with pytest.raises(ConfigError, match="such as"):
-            plan(settings, Wanted(listen="1", public_name=wrong))
+            plan(settings, ServingOptions(listen="1", public_name=wrong))
 
 
 def scope(client: str, *headers: tuple[str, str], scheme: str = "http") -> Any:

@@ -1,11 +1,15 @@
 """The audit trail in the browser: every deed and every refusal is on it, in words, and it can be filtered."""
 
+import ast
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
 
+import ocelog
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Deed, Role, Scope
 from ocelog.channels.ports import Receipt
@@ -15,9 +19,11 @@ from ocelog.console.pages import sign_in
 from ocelog.console.site import ROUTERS
 from ocelog.errors import TransientError
 from ocelog.pull.ports import HealthItem, HealthState
+from parsed import parsed
 from visiting import Console, pages_around, program
 from visiting.everything import fill
 
+CODE = Path(ocelog.__file__).parent
 ROUTES = [
     route
     for router in ROUTERS
@@ -47,9 +53,27 @@ def test_every_route_notes_what_it_refuses_or_does(console: Console, route: APIR
 
 
 def test_every_route_has_words_in_each_language() -> None:
-    assert {deed_of_route(route) for route in ROUTES} <= WORDS.keys()
-    for what in WORDS:
-        assert said(what, "ko") != said(what, "en"), what
+    here = 'add "<name>": translatable("<what it is called>") to WORDS in src/ocelog/console/deeds.py'
+    assert sorted({deed_of_route(route) for route in ROUTES} - WORDS.keys()) == [], here
+    untranslated = [what for what in WORDS if said(what, "ko") == said(what, "en")]
+    assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/locale/ko.po"
+
+
+def test_all_that_is_noted_has_words() -> None:
+    found = {what for path in sorted(CODE.rglob("*.py")) for what in deeds_noted(parsed(path))}
+    assert found > {"channel.paused", "channel.resumed", "search.saved", "user.signed_in"}
+    here = 'add "<name>": translatable("<what somebody did>") to WORDS in src/ocelog/console/deeds.py'
+    assert sorted(found - WORDS.keys()) == [], here
+    assert deeds_noted(ast.parse("users.note(i, who, 'a.b' if x else 'a.c', 'd.e f', origin)")) == {"a.b", "a.c"}
+
+
+def deeds_noted(module: ast.AST) -> set[str]:
+    """Return the names of deeds that a module puts on the trail."""
+    calls = (each for each in ast.walk(module) if isinstance(each, ast.Call))
+    notes = re.compile(r"\b(note|note_command|_noted?|_deed|deed_of|Deed)$")
+    noting = [each for each in calls if notes.search(ast.unparse(each.func))]
+    texts = (part.value for each in noting for part in ast.walk(each) if isinstance(part, ast.Constant))
+    return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[a-z_]+\.[a-z_]+", text)}
 
 
 def test_a_role_that_does_not_suffice_is_on_the_trail(console: Console) -> None:

@@ -147,6 +147,7 @@ def waiting_routes(routers: tuple[Any, ...]) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_no_page_waits_in_the_thread_that_answers(console: Console, there: dict[str, str], guard: Guard) -> None:
     guest, reached = console.as_(Role.ADMIN), dict[str, int]()
     open_paths = {route.path for route in anonymous.routes if isinstance(route, Route)}

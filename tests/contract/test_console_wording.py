@@ -32,8 +32,11 @@ CODES = {each.code for each in vars(errors).values() if isinstance(each, type) a
 
 
 def test_each_code_of_an_error_has_a_sentence_in_each_language() -> None:
-    assert set(SUMMARIES) == CODES | set(CAUSES)
-    assert [text for text in SUMMARIES.values() if not catalogue("ko").has(text)] == []
+    codes, here = CODES | set(CAUSES), "SUMMARIES in src/ocelog/console/wording.py"
+    assert sorted(codes - SUMMARIES.keys()) == [], f'add "<code>": translatable("<a sentence>") to {here}'
+    assert sorted(SUMMARIES.keys() - codes) == [], f"no error has these codes any more: delete their lines in {here}"
+    untranslated = [text for text in SUMMARIES.values() if not catalogue("ko").has(text)]
+    assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/locale/ko.po"
 
 
 def test_an_error_is_told_in_the_language_of_its_reader_with_its_values() -> None:

@@ -20,7 +20,7 @@ from ocelog.detect.bundle import Bundle
 from ocelog.detect.checkout import parse_checkout
 from ocelog.detect.evaluate import RuleSet
 from ocelog.errors import SandboxError
-from ocelog.judging.judge import Allowance, Judge, Judged, Unjudged
+from ocelog.judging.judge import Allowance, Judge, RowAnswers, SkippedRows
 from ocelog.judging.loaded_child import LoadedChild
 from ocelog.judging.wire import LONGEST_CONTEXT, WireMatch
 from ocelog.sandbox.kernel import Layers, landlock_version, seccomp_supported
@@ -73,10 +73,10 @@ def judge() -> Iterator[Callable[..., Judge]]:
 
 
 @pytest.fixture
-def judged(judge: Callable[..., Judge]) -> Callable[..., Judged]:
+def judged(judge: Callable[..., Judge]) -> Callable[..., RowAnswers]:
     """Judge `rows` numbered rows by the rules that are given."""
 
-    def run(rows: int = 5, *, allowance: Allowance = QUICK, **python: str) -> Judged:
+    def run(rows: int = 5, *, allowance: Allowance = QUICK, **python: str) -> RowAnswers:
         made = judge(allowance=allowance)
         made.load(bundle(**python))
         return made.judge(numbered(rows), log_type="Acme.Door")
@@ -84,15 +84,15 @@ def judged(judge: Callable[..., Judge]) -> Callable[..., Judged]:
     return run
 
 
-def matched(found: Judged, rule: str) -> list[int]:
+def matched(found: RowAnswers, rule: str) -> list[int]:
     return [each.row for each in found.matches if each.rule == rule]
 
 
-def failed(found: Judged, rule: str) -> list[tuple[int, int, str, str]]:
+def failed(found: RowAnswers, rule: str) -> list[tuple[int, int, str, str]]:
     return [(one.first, one.last, one.fault.function, one.fault.type) for one in found.errors if one.rule == rule]
 
 
-def blamed(found: Judged) -> set[str]:
+def blamed(found: RowAnswers) -> set[str]:
     return {each.rule for each in found.errors} | {each.rule for each in found.unjudged}
 
 
@@ -179,7 +179,7 @@ def test_rules_say_of_rows_of_the_lake_what_they_say_in_this_process(judge: Call
     assert {each[2].destinations for each in expected} == {("c-1",), None}
 
 
-def test_a_row_on_which_a_rule_hangs_or_ends_costs_that_row_alone(judged: Callable[..., Judged]) -> None:
+def test_a_row_on_which_a_rule_hangs_or_ends_costs_that_row_alone(judged: Callable[..., RowAnswers]) -> None:
     bad = {
         "a_hang": "while event['n'] == 7: pass",
         "b_gone": "if event['n'] == 8: os._exit(3)",
@@ -208,12 +208,12 @@ def test_a_row_on_which_a_rule_hangs_or_ends_costs_that_row_alone(judged: Callab
     assert (failed(found, "h_good"), found.unjudged) == ([], [])
 
 
-def test_a_rule_that_hangs_on_every_row_is_given_up_and_the_others_go_on(judged: Callable[..., Judged]) -> None:
+def test_a_rule_that_hangs_on_every_row_is_given_up_and_the_others_go_on(judged: Callable[..., RowAnswers]) -> None:
     allowance = Allowance(call_seconds=0.5, kills=4, memory_bytes=256 << 20)
     found = judged(rows=50, allowance=allowance, a_hang="def rule(event):\n    while True: pass", b_good=GOOD)
     assert failed(found, "a_hang") == [(0, 2, "rule", "TimeoutError")]
     reason = "it ended, or had to be ended, 4 times in one batch"
-    assert found.unjudged == [Unjudged(rule="a_hang", first=2, last=50, reason=reason, own_fault=True)]
+    assert found.unjudged == [SkippedRows(rule="a_hang", first=2, last=50, reason=reason, own_fault=True)]
     assert matched(found, "b_good") == list(range(1, 50, 2))
 
 
@@ -235,13 +235,13 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
 
 
 def test_what_all_rules_that_hang_take_of_a_batch_is_bounded(
-    judged: Callable[..., Judged], patience: list[tuple[str, float]]
+    judged: Callable[..., RowAnswers], patience: list[tuple[str, float]]
 ) -> None:
     allowance = Allowance(call_seconds=1, hurried_seconds=0.5, overtime_seconds=1, memory_bytes=256 << 20)
     found = judged(rows=50, allowance=allowance, a_hang=HANG, b_hang=HANG, c_hang=HANG, d_good=GOOD)
     reason = "it had to be ended, and such rules took more than 1 s of one batch"
     assert found.unjudged == [
-        Unjudged(rule=f"{name}_hang", first=0, last=50, reason=reason, own_fault=True) for name in "abc"
+        SkippedRows(rule=f"{name}_hang", first=0, last=50, reason=reason, own_fault=True) for name in "abc"
     ]
     assert found.errors == []
     assert matched(found, "d_good") == list(range(1, 50, 2))
@@ -266,7 +266,7 @@ def test_a_rule_that_nobody_wants_any_more_is_not_asked_on(judge: Callable[..., 
     made.load(bundle(a_hang=HANG, b_good=GOOD))
     found = made.judge(numbered(5), log_type="Acme.Door", is_wanted=lambda rule: rule != "a_hang")
     reason = "it was turned off, or its folder removed, while rules of its folder took long"
-    assert found.unjudged == [Unjudged(rule="a_hang", first=0, last=5, reason=reason)]
+    assert found.unjudged == [SkippedRows(rule="a_hang", first=0, last=5, reason=reason)]
     assert matched(found, "b_good") == [1, 3]
 
 
@@ -333,7 +333,7 @@ def test_how_long_each_rule_takes_is_told_before_the_batch_is_done(judge: Callab
     assert seconds["b_slow"] >= 1.1 > seconds["a_good"]
 
 
-def test_a_rule_has_so_long_for_one_batch(judged: Callable[..., Judged]) -> None:
+def test_a_rule_has_so_long_for_one_batch(judged: Callable[..., RowAnswers]) -> None:
     allowance = Allowance(call_seconds=5, rule_seconds=1, memory_bytes=256 << 20)
     slow = "import time\ndef rule(event):\n    time.sleep(0.3)\n    return True"
     found = judged(rows=50, allowance=allowance, a_slow=slow, b_good=GOOD)
@@ -452,10 +452,10 @@ def test_rows_of_a_query_are_judged_by_scheduled_rules(judge: Callable[..., Judg
     ]
     found = made.judge([{"n": 5, "at": "then"}], log_type=None, rules=["s", "t"])
     assert [(each.row, each.verdict.title) for each in found.matches] == [(0, "then")]
-    assert found.unjudged == [Unjudged(rule="t", first=0, last=1, reason="there is no such rule")]
+    assert found.unjudged == [SkippedRows(rule="t", first=0, last=1, reason="there is no such rule")]
 
 
-def test_no_rule_sees_what_another_changed(judged: Callable[..., Judged]) -> None:
+def test_no_rule_sees_what_another_changed(judged: Callable[..., RowAnswers]) -> None:
     changes = """
         def rule(event):
             for change in (
@@ -475,7 +475,7 @@ def test_no_rule_sees_what_another_changed(judged: Callable[..., Judged]) -> Non
     assert (matched(found, "a_changes"), matched(found, "b_good")) == ([], [1])
 
 
-def test_what_rules_usually_import_is_there(judged: Callable[..., Judged]) -> None:
+def test_what_rules_usually_import_is_there(judged: Callable[..., RowAnswers]) -> None:
     python = """
         import base64, collections, datetime, fnmatch, ipaddress, json, re, statistics, string, urllib.parse, zoneinfo
         from dateutil import parser, relativedelta
@@ -502,7 +502,7 @@ HUGE = """
 """
 
 
-def test_what_a_rule_says_is_bounded_and_can_be_written_down(judged: Callable[..., Judged]) -> None:
+def test_what_a_rule_says_is_bounded_and_can_be_written_down(judged: Callable[..., RowAnswers]) -> None:
     found = judged(rows=2, huge=HUGE, deep="def rule(event):\n    raise ValueError('\\ud800' + 'x' * 10**7)")
     assert [each.row for each in found.matches] == [0, 1], found
     verdict = found.matches[0].verdict
@@ -517,7 +517,7 @@ def test_what_a_rule_says_is_bounded_and_can_be_written_down(judged: Callable[..
 WORDY = "def rule(event): return True\ndef alert_context(event): return {'x': 'y' * 100_000}"
 
 
-def test_what_a_rule_adds_is_left_out_once_it_says_too_much_and_no_match_is(judged: Callable[..., Judged]) -> None:
+def test_what_a_rule_adds_is_left_out_once_it_says_too_much_and_no_match_is(judged: Callable[..., RowAnswers]) -> None:
     allowance = Allowance(brief_bytes=3 << 20, memory_bytes=256 << 20)
     found = judged(rows=2_000, allowance=allowance, a_wordy=WORDY, b_good=GOOD)
     assert found.unjudged == []
@@ -532,7 +532,7 @@ def test_what_a_rule_adds_is_left_out_once_it_says_too_much_and_no_match_is(judg
 
 
 def test_all_that_a_rule_says_of_a_batch_is_bounded_and_is_no_reason_to_suspend_it(
-    judged: Callable[..., Judged],
+    judged: Callable[..., RowAnswers],
 ) -> None:
     allowance = Allowance(rule_bytes=3 << 20, memory_bytes=256 << 20)
     found = judged(rows=2_000, allowance=allowance, a_wordy=WORDY, b_good=GOOD)
@@ -542,7 +542,7 @@ def test_all_that_a_rule_says_of_a_batch_is_bounded_and_is_no_reason_to_suspend_
     assert len(matched(found, "b_good")) == 1_000
 
 
-def test_what_a_rule_adds_to_its_alerts_is_kept_as_text(judged: Callable[..., Judged]) -> None:
+def test_what_a_rule_adds_to_its_alerts_is_kept_as_text(judged: Callable[..., RowAnswers]) -> None:
     python = "def rule(event): return True\ndef alert_context(event): return {'a': [[]] * 40_000}"
     before = len(gc.get_objects())
     found = judged(rows=12, lists=python)
@@ -681,13 +681,13 @@ THREAD = """
 """
 
 
-def test_a_thread_that_a_rule_leaves_behind_costs_the_others_nothing(judged: Callable[..., Judged]) -> None:
+def test_a_thread_that_a_rule_leaves_behind_costs_the_others_nothing(judged: Callable[..., RowAnswers]) -> None:
     found = judged(rows=4_500, a_haunts=THREAD, b_good=GOOD, c_good=GOOD)
     assert matched(found, "b_good") == matched(found, "c_good") == list(range(1, 4_500, 2))
     assert blamed(found) == {"a_haunts"}
 
 
-def test_a_thread_is_an_error_of_the_rule_that_begins_it(judged: Callable[..., Judged]) -> None:
+def test_a_thread_is_an_error_of_the_rule_that_begins_it(judged: Callable[..., RowAnswers]) -> None:
     python = """
         import threading
         def rule(event):
@@ -701,7 +701,7 @@ def test_a_thread_is_an_error_of_the_rule_that_begins_it(judged: Callable[..., J
 
 
 def test_a_rule_that_takes_its_process_along_in_anothers_name_costs_that_one_nothing(
-    judged: Callable[..., Judged],
+    judged: Callable[..., RowAnswers],
 ) -> None:
     harms = """
         import os, sys
@@ -830,7 +830,7 @@ def test_a_home_that_a_rule_could_read_is_refused(judge: Callable[..., Judge]) -
         judge(keep_out=(str(Path(pa.__file__).parent),)).load(bundle(good=GOOD))
 
 
-def test_a_batch_has_so_long_for_all_rules(judged: Callable[..., Judged]) -> None:
+def test_a_batch_has_so_long_for_all_rules(judged: Callable[..., RowAnswers]) -> None:
     slow = "import time\ndef rule(event):\n    time.sleep(0.2)\n    return True"
     allowance = Allowance(batch_seconds=2, memory_bytes=256 << 20)
     found = judged(rows=30, allowance=allowance, a_slow=slow, b_slow=slow, c_slow=slow)

@@ -10,14 +10,14 @@ from sqlalchemy import select
 from bookkeeping.records import TABLE, Clock, landing, taken
 from ocelog.alert.deciding import Policy
 from ocelog.alert.detecting import Detecting
-from ocelog.alert.judged import Event, Judged, JudgedBy
-from ocelog.alert.ports import Elsewhere
+from ocelog.alert.judged import Event, JudgedBy, Judgement
+from ocelog.alert.ports import StaleCommit
 from ocelog.app.loops.detecting import HomeClaims
 from ocelog.detect.rule import About, Place
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import DETECT, Known, NewPart, Part
+from ocelog.model import DETECT, KnownVersions, NewPart, Part
 from ocelog.sources.wiz.streams import ROOTS
 from ocelog.times import to_us
 
@@ -37,11 +37,11 @@ class OneRule:
     def passed(self, _log_type: str) -> Mapping[str, str]:
         return {}
 
-    def judge(self, _rows: pa.Table, _log_type: str, events: Sequence[Event]) -> Judged:
+    def judge(self, _rows: pa.Table, _log_type: str, events: Sequence[Event]) -> Judgement:
         self.asked += 1
-        return Judged(events=events, rules={RULE.id: RULE})
+        return Judgement(events=events, rules={RULE.id: RULE})
 
-    def committed(self, _said: Judged) -> None:
+    def committed(self, _said: Judgement) -> None:
         self.committeds += 1
 
 
@@ -60,7 +60,7 @@ class Rows:
             }
         )
 
-    def load_ids(self, _table: str, _source_id: str, _ids: object) -> Known:
+    def load_ids(self, _table: str, _source_id: str, _ids: object) -> KnownVersions:
         raise AssertionError
 
     def write(self, _table: str, _name: str, _rows: pa.Table) -> NewPart:
@@ -128,7 +128,7 @@ def test_the_rules_hear_of_what_has_been_committed_and_of_nothing_else(
     judging = process(landed, clock, jury)
     judging.step(TABLE, KIND)
     assert (jury.asked, jury.committeds) == (1, 1)
-    monkeypatch.setattr(judging.ledger, "commit", lambda _piece: Elsewhere())
+    monkeypatch.setattr(judging.ledger, "commit", lambda _piece: StaleCommit())
     judging.step(TABLE, KIND)
     assert (jury.asked, jury.committeds) == (2, 1)
 

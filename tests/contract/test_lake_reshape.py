@@ -19,7 +19,7 @@ from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Queries
 from ocelog.lake.upkeep import reshape as reshaping
 from ocelog.lake.upkeep.maintenance import Maintenance
-from ocelog.lake.upkeep.reshape import Reshaped, reshape
+from ocelog.lake.upkeep.reshape import ReshapeResult, reshape
 from ocelog.lake.write.append import commit
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import Kind, Origin, Stamp
@@ -102,7 +102,7 @@ def publish_old(home: Path, ledger: MemoryLedger, *records: Mapping[str, Any]) -
     publish(home, ledger, BEFORE, OLD_COLUMNS, *records)
 
 
-def run(home: Path, *, dry_run: bool = False) -> Reshaped:
+def run(home: Path, *, dry_run: bool = False) -> ReshapeResult:
     return reshape(home, TABLE, NEW_COLUMNS[TABLE], Refill(NEW), dry_run=dry_run)
 
 
@@ -186,7 +186,7 @@ def test_a_dry_run_counts_and_changes_nothing(home: Path, ledger: MemoryLedger) 
 
 
 def test_a_table_that_was_never_made_needs_nothing(home: Path) -> None:
-    assert run(home) == Reshaped(table=TABLE)
+    assert run(home) == ReshapeResult(table=TABLE)
 
 
 def test_the_mark_is_carried_on_and_publishing_goes_on(home: Path, ledger: MemoryLedger) -> None:

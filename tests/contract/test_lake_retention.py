@@ -18,7 +18,7 @@ from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Queries
 from ocelog.lake.upkeep import retention
-from ocelog.lake.upkeep.maintenance import Maintenance, Tended
+from ocelog.lake.upkeep.maintenance import Maintenance, TableUpkeep
 from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
@@ -50,7 +50,7 @@ def publish(lake: FileLake, ledger: MemoryLedger, *listed: Mapping[str, Any], ta
     Publisher(lake.home, ledger, SCHEMAS).publish(table)
 
 
-def expire(lake: FileLake, ledger: MemoryLedger, table: str = TABLE, *, dry_run: bool = False) -> Tended:
+def expire(lake: FileLake, ledger: MemoryLedger, table: str = TABLE, *, dry_run: bool = False) -> TableUpkeep:
     return Maintenance(lake.home, ledger, SCHEMAS, retention={table: KEPT}).tend_whole(table, dry_run=dry_run)
 
 

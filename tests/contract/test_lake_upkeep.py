@@ -25,7 +25,7 @@ from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.catalog.iceberg import opened_catalog
 from ocelog.lake.catalog.state import MARK, TableFile, TableStates
 from ocelog.lake.lake import KEY_COLUMNS, FileLake
-from ocelog.lake.read.scan import Wanted
+from ocelog.lake.read.scan import RowFilter
 from ocelog.lake.upkeep import compaction, maintenance
 from ocelog.lake.upkeep.compaction import BUSY, FULL_BYTES, QUIET, by_partition, groups, rewrite
 from ocelog.lake.upkeep.leftovers import remove_leftovers
@@ -73,7 +73,7 @@ def append_foreign(lake: FileLake, table: pa.Table) -> None:
         catalog.load_table(("ocelog", TABLE)).append(table)
 
 
-def tend(lake: FileLake, ledger: MemoryLedger, table: str = TABLE) -> maintenance.Tended:
+def tend(lake: FileLake, ledger: MemoryLedger, table: str = TABLE) -> maintenance.TableUpkeep:
     return Maintenance(lake.home, ledger, SCHEMAS).tend_whole(table)
 
 
@@ -332,7 +332,7 @@ def test_whoever_reads_an_older_view_finds_its_files(lake: FileLake, ledger: Mem
     remove_leftovers(lake.home, TABLE)
     tend(lake, ledger)
     remove_leftovers(lake.home, TABLE)
-    read = [one for found in lake._rows(snapshot, Wanted(), KEY_COLUMNS) for one in found.to_pylist()]
+    read = [one for found in lake._rows(snapshot, RowFilter(), KEY_COLUMNS) for one in found.to_pylist()]
     assert len(read) == 3
 
 

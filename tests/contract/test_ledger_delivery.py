@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bookkeeping.crashes import before_statement, crash_everywhere
 from bookkeeping.records import Clock
 from ocelog.alert.alert import Alert, Telling
-from ocelog.alert.delivering import Delivered, Handed, Postponed, Refused, Wait, notice_of
+from ocelog.alert.delivering import DeliveryDelay, DeliveryRefusal, DeliverySuccess, OutgoingMessage, Wait, notice_of
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.routing import ChannelRow, Route, Routing
@@ -26,7 +26,7 @@ from ocelog.times import to_us
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-LATER = Postponed(answer="503", code="channel_unavailable")
+LATER = DeliveryDelay(answer="503", code="channel_unavailable")
 
 
 def channel(name: str = "ops", **how: object) -> ChannelRow:
@@ -70,18 +70,18 @@ class Desk:
         assert claim is not None
         return claim
 
-    def hand(self, claim: Claim) -> Handed:
+    def hand(self, claim: Claim) -> OutgoingMessage:
         handed = self.delivery.hand(claim)
-        assert isinstance(handed, Handed)
+        assert isinstance(handed, OutgoingMessage)
         return handed
 
     def happened(self, claim: Claim) -> list[tuple[str, Happened, int]]:
         """Deliver all that is due; return (alert, what happened, entries) of each message."""
         found = list[tuple[str, Happened, int]]()
-        while isinstance(handed := self.delivery.hand(claim), Handed):
+        while isinstance(handed := self.delivery.hand(claim), OutgoingMessage):
             notice = notice_of(handed, str(handed.number), self.now_us)
             found.append((notice.alert_id, notice.happened, notice.merged))
-            self.delivery.settle(claim, handed, Delivered(answer="200"))
+            self.delivery.settle(claim, handed, DeliverySuccess(answer="200"))
         return found
 
     def alert(self, name: str) -> Alert | None:
@@ -123,7 +123,7 @@ def test_a_channel_that_takes_a_test_fails_no_more_and_is_tried_at_once(desk: De
         desk.ledger.channels.add(channel(name))
     desk.tell("gone", Happened.OPENED, "ops")
     claim = desk.take()
-    desk.delivery.settle(claim, desk.hand(claim), Refused(answer="401", code="channel_refused"))
+    desk.delivery.settle(claim, desk.hand(claim), DeliveryRefusal(answer="401", code="channel_refused"))
     desk.tell("a", Happened.OPENED, "ops")
     for _ in range(3):
         desk.delivery.settle(claim, desk.hand(claim), LATER)
@@ -177,7 +177,7 @@ def test_a_day_of_waiting_counts_as_one_severity_so_that_nothing_waits_for_ever(
     claim = desk.take()
     first = desk.hand(claim)
     assert list(first.entries) == ["new"]
-    desk.delivery.settle(claim, first, Delivered(answer="200"))
+    desk.delivery.settle(claim, first, DeliverySuccess(answer="200"))
     # After two days it is as one that is HIGH, and older.
     second = desk.hand(claim)
     assert list(second.entries) == ["old"]
@@ -207,7 +207,7 @@ def test_a_message_that_was_handed_out_is_handed_out_again_as_it_was(desk: Desk,
     again = desk.hand(claim)
     assert again.number == first.number
     assert [each.happened for each in again.entries["a"]] == [Happened.OPENED]
-    desk.delivery.settle(claim, again, Delivered())
+    desk.delivery.settle(claim, again, DeliverySuccess())
     assert desk.happened(claim) == [("a", Happened.RESOLVED, 1)]
 
 
@@ -221,7 +221,7 @@ def test_who_has_lost_a_channel_notes_nothing(desk: Desk, clock: Clock) -> None:
     fresh = desk.delivery.take("ops", "elsewhere/two")
     assert fresh is not None
     with pytest.raises(LostFenceError):
-        desk.delivery.settle(stale, handed, Delivered())
+        desk.delivery.settle(stale, handed, DeliverySuccess())
     with pytest.raises(LostFenceError):
         desk.delivery.hand(stale)
     desk.delivery.release(stale)
@@ -283,7 +283,7 @@ def test_no_number_of_a_message_comes_again_after_a_restore(desk: Desk, ledger: 
     desk.tell("a", Happened.OPENED, "ops")
     claim = desk.take()
     handed = desk.hand(claim)
-    desk.delivery.settle(claim, handed, Delivered())
+    desk.delivery.settle(claim, handed, DeliverySuccess())
     ledger.outrun(1_000)
     desk.tell("b", Happened.OPENED, "ops")
     with pytest.raises(LostFenceError):
@@ -297,7 +297,7 @@ def test_one_system_error_tells_of_a_channel_however_much_is_given_up_and_is_ove
     claim = desk.take()
     for name in ("a", "b", "c"):
         desk.tell(name, Happened.OPENED, "ops")
-        desk.delivery.settle(claim, desk.hand(claim), Refused(answer="401", code="channel_refused"))
+        desk.delivery.settle(claim, desk.hand(claim), DeliveryRefusal(answer="401", code="channel_refused"))
     assert [each for each in desk.waiting() if each[1] == "boss"] == [(failure_id("ops"), "boss", "opened")]
     error = desk.alert(failure_id("ops"))
     assert error is not None
@@ -312,9 +312,9 @@ def test_errors_of_delivery_bring_about_no_errors_of_delivery(desk: Desk) -> Non
     desk.ledger.channels.add(channel("boss"))
     desk.tell("a", Happened.OPENED, "ops")
     claim = desk.take()
-    desk.delivery.settle(claim, desk.hand(claim), Refused(answer="401", code="channel_refused"))
+    desk.delivery.settle(claim, desk.hand(claim), DeliveryRefusal(answer="401", code="channel_refused"))
     boss = desk.take("boss")
-    desk.delivery.settle(boss, desk.hand(boss), Refused(answer="404", code="channel_refused"))
+    desk.delivery.settle(boss, desk.hand(boss), DeliveryRefusal(answer="404", code="channel_refused"))
     assert desk.alert(failure_id("boss")) is None
     assert desk.waiting() == []
 
@@ -339,13 +339,13 @@ def test_a_channel_that_fails_is_tried_with_one_message_until_it_works_and_then_
         desk.tell(f"a{number}", Happened.OPENED, "ops")
     claim = desk.take()
     tried = 0
-    while isinstance(handed := desk.delivery.hand(claim), Handed):
+    while isinstance(handed := desk.delivery.hand(claim), OutgoingMessage):
         desk.delivery.settle(claim, handed, LATER)
         tried += 1
     assert tried == 3
     clock.now += MINUTE
     handed = desk.hand(claim)
-    desk.delivery.settle(claim, handed, Delivered())
+    desk.delivery.settle(claim, handed, DeliverySuccess())
     assert len(desk.happened(claim)) == 7
 
 
@@ -357,7 +357,7 @@ def test_what_has_waited_for_a_channel_that_failed_for_a_day_goes_together(desk:
         desk.tell(f"a{number}", Happened.OPENED, "ops")
     claim, began = desk.take(), clock.now
     while any(each[1] == "ops" for each in desk.waiting()) and clock.now < began + timedelta(hours=30):
-        if isinstance(handed := desk.delivery.hand(claim), Handed):
+        if isinstance(handed := desk.delivery.hand(claim), OutgoingMessage):
             desk.delivery.settle(claim, handed, LATER)
         clock.now += 5 * MINUTE
     assert clock.now - began < timedelta(hours=25)
@@ -467,7 +467,7 @@ def test_what_is_removed_while_it_is_delivered_is_noted_by_nobody(desk: Desk) ->
     handed = desk.hand(claim)
     desk.ledger.channels.remove("ops")
     with pytest.raises(LostFenceError):
-        desk.delivery.settle(claim, handed, Delivered())
+        desk.delivery.settle(claim, handed, DeliverySuccess())
 
 
 def test_what_nobody_acknowledges_is_told_to_another_channel_and_so_is_its_end(desk: Desk, clock: Clock) -> None:
@@ -527,7 +527,7 @@ def test_the_error_of_a_channel_ends_with_it(desk: Desk) -> None:
     desk.ledger.channels.add(channel("boss", route=Route(types=frozenset({AlertType.SYSTEM_ERROR}))))
     desk.tell("a", Happened.OPENED, "ops")
     claim = desk.take()
-    desk.delivery.settle(claim, desk.hand(claim), Refused(answer="401", code="channel_refused"))
+    desk.delivery.settle(claim, desk.hand(claim), DeliveryRefusal(answer="401", code="channel_refused"))
     error = desk.alert(failure_id("ops"))
     assert error is not None
     assert error.is_open
@@ -541,7 +541,7 @@ def test_the_error_of_a_channel_ends_with_it(desk: Desk) -> None:
 def test_what_was_given_up_is_sent_again_by_hand(desk: Desk) -> None:
     desk.ledger.channels.add(channel())
     claim = desk.take()
-    refused = Refused(answer="401", code="channel_refused")
+    refused = DeliveryRefusal(answer="401", code="channel_refused")
     for name in ("a", "b"):
         desk.tell(name, Happened.OPENED, "ops")
         desk.delivery.settle(claim, desk.hand(claim), refused)
@@ -561,11 +561,11 @@ def test_a_crash_leaves_either_all_of_a_step_or_nothing(desk: Desk, ledger: Ledg
     claim = desk.take()
     assert crash_everywhere(ledger, lambda: desk.hand(claim)) > 2
     handed = desk.hand(claim)
-    refused = Refused(answer="401", code="channel_refused")
+    refused = DeliveryRefusal(answer="401", code="channel_refused")
     assert crash_everywhere(ledger, lambda: desk.delivery.settle(claim, handed, refused)) > 5
     assert crash_everywhere(ledger, lambda: desk.delivery.resend("ops")) > 0
     again = desk.hand(claim)
-    assert crash_everywhere(ledger, lambda: desk.delivery.settle(claim, again, Delivered())) > 5
+    assert crash_everywhere(ledger, lambda: desk.delivery.settle(claim, again, DeliverySuccess())) > 5
 
 
 def test_two_processes_never_have_one_channel_at_once(desk: Desk, open_ledger: Callable[[], Ledger]) -> None:
@@ -582,7 +582,7 @@ def test_what_is_deleted_meanwhile_is_not_noted(desk: Desk) -> None:
     handed = desk.hand(claim)
     with desk.ledger._database.write() as tx:
         alerts.forget(tx, ["a"])
-    desk.delivery.settle(claim, handed, Delivered())
+    desk.delivery.settle(claim, handed, DeliverySuccess())
     assert (desk.attempts(), desk.waiting()) == ([], [])
 
 
@@ -648,7 +648,7 @@ def test_what_is_muted_is_escalated_when_that_is_over(desk: Desk, clock: Clock) 
     assert desk.delivery.escalate() == 1
 
 
-REFUSED = Refused(answer="401", code="channel_refused")
+REFUSED = DeliveryRefusal(answer="401", code="channel_refused")
 
 
 def test_a_channel_that_fails_in_a_maintenance_window_is_told_of_after_it(desk: Desk, clock: Clock) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, Clock, landing, source_row, taken
-from ocelog.health.stream import AlarmState, Memory, Seen, State, first_look
+from ocelog.health.stream import AlarmState, ClockReading, Memory, State, first_look
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import StreamRow
@@ -21,8 +21,8 @@ FULL = Memory(
     alarm=AlarmState.ALARM,
     alarm_since=NOW - HOUR,
     silence=49 * HOUR,
-    polled=Seen(ours=NOW, source=NOW + HOUR),
-    received=Seen(ours=NOW - 49 * HOUR, source=NOW - 48 * HOUR),
+    polled=ClockReading(ours=NOW, source=NOW + HOUR),
+    received=ClockReading(ours=NOW - 49 * HOUR, source=NOW - 48 * HOUR),
     rejections=3,
     rejected_at=NOW - HOUR,
     counted=((NOW - HOUR, 3), (NOW, 9)),

@@ -9,11 +9,11 @@ from sqlalchemy import func, select
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.records import NOW, TABLE, landing, taken
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
-from ocelog.alert.deciding import Decision, GroupChange, LimitChange, Wanted
+from ocelog.alert.deciding import Decision, DecisionQuery, GroupChange, LimitChange
 from ocelog.alert.grouping import Group
-from ocelog.alert.judged import Event, JudgedBy, Match, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Match, UnjudgedEvents
 from ocelog.alert.notice import Happened
-from ocelog.alert.ports import Committed, Elsewhere, Overtaken, Piece
+from ocelog.alert.ports import CommitConflict, CommitSuccess, Piece, StaleCommit
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.ledger import tables
@@ -40,10 +40,10 @@ DECISION = Decision(
     alerts=[ALERT],
     timeline=[TimelineEntry(alert_id="a1", at_us=NOW_US, who="ocelog", what="opened")],
     tellings=[Telling(alert_id="a1", channel_id="c", happened=Happened.OPENED, due_us=NOW_US)],
-    unjudged=[Unjudged(rule_id="other", reason="time", events=[EVENT])],
+    unjudged=[UnjudgedEvents(rule_id="other", reason="time", events=[EVENT])],
 )
 _START = Position()
-WANTED = Wanted(
+WANTED = DecisionQuery(
     streams=frozenset(),
     match_ids=frozenset({MATCH.id}),
     groups={"g1": ("rule", "all")},
@@ -101,56 +101,56 @@ NOTHING = dict.fromkeys(
 
 def test_all_of_a_piece_is_committed_with_its_mark(landed: Ledger) -> None:
     assert landed.judging.due() == {TABLE}
-    assert isinstance(landed.judging.commit(piece(landed)), Committed)
+    assert isinstance(landed.judging.commit(piece(landed)), CommitSuccess)
     assert counts(landed) == dict.fromkeys(NOTHING, 1)
     assert landed.lake.mark(DETECT, TABLE) == 1
     waiting = landed.judging.waiting(TABLE)
     assert (waiting.since, waiting.last) == (Position(sequence=1), 3)
     assert [part.sequence for part in waiting.parts] == [2, 3]
-    standing = landed.judging.standing(WANTED)
-    assert standing.known == {MATCH.id}
-    assert standing.groups == {"g1": (1, GROUP.group)}
-    assert standing.alerts["a1"] == replace(ALERT, revision=1)
-    assert standing.limits == {("rule", 0): replace(LIMIT, revision=1)}
+    state = landed.judging.decision_state(WANTED)
+    assert state.known == {MATCH.id}
+    assert state.groups == {"g1": (1, GROUP.group)}
+    assert state.alerts["a1"] == replace(ALERT, revision=1)
+    assert state.limits == {("rule", 0): replace(LIMIT, revision=1)}
 
 
 def test_what_another_has_judged_is_not_committed_again(landed: Ledger) -> None:
     ours, theirs = piece(landed), piece(landed)
-    assert isinstance(landed.judging.commit(theirs), Committed)
+    assert isinstance(landed.judging.commit(theirs), CommitSuccess)
     before = counts(landed)
-    assert isinstance(landed.judging.commit(replace(ours, claim=theirs.claim)), Elsewhere)
+    assert isinstance(landed.judging.commit(replace(ours, claim=theirs.claim)), StaleCommit)
     assert counts(landed) == before
 
 
 @pytest.mark.parametrize("stale", ["matches", "groups", "limits", "alerts"])
 def test_nothing_is_committed_on_what_has_changed(landed: Ledger, stale: str) -> None:
-    assert isinstance(landed.judging.commit(piece(landed)), Committed)
+    assert isinstance(landed.judging.commit(piece(landed)), CommitSuccess)
     fresh = Decision(**{stale: getattr(DECISION, stale)})
     before = counts(landed)
     outcome = landed.judging.commit(piece(landed, fresh, since=Position(sequence=1), to=2))
-    assert isinstance(outcome, Overtaken)
+    assert isinstance(outcome, CommitConflict)
     assert counts(landed) == before
     assert landed.lake.mark(DETECT, TABLE) == 1
 
 
 @pytest.mark.parametrize("what", ["groups", "limits", "alerts"])
 def test_a_change_goes_by_the_revision_that_was_read(landed: Ledger, what: str) -> None:
-    assert isinstance(landed.judging.commit(piece(landed)), Committed)
+    assert isinstance(landed.judging.commit(piece(landed)), CommitSuccess)
     again = Decision(**{what: [replace(each, revision=1) for each in getattr(DECISION, what)]})
-    assert isinstance(landed.judging.commit(piece(landed, again, since=Position(sequence=1), to=2)), Committed)
-    assert isinstance(landed.judging.commit(piece(landed, again, since=Position(sequence=2), to=3)), Overtaken)
+    assert isinstance(landed.judging.commit(piece(landed, again, since=Position(sequence=1), to=2)), CommitSuccess)
+    assert isinstance(landed.judging.commit(piece(landed, again, since=Position(sequence=2), to=3)), CommitConflict)
 
 
 def test_what_is_purged_is_not_landed(landed: Ledger) -> None:
     ours = piece(landed)
     landed.sources.purge(SOURCE)
-    assert isinstance(landed.judging.commit(ours), Elsewhere)
+    assert isinstance(landed.judging.commit(ours), StaleCommit)
     assert counts(landed) == NOTHING
 
 
 def test_a_piece_can_end_inside_a_part(landed: Ledger) -> None:
     to = Position(sequence=0, row=2)
-    assert isinstance(landed.judging.commit(replace(piece(landed), to=to)), Committed)
+    assert isinstance(landed.judging.commit(replace(piece(landed), to=to)), CommitSuccess)
     assert landed.judging.waiting(TABLE).since == to
     assert landed.judging.due() == {TABLE}
 
@@ -159,7 +159,7 @@ def test_what_is_passed_for_one_reason_is_one_row_that_grows(landed: Ledger) -> 
     passed = Decision(unjudged=DECISION.unjudged)
     for n in range(3):
         since = Position(sequence=n)
-        assert isinstance(landed.judging.commit(piece(landed, passed, since=since, to=n + 1)), Committed)
+        assert isinstance(landed.judging.commit(piece(landed, passed, since=since, to=n + 1)), CommitSuccess)
     with landed._database.read() as tx:
         assert [(row.rule_id, row.rows) for row in tx.execute(select(tables.unjudged))] == [("other", 3)]
 

@@ -17,9 +17,9 @@ from bookkeeping.races import at_once
 from bookkeeping.records import ISSUES, NOW, TABLE, Clock, landing, part, planned, rejecting, slice_of
 from ocelog.alert import changes
 from ocelog.alert.deciding import Decision
-from ocelog.alert.delivering import Delivered, Handed, Refused
+from ocelog.alert.delivering import DeliveryRefusal, DeliverySuccess, OutgoingMessage
 from ocelog.alert.notice import AlertStatus
-from ocelog.alert.ports import Overtaken, Run
+from ocelog.alert.ports import CommitConflict, Run
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Slice
 from ocelog.pull.ports import Behind, Landed, Landing
@@ -185,9 +185,9 @@ def test_rows_are_taken_in_one_order(postgresql: Callable[[], str], clock: Clock
         ledger.delivery.adopt()
         claim = ledger.delivery.take(to, "me")
         assert claim is not None
-        for outcome in (Refused(answer="401", code="refused"), Delivered()):
+        for outcome in (DeliveryRefusal(answer="401", code="refused"), DeliverySuccess()):
             handed = ledger.delivery.hand(claim)
-            assert isinstance(handed, Handed)
+            assert isinstance(handed, OutgoingMessage)
             ledger.delivery.settle(claim, handed, outcome)
         ledger.alerts.forget(ended_before_us=NOW_US, now_us=NOW_US)
         ledger.channels.remove(to)
@@ -203,6 +203,6 @@ def test_of_two_that_open_one_alert_at_once_one_is_overtaken(postgresql: Callabl
     decision = Decision(alerts=[alert_of(1)])
     run = Run(schedule="s", fired_us=1, fires_us=2, decision=decision)
     with before_statement(one, "INSERT INTO alerts ", lambda: opened(other, alert_of(1))):
-        assert isinstance(one.judging.commit_run(run), Overtaken)
+        assert isinstance(one.judging.commit_run(run), CommitConflict)
     one.close()
     other.close()

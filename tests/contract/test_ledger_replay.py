@@ -15,19 +15,19 @@ from bookkeeping.crashes import Crash, crash_everywhere, crashing_at
 from bookkeeping.records import NOW, TABLE, Clock, landing, taken
 from ocelog.alert.deciding import Decision, News, Policy
 from ocelog.alert.detecting import Detecting, Step
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, UnjudgedEvents
 from ocelog.alert.notice import AlertStatus
-from ocelog.alert.ports import Committed, Piece
+from ocelog.alert.ports import CommitSuccess, Piece
 from ocelog.app.loops.detecting import NoJury
 from ocelog.app.rules.replaying import ReplayClaims
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
-from ocelog.detect.unjudged import Covered
+from ocelog.detect.unjudged import ReplayRange
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.claims import hold
-from ocelog.model import DETECT, RULE_MATCHES, Known, NewPart, Part, Position, Severity
+from ocelog.model import DETECT, RULE_MATCHES, KnownVersions, NewPart, Part, Position, Severity
 from ocelog.sources.wiz.streams import ROOTS
 from ocelog.times import to_us
 
@@ -53,9 +53,9 @@ EVENT = Event(
 )
 
 
-def said(by: JudgedBy) -> Judged:
+def said(by: JudgedBy) -> Judgement:
     match = Match(rule=by, event=EVENT, verdict=Verdict(matched=True, title="t", severity=Severity.HIGH, dedup="d"))
-    return Judged(events=[EVENT], rules={by.id: by}, matches=[match])
+    return Judgement(events=[EVENT], rules={by.id: by}, matches=[match])
 
 
 @dataclass(slots=True)
@@ -68,9 +68,9 @@ class Shelf:
     def part_rows(self, _part: Part) -> pa.Table:
         return ROWS
 
-    def load_ids(self, _table: str, _source_id: str, _ids: object) -> Known:
+    def load_ids(self, _table: str, _source_id: str, _ids: object) -> KnownVersions:
         times = range(5, 5 + len(self.versions))
-        return Known(
+        return KnownVersions(
             ids=[RECORD] * len(times),
             version_us=list(times),
             observed_us=list(times),
@@ -106,7 +106,7 @@ def moved(ledger: Ledger, to: int) -> None:
         source_id=None,
         decision=Decision(),
     )
-    assert isinstance(ledger.judging.commit(piece), Committed)
+    assert isinstance(ledger.judging.commit(piece), CommitSuccess)
 
 
 def replaying(ledger: Ledger, shelf: Shelf, again: News = News.HISTORY) -> Detecting:
@@ -167,7 +167,7 @@ class Overtaken(Shelf):
         super().__init__()
         self._ledger = ledger
 
-    def load_ids(self, table: str, source_id: str, ids: object) -> Known:
+    def load_ids(self, table: str, source_id: str, ids: object) -> KnownVersions:
         found = super().load_ids(table, source_id, ids)
         if self.versions == ["r1"]:
             self.versions = ["r1", "r2"]
@@ -204,11 +204,11 @@ def test_nothing_lands_of_a_source_that_is_gone(landed: Ledger) -> None:
 
 
 def test_what_was_judged_again_is_unjudged_no_more(landed: Ledger, clock: Clock) -> None:
-    def left(event_us: int, why: str, by: str = "rule") -> Unjudged:
-        return Unjudged(rule_id=by, reason=why, events=[replace(EVENT, event_us=event_us)])
+    def left(event_us: int, why: str, by: str = "rule") -> UnjudgedEvents:
+        return UnjudgedEvents(rule_id=by, reason=why, events=[replace(EVENT, event_us=event_us)])
 
     early, late = [left(5, "a"), left(50, "b"), left(5, "c", "other")], [left(6, "d")]
-    everything = Covered(since_us=0, until_us=10, noted_before_us=0)
+    everything = ReplayRange(since_us=0, until_us=10, noted_before_us=0)
     assert landed.rules.settle_unjudged("rule", [TABLE], everything, {TABLE: early}) == 0
     clock.now += timedelta(minutes=1)
     began_us = to_us(clock.now)
@@ -225,9 +225,9 @@ def test_what_was_judged_again_is_unjudged_no_more(landed: Ledger, clock: Clock)
 
 
 def test_settling_happens_whole_or_not_at_all(landed: Ledger) -> None:
-    everything = Covered(since_us=0, until_us=10, noted_before_us=NOW_US + 1)
-    left = {TABLE: [Unjudged(rule_id="rule", reason="a", events=[EVENT])]}
+    everything = ReplayRange(since_us=0, until_us=10, noted_before_us=NOW_US + 1)
+    left = {TABLE: [UnjudgedEvents(rule_id="rule", reason="a", events=[EVENT])]}
     landed.rules.settle_unjudged("rule", [TABLE], everything, left)
-    again = {TABLE: [Unjudged(rule_id="rule", reason="b", events=[EVENT])]}
+    again = {TABLE: [UnjudgedEvents(rule_id="rule", reason="b", events=[EVENT])]}
     crash_everywhere(landed, lambda: landed.rules.settle_unjudged("rule", [TABLE], everything, again))
     assert [each.reason for each in landed.rules.unjudged()] == ["b"]

@@ -11,9 +11,9 @@ from bookkeeping.records import NOW, landing, taken
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.deciding import Decision, GroupChange, LimitChange
 from ocelog.alert.grouping import Group
-from ocelog.alert.judged import Event, JudgedBy, Match, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Match, UnjudgedEvents
 from ocelog.alert.notice import Happened
-from ocelog.alert.ports import Committed, Elsewhere, MatchPart, Overtaken, Run
+from ocelog.alert.ports import CommitConflict, CommitSuccess, MatchPart, Run, StaleCommit
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.errors import LostFenceError
@@ -36,7 +36,7 @@ DECISION = Decision(
     alerts=[Alert(id="a1", severity=Severity.HIGH, title="t", rule_id="rule", opened_us=NOW_US, updated_us=NOW_US)],
     timeline=[TimelineEntry(alert_id="a1", at_us=NOW_US, who="ocelog", what="opened")],
     tellings=[Telling(alert_id="a1", channel_id="c", happened=Happened.OPENED, due_us=NOW_US)],
-    unjudged=[Unjudged(rule_id="other", reason="time", events=[EVENT])],
+    unjudged=[UnjudgedEvents(rule_id="other", reason="time", events=[EVENT])],
 )
 WRITTEN = (
     tables.match_keys,
@@ -115,22 +115,22 @@ def test_it_is_known_which_schedule_one_had_at_each_run(begun: Ledger) -> None:
 
 
 def test_all_of_a_run_is_committed_with_its_fire_time(begun: Ledger) -> None:
-    assert isinstance(begun.judging.commit_run(run(begun)), Committed)
+    assert isinstance(begun.judging.commit_run(run(begun)), CommitSuccess)
     assert (counts(begun), fired(begun)) == (ALL, 160)
 
 
 def test_a_run_that_another_made_is_not_committed_again(begun: Ledger) -> None:
     ours = run(begun, Decision())
-    assert isinstance(begun.judging.commit_run(run(begun)), Committed)
-    assert isinstance(begun.judging.commit_run(replace(ours, parts=())), Elsewhere)
+    assert isinstance(begun.judging.commit_run(run(begun)), CommitSuccess)
+    assert isinstance(begun.judging.commit_run(replace(ours, parts=())), StaleCommit)
     assert (counts(begun), fired(begun)) == (ALL, 160)
 
 
 @pytest.mark.parametrize("stale", ["matches", "groups", "limits", "alerts"])
 def test_nothing_is_committed_on_what_has_changed(begun: Ledger, stale: str) -> None:
-    assert isinstance(begun.judging.commit_run(run(begun)), Committed)
+    assert isinstance(begun.judging.commit_run(run(begun)), CommitSuccess)
     again = Decision(**{stale: getattr(DECISION, stale)})
-    assert isinstance(begun.judging.commit_run(run(begun, again, fired_us=160, fires_us=220)), Overtaken)
+    assert isinstance(begun.judging.commit_run(run(begun, again, fired_us=160, fires_us=220)), CommitConflict)
     assert (counts(begun), fired(begun)) == (ALL, 160)
 
 
@@ -145,7 +145,7 @@ def test_a_part_of_a_claim_that_was_lost_is_not_landed(begun: Ledger) -> None:
 def test_what_is_purged_is_not_landed(begun: Ledger) -> None:
     ours = run(begun)
     begun.sources.purge(SOURCE)
-    assert isinstance(begun.judging.commit_run(ours), Elsewhere)
+    assert isinstance(begun.judging.commit_run(ours), StaleCommit)
     assert counts(begun) == NOTHING
 
 

@@ -16,9 +16,9 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Decision, Policy
 from ocelog.alert.detecting import SEED_TRIES, Detecting
 from ocelog.alert.ids import record_alert_id
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.alert.notice import AlertStatus
-from ocelog.alert.ports import Elsewhere, Piece
+from ocelog.alert.ports import Piece, StaleCommit
 from ocelog.app.rules.replaying import ReplayClaims
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
@@ -26,7 +26,7 @@ from ocelog.errors import LakeDamagedError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.alerts import of_ids
-from ocelog.model import Kind, Known, NewPart, Part, Position, Severity
+from ocelog.model import Kind, KnownVersions, NewPart, Part, Position, Severity
 from ocelog.sources.wiz.streams import ROOTS
 from ocelog.times import to_us
 
@@ -75,10 +75,10 @@ class House:
     def passed(self, _log_type: str) -> Mapping[str, str]:
         return {}
 
-    def committed(self, _said: Judged) -> None:
+    def committed(self, _said: Judgement) -> None:
         """Nothing was put off until then."""
 
-    def judge(self, *asked: Any) -> Judged:
+    def judge(self, *asked: Any) -> Judgement:
         """As a jury, and as a seeder with the names of rules before the rest."""
         if len(asked) == 3:
             return self._said(self.on, asked[2])
@@ -88,9 +88,9 @@ class House:
             raise LakeDamagedError("a file is damaged", table=TABLE, todo="")
         return self._said([each for each in self.on if each.id in rules], events)
 
-    def _said(self, rules: Collection[JudgedBy], events: Sequence[Event]) -> Judged:
+    def _said(self, rules: Collection[JudgedBy], events: Sequence[Event]) -> Judgement:
         verdict = Verdict(matched=True, title="t", severity=self.severity, dedup="d")
-        return Judged(
+        return Judgement(
             events=events,
             rules={each.id: each for each in rules},
             matches=[
@@ -116,10 +116,10 @@ class House:
     def part_rows(self, part: Part) -> pa.Table:
         return table_of(["a"], part.sequence)
 
-    def load_ids(self, _table: str, _source_id: str, _ids: object) -> Known:
+    def load_ids(self, _table: str, _source_id: str, _ids: object) -> KnownVersions:
         times = list(range(1, self.versions + 1))
         rows = [f"a/{at}" for at in times]
-        return Known(ids=["a"] * len(rows), version_us=times, observed_us=times, row_ids=rows, versions=rows)
+        return KnownVersions(ids=["a"] * len(rows), version_us=times, observed_us=times, row_ids=rows, versions=rows)
 
     def write(self, table: str, name: str, rows: pa.Table) -> NewPart:
         path = f"landing/{table}/{name}.parquet"
@@ -290,7 +290,7 @@ def test_who_is_behind_another_that_seeds_commits_nothing(passed: Ledger) -> Non
     piece = Piece(table=TABLE, since=mark, to=mark, source_id=None, decision=Decision())
     ahead = replace(seed, after=(SOURCE, "c"))
     passed.judging.commit(replace(piece, seeds=[(seed, ahead)]))
-    assert isinstance(passed.judging.commit(replace(piece, seeds=[(seed, replace(seed, done=True))])), Elsewhere)
+    assert isinstance(passed.judging.commit(replace(piece, seeds=[(seed, replace(seed, done=True))])), StaleCommit)
     assert passed.judging.unseeded(TABLE, {LATE: FOLDER}) == [ahead]
     passed.sources.purge(SOURCE)
     assert passed.judging.unseeded(TABLE, {LATE: FOLDER}) == [seed]

@@ -10,7 +10,7 @@ from bookkeeping.races import at_once, everything
 from bookkeeping.records import ISSUES, NOW, next_due, slice_of, source_row, taken
 from ocelog.errors import LostFenceError
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import Checkpoint, Covered, Marks, Origin, SliceState
+from ocelog.model import Checkpoint, Marks, Origin, PlannedRange, SliceState
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=10)
@@ -27,7 +27,7 @@ def test_planning_saves_slices_and_marks_together(ledger: Ledger) -> None:
     ledger.sources.add(source_row())
     before = ledger.pulling.marks("acme", ISSUES)
     after = replace(before, edge=NOW, backfill_since=NOW - HOUR, relook_at=NOW, swept_at=NOW, offset=-HOUR)
-    always = Covered(lowest=None, highest=-HOUR, through=NOW, since=NOW - HOUR)
+    always = PlannedRange(lowest=None, highest=-HOUR, through=NOW, since=NOW - HOUR)
     after = replace(after, covered=(always, replace(always, lowest=-25 * HOUR)))
     one, two = ledger.pulling.plan(before, after, [slice_of(), slice_of(origin=Origin.SWEEP)])
     assert ledger.pulling.slices() == [one, two]

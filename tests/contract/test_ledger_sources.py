@@ -20,7 +20,7 @@ from bookkeeping.records import (
     source_row,
     taken,
 )
-from ocelog.alert.deciding import Onboarding, Wanted
+from ocelog.alert.deciding import DecisionQuery, Onboarding
 from ocelog.errors import ConfigError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, SourceRow
@@ -167,7 +167,7 @@ def test_what_a_source_shows_only_now_is_news_that_was_read_late(ledger: Ledger,
     begun(ledger, edge=NOW, offset=timedelta(minutes=1))
     clock.now += timedelta(days=9)
     ledger.pulling.sees_more("acme", {ISSUES})
-    wanted = Wanted(
+    wanted = DecisionQuery(
         streams=frozenset({("acme", ISSUES)}),
         match_ids=frozenset(),
         groups={},
@@ -176,6 +176,6 @@ def test_what_a_source_shows_only_now_is_news_that_was_read_late(ledger: Ledger,
         limits=frozenset(),
     )
     now_us = to_us(clock.now + timedelta(minutes=1))
-    assert ledger.judging.standing(wanted).streams["acme", ISSUES] == Onboarding(
+    assert ledger.judging.decision_state(wanted).streams["acme", ISSUES] == Onboarding(
         since_us=to_us(NOW), gap=(to_us(NOW), now_us)
     )

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from bookkeeping.records import NOW, Clock
-from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
+from ocelog.access import ApiToken, Deed, Role, Scope, Session, StoredAnswer, User
 from ocelog.errors import ConfigError
 from ocelog.ledger import users
 from ocelog.ledger.ledger import Ledger
@@ -182,9 +182,9 @@ def test_a_request_is_answered_once_and_that_answer_is_kept_for_a_day(
     ledger.users.add(ANN, "hash", DONE)
     ledger.users.add_token(token("1"), "a", DONE, most=2)
     assert ledger.users.begin_answer("key", "1", "asked") is None
-    assert other.users.begin_answer("key", "1", "other") == Answered(request="asked", status=None, body=None)
+    assert other.users.begin_answer("key", "1", "other") == StoredAnswer(request="asked", status=None, body=None)
     ledger.users.end_answer("key", (201, "{}"))
-    assert other.users.begin_answer("key", "1", "asked") == Answered(request="asked", status=201, body="{}")
+    assert other.users.begin_answer("key", "1", "asked") == StoredAnswer(request="asked", status=201, body="{}")
     assert ledger.users.begin_answer("failed", "1", "asked") is None
     ledger.users.end_answer("failed", None)
     assert ledger.users.begin_answer("failed", "1", "asked") is None, "nothing came of it"

@@ -12,7 +12,7 @@ import pytest
 from bookkeeping.records import begun, source_row
 from ocelog.app.log_types import table_schemas
 from ocelog.app.records import rejections
-from ocelog.app.records.rejections import Replayed, Stored
+from ocelog.app.records.rejections import RejectionReplay, StoredRejection
 from ocelog.errors import LostFenceError
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
@@ -52,8 +52,8 @@ def home(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def found() -> list[list[Stored]]:
-    record = Stored(
+def found() -> list[list[StoredRejection]]:
+    record = StoredRejection(
         source_id="acme",
         source_label="acme",
         log_type="Wiz.Issues",
@@ -66,7 +66,7 @@ def found() -> list[list[Stored]]:
     return [[record]]
 
 
-def replay(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Replayed:
+def replay(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> RejectionReplay:
     monkeypatch.setattr(rejections, "stored", lambda *_: found())
     return rejections.replay(installation)
 

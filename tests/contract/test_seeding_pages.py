@@ -8,7 +8,7 @@ import pytest
 
 from lakeside.ledger import MemoryLedger
 from lakeside.things import SCHEMAS, row, rows
-from ocelog.alert.ports import Waiting
+from ocelog.alert.ports import LoopBacklog
 from ocelog.app.loops import seeding
 from ocelog.app.loops.seeding import CurrentRecords
 from ocelog.lake.lake import FileLake
@@ -38,7 +38,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CurrentRecords:
             Publisher(tmp_path, ledger, SCHEMAS).publish(TABLE)
     mark = Position(sequence=1, row=2)
     ahead = [part for part in ledger.parts(TABLE) if part.sequence > mark.sequence]
-    waiting = Waiting(since=mark, last=3, parts=ahead)
+    waiting = LoopBacklog(since=mark, last=3, parts=ahead)
     installation = SimpleNamespace(
         home=SimpleNamespace(path=tmp_path),
         ledger=SimpleNamespace(

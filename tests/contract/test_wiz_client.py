@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from ocelog.errors import AccessRefusedError, ConfigError, ContractBrokenError, OcelogError, SourceUnavailableError
 from ocelog.secret import Secret
 from ocelog.sources.wiz.client import Client
+from ocelog.sources.wiz.reach import demand_answer
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.source import WizSource
 
@@ -169,9 +170,51 @@ def test_silence_ends_the_wait(far: Far, client: Make) -> None:
         return Said()
 
     far.answer = hold
-    with pytest.raises(SourceUnavailableError, match="stopped answering"):
+    with pytest.raises(SourceUnavailableError, match=r"did not answer within 0\.1 s"):
         client(read_seconds=0.1).post(far.address, b"", {})
     held.set()
+
+
+@pytest.mark.parametrize(
+    ("opening", "says"), [(b"", "did not answer within"), (b"HTTP/1.1 200 OK\r\nX: ", "stopped answering")]
+)
+def test_a_far_end_that_never_sent_a_byte_is_not_said_to_send_or_to_have_stopped(
+    client: Make, opening: bytes, says: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+        def accept() -> None:
+            for _ in range(2):
+                connection, _peer = listening.accept()
+                connections.append(connection)
+                connection.sendall(opening)
+
+        connections = list[socket.socket]()
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        with pytest.raises(SourceUnavailableError, match=says):
+            client(read_seconds=0.2).post(address, b"", {})
+        with pytest.raises(SourceUnavailableError, match="still sending" if opening else "did not answer within") as it:
+            client().post(address, b"", {}, within=0.2)
+        # What the network did is not tried again by a check.
+        assert it.value.__cause__ is not None
+        accepting.join(timeout=10)
+        for connection in connections:
+            connection.close()
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
+def test_an_address_at_which_something_is_answers_whatever_it_says(far: Far, status: int) -> None:
+    far.answer = lambda _: Said(status=status)
+    demand_answer(f"{far.address}/graphql")
+
+
+@pytest.mark.parametrize("status", [404, 405, 410])
+def test_an_address_at_which_nothing_is_does_not_answer(far: Far, status: int) -> None:
+    far.answer = lambda _: Said(status=status)
+    with pytest.raises(SourceUnavailableError, match=rf"/oauth/tokn answered HTTP {status}: is its path right\?"):
+        demand_answer(f"{far.address}/oauth/tokn")
 
 
 def _source(far: Far) -> WizSource:

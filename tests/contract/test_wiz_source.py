@@ -1,6 +1,7 @@
 """The Wiz source against a whole simulated tenant: what it makes of each way in which the API misbehaves."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -326,6 +327,24 @@ def test_a_body_that_comes_for_ever_is_given_up(connect: Connect, server: Server
     server.faults.add("slow-body", times=1, seconds=30)
     with pytest.raises(SourceUnavailableError, match="still sending"):
         source.ask(_ask(source))
+
+
+def test_a_check_waits_for_no_answer_as_long_as_a_pull_does(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocelog.sources.wiz.source._CHECK_CHEAP_SECONDS", 0.5)
+    known = list[HealthItem]()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = connect(api_url=f"http://127.0.0.1:{silent.getsockname()[1]}/graphql")
+        started = time.monotonic()
+        found = source.check(found=known.append)
+    assert time.monotonic() - started < 20
+    assert [(item.name, item.state.value) for item in found] == [("token", "ok"), ("address", "fail")]
+    assert known == found
+    assert "did not answer within 0.5 s" in found[1].text
+    source = connect()
+    source.prime()
+    # A pull waits on.
+    monkeypatch.setattr("ocelog.sources.wiz.source._CHECK_SECONDS", 0.0)
+    assert isinstance(source.ask(_ask(source)), Page)
 
 
 def test_a_body_larger_than_allowed_is_given_up(connect: Connect) -> None:

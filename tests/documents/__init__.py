@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from commands import PATIENCE, fork_server
+from commands import TIMEOUT, fork_server
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -115,10 +115,10 @@ class Shell:
             redirected = _REDIRECTED.fullmatch(command)
             if redirected is None:
                 return fork_server().on_a_terminal(
-                    self._words(command)[1:], environment=self.environment, folder=self.folder, timeout=PATIENCE
+                    self._words(command)[1:], environment=self.environment, folder=self.folder, timeout=TIMEOUT
                 )
             done = fork_server().run(
-                self._words(redirected[1])[1:], environment=self.environment, stdin="", timeout=PATIENCE
+                self._words(redirected[1])[1:], environment=self.environment, stdin="", timeout=TIMEOUT
             )
             (self.folder / redirected[2]).write_text(done.stdout)
             return done.returncode, done.stderr
@@ -130,7 +130,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
         return done.returncode, done.stdout
@@ -170,7 +170,7 @@ class Shell:
             process.send_signal(signal.SIGTERM)
             assert process.stdout is not None
             process.stdout.close()
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
         self._background.clear()
 
 

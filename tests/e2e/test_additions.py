@@ -229,11 +229,11 @@ class AcmeSource:
     def hurry(self) -> None:
         pass
 
-    def check(self, told: Callable[[str], None]) -> list[HealthItem]:
+    def check(self, told: Callable[[str], None], found: Callable[[HealthItem], None]) -> list[HealthItem]:
         there = self._file.exists()
-        return [
-            HealthItem(name="file", state=HealthState.OK if there else HealthState.FAIL, text=str(self._file))
-        ]
+        item = HealthItem(name="file", state=HealthState.OK if there else HealthState.FAIL, text=str(self._file))
+        found(item)
+        return [item]
 
     def close(self) -> None:
         pass

@@ -123,6 +123,7 @@ def test_a_ledger_that_is_older_than_its_lake_lands_nothing_twice(pulled: Ocelog
     assert rows(pulled) == truth
 
 
+@pytest.mark.slow
 def test_restoring_raises_what_an_earlier_process_may_have_been_given(pulled: Ocelog, tmp_path: Path) -> None:
     pulled("backup", str(tmp_path / "kept"), "--with-key")
     moved = elsewhere(pulled, tmp_path / "other")

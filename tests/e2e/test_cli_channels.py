@@ -100,6 +100,25 @@ def test_a_secret_among_the_settings_is_refused_before_anything_is_asked(ocelog:
         assert "Give it with --secret-file url=FILE" in " ".join(person.shown.split())
 
 
+def test_a_secret_that_does_not_hold_is_asked_again(ocelog: Ocelog) -> None:
+    with conversation(ocelog, "channel", "add", "apprise", "people") as person:
+        person.until("url of the apprise channel: ")
+        person.type("slak://s3cr3t/s3cr3t/s3cr3t")
+        assert "did you mean 'slack'?" in " ".join(person.until("url of the apprise channel: ").split())
+        person.type("ntfy://topic-s3cr3t")
+        person.until("Added 'people'")
+        assert person.ended() == 0
+        assert "s3cr3t" not in person.shown
+
+
+def test_a_setting_that_does_not_hold_is_not_asked_for_as_a_secret(ocelog: Ocelog) -> None:
+    with conversation(ocelog, "channel", "add", "webhook", "ops", "--set", "allow_private=maybe") as person:
+        person.until("url of the webhook channel: ")
+        person.type("https://hooks.example.com/T0")
+        assert person.ended() == 2
+        assert "maybe" in person.shown
+
+
 def test_a_channel_is_added_tested_changed_and_removed_and_its_secrets_are_never_shown(
     ocelog: Ocelog, far: FarEnd
 ) -> None:
@@ -120,7 +139,8 @@ def test_a_channel_is_added_tested_changed_and_removed_and_its_secrets_are_never
     assert listed["secrets"] == {"url": "copied in, encrypted"}
     far.status = 401
     refused = ocelog("channel", "test", "night", code=2)
-    assert "401" in refused.err
+    assert refused.err.startswith("ocelog: 'night': 127.0.0.1 answered 401")
+    assert refused.err.endswith(" To see its settings: ocelog channel show night\n")
     far.status = 503
     assert ocelog("channel", "test", "night", "--json", code=3).json["error_code"] == "channel_unavailable"
     with opened(ocelog.home) as installation:
@@ -165,11 +185,14 @@ def test_a_secret_may_be_left_where_it_is(ocelog: Ocelog, far: FarEnd, tmp_path:
     [
         (("add", "webhook", "ops"), "needs url"),
         (("add", "webhok", "ops"), "did you mean 'webhook'"),
+        (("add", "slack", "on call"), "shows. Run: ocelog channel add apprise 'on call'\n"),
+        (("add", "slack", "https://hooks.example.com/T0/s3cr3t"), "Run: ocelog channel add apprise NAME\n"),
         (("add", "webhook", "https://hooks.example.com/T0/s3cr3t"), "may be a secret"),
         (("add", "webhook", "ops", "--set", "url=https://hooks.example.com/T0/s3cr3t"), "is a secret"),
         (("add", "stdout", "ops", "--secret-env", "token=PATH"), "has no secret 'token'"),
         (("add", "stdout", "ops", "--set", "colour=blue"), "no setting 'colour'"),
-        (("add", "stdout", "ops", "--severity", "hihg"), "did you mean 'HIGH'"),
+        (("add", "stdout", "ops", "--severity", "hihg"), "did you mean 'HIGH'?"),
+        (("add", "stdout", "ops", "--severity", "hihg+"), "did you mean 'HIGH+'?"),
         (("add", "stdout", "ops", "--type", "allert"), "did you mean 'alert'? There are alert, detection_error and"),
         (("add", "stdout", "ops", "--log-type", "isues"), "did you mean 'issues'"),
         (("add", "stdout", "ops", "--quiet-hours", "at night"), "invalid quiet hours"),

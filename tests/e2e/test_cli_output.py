@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import PATIENCE, Ocelog, fork_server, is_forked
+from commands import TIMEOUT, Ocelog, fork_server, is_forked
 from commands.terminal import on_a_terminal
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -29,7 +29,7 @@ def shell(ocelog: Ocelog, redirection: str, *arguments: str | bytes, **more: str
         env=ocelog.environment | more,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr.decode()
@@ -52,7 +52,7 @@ def test_a_full_disk_behind_stdout_is_named(ocelog: Ocelog, arguments: tuple[str
     if unbuffered or not is_forked(ocelog.environment):
         code, _, err = shell(ocelog, ">/dev/full", *arguments, PYTHONUNBUFFERED=unbuffered)
     else:
-        done = fork_server().run(arguments, environment=ocelog.environment, timeout=PATIENCE, onto="/dev/full")
+        done = fork_server().run(arguments, environment=ocelog.environment, timeout=TIMEOUT, onto="/dev/full")
         code, err = done.returncode, done.stderr
     assert (code, err.count("\n")) == (3, 1), err
     assert "could not be written. Free some space" in err

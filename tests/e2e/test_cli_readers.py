@@ -73,6 +73,7 @@ def test_a_catalog_that_a_killed_process_left_amid_a_write_is_brought_back(share
     assert shared.as_reader("query", "SELECT count(*) AS rows FROM wiz_issues").lines == [{"rows": rows}]
 
 
+@pytest.mark.slow
 def test_a_reader_asks_and_looks_and_changes_nothing(shared: Ocelog) -> None:
     # The owner's own query notes which files it found whole.
     rows = shared.count("wiz_issues")

@@ -13,7 +13,7 @@ from commands import Ocelog, simulator
 from commands.kept import Kept
 from commands.terminal import bare_lines, on_a_terminal
 from ocelog.app.records import rejections as replaying
-from ocelog.app.records.rejections import Stored
+from ocelog.app.records.rejections import StoredRejection
 from ocelog.cli import main
 from ocelog.errors import TransientError
 from ocelog.installation.opening import Installation, opened
@@ -92,7 +92,7 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
     pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ocelog = pulled
-    kept = Stored(
+    kept = StoredRejection(
         source_id="prod",
         source_label="prod",
         log_type="Wiz.Issues",
@@ -120,6 +120,7 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
     assert ocelog.count("wiz_issues") == 21
 
 
+@pytest.mark.slow
 def test_a_field_that_was_refused_when_a_record_was_rejected_takes_the_value_of_the_version_before(
     pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,7 +129,7 @@ def test_a_field_that_was_refused_when_a_record_was_rejected_takes_the_value_of_
     first = {**RECORD, "notes": notes, "dueAt": "2026-09-01T00:00:00Z"}
     later = {**RECORD, "updatedAt": "2026-08-01T02:00:00Z", "status": "RESOLVED", "notes": None, "dueAt": None}
     kept = [
-        Stored(
+        StoredRejection(
             source_id="prod",
             source_label="prod",
             log_type="Wiz.Issues",
@@ -183,12 +184,12 @@ def test_records_that_a_replay_has_landed_are_not_said_to_be_missing_any_more(
 
     as_stored = replaying.stored
 
-    def one_fits(installation: Installation, source_id: str | None = None) -> Iterator[list[Stored]]:
+    def one_fits(installation: Installation, source_id: str | None = None) -> Iterator[list[StoredRejection]]:
         for first, *others in as_stored(installation, source_id):
             sound = {**json.loads(first.raw), "createdAt": RECORD["createdAt"]}
             yield [replace(first, raw=json.dumps(sound).encode()), *others]
 
-    def dying(installation: Installation, source_id: str | None = None) -> Iterator[list[Stored]]:
+    def dying(installation: Installation, source_id: str | None = None) -> Iterator[list[StoredRejection]]:
         yield from one_fits(installation, source_id)
         raise TransientError("the disk is away")
 

@@ -17,10 +17,10 @@ from bookkeeping.alerts import opened as put
 from commands import Ocelog
 from ocelog.alert.deciding import Decision
 from ocelog.alert.ids import system_alert_id
-from ocelog.alert.judged import Event, Judged, Unjudged
+from ocelog.alert.judged import Event, Judgement, UnjudgedEvents
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
-from ocelog.alert.ports import Committed, Piece
+from ocelog.alert.ports import CommitSuccess, Piece
 from ocelog.app.judging import folder_reading
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.judging.rule_suspending import FAILED_TIMES, Suspending
@@ -281,7 +281,7 @@ def test_the_list_says_of_a_rule_that_is_on_that_it_fails(
     assert "it fails" in " ".join(ocelog("rules", "list", "mine").out.split())
 
 
-def in_turn(installation: Installation, batches: Iterable[Judged]) -> list[str]:
+def in_turn(installation: Installation, batches: Iterable[Judgement]) -> list[str]:
     """Return why a rule is suspended by batches, each of which another process judges."""
     found = list[str]()
     for said in batches:
@@ -291,12 +291,12 @@ def in_turn(installation: Installation, batches: Iterable[Judged]) -> list[str]:
     return found
 
 
-def batch(jury: FolderJury, *, seconds: float = 0, events: int = 1, spent: str = "", revision: str = "") -> Judged:
+def batch(jury: FolderJury, *, seconds: float = 0, events: int = 1, spent: str = "", revision: str = "") -> Judgement:
     """Return what a rule said that took so long, or was given up for what it `spent`."""
     rule = jury.rules("Wiz.Issues")["Mine.Good"]
     asked = {"Mine.Good": replace(rule, revision=revision or rule.revision)}
-    given_up = [Unjudged(rule_id="Mine.Good", reason=spent, own_fault=True, events=[event_of()])] if spent else []
-    return Judged(events=[event_of()] * events, rules=asked, seconds={"Mine.Good": seconds}, unjudged=given_up)
+    given_up = [UnjudgedEvents(rule_id="Mine.Good", reason=spent, own_fault=True, events=[event_of()])] if spent else []
+    return Judgement(events=[event_of()] * events, rules=asked, seconds={"Mine.Good": seconds}, unjudged=given_up)
 
 
 @pytest.mark.usefixtures("folder")
@@ -349,6 +349,7 @@ def test_how_a_rule_failed_before_counts_no_more_once_it_was_changed_or_enabled(
     assert in_turn(installation, once)
 
 
+@pytest.mark.slow
 def test_a_rule_that_hangs_in_three_pulls_is_suspended(
     folder: Path, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -656,7 +657,9 @@ def test_what_is_to_be_done_about_unjudged_rows_works(ocelog: Ocelog, folder: Pa
     names = ["mine/*", "it's/*", "Mine.Good", "Mine.Off", "Mine.None"]
     event = event_of()
     with installation.ledger._database.write() as tx:
-        add_unjudged(tx, "wiz_issues", [Unjudged(rule_id=name, reason="why", events=[event]) for name in names], 1)
+        add_unjudged(
+            tx, "wiz_issues", [UnjudgedEvents(rule_id=name, reason="why", events=[event]) for name in names], 1
+        )
     said = {each["rule"]: each["to_do"] for each in ocelog("rules", "unjudged", "--json").json}
     forget = "ocelog rules unjudged {} --dismiss"
     assert said["Mine.Good"].endswith("ocelog rules replay Mine.Good --since 1970-01-01T00:00:00Z")
@@ -714,7 +717,7 @@ def made_known(installation: Installation, folder_id: str, names: list[str]) -> 
     known = [(each, replace(each, done=True)) for each in seeds]
     start = Position()
     piece = Piece(table="wiz_issues", since=start, to=start, source_id=None, decision=Decision(), seeds=known)
-    assert isinstance(installation.ledger.judging.commit(piece), Committed)
+    assert isinstance(installation.ledger.judging.commit(piece), CommitSuccess)
 
 
 def unseeded(installation: Installation, folder_id: str, names: list[str]) -> set[str]:

@@ -74,6 +74,7 @@ def test_a_rule_is_tried_on_every_event_and_grouped_as_alerts_are(ocelog: Ocelog
     assert "µs per event" in shown
 
 
+@pytest.mark.slow
 def test_below_its_threshold_nobody_would_have_been_told(ocelog: Ocelog, tmp_path: Path) -> None:
     file = written(tmp_path, LOGIN, "Threshold: 1000\nDedupPeriodMinutes: 525600")
     tried = ocelog("rules", "try", file, "--since", "30d", "--json").json

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from commands import Ocelog
 
 CHECKOUT = Path(__file__).resolve().parents[1] / "rules" / "checkout"
@@ -50,6 +52,7 @@ Schedule: {{RateMinutes: 60, TimeoutMinutes: 1}}
 {sql}"""
 
 
+@pytest.mark.slow
 def test_a_query_that_cannot_run_is_told_with_its_line_and_the_nearest_name(tmp_path: Path) -> None:
     queries = {
         "column": "Query: |\n  SELECT p_row_id,\n    actionn\n  FROM wiz_audit\n",

@@ -133,6 +133,7 @@ def test_a_source_added_beside_the_service_is_taken_up_followed_paused_and_left(
     assert ocelog("status", "--json").json["running"] is None
 
 
+@pytest.mark.slow
 def test_a_failure_is_logged_with_source_log_type_request_and_what_to_do(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()
@@ -196,6 +197,7 @@ def test_it_starts_as_the_systemd_unit_says(tmp_path: Path, tenant: Simulated) -
     assert (code, seconds < 5) == (0, True)
 
 
+@pytest.mark.slow
 def test_it_stops_within_seconds_although_the_ledger_hangs(tmp_path: Path, tenant: Simulated) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()

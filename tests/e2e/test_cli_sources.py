@@ -1,6 +1,7 @@
 """A source's whole life at the command line."""
 
 import re
+import socket
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -76,6 +77,32 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
     assert checked[0]["todo"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["add", "edit", "check"])
+def test_a_check_tells_what_it_knows_before_it_ends_and_what_stopping_it_means(
+    ocelog: Ocelog, tenant: Simulated, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "secret").write_text(tenant.client_secret)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}/graphql"
+        options = [*tenant.options, "--client-secret-file", str(tmp_path / "secret")]
+        options[options.index("--api-url") + 1] = silent_url
+        arguments = {
+            "add": ["add", "wiz", "prod", *options],
+            "edit": ["edit", "prod", "--api-url", silent_url],
+            "check": ["check", "prod"],
+        }[command]
+        if command != "add":
+            ocelog("source", "add", "wiz", "prod", *options, "--no-check")
+        with conversation(ocelog, "source", *arguments) as person:
+            person.until("Trying the account")
+            person.until("ok    token")
+            assert person.interrupt() == 130
+    meaning = {"add": "Nothing was saved;", "edit": "Nothing was changed", "check": ""}[command]
+    assert meaning in person.shown
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -152,6 +179,7 @@ def test_rotating_proves_the_new_secret_before_the_old_one_goes(pulled: Ocelog, 
     assert pulled.count("wiz_issues") == rows
 
 
+@pytest.mark.slow
 def test_a_referenced_secret_is_read_anew_each_time(tmp_path: Path, tenant: Simulated) -> None:
     file = tmp_path / "secret"
     file.write_text(tenant.client_secret)
@@ -183,6 +211,7 @@ def test_editing_keeps_what_is_not_named(ocelog: Ocelog, tenant: Simulated) -> N
     assert (shown["projects"], shown["sweep"], shown["log_types"]) == ([], True, ["Wiz.Issues"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -251,6 +280,7 @@ def test_an_edit_that_would_break_the_source_changes_nothing(ocelog: Ocelog, ten
     assert ocelog("source", "show", "prod", "--json").json["client_id"] == tenant.client_id
 
 
+@pytest.mark.slow
 def test_a_paused_source_is_not_read_and_goes_on_where_it_stopped(ocelog: Ocelog, tenant: Simulated) -> None:
     ocelog.add(tenant, "prod", "--log-type", "audit")
     ocelog("source", "pause", "prod")
@@ -261,6 +291,7 @@ def test_a_paused_source_is_not_read_and_goes_on_where_it_stopped(ocelog: Ocelog
     assert ocelog.count("wiz_audit") > 0
 
 
+@pytest.mark.slow
 def test_a_removed_source_keeps_its_rows_and_resumes_without_doubles(pulled: Ocelog, tenant: Simulated) -> None:
     rows = pulled.count("all_logs")
     assert "its rows stay" in pulled("source", "remove", "prod").out
@@ -282,6 +313,7 @@ def test_another_tenant_does_not_take_up_a_removed_one(ocelog: Ocelog, tenant: S
     assert "read another tenant" in refused.err
 
 
+@pytest.mark.slow
 def test_a_source_is_not_moved_to_another_tenant_once_it_was_read(ocelog: Ocelog, tenant: Simulated) -> None:
     ocelog.add(tenant, "prod", "--log-type", "audit")
     other = tenant.api_url.replace("127.0.0.1", "localhost")
@@ -317,6 +349,7 @@ def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Si
     assert ocelog.count("all_logs") == rows
 
 
+@pytest.mark.slow
 def test_a_lost_key_means_entering_the_secret_again_and_no_lost_data(pulled: Ocelog, tenant: Simulated) -> None:
     rows = pulled.count("all_logs")
     (pulled.home / "key").unlink()

@@ -74,6 +74,7 @@ def test_a_person_asks_stops_mistypes_and_leaves(ocelog: Ocelog) -> None:
     assert "+FROM wiz_issues; -- all of them\n" in history.read_text()
 
 
+@pytest.mark.slow
 def test_what_was_typed_before_comes_back(ocelog: Ocelog) -> None:
     (ocelog.home / "sql_history").unlink(missing_ok=True)
     with conversation(ocelog, "sql") as shell:

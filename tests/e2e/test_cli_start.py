@@ -4,6 +4,7 @@ import codecs
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -16,9 +17,11 @@ import httpx2
 import pytest
 
 from commands import SIMULATED, Ocelog, simulator
+from commands.children import child_of, gone
 from commands.terminal import at_a_terminal, bare_lines, conversation
 from ocelog.app.log_types import kinds
 from ocelog.cli import app, main
+from ocelog.installation.making import make
 
 FURTHER = [(f"Read {kind.title}?", "n") for kind in kinds().values() if kind.short not in SIMULATED]
 """What the wizard asks about log types of which the simulator has no records."""
@@ -67,7 +70,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         (["source", "lst"], "Did you mean 'list'?"),
         (["pull", "--sorce", "x"], "--source"),
         (["qeury", "SELECT 1"], "Did you mean 'query'?"),
-        (["query", "SELECT 1", "-o", "xml"], "choose one of table, line, json, ndjson, csv, parquet"),
+        (["query", "SELECT 1", "-o", "xml"], "choose one of table, line, json, ndjson, csv, parquet."),
         (["query", "SELECT 1", "-o", "tabel"], "did you mean 'table'?"),
     ],
 )
@@ -235,6 +238,7 @@ def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
         )
         told += person.waits_for("Added 'prod'")
         assert person.process.wait(30) == 0
+    assert told.count("It answers.") == 2
     assert tenant.client_secret not in told
     told = " ".join(told.split())
     for click in ("Tenant Info", "Service Accounts", "Custom Integration", "read:issues, read:vulnerabilities"):
@@ -253,6 +257,8 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         person = Terminal(ocelog, "source", "add", "--anyway")
         terminals.append(person)
         told = person.answers(
+            ("for example prod: ", ""),
+            ("for example prod: ", "-"),
             ("for example prod: ", "https://app.wiz.io"),
             ("for example prod: ", "taken"),
             ("for example prod: ", "prod"),
@@ -271,6 +277,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
             ("Read issues?", ""),
             ("Read vulnerability findings?", "n"),
             *FURTHER,
+            ("Client ID: ", ""),
             ("Client ID: ", "nobody"),
             ("Client secret: ", tenant.client_secret),
             ("What now? [r]: ", "?"),
@@ -283,6 +290,9 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         assert person.process.wait(30) == 0
     told = " ".join(told.split())
     for mistake in (
+        "A source's name is one line of 1 to 200 characters.",
+        "'-' is not a name: type what you call the tenant",
+        "The client id is one line of text, as Wiz shows it.",
         "There is a source 'taken' already",
         "API URL must be a URL",
         "did you mean 'cognito'?",
@@ -414,6 +424,7 @@ def test_the_token_url_alone_is_asked_again_if_it_alone_does_not_answer(
     assert "The Token URL does not work: 127.0.0.1 did not answer" in told
 
 
+@pytest.mark.slow
 def test_a_tenant_that_is_read_already_is_told_behind_the_client_id_and_may_be_read_a_second_time(
     ocelog: Ocelog, terminals: list[Terminal]
 ) -> None:
@@ -552,8 +563,67 @@ def _open_the_console(told: str) -> None:
         assert other.get(link[0]).status_code == 403, "it works once"
 
 
+def test_a_home_that_has_sources_is_to_be_pulled_and_not_to_get_one(ocelog: Ocelog) -> None:
+    assert ocelog("init").out.endswith("Next: ocelog source add\n")
+    assert ocelog("init").out.endswith("Next: ocelog source add\n")
+    options = ("--token-url", "cognito", "--client-id", "x", "--client-secret-file", "-", "--no-check")
+    ocelog("source", "add", "wiz", "prod", *options, stdin="secret")
+    assert ocelog("init").out.endswith("Next: ocelog pull\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_the_simulator_of_a_demo_that_is_killed_ends_with_it(number: int) -> None:
+    program = (
+        "import sys\nfrom ocelog.cli.simulator import simulated_tenant\n"
+        "with simulated_tenant():\n    print('there', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as demo:
+        assert demo.stdout is not None
+        assert demo.stdout.readline() == b"there\n"
+        served = child_of(demo.pid, 0)
+        demo.send_signal(number)
+        demo.wait(timeout=10)
+        ended = gone(served)
+        if not ended:
+            os.kill(served, signal.SIGKILL)
+        assert ended
+
+
 def test_the_demo_does_not_mix_with_real_sources(ocelog: Ocelog) -> None:
     ocelog("init")
     with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
         ocelog.add(tenant, "prod", "--no-check")
     assert "holds other sources ('prod')" in ocelog("demo", "--exit", code=2).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("channel", "add", "stdout", "ops", "--per-hour", "x"), "--per-hour: expected a whole number"),
+        (("channel", "add", "stdout", "ops", "--severity", "hihg"), "--severity: There is no severity 'hihg'"),
+        (("channel", "add", "stdout", "ops", "--escalate-after", "x"), "--escalate-after: invalid duration 'x'"),
+        (("channel", "add", "stdout", "ops", "--quiet-hours", "22:00-07:00 Berlin"), "--quiet-hours: there is no time"),
+        (("status", "--max-lag", "x"), "--max-lag: invalid duration 'x'"),
+        (("query", "SELECT 1", "--timeout", "x"), "--timeout: invalid duration 'x'"),
+        (("pull", "--since", "7x"), "--since: invalid time '7x'"),
+        (("pull", "--since", "7d", "--until", "soon"), "--until: invalid time 'soon'"),
+        (("rules", "try", "R", "--since", "7x"), "--since: invalid time '7x'"),
+        (("rules", "replay", "R", "--since", "7d", "--until", "soon"), "--until: invalid time 'soon'"),
+        (("alerts", "list", "--since", "7x"), "--since: invalid time '7x'"),
+        (("alerts", "list", "--status", "opne"), "--status: 'opne' is not known; did you mean 'open'?"),
+    ],
+)
+def test_a_value_that_means_nothing_is_told_with_its_option(
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make(tmp_path / "home", ledger_url=None)
+    monkeypatch.setenv("OCELOG_HOME", str(tmp_path / "home"))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"ocelog: {says}")

@@ -58,6 +58,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_users_are_offered(home: Path) -> None:
     assert offered(home, "ocelog user disable ") == ["ann@example.com", "bob"]
     assert offered(home, "ocelog user role b") == ["bob"]
@@ -72,6 +73,7 @@ def test_rules_packs_and_folders_of_rules_are_offered(home: Path) -> None:
     assert "Ocelog.Wiz.Policies" not in offered(home, "ocelog rules show Ocelog.Wiz.Pol")
 
 
+@pytest.mark.slow
 def test_every_option_of_every_command_is_known_without_what_the_commands_work_with() -> None:
     done = subprocess.run([sys.executable, "-c", _OPTIONS], capture_output=True, text=True, check=True)
     with_stand_ins, libraries = json.loads(done.stdout)

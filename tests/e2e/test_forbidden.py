@@ -53,6 +53,7 @@ def test_status_names_what_it_may_not_read_and_shows_the_rest(ocelog: Ocelog) ->
     assert all(log_type in done.out for log_type in ("Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"))
 
 
+@pytest.mark.slow
 def test_repair_gives_up_nothing_that_it_may_not_read_and_mends_the_rest(ocelog: Ocelog) -> None:
     metadata = max(ocelog.home.glob("lake/warehouse/ocelog/wiz_issues/metadata/*.metadata.json"))
     data_file(ocelog, "wiz_vulnerability_finding").unlink()
@@ -69,6 +70,7 @@ def test_repair_gives_up_nothing_that_it_may_not_read_and_mends_the_rest(ocelog:
     assert ocelog.count("wiz_audit") == 20
 
 
+@pytest.mark.slow
 def test_backup_says_what_it_may_not_read_and_leaves_the_earlier_one_whole(ocelog: Ocelog, tmp_path: Path) -> None:
     kept, moved = str(tmp_path / "kept"), Ocelog(tmp_path / "moved")
     ocelog("backup", kept, "--with-key")

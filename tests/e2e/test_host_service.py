@@ -230,6 +230,7 @@ def test_a_program_that_the_service_could_not_read_is_refused(monkeypatch: pytes
         service.install()
 
 
+@pytest.mark.slow
 def test_who_is_not_root_is_told_what_to_do(ocelog: Ocelog, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no user ocelog" in ocelog("service", "exec", "source", "list", "--json", code=2).err
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -69,6 +69,7 @@ def run(command: Path, *arguments: str, where: Path, stdin: str = "") -> subproc
     )
 
 
+@pytest.mark.slow
 def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = [

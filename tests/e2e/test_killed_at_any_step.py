@@ -182,6 +182,7 @@ def test_a_replay_of_a_schedule_that_is_killed_is_run_again_and_doubles_nothing(
     check_told(ocelog, folder / "told.jsonl")
 
 
+@pytest.mark.slow
 def test_a_scheduled_query_whose_run_is_killed_is_asked_once_and_told_of(ocelog: Ocelog, folder: Path) -> None:
     files = {"rows__yml": QUERY, "grave__yml": GRAVE_RULE, "grave__py": GRAVE_PYTHON}
     registered(ocelog, folder / "scheduled", **files)

@@ -150,6 +150,7 @@ def test_a_ca_file_that_vanished_stops_its_own_source_alone_and_status_names_it(
     assert "not there" in ocelog("source", "edit", "gone", "--ca-file", str(broken), code=2).err
 
 
+@pytest.mark.slow
 def test_a_running_service_tells_a_bad_environment_once_a_log_type(ocelog: Ocelog) -> None:
     ocelog.environment["SSL_CERT_FILE"] = "/nowhere/ca.pem"
     assert "SSL_CERT_FILE" in ocelog("pull", code=2).err

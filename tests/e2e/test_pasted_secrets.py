@@ -68,6 +68,7 @@ def test_no_option_repeats_a_secret(
     assert not any(secret[at : at + 20].lower() in told.lower().replace("\n", "") for at in range(len(secret) - 19))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("command", ["rotate", "show", "check"])
 def test_no_source_of_that_name_is_told_without_it(

@@ -46,7 +46,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     with pytest.MonkeyPatch.context() as patch, console_of(home) as console:
         nothing_is_asked(patch)
         fill(console)
-        how = serving.plan(console.installation.settings, serving.Wanted(listen="127.0.0.1:0"))
+        how = serving.plan(console.installation.settings, serving.ServingOptions(listen="127.0.0.1:0"))
         assert how is not None
         with serving.served(console.installation, how, lambda: 0.0) as link:
             found = Both(console, link, Ocelog(home), Ocelog(folder / "nothing", OCELOG_URL=link))
@@ -104,6 +104,7 @@ def test_every_command_that_may_be_asked_elsewhere_is_compared_or_changes_someth
 ALERT = "00000000000000000000000000000006"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "undone"),
     [
@@ -135,6 +136,7 @@ def test_a_command_changes_elsewhere_what_it_changes_beside_the_home(both: Both,
 NEW = "--token-url cognito --client-id other --api-url https://api.us1.app.wiz.io/graphql"
 
 
+@pytest.mark.slow
 def test_a_source_is_added_changed_and_removed_from_elsewhere(both: Both, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
@@ -178,6 +180,7 @@ def test_what_a_source_cannot_take_from_elsewhere_is_refused(both: Both, tmp_pat
     assert "Missing" in refused("source", "add", "wiz", "nothing")
 
 
+@pytest.mark.slow
 def test_a_channel_is_added_changed_and_removed_from_elsewhere(both: Both, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("https://example.com/hush")
@@ -281,7 +284,7 @@ def test_a_shell_is_offered_no_names_of_this_machine_for_another(both: Both) -> 
 def test_a_certificate_must_be_trusted(both: Both, tmp_path: Path) -> None:
     authority, _ = certified(tmp_path, "localhost")
     pem = tmp_path / "server.pem"
-    wanted = serving.Wanted(listen="127.0.0.1:0", tls_cert=pem, tls_key=pem)
+    wanted = serving.ServingOptions(listen="127.0.0.1:0", tls_cert=pem, tls_key=pem)
     how = serving.plan(both.console.installation.settings, wanted)
     assert how is not None
     with serving.served(both.console.installation, how, lambda: 0.0) as link:

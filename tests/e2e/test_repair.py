@@ -13,7 +13,7 @@ import pytest
 from commands import SIMULATED, Ocelog
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import table_schemas
-from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.loops.service import PullResult, Service
 from ocelog.app.maintenance.repair import Repair, examine, repair
 from ocelog.app.sources.purge import purge
 from ocelog.dispatch.threads import Stop
@@ -106,7 +106,7 @@ def everything() -> Everything:
     return found
 
 
-def pull() -> Pulled:
+def pull() -> PullResult:
     stop = Stop()
     with opened() as installation, held(installation.home, "a test"):
         assembly = Assembly(installation=installation, told=lambda _, __: None)
@@ -218,12 +218,14 @@ def test_after_repair_and_pull_everything_is_there_once(
     assert check() == []
 
 
+@pytest.mark.slow
 def test_repair_does_nothing_to_a_whole_home(ocelog: Ocelog) -> None:
     files = {path: path.stat().st_mtime_ns for path in (ocelog.home / "lake").rglob("*") if path.is_file()}
     assert mend().lines == []
     assert {path: path.stat().st_mtime_ns for path in (ocelog.home / "lake").rglob("*") if path.is_file()} == files
 
 
+@pytest.mark.slow
 def test_the_command_asks_first_and_status_names_what_is_lost(ocelog: Ocelog) -> None:
     lost_data(ocelog)
     status = ocelog("status", code=1)
@@ -251,6 +253,7 @@ def test_what_a_removed_source_lost_is_read_again_once_it_is_added_again(
     assert everything() == before
 
 
+@pytest.mark.slow
 def test_a_repair_does_not_bring_back_the_rows_of_a_purged_source(ocelog: Ocelog) -> None:
     with opened() as installation:
         row = installation.ledger.sources.find("sim")
@@ -369,6 +372,7 @@ def test_a_dry_run_works_beside_a_service_and_a_repair_says_how_to_stop_it(ocelo
         assert f"systemctl stop ocelog, or kill {os.getpid()}" in ocelog("repair", "--yes", code=2).err
 
 
+@pytest.mark.slow
 def test_rows_that_are_still_in_landing_are_told_when_a_table_is_made_anew(before: Everything, ocelog: Ocelog) -> None:
     shutil.rmtree(ocelog.home)
     shutil.copytree(ocelog.home.with_name("just pulled"), ocelog.home)
@@ -413,6 +417,7 @@ def test_a_home_json_is_not_written_for_a_ledger_of_another_place(ocelog: Ocelog
     assert not (ocelog.home / "ledger.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [b"", b"rubbish\n", b"\xff" * 64])
 def test_an_unusable_key_is_named_by_status_and_moved_aside_by_init(ocelog: Ocelog, left: bytes) -> None:
     ocelog("source", "rotate", "sim", "--client-secret-file", "-", stdin=ocelog.environment["WIZ_SECRET"])
@@ -457,6 +462,7 @@ def test_a_named_pipe_in_place_of_any_file_is_damage_and_is_not_opened(before: E
     assert everything() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["home.json", "key", "config.yml", "lock", "lake/catalog.db"])
 def test_a_named_pipe_in_the_home_ends_no_command_in_waiting(ocelog: Ocelog, name: str) -> None:
     (ocelog.home / name).unlink(missing_ok=True)

@@ -180,6 +180,7 @@ def test_a_query_is_tried_at_each_time_that_it_was_due_as_of_then(ocelog: Ocelog
     assert "as it is in the lake now" in " ".join(shown.err.split())
 
 
+@pytest.mark.slow
 def test_a_row_of_the_lake_matches_once_whichever_run_returns_it(ocelog: Ocelog) -> None:
     found = tried(ocelog, "Mine.Grave")
     assert 0 < found["matches"] < found["events"]
@@ -187,6 +188,7 @@ def test_a_row_of_the_lake_matches_once_whichever_run_returns_it(ocelog: Ocelog)
     assert found["told"] == len(found["first_alerts"]) <= found["matches"]
 
 
+@pytest.mark.slow
 def test_hostile_sql_fails_in_a_few_runs_and_reaches_nothing(ocelog: Ocelog) -> None:
     for name, why in (("Outside", "read_csv is not allowed"), ("Clock", "without a schema")):
         found = tried(ocelog, f"Mine.{name}")
@@ -207,6 +209,7 @@ def test_what_is_known_as_of_now_only_is_not_asked_about_the_past(ocelog: Ocelog
     assert "Mine.Present" not in {each["rule"] for each in ocelog("rules", "unjudged", "--json").json}
 
 
+@pytest.mark.slow
 def test_what_was_due_is_judged_again_once_and_nobody_is_told(ocelog: Ocelog, folder: Path) -> None:
     for name in ("Counts", "Grave"):
         rule = f"Mine.{name}"
@@ -222,6 +225,7 @@ def test_what_was_due_is_judged_again_once_and_nobody_is_told(ocelog: Ocelog, fo
     assert not (folder / "told.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_correlation_says_which_of_its_rules_have_no_matches_and_finds_those_of_the_past(ocelog: Ocelog) -> None:
     found = tried(ocelog, "Mine.Together")
     assert {each["rule"] for each in found["lacking"]} == {"Mine.First", "Mine.Second"}

@@ -215,6 +215,7 @@ def test_what_is_due_is_run_and_told_once(scheduled: Scheduled) -> None:
     assert len(scheduled.alerts("Mine.Counts")) == 1
 
 
+@pytest.mark.slow
 def test_an_alert_about_rows_links_to_their_page_and_is_routed_by_their_log_type(scheduled: Scheduled) -> None:
     scheduled.after(1)
     view = scheduled.alerts("Mine.View")[0]
@@ -225,6 +226,7 @@ def test_an_alert_about_rows_links_to_their_page_and_is_routed_by_their_log_type
     assert not both["link"]
 
 
+@pytest.mark.slow
 def test_each_type_of_sql_is_a_value_of_json_to_rules(scheduled: Scheduled) -> None:
     if not scheduled.matches("Mine.Types"):
         scheduled.after(1)
@@ -234,6 +236,7 @@ def test_each_type_of_sql_is_a_value_of_json_to_rules(scheduled: Scheduled) -> N
     assert {name: context[name] for name in TYPES} == {name: value for name, (_, value) in TYPES.items()}
 
 
+@pytest.mark.slow
 def test_a_slow_query_holds_up_no_other(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
     last_asked, waited = Event(), list[bool]()
     before = len(scheduled.matches("Mine.View"))
@@ -251,6 +254,7 @@ def test_a_slow_query_holds_up_no_other(scheduled: Scheduled, monkeypatch: pytes
     assert len(scheduled.matches("Mine.View")) > before
 
 
+@pytest.mark.slow
 def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(
     scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +298,7 @@ def test_matches_that_belong_together_are_told_once_and_not_of_themselves(schedu
     assert len(scheduled.matches("Mine.Together")) == len(found)
 
 
+@pytest.mark.slow
 def test_rules_that_come_with_ocelog_find_what_they_are_about(scheduled: Scheduled) -> None:
     scheduled.after(1)
     assert len(scheduled.matches("Ocelog.Wiz.Issues.Overdue")) == 1
@@ -304,6 +309,7 @@ def test_rules_that_come_with_ocelog_find_what_they_are_about(scheduled: Schedul
     assert len(scheduled.alerts("Ocelog.Wiz.Identity.ProviderThenAdmin")) == 1
 
 
+@pytest.mark.slow
 def test_what_is_not_due_is_not_run(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduled.after(1)
     monkeypatch.setattr("ocelog.app.loops.scheduled.run_query", None)
@@ -323,6 +329,7 @@ def test_a_query_that_is_on_again_does_not_make_up_for_its_pause(scheduled: Sche
     assert len(scheduled.matches("Mine.Counts")) == before + 1
 
 
+@pytest.mark.slow
 def test_errors_of_a_schedule_are_over_once_it_works_again(
     scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ def test_all_is_well_after_a_pull(ocelog: Ocelog) -> None:
     assert "Nothing is running" in ocelog("status").out
 
 
+@pytest.mark.slow
 def test_old_data_needs_attention_while_nothing_runs(ocelog: Ocelog) -> None:
     told = ocelog("status", "--max-lag", "0s", code=1).out
     assert "prod Wiz.Audit: the data is" in told
@@ -38,6 +39,7 @@ def test_old_data_needs_attention_while_nothing_runs(ocelog: Ocelog) -> None:
     assert "'soon'" in ocelog("status", "--max-lag", "soon", code=2).err
 
 
+@pytest.mark.slow
 def test_a_source_that_was_never_pulled_needs_attention_once_it_waits_for_long(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init()
@@ -55,6 +57,7 @@ def test_a_source_that_was_never_pulled_needs_attention_once_it_waits_for_long(t
     ocelog("status")
 
 
+@pytest.mark.slow
 def test_a_range_of_a_paused_source_is_never_said_to_be_tried_again(ocelog: Ocelog) -> None:
     with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
         slices = ledger.execute("SELECT id, state, failing_us, due_us FROM slices ORDER BY id").fetchall()
@@ -88,6 +91,7 @@ def test_a_range_of_a_paused_source_is_never_said_to_be_tried_again(ocelog: Ocel
             ledger.commit()
 
 
+@pytest.mark.slow
 def test_what_ails_all_streams_of_a_source_is_said_once(ocelog: Ocelog) -> None:
     with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
         columns = "trouble, trouble_kind, trouble_code, trouble_us, last_success_us"
@@ -166,6 +170,7 @@ def test_status_looks_at_the_lake(ocelog: Ocelog, tmp_path: Path) -> None:
     ocelog("status")
 
 
+@pytest.mark.slow
 def test_sql_shows_what_status_shows(ocelog: Ocelog) -> None:
     told = {each["log_type"]: each for each in ocelog("status", "--json").json["streams"]}
     health = "health, health_why, no_events_alarm, silent_seconds, last_received"
@@ -209,6 +214,7 @@ def test_publishing_that_fails_is_told_with_the_reason_until_it_works(tmp_path: 
         assert ledger.execute("SELECT * FROM table_faults").fetchall() == []
 
 
+@pytest.mark.slow
 def test_a_service_that_gives_no_sign_of_life_needs_attention(ocelog: Ocelog) -> None:
     lock = ocelog.home / "lock"
     process = ocelog.start("run")
@@ -238,6 +244,7 @@ def test_old_data_needs_attention_whatever_holds_the_home(ocelog: Ocelog) -> Non
         ocelog("status")
 
 
+@pytest.mark.slow
 def test_status_says_in_its_first_line_whether_all_is_well_and_fits_80_columns(ocelog: Ocelog) -> None:
     well = bare_lines(on_a_terminal(ocelog, "status"))
     assert re.match(r"(All \d streams are|The stream is) complete through \S+Z, .* ago\.$", well[0])
@@ -251,6 +258,7 @@ def test_status_says_in_its_first_line_whether_all_is_well_and_fits_80_columns(o
     assert f"did you mean '{source}'?" in ocelog("status", source[:-1], code=2).err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["config", "status", "run"])
 def test_a_retention_of_no_table_is_refused_before_a_service_is_started(tmp_path: Path, command: str) -> None:
     Ocelog(tmp_path / "home").init()

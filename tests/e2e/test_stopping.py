@@ -77,6 +77,7 @@ def test_a_stop_is_heard_while_the_source_does_not_answer(
     assert ocelog.count("wiz_issues") == rows > 0
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_left_to_the_service_says_who_goes_on_with_it(ocelog: Ocelog, silent: socket.socket) -> None:
     begun = [ocelog.start("run")]
     try:

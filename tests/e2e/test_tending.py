@@ -15,7 +15,7 @@ from commands import Ocelog
 from commands.kept import Kept
 from ocelog.app.assemble import Assembly
 from ocelog.app.loops import publishing
-from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.loops.service import PullResult, Service
 from ocelog.app.status.status import lost_lines
 from ocelog.cli import main, upkeep
 from ocelog.dispatch.threads import Stop
@@ -112,6 +112,7 @@ def a_mistake(*_: object, **__: object) -> None:
     raise ValueError
 
 
+@pytest.mark.slow
 def test_a_table_is_named_apart_from_why_it_is_not_published(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(_: object, table: str, **__: object) -> None:
         raise LakeUnavailableError("another process published first. Run it again.", table=table)
@@ -158,6 +159,7 @@ def test_what_the_disk_refuses_while_publishing_is_no_mistake_in_ocelog(
     assert "The disk is full: /home/somewhere" in str(service.publish_all())
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_held_by_others_is_waited_for_once_and_not_for_each_table(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +219,7 @@ def test_a_part_that_is_given_up_is_told_by_the_service_and_by_each_pull(service
     assert len(lost) == 1
     assert "To read them again: ocelog repair" in lost[0]
     assert service.publish_all() is None
-    assert Pulled(lost=tuple(lost_lines(installation.ledger, [TABLE]))).exit_code == 2
+    assert PullResult(lost=tuple(lost_lines(installation.ledger, [TABLE]))).exit_code == 2
     for each in installation.ledger.losses.listed():
         installation.ledger.losses.plan([each.path], [])
 
@@ -243,6 +245,7 @@ def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:
             ledger.execute("UPDATE streams SET edge_us = ?", (edge,))
 
 
+@pytest.mark.slow
 def test_upkeep_keeps_old_rows_while_the_clock_is_years_ahead_and_ends_with_2(
     pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bookkeeping.records import planned, slice_of
 from lakeside.things import SCHEMAS, row, rows
 from ocelog.lake.lake import KEY_COLUMNS, FileLake
-from ocelog.lake.read.scan import Wanted
+from ocelog.lake.read.scan import RowFilter
 from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.database.clocks import our_clock
@@ -70,7 +70,7 @@ class Home:
         """Return the ids that a reader sees, from parts and table together."""
         lake = FileLake(self.path, ledger.lake, SCHEMAS)
         view = lake.snapshots.take(TABLE)
-        return [name for found in lake._rows(view, Wanted(), KEY_COLUMNS) for name in found["id"].to_pylist()]
+        return [name for found in lake._rows(view, RowFilter(), KEY_COLUMNS) for name in found["id"].to_pylist()]
 
 
 def land_twice(home: Home, ledger: Ledger) -> None:

@@ -23,7 +23,7 @@ from ocelog.lake.catalog.iceberg import opened_catalog
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import KEY_COLUMNS, FileLake
 from ocelog.lake.query.queries import Queries
-from ocelog.lake.read.scan import Wanted
+from ocelog.lake.read.scan import RowFilter
 from ocelog.lake.read.snapshot import Snapshot
 from ocelog.lake.upkeep import cleaning, compaction
 from ocelog.lake.upkeep.cleaning import clean
@@ -161,7 +161,9 @@ class World:
 
     def _read_late(self, snapshot: Snapshot, expected: list[str]) -> None:
         try:
-            found = [one for table in self.reader._rows(snapshot, Wanted(), KEY_COLUMNS) for one in table.to_pylist()]
+            found = [
+                one for table in self.reader._rows(snapshot, RowFilter(), KEY_COLUMNS) for one in table.to_pylist()
+            ]
         except LakeUnavailableError:
             return
         assert sorted(one["id"] for one in found) == sorted(expected)

@@ -1,9 +1,11 @@
 """Columns, queries and shaped pages stay what they are, unless someone means to change them."""
 
+from pathlib import Path
+
 import pytest
 
 from ocelog.schema.language.packaged import packaged_schemas
-from shaping.golden import FOLDER, golden_files
+from shaping.golden import FOLDER, check_api_types, golden_files
 from shaping.released import RELEASED, counted, fields, released
 
 GOLDEN = golden_files()
@@ -16,9 +18,19 @@ def test_golden_files_are_as_the_code_makes_them(name: str) -> None:
     assert (FOLDER / name).read_text(encoding="utf-8") == GOLDEN[name], "`make golden` writes them anew"
 
 
+def test_types_of_the_api_that_do_not_hold_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    check_api_types()
+    wrong = tmp_path / "schema.graphql"
+    wrong.write_text("type Query { id: ID } type Issue { id: ID } type Issue { id: ID }")
+    with pytest.raises(ValueError, match=r"schema\.graphql: There can be only one type named 'Issue'"):
+        check_api_types(wrong)
+
+
 def test_no_golden_file_is_left_over() -> None:
     kept = {path.name for path in FOLDER.iterdir() if path.suffix in {".txt", ".json"}}
-    assert kept == {name for name in GOLDEN if not name.endswith(".records.jsonl")}
+    made = {name for name in GOLDEN if not name.endswith(".records.jsonl")}
+    assert sorted(kept - made) == [], "nothing makes these files of tests/golden any more: delete them"
+    assert sorted(made - kept) == [], "`make golden` writes them"
 
 
 @EACH

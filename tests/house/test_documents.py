@@ -117,7 +117,8 @@ def test_the_readme_tells_of_the_two_commands_and_the_indexes_of_every_page() ->
         for folder in indexes
         for target in re.findall(r"\]\(([^)#]+)\)", (folder / "README.md").read_text())
     }
-    assert {relative(page) for page in PAGES if "adr" not in page.parts and page not in linked} <= {"README.md"}
+    unlinked = {relative(page) for page in PAGES if "adr" not in page.parts and page not in linked} - {"README.md"}
+    assert sorted(unlinked) == [], "link these pages in README.md or docs/README.md"
 
 
 def anchors(page: Path) -> set[str]:
@@ -138,23 +139,29 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_error_has_a_section_and_every_section_an_error() -> None:
     sections = set(re.findall(r"^### (\w+)$", (ROOT / "docs" / "reference" / "errors.md").read_text(), re.MULTILINE))
     classes = {name: each for name, each in vars(errors).items() if isinstance(each, type)}
-    assert sections == {
+    leaves = {
         name for name, each in classes.items() if issubclass(each, errors.OcelogError) and not each.__subclasses__()
     }
+    assert sorted(leaves - sections) == [], "add a section `### <name>` to docs/reference/errors.md"
+    assert sorted(sections - leaves) == [], "no error of that name is raised: delete its section in the same file"
 
 
 def test_every_code_of_an_error_is_documented_and_belongs_to_one() -> None:
     page = (ROOT / "docs" / "reference" / "errors.md").read_text()
     found = dict(re.findall(r"^### (\w+)\n\nCode `(\w+)`\.", page, re.MULTILINE))
-    assert found == {name: vars(errors)[name].code for name in re.findall(r"^### (\w+)$", page, re.MULTILINE)}
+    assert found == {name: vars(errors)[name].code for name in re.findall(r"^### (\w+)$", page, re.MULTILINE)}, (
+        "below `### <name>` in docs/reference/errors.md stands: Code `<code>`."
+    )
     listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
-    assert sorted(listed) == sorted({*found.values(), *errors.CAUSES, errors.OperatorError.code})
+    assert sorted(listed) == sorted({*found.values(), *errors.CAUSES, errors.OperatorError.code}), (
+        "each code has one row, | `<code>` | ..., in the table of docs/reference/errors.md"
+    )
     sources = [path.read_text() for path in (ROOT / "src" / "ocelog").rglob("*.py")]
     assert not [text for text in sources if re.search(r"raise (Ocelog|Transient|Halt)Error\(", text)], "not listed"
     raised = {
         code for text in sources for code in re.findall(r'\bcode(?:=|, code = .*, )(?:[^"\n]* else )?"(\w+)"', text)
     }
-    assert raised == errors.CAUSES.keys()
+    assert raised == errors.CAUSES.keys(), "a code that is given by `code=` is in CAUSES in src/ocelog/errors.py"
 
 
 def test_every_promise_names_tests_that_exist() -> None:
@@ -189,9 +196,11 @@ def test_every_folder_and_file_of_the_architecture_is_there_and_none_is_left_out
     text = (ROOT / "ARCHITECTURE.md").read_text()
     here = [path for path in (ROOT / "src" / "ocelog").iterdir() if path.is_dir() or path.suffix == ".py"]
     here = [path for path in here if not path.name.startswith("_")]
-    assert [path.name for path in here if not re.search(rf"\b{path.name}\b", text)] == []
+    left_out = [path.name for path in here if not re.search(rf"\b{path.name}\b", text)]
+    assert left_out == [], "add a row for each of these to the table of folders in ARCHITECTURE.md"
     named = re.findall(r"`(src/[\w/.]+)`", text)
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    gone = [path for path in named if not (ROOT / path).exists()]
+    assert gone == [], "ARCHITECTURE.md names these, which are gone"
 
 
 ROOMS = sorted(f"app/{path.parent.name}" for path in (ROOT / "src" / "ocelog" / "app").glob("*/__init__.py"))
@@ -203,15 +212,17 @@ def test_the_architecture_says_what_each_module_of_a_crowded_folder_is_for(folde
     (row,) = [line for line in lines if line.startswith(f"| `src/ocelog/{folder}/`")]
     named = {name.removesuffix(".py") for name in re.findall(r"`([\w.]+)`", row)}
     there = {path.stem for path in (ROOT / "src" / "ocelog" / folder).glob("*.py")} - {"__init__"}
-    assert there - named == set(), "left out"
-    assert named - there <= {"pull", "run"}, "gone"
+    place = f"the row of `src/ocelog/{folder}/` in ARCHITECTURE.md"
+    assert sorted(there - named) == [], f"say what each of these is for in {place}"
+    assert sorted(named - there - {"pull", "run"}) == [], f"these modules are gone: delete them from {place}"
 
 
 def test_every_word_of_the_glossary_is_used_in_the_code_and_explained_once() -> None:
     words = re.findall(r"\*\*([\w ]+)\*\*", (ROOT / "GLOSSARY.md").read_text())
     assert len(words) == len(set(words))
     code = "\n".join(path.read_text().lower() for path in (ROOT / "src" / "ocelog").rglob("*.py"))
-    assert [word for word in words if word not in code and word.replace(" ", "_") not in code] == []
+    unused = [word for word in words if word not in code and word.replace(" ", "_") not in code]
+    assert unused == [], "the code has none of these words: delete them from GLOSSARY.md"
 
 
 def test_decisions_are_numbered_and_say_what_would_change_our_mind() -> None:
@@ -219,7 +230,9 @@ def test_decisions_are_numbered_and_say_what_would_change_our_mind() -> None:
     numbers = [page.name[:4] for page in decisions]
     assert len(numbers) == len(set(numbers))
     index = (ROOT / "docs" / "adr" / "README.md").read_text()
-    assert re.findall(r"\((\d{4}-[\w-]+\.md)\)", index) == [page.name for page in decisions]
+    assert re.findall(r"\((\d{4}-[\w-]+\.md)\)", index) == [page.name for page in decisions], (
+        "docs/adr/README.md has one line per decision, in the order of their numbers"
+    )
     for page in decisions:
         text = page.read_text()
         assert text.startswith(f"# {int(page.name[:4])}. "), page.name
@@ -241,10 +254,10 @@ def test_the_lock_files_agree() -> None:
     everything = {(each["name"], each["version"]) for each in packages if each["name"] != "ocelog"}
     small, large = (locked_versions(ROOT / name) for name in ("requirements.lock", "requirements-bench.lock"))
     assert small < large
-    assert large <= everything
+    assert sorted(large - everything) == [], "run `make lock`"
     mine = next(each for each in packages if each["name"] == "ocelog")
     wanted = {each["name"] for each in mine["dependencies"] + mine["dev-dependencies"]["dev"]}
-    assert wanted - {name for name, _ in small} == set()
+    assert sorted(wanted - {name for name, _ in small}) == [], "run `make lock`"
 
 
 def test_no_file_tells_of_the_machine_that_it_was_written_on() -> None:
@@ -271,7 +284,9 @@ def test_the_commands_that_hold_the_home_are_the_ones_that_are_listed() -> None:
         (ROOT / "docs/how-to/install.md").read_text(),
         re.DOTALL,
     )
-    assert {each.removeprefix("ocelog ") for each in re.findall(r"`([^`]+)`", listed)} == holding
+    assert {each.removeprefix("ocelog ") for each in re.findall(r"`([^`]+)`", listed)} == holding, (
+        "docs/how-to/install.md lists them after: Some commands hold the home, one at a time"
+    )
 
 
 RULE_ID = re.compile(

@@ -21,10 +21,12 @@ CODE = sorted(ROOT.rglob("*.py"))
 def test_every_word_for_what_happened_has_a_translation() -> None:
     written = {each.value for each in Happened} | set(deeds())
     assert written >= {"opened", "told later", "untold", "comment", "unassigned", "visible again"}
-    assert written <= set(DEEDS)
-    assert [each for each in DEEDS if not catalogue("ko").has(each)] == []
-    assert {each.value for each in ErrorType} <= set(KINDS)
-    assert set(TITLES) <= set(KEPT)
+    here = "in src/ocelog/alert/in_language.py"
+    assert sorted(written - set(DEEDS)) == [], f"add these to DEEDS {here}"
+    untranslated = [each for each in DEEDS if not catalogue("ko").has(each)]
+    assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/locale/ko.po"
+    assert sorted({each.value for each in ErrorType} - set(KINDS)) == [], f"add these to KINDS {here}"
+    assert sorted(set(TITLES) - set(KEPT)) == [], "fill these msgids in src/ocelog/locale/ko.po"
 
 
 def test_no_text_of_ours_goes_to_the_ledger_but_one_that_is_found_again() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ocelog.model import Kind, Origin, Stamp
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.language.parse import parse_schema
-from ocelog.schema.shape import Shaped, Shaper, compile_shaper
+from ocelog.schema.shape import ShapedPage, Shaper, compile_shaper
 
 STAMP = Stamp(
     source_id="aa11", source_label="내 Wiz 로그", origin=Origin.LIVE, observed_us=1_780_000_000_000_000, parsed_us=7
@@ -77,7 +77,7 @@ def page(records: Sequence[Any]) -> bytes:
     return json.dumps(records).encode()
 
 
-def rows(shaped: Shaped) -> list[dict[str, Any]]:
+def rows(shaped: ShapedPage) -> list[dict[str, Any]]:
     """Return all events as rows."""
     names = [f"{at:032x}" for at in range(len(shaped.ids))]
     found: list[dict[str, Any]] = shaped.table(range(len(names)), names, STAMP).to_pylist()

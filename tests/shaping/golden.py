@@ -21,7 +21,16 @@ from shaping.samples import sample_records
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "golden"
+API_TYPES = ROOT / "src" / "wizsim" / "schema.graphql"
 QUERIES = ROOT / "src" / "ocelog" / "sources" / "wiz"
+
+
+def check_api_types(path: Path = API_TYPES) -> None:
+    """Read the types that the simulator serves. Raises ValueError if they do not hold, such as one defined twice."""
+    try:
+        graphql.build_schema(path.read_text(encoding="utf-8"))
+    except (graphql.GraphQLError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def golden_files() -> dict[str, str]:

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from ocelog.alert.changes import CloseReason, assign, close
 from ocelog.alert.deciding import Policy
 from ocelog.alert.detecting import Detecting
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError, UnjudgedEvents
 from ocelog.alert.notice import AlertType
-from ocelog.alert.ports import Committed, Outcome, Piece
+from ocelog.alert.ports import CommitSuccess, Outcome, Piece
 from ocelog.alert.routing import channels_for
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
@@ -90,10 +90,10 @@ class SimJury:
     def passed(self, _log_type: str) -> Mapping[str, str]:
         return {}
 
-    def committed(self, _said: Judged) -> None:
+    def committed(self, _said: Judgement) -> None:
         """Nothing was put off until then."""
 
-    def judge(self, rows: Any, _log_type: str, events: Sequence[Event]) -> Judged:
+    def judge(self, rows: Any, _log_type: str, events: Sequence[Event]) -> Judgement:
         matches, errors, passed = (
             list[Match](),
             defaultdict[str, list[Event]](list),
@@ -111,7 +111,7 @@ class SimJury:
                         matched=True, title=f"{name} {row['id']}", severity=made.severity(row), dedup=made.dedup(row)
                     )
                     matches.append(Match(rule=rule, event=event, verdict=verdict))
-        return Judged(
+        return Judgement(
             events=events,
             rules=dict(self._rules),
             matches=matches,
@@ -119,7 +119,7 @@ class SimJury:
                 RuleError(rule=self._rules[name], type="KeyError", message="x", events=each)
                 for name, each in errors.items()
             ],
-            unjudged=[Unjudged(rule_id=name, reason="time", events=each) for name, each in passed.items()],
+            unjudged=[UnjudgedEvents(rule_id=name, reason="time", events=each) for name, each in passed.items()],
         )
 
 
@@ -142,7 +142,7 @@ class SimClaims:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class LoopCommit:
     """What one commit of the detect loop put into the ledger."""
 
     rows: Sequence[str]
@@ -173,7 +173,7 @@ class _NotingJury(SimJury):
         super().__init__(on=lambda: bench.on)
         self._bench, self._noted = bench, noted
 
-    def judge(self, rows: Any, log_type: str, events: Sequence[Event]) -> Judged:
+    def judge(self, rows: Any, log_type: str, events: Sequence[Event]) -> Judgement:
         found = super().judge(rows, log_type, events)
         self._noted.rows, self._noted.by = [event.row_id for event in events], frozenset(found.rules)
         self._bench.pause()
@@ -189,7 +189,7 @@ class _NotingLedger:
     def commit(self, piece: Piece) -> Outcome:
         self._bench.pause()
         outcome = self._bench.ledger.judging.commit(piece)
-        if isinstance(outcome, Committed) and piece.source_id is not None:
+        if isinstance(outcome, CommitSuccess) and piece.source_id is not None:
             self._bench.note(self._noted, [match for match, _ in piece.decision.matches])
         self._bench.pause()
         return outcome
@@ -226,7 +226,7 @@ class Bench:
     """Alerts that a person closed or took on, at some time."""
     taken: set[str] = field(default_factory=set)
     """Those that a person took on: nothing ever takes that back."""
-    judgements: list[Judgement] = field(default_factory=list)
+    judgements: list[LoopCommit] = field(default_factory=list)
     judged_by: dict[str, frozenset[str]] = field(default_factory=dict)
     """Row id -> the rules that it was judged by, in the commit that counted."""
 
@@ -265,7 +265,7 @@ class Bench:
             assert row not in self.judged_by, f"{row} was judged twice"
             self.judged_by[row] = noted.by
         self.judgements.append(
-            Judgement(rows=noted.rows, by=noted.by, now_us=noted.now_us, suppressed=noted.suppressed, matches=matches)
+            LoopCommit(rows=noted.rows, by=noted.by, now_us=noted.now_us, suppressed=noted.suppressed, matches=matches)
         )
 
     def work(self) -> None:

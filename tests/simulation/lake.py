@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.lake.ports import LakeLedger
-from ocelog.model import Known, NewPart, Part
-from ocelog.pull.ports import Loaded, OpenRecords
+from ocelog.model import KnownVersions, NewPart, Part
+from ocelog.pull.ports import LoadedVersions, OpenRecords
 from ocelog.times import to_us
 
 Row = dict[str, Any]
@@ -56,7 +56,7 @@ class MemoryLake:
 
     def load(
         self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None
-    ) -> Loaded:
+    ) -> LoadedVersions:
         """Return the versions that fit, from one consistent view."""
         rows, through = self.view(table)
         wanted = None if ids is None else set(ids)
@@ -68,7 +68,7 @@ class MemoryLake:
             and (until_us is None or to_us(row["p_cursor_time"]) <= until_us)
             and (wanted is None or row["id"] in wanted)
         ]
-        return Loaded(known=_known(fitting), through=through)
+        return LoadedVersions(known=_known(fitting), through=through)
 
     def load_open(
         self,
@@ -91,7 +91,7 @@ class MemoryLake:
         known = _known([row for row in rows if row["id"] in few])
         return OpenRecords(rows=few, count=len(opened), known=known, through=through)
 
-    def read(self, parts: Iterable[Part], source_id: str) -> Known:
+    def read(self, parts: Iterable[Part], source_id: str) -> KnownVersions:
         """Return the versions in `parts`."""
         rows: list[Row] = []
         for part in parts:
@@ -108,7 +108,7 @@ class MemoryLake:
             raise LakeUnavailableError(part.path)
         return self._written[part.path]
 
-    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> Known:
+    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> KnownVersions:
         """Return every version of records."""
         return self.load(table, source_id, since_us=-(2**62), until_us=None, ids=ids).known
 
@@ -166,8 +166,8 @@ class MemoryLake:
                 self.files.pop(path, None)
 
 
-def _known(rows: list[Row]) -> Known:
-    return Known(
+def _known(rows: list[Row]) -> KnownVersions:
+    return KnownVersions(
         ids=[row["id"] for row in rows],
         version_us=[to_us(row["p_version_time"]) for row in rows],
         observed_us=[to_us(row["p_observed_at"]) for row in rows],

@@ -24,7 +24,7 @@ from ocelog.model import REJECTIONS, RULE_MATCHES, Origin, Slice, SliceState, So
 from ocelog.pull import planner
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import StreamSettings
-from ocelog.pull.ports import Behind, Landed, Landing, Shaped
+from ocelog.pull.ports import Behind, Landed, Landing, ShapedRecords
 from ocelog.pull.puller import Puller
 from ocelog.pull.sweep import Stage
 from ocelog.schema.columns.table import rejection_rows
@@ -591,10 +591,10 @@ class _Noting:
         self._simulation = simulation
         self._ledger = simulation.ledger
         self.columns = SHAPER.columns
-        self._page: Shaped | None = None
+        self._page: ShapedRecords | None = None
         self._shown: list[Promise] = []
 
-    def shape(self, records: bytes | list[bytes]) -> Shaped:
+    def shape(self, records: bytes | list[bytes]) -> ShapedRecords:
         page = SHAPER.shape(records)
         things = json.loads(records) if isinstance(records, bytes) else list(map(json.loads, records))
         self._shown = [_promise(things[position], page.versions[at]) for at, position in enumerate(page.positions)]

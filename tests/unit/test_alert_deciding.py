@@ -12,15 +12,15 @@ from ocelog.alert.deciding import (
     MOST_ALERTS_AN_HOUR,
     MOST_UNTOLD_AN_HOUR,
     Decision,
+    DecisionState,
     News,
     Onboarding,
     Policy,
-    Standing,
     decide,
-    wanted,
+    decision_query,
 )
 from ocelog.alert.ids import record_alert_id
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
@@ -48,14 +48,14 @@ def event(row_id: str = "r", *, record: str = "i1", at: int = NOW, latest: bool 
     )
 
 
-def judged(*events: Event, severity: Severity = Severity.HIGH, matching: bool = True) -> Judged:
+def judged(*events: Event, severity: Severity = Severity.HIGH, matching: bool = True) -> Judgement:
     verdict = Verdict(matched=True, title="t", severity=severity, dedup="t")
     matches = [Match(rule=RULE, event=each, verdict=verdict) for each in events] if matching else []
-    return Judged(events=events, rules={"rule": RULE}, matches=matches)
+    return Judgement(events=events, rules={"rule": RULE}, matches=matches)
 
 
-def standing(alert: Alert | None, **more: object) -> Standing:
-    return Standing(alerts={} if alert is None else {alert.id: replace(alert, revision=1)}, **more)  # type: ignore[arg-type] # as given
+def decision_state(alert: Alert | None, **more: object) -> DecisionState:
+    return DecisionState(alerts={} if alert is None else {alert.id: replace(alert, revision=1)}, **more)  # type: ignore[arg-type] # as given
 
 
 def the_alert(decision: Decision) -> Alert:
@@ -65,18 +65,18 @@ def the_alert(decision: Decision) -> Alert:
 
 @pytest.fixture
 def opened() -> Alert:
-    return the_alert(decide(judged(event("v1")), Standing(), POLICY, NOW))
+    return the_alert(decide(judged(event("v1")), DecisionState(), POLICY, NOW))
 
 
 @pytest.fixture
 def resolved(opened: Alert) -> Alert:
     over = judged(event("v2", at=NOW + 10 * MINUTE), matching=False)
-    return the_alert(decide(over, standing(opened), POLICY, NOW + 10 * MINUTE))
+    return the_alert(decide(over, decision_state(opened), POLICY, NOW + 10 * MINUTE))
 
 
 def test_an_alert_that_comes_and_goes_is_told_of_again_at_the_end_of_its_dedup_period(resolved: Alert) -> None:
     again = judged(event("v3", at=NOW + 20 * MINUTE))
-    decision = decide(again, standing(resolved), POLICY, NOW + 20 * MINUTE)
+    decision = decide(again, decision_state(resolved), POLICY, NOW + 20 * MINUTE)
     assert [(each.happened, each.due_us) for each in decision.tellings] == [(Happened.REOPENED, NOW + 60 * MINUTE)]
     assert the_alert(decision).status is AlertStatus.OPEN
     assert the_alert(decision).told_us == NOW + 60 * MINUTE
@@ -84,14 +84,14 @@ def test_an_alert_that_comes_and_goes_is_told_of_again_at_the_end_of_its_dedup_p
 
 def test_one_that_comes_back_worse_is_told_of_at_once(resolved: Alert) -> None:
     again = judged(event("v3", at=NOW + 20 * MINUTE), severity=Severity.CRITICAL)
-    decision = decide(again, standing(resolved), POLICY, NOW + 20 * MINUTE)
+    decision = decide(again, decision_state(resolved), POLICY, NOW + 20 * MINUTE)
     assert [(each.happened, each.due_us) for each in decision.tellings] == [(Happened.REOPENED, NOW + 20 * MINUTE)]
 
 
 def test_history_opens_as_many_alerts_as_there_are_records_and_tells_nobody() -> None:
     many = [event(f"v{n}", record=f"i{n}", at=NOW - 10_000 * MINUTE) for n in range(MOST_ALERTS_AN_HOUR + 200)]
     streams = {("s", "Wiz.Issues"): Onboarding(since_us=NOW)}
-    decision = decide(judged(*many), Standing(streams=streams), POLICY, NOW)
+    decision = decide(judged(*many), DecisionState(streams=streams), POLICY, NOW)
     assert len(decision.alerts) == len(many)
     assert all(alert.known and not alert.to_be_told for alert in decision.alerts)
     assert (decision.tellings, decision.limits) == ([], [])
@@ -99,7 +99,7 @@ def test_history_opens_as_many_alerts_as_there_are_records_and_tells_nobody() ->
 
 def test_news_above_the_limit_joins_one_alert_and_raises_a_system_error() -> None:
     many = [event(f"v{n}", record=f"i{n}") for n in range(MOST_ALERTS_AN_HOUR + 200)]
-    decision = decide(judged(*many), Standing(), POLICY, NOW)
+    decision = decide(judged(*many), DecisionState(), POLICY, NOW)
     assert len(decision.alerts) == MOST_ALERTS_AN_HOUR + 2
     assert len({alert for _, alert in decision.matches}) == MOST_ALERTS_AN_HOUR + 1
     assert {each.rule_id for each in decision.alerts} == {"rule", "DETECTION_ALERT_LIMIT_EXCEEDED"}
@@ -108,7 +108,7 @@ def test_news_above_the_limit_joins_one_alert_and_raises_a_system_error() -> Non
 
 
 def test_an_older_version_does_not_make_the_newest_one_reopen_what_nobody_heard_of() -> None:
-    decision = decide(judged(event("v1", latest=False), event("v2")), Standing(), POLICY, NOW)
+    decision = decide(judged(event("v1", latest=False), event("v2")), DecisionState(), POLICY, NOW)
     assert [each.happened for each in decision.tellings] == [Happened.OPENED]
     alert = the_alert(decision)
     assert (alert.id, alert.status, alert.matches) == (record_alert_id("rule", "s", "i1"), AlertStatus.OPEN, 2)
@@ -116,10 +116,10 @@ def test_an_older_version_does_not_make_the_newest_one_reopen_what_nobody_heard_
 
 def test_what_was_suppressed_is_told_of_once_it_is_worse() -> None:
     quiet = replace(POLICY, suppressed=lambda _alert, _now_us: "maintenance")
-    opened = the_alert(decide(judged(event("v1")), Standing(), quiet, NOW))
+    opened = the_alert(decide(judged(event("v1")), DecisionState(), quiet, NOW))
     assert not opened.to_be_told
     worse = judged(event("v2", at=NOW + MINUTE), severity=Severity.CRITICAL)
-    decision = decide(worse, standing(opened), POLICY, NOW + MINUTE)
+    decision = decide(worse, decision_state(opened), POLICY, NOW + MINUTE)
     assert [each.happened for each in decision.tellings] == [Happened.ESCALATED]
 
 
@@ -128,7 +128,7 @@ def test_what_comes_and_goes_again_and_again_is_told_of_once_in_its_dedup_period
     for minute in range(10, 200, 10):
         back = minute % 20 == 0
         said = judged(event(f"w{minute}", at=NOW + minute * MINUTE), matching=back)
-        decision = decide(said, standing(alert), POLICY, NOW + minute * MINUTE)
+        decision = decide(said, decision_state(alert), POLICY, NOW + minute * MINUTE)
         alert = the_alert(decision)
         due += [each.due_us for each in decision.tellings if each.happened is Happened.REOPENED]
     # Those that are due at an end of the period while it is over are dropped by whoever delivers.
@@ -139,31 +139,31 @@ def test_a_match_joins_a_told_window_in_silence_though_its_alert_is_forgotten() 
     plain = replace(RULE, about=replace(RULE.about, lives_with_record=False))
     verdict = Verdict(matched=True, title="t", severity=Severity.HIGH, dedup="t")
 
-    def match(row: str) -> Judged:
+    def match(row: str) -> Judgement:
         one = event(row)
-        return Judged(events=[one], rules={"rule": plain}, matches=[Match(rule=plain, event=one, verdict=verdict)])
+        return Judgement(events=[one], rules={"rule": plain}, matches=[Match(rule=plain, event=one, verdict=verdict)])
 
-    first = decide(match("v1"), Standing(), POLICY, NOW)
+    first = decide(match("v1"), DecisionState(), POLICY, NOW)
     assert [each.happened for each in first.tellings] == [Happened.OPENED]
     (group,) = first.groups
-    again = decide(match("v2"), Standing(groups={group.key: (1, group.group)}), POLICY, NOW + MINUTE)
+    again = decide(match("v2"), DecisionState(groups={group.key: (1, group.group)}), POLICY, NOW + MINUTE)
     assert [each.id for each in again.alerts] == [each.id for each in first.alerts]
     assert again.tellings == []
 
 
 def test_a_limit_is_told_of_once_an_hour_though_the_alert_that_held_the_rest_is_purged() -> None:
     many = [event(f"v{n}", record=f"i{n}") for n in range(MOST_ALERTS_AN_HOUR + 1)]
-    first = decide(judged(*many), Standing(), POLICY, NOW)
+    first = decide(judged(*many), DecisionState(), POLICY, NOW)
     (limit,) = first.limits
     error = next(each for each in first.alerts if each.rule_id == "DETECTION_ALERT_LIMIT_EXCEEDED")
-    left = standing(error, limits={("rule", limit.hour_us): replace(limit, revision=1)})
+    left = decision_state(error, limits={("rule", limit.hour_us): replace(limit, revision=1)})
     again = decide(judged(event("w", record="w")), left, POLICY, NOW + MINUTE)
     assert error.id not in {each.alert_id for each in again.tellings}
 
 
 def test_records_that_a_source_shows_only_now_are_told_of_together_and_their_later_changes_are_news() -> None:
     stream = Onboarding(since_us=NOW - 5_000 * MINUTE, gap=(NOW - 5_000 * MINUTE, NOW))
-    found = Standing(streams={("s", "Wiz.Issues"): stream})
+    found = DecisionState(streams={("s", "Wiz.Issues"): stream})
     before = [event(f"v{n}", record=f"i{n}", at=NOW - n * MINUTE) for n in range(1, 200)]
     decision = decide(judged(*before), found, POLICY, NOW + MINUTE)
     assert [each.happened for each in decision.tellings] == [Happened.OPENED]
@@ -175,8 +175,8 @@ def test_what_is_advised_about_a_rule_that_fails_works_for_its_kind() -> None:
     found = list[str]()
     for rule in (RULE, replace(RULE, on_schedule=True)):
         error = RuleError(rule=rule, type="KeyError", message="x", events=[event("v1")])
-        failed = Judged(events=error.events, rules={rule.id: rule}, errors=[error])
-        found += [each.runbook for each in decide(failed, Standing(), POLICY, NOW).alerts]
+        failed = Judgement(events=error.events, rules={rule.id: rule}, errors=[error])
+        found += [each.runbook for each in decide(failed, DecisionState(), POLICY, NOW).alerts]
     for runbook in found:
         assert f"ocelog rules try {RULE.id}" in runbook
         assert f"ocelog rules replay {RULE.id}" in runbook
@@ -186,20 +186,20 @@ def test_what_is_advised_about_a_rule_that_fails_works_for_its_kind() -> None:
 BURSTS = JudgedBy(about=About(id="bursts", place=Place("bursts.yml", 1), threshold=2), revision="1")
 
 
-def bursts(*matches: tuple[str, str], rule: JudgedBy = BURSTS) -> Judged:
+def bursts(*matches: tuple[str, str], rule: JudgedBy = BURSTS) -> Judgement:
     """Return matches of a rule with a threshold, each a row and a dedup string."""
     events = [event(row) for row, _ in matches]
     found = [
         Match(rule=rule, event=each, verdict=Verdict(matched=True, title="t", severity=Severity.HIGH, dedup=dedup))
         for each, (_, dedup) in zip(events, matches, strict=True)
     ]
-    return Judged(events=events, rules={rule.id: rule}, matches=found)
+    return Judgement(events=events, rules={rule.id: rule}, matches=found)
 
 
-def after(decision: Decision, before: Standing | None = None) -> Standing:
+def after(decision: Decision, before: DecisionState | None = None) -> DecisionState:
     """Return what the ledger has after a decision on what it had `before`."""
-    before = before or Standing()
-    return Standing(
+    before = before or DecisionState()
+    return DecisionState(
         known=before.known.union(match.id for match, _ in decision.matches),
         groups={**before.groups, **{each.key: (each.revision + 1, each.group) for each in decision.groups}},
         alerts={**before.alerts, **{each.id: replace(each, revision=each.revision + 1) for each in decision.alerts}},
@@ -212,7 +212,7 @@ def after(decision: Decision, before: Standing | None = None) -> Standing:
 
 def test_a_key_that_reaches_its_threshold_is_told_of_however_many_others_stay_below_theirs() -> None:
     many = MOST_UNTOLD_AN_HOUR + MOST_ALERTS_AN_HOUR + 200
-    noise = decide(bursts(*((f"n{n}", f"noise {n}") for n in range(many))), Standing(), POLICY, NOW)
+    noise = decide(bursts(*((f"n{n}", f"noise {n}") for n in range(many))), DecisionState(), POLICY, NOW)
     assert noise.tellings == []
     assert len(noise.alerts) == MOST_UNTOLD_AN_HOUR + 1
     assert sum(each.matches for each in noise.alerts) == many
@@ -233,18 +233,20 @@ def test_what_is_muted_uses_up_nothing_of_the_limit() -> None:
     plain = replace(BURSTS, about=replace(BURSTS.about, threshold=1))
     quiet = replace(POLICY, suppressed=lambda alert, _now_us: "planned" if alert.dedup != "attack" else None)
     many = [(f"n{n}", f"noise {n}") for n in range(MOST_UNTOLD_AN_HOUR + 200)]
-    muted = decide(bursts(*many, rule=plain), Standing(), quiet, NOW)
+    muted = decide(bursts(*many, rule=plain), DecisionState(), quiet, NOW)
     assert (muted.tellings, len(muted.alerts)) == ([], MOST_UNTOLD_AN_HOUR + 1)
     told = decide(bursts(("a", "attack"), rule=plain), after(muted), quiet, NOW + MINUTE)
     assert [each.happened for each in told.tellings] == [Happened.OPENED]
     issues = [event(f"v{n}", record=f"i{n}") for n in range(MOST_ALERTS_AN_HOUR + 200)]
-    records = decide(judged(*issues), Standing(), replace(POLICY, suppressed=lambda _alert, _now_us: "planned"), NOW)
+    records = decide(
+        judged(*issues), DecisionState(), replace(POLICY, suppressed=lambda _alert, _now_us: "planned"), NOW
+    )
     assert (records.tellings, records.limits, len(records.alerts)) == ([], [], len(issues))
 
 
 def test_a_key_above_the_limit_is_told_of_once_there_is_room_again() -> None:
     pairs = [(f"n{n}.{m}", f"noise {n}") for n in range(MOST_ALERTS_AN_HOUR) for m in range(2)]
-    full = decide(bursts(*pairs), Standing(), POLICY, NOW)
+    full = decide(bursts(*pairs), DecisionState(), POLICY, NOW)
     assert len(full.tellings) == MOST_ALERTS_AN_HOUR
     flooded = decide(bursts(("a1", "attack"), ("a2", "attack")), after(full), POLICY, NOW + MINUTE)
     assert {each.rule_id for each in flooded.alerts if each.to_be_told} == {"bursts", "DETECTION_ALERT_LIMIT_EXCEEDED"}
@@ -258,20 +260,22 @@ def test_an_exception_that_has_another_name_for_each_event_is_one_alert() -> Non
         RuleError(rule=BURSTS, type=f"Failed{n}", message="x", events=[event(f"v{n}")])
         for n in range(MOST_ALERTS_AN_HOUR + 200)
     ]
-    failed = Judged(events=[each.events[0] for each in errors], rules={"bursts": BURSTS}, errors=errors)
-    decision = decide(failed, Standing(), POLICY, NOW)
+    failed = Judgement(events=[each.events[0] for each in errors], rules={"bursts": BURSTS}, errors=errors)
+    decision = decide(failed, DecisionState(), POLICY, NOW)
     (alert,) = decision.alerts
     assert alert.matches == len(errors)
     assert "Failed0" in alert.title
     assert {each.reason for each in decision.unjudged} == {"the rule failed: Exception"}
-    assert len(wanted(failed, NOW).groups) == 1
+    assert len(decision_query(failed, NOW).groups) == 1
 
 
 def test_a_rule_that_alerts_too_often_is_told_of_when_it_fails() -> None:
     plain = replace(BURSTS, about=replace(BURSTS.about, threshold=1))
-    full = decide(bursts(*((f"n{n}", f"{n}") for n in range(MOST_ALERTS_AN_HOUR)), rule=plain), Standing(), POLICY, NOW)
+    full = decide(
+        bursts(*((f"n{n}", f"{n}") for n in range(MOST_ALERTS_AN_HOUR)), rule=plain), DecisionState(), POLICY, NOW
+    )
     error = RuleError(rule=plain, type="KeyError", message="x", events=[event("v1")])
-    failed = Judged(events=error.events, rules={plain.id: plain}, errors=[error])
+    failed = Judgement(events=error.events, rules={plain.id: plain}, errors=[error])
     decision = decide(failed, after(full), POLICY, NOW + MINUTE)
     assert [each.happened for each in decision.tellings] == [Happened.OPENED]
 
@@ -279,26 +283,26 @@ def test_a_rule_that_alerts_too_often_is_told_of_when_it_fails() -> None:
 def test_a_rule_that_goes_on_failing_is_told_of_once_an_hour_at_most() -> None:
     often = replace(BURSTS, about=replace(BURSTS.about, dedup_minutes=15))
 
-    def fails(row_id: str) -> Judged:
+    def fails(row_id: str) -> Judgement:
         error = RuleError(rule=often, type="KeyError", message="x", events=[event(row_id)])
-        return Judged(events=error.events, rules={often.id: often}, errors=[error])
+        return Judgement(events=error.events, rules={often.id: often}, errors=[error])
 
-    first = decide(fails("v1"), Standing(), POLICY, NOW)
+    first = decide(fails("v1"), DecisionState(), POLICY, NOW)
     assert [each.happened for each in first.tellings] == [Happened.OPENED]
     assert not decide(fails("v2"), after(first), POLICY, NOW + 59 * MINUTE).tellings
     assert decide(fails("v3"), after(first), POLICY, NOW + 61 * MINUTE).tellings
 
 
 def test_the_version_for_which_an_alert_stands_does_not_end_it(opened: Alert) -> None:
-    assert not decide(judged(event("v1"), matching=False), standing(opened), POLICY, NOW + MINUTE).alerts
+    assert not decide(judged(event("v1"), matching=False), decision_state(opened), POLICY, NOW + MINUTE).alerts
 
 
 def test_nobody_hears_that_the_record_of_what_is_closed_is_gone(opened: Alert) -> None:
     closed = replace(opened, status=AlertStatus.CLOSED, ended_us=NOW)
     gone = judged(replace(event("v2", at=NOW + MINUTE), inferred=True), matching=False)
-    decision = decide(gone, standing(closed), POLICY, NOW + MINUTE)
+    decision = decide(gone, decision_state(closed), POLICY, NOW + MINUTE)
     assert (the_alert(decision).visible, decision.tellings) == (False, [])
-    assert [each.happened for each in decide(gone, standing(opened), POLICY, NOW + MINUTE).tellings] == [
+    assert [each.happened for each in decide(gone, decision_state(opened), POLICY, NOW + MINUTE).tellings] == [
         Happened.NOT_VISIBLE
     ]
 
@@ -306,14 +310,17 @@ def test_nobody_hears_that_the_record_of_what_is_closed_is_gone(opened: Alert) -
 def test_a_decision_on_more_than_was_read_is_refused() -> None:
     said = bursts(("a1", "attack"))
     for less in ("streams", "match_ids", "limits"):
-        found = Standing(wanted=replace(wanted(said, NOW), **{less: frozenset()}))
-        with pytest.raises(AssertionError, match="`wanted` does not name"):
+        found = DecisionState(query=replace(decision_query(said, NOW), **{less: frozenset()}))
+        with pytest.raises(AssertionError, match="`decision_query` does not name"):
             decide(said, found, POLICY, NOW)
     with pytest.raises(AssertionError, match="the group"):
-        decide(said, Standing(wanted=replace(wanted(said, NOW), groups={})), POLICY, NOW)
+        decide(said, DecisionState(query=replace(decision_query(said, NOW), groups={})), POLICY, NOW)
     with pytest.raises(AssertionError, match="the record"):
         decide(
-            judged(event()), Standing(wanted=replace(wanted(judged(event()), NOW), records=frozenset())), POLICY, NOW
+            judged(event()),
+            DecisionState(query=replace(decision_query(judged(event()), NOW), records=frozenset())),
+            POLICY,
+            NOW,
         )
 
 
@@ -358,18 +365,18 @@ def test_a_decision_asks_for_nothing_but_what_is_wanted(
         )
         for at, rule, dedup in matching
     }
-    said = Judged(
+    said = Judgement(
         events=events,
         rules={each.id: each for each in _RULES},
         matches=list(found.values()),
         errors=[RuleError(rule=rule, type=name, message="x", events=events[:1]) for rule, name in failing],
     )
-    asked = wanted(said, NOW)
-    had = Standing(streams={("s", "Wiz.Issues"): Onboarding(since_us=onboarded)}, wanted=asked)
+    asked = decision_query(said, NOW)
+    had = DecisionState(streams={("s", "Wiz.Issues"): Onboarding(since_us=onboarded)}, query=asked)
     policy = replace(POLICY, again=again, seeding=seeding)
     first = decide(said, had, policy, NOW)
     # What it saves is among what the next decision on the same reads.
     assert {each.key for each in first.groups} <= asked.groups.keys()
     assert {(each.rule_id, each.hour_us) for each in first.limits} <= asked.limits
     assert {each.record_id for each in first.alerts if each.record_id} <= asked.records
-    decide(said, replace(after(first), wanted=asked), policy, NOW + MINUTE)
+    decide(said, replace(after(first), query=asked), policy, NOW + MINUTE)

@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ocelog.alert.grouping import MOST_KEPT, Group, Grouping, Joined, Joining, join
+from ocelog.alert.grouping import MOST_KEPT, Group, Grouping, GroupingInput, GroupingResult, join
 from ocelog.alert.ids import alert_id, match_id
 
 MINUTE = 60_000_000
 HOUR = timedelta(hours=1)
 T0 = 1_780_000_000_000_000
-MATCH = Joining(row_id="1", dedup="d", event_us=T0)
+MATCH = GroupingInput(row_id="1", dedup="d", event_us=T0)
 
 
-def play(grouping: Grouping, matches: list[tuple[int, int, str | None]]) -> list[Joined]:
+def play(grouping: Grouping, matches: list[tuple[int, int, str | None]]) -> list[GroupingResult]:
     """Join matches, given as (our clock, event time, unique) in minutes, one after the other."""
-    group, found = Group(), list[Joined]()
+    group, found = Group(), list[GroupingResult]()
     for number, (now, event, unique) in enumerate(matches):
-        match = Joining(row_id=str(number), dedup="d", event_us=T0 + event * MINUTE, unique=unique)
+        match = GroupingInput(row_id=str(number), dedup="d", event_us=T0 + event * MINUTE, unique=unique)
         found.append(join(grouping, group, match, T0 + now * MINUTE))
         group = found[-1].group
     return found

@@ -15,7 +15,7 @@ from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.alert.routing import ChannelRow
 from ocelog.channels.message import render
 from ocelog.health.settings import AlarmSettings
-from ocelog.health.stream import AlarmState, Facts, Seen, State, Trouble, first_look
+from ocelog.health.stream import AlarmState, ClockReading, Facts, State, Trouble, first_look
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, left_behind, notices
 from ocelog.kept_texts import kept_text, reworded
 from ocelog.model import Severity
@@ -36,7 +36,7 @@ def all_notices() -> list[ErrorNotice]:
     memory = first_look(NOW - timedelta(days=3))
     settings = AlarmSettings()
     silent = replace(memory, alarm=AlarmState.ALARM, silence=timedelta(hours=50), rejected_at=NOW)
-    seen = Seen(ours=NOW - timedelta(hours=50), source=NOW - timedelta(hours=50))
+    seen = ClockReading(ours=NOW - timedelta(hours=50), source=NOW - timedelta(hours=50))
     opened = [
         each
         for some in (

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from ocelog.alert.grouping import Grouping, Joining
+from ocelog.alert.grouping import Grouping, GroupingInput
 from ocelog.alert.would_be import MOST_KEPT, PastMatch, WouldBeAlerts
 from ocelog.model import Severity
 
@@ -11,7 +11,7 @@ HOUR = Grouping(rule="R", period=timedelta(hours=1))
 
 
 def match(minute: int, dedup: str = "a", record: str | None = None, row: str = "") -> PastMatch:
-    joining = Joining(row_id=row or f"row{minute}", dedup=dedup, event_us=minute * MINUTE)
+    joining = GroupingInput(row_id=row or f"row{minute}", dedup=dedup, event_us=minute * MINUTE)
     return PastMatch(joining=joining, title=f"at {minute}", severity=Severity.HIGH, record_id=record)
 
 

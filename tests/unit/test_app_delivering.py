@@ -10,12 +10,12 @@ from structlog.testing import capture_logs
 from ocelog.alert.alert import Alert
 from ocelog.alert.delivering import (
     MOST_TRIES,
-    Delivered,
+    DeliveryDelay,
+    DeliveryRefusal,
+    DeliverySuccess,
     Entry,
-    Handed,
     Outcome,
-    Postponed,
-    Refused,
+    OutgoingMessage,
     allowance,
     gives_up,
     notice_of,
@@ -50,7 +50,7 @@ class Far:
         return self.does
 
 
-def handed(*happened: Happened, status: AlertStatus = AlertStatus.OPEN, **more: object) -> Handed:
+def handed(*happened: Happened, status: AlertStatus = AlertStatus.OPEN, **more: object) -> OutgoingMessage:
     alert = Alert(
         id="a",
         severity=Severity.HIGH,
@@ -63,22 +63,22 @@ def handed(*happened: Happened, status: AlertStatus = AlertStatus.OPEN, **more: 
     )
     entries = [Entry(id=at, alert_id="a", happened=each, created_us=1) for at, each in enumerate(happened, 1)]
     channel = ChannelRow(id="c", name="c", kind="file", added_us=1)
-    return Handed(number=len(happened), channel=channel, entries={"a": entries}, alerts={"a": alert})
+    return OutgoingMessage(number=len(happened), channel=channel, entries={"a": entries}, alerts={"a": alert})
 
 
 @pytest.mark.parametrize(
     ("does", "outcome"),
     [
-        (Receipt(status="200", text="ok"), Delivered(answer="200 ok")),
+        (Receipt(status="200", text="ok"), DeliverySuccess(answer="200 ok")),
         (
             ChannelUnavailableError("503", retry_after=timedelta(seconds=9)),
-            Postponed(answer="503", code="channel_unavailable", retry_after=timedelta(seconds=9)),
+            DeliveryDelay(answer="503", code="channel_unavailable", retry_after=timedelta(seconds=9)),
         ),
-        (ChannelRefusedError("401"), Refused(answer="401", code="channel_refused")),
+        (ChannelRefusedError("401"), DeliveryRefusal(answer="401", code="channel_refused")),
         # A person mends it, and then it goes on: nothing is given up at once.
-        (ConfigError("no CA file"), Postponed(answer="no CA file", code="config_invalid")),
-        (HomeError("no key"), Postponed(answer="no key", code="home_unfit")),
-        (ValueError(SECRET), Postponed(answer="a bug in Ocelog: ValueError", code="unexpected")),
+        (ConfigError("no CA file"), DeliveryDelay(answer="no CA file", code="config_invalid")),
+        (HomeError("no key"), DeliveryDelay(answer="no key", code="home_unfit")),
+        (ValueError(SECRET), DeliveryDelay(answer="a bug in Ocelog: ValueError", code="unexpected")),
     ],
 )
 def test_an_attempt_ends_in_one_of_three_ways_and_tells_no_secret(does: Exception | Receipt, outcome: Outcome) -> None:

@@ -46,7 +46,11 @@ def test_a_variable_goes_before_the_file_and_the_file_before_the_default(tmp_pat
         ("threads: 3\nlog_level: info\nthreads: 4", "threads is there more than once"),
         ("[" * 1000, "nested too deeply"),
         ("- threads", "must hold `name: value` lines"),
-        ("threads: {", "is not YAML"),
+        (
+            "log_level: info\nthreads: [1\n",
+            "config.yml:3: this is not YAML: expected ',' or ']', but got '<stream end>'",
+        ),
+        ("log_level: info\nthreads: \0", "config.yml:2: this is not YAML: special characters are not allowed"),
         ("7: 8", "there is no setting '7'"),
     ],
 )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from ocelog.alert.judged import Judged
+from ocelog.alert.judged import Judgement
 from ocelog.app.loops import correlating
 from ocelog.app.loops.correlating import Correlator, TooMuchError
 from ocelog.detect.rule import About, Correlation, CorrelationRule, Place, Schedule, Step, Transition
@@ -75,7 +75,7 @@ def rule_of(*names: str, absent: Collection[str] = ()) -> CorrelationRule:
     return CorrelationRule(about=About(id="together", place=Place("r.yml", 1)), correlations=(both,))
 
 
-def find(lake: Matches, rule: CorrelationRule, *, others: Collection[str] = (), hours: float = 1) -> Judged:
+def find(lake: Matches, rule: CorrelationRule, *, others: Collection[str] = (), hours: float = 1) -> Judgement:
     fired_us = to_us(NOW - timedelta(hours=hours))
     judged, found = Correlator(lake=lake).find(
         rule, "1", others=others, fired_us=fired_us, now_us=to_us(NOW), sources={"s-1": "prod"}
@@ -149,7 +149,7 @@ def test_what_must_be_absent_is_waited_for() -> None:
     assert len(find(lake, rule, hours=0.1).matches) == 1
 
 
-def left(judged: Judged) -> tuple[str, list[str]]:
+def left(judged: Judgement) -> tuple[str, list[str]]:
     """Return what the error of a run says, and which matches it left out."""
     (error,) = judged.errors
     assert error.type == "TooMuch"

@@ -10,7 +10,7 @@ from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull import slices
 from ocelog.pull.cuts import cuts_between
 from ocelog.pull.ports import Ask, Page
-from ocelog.pull.slices import Narrow, Reading, Split
+from ocelog.pull.slices import Narrow, SliceReading, Split
 from ocelog.times import EPOCH, to_us
 
 SECOND = timedelta(seconds=1)
@@ -63,7 +63,7 @@ def _questions(records: list[tuple[int, int]], since: datetime, page_size: int) 
     first = Slice(source_id="s", log_type="x", origin=Origin.BACKFILL, by="at", since=since, until=NOW)
     waiting, asked, shown = [first], 0, set[tuple[int, int]]()
     while waiting:
-        slice_, reading = waiting.pop(), Reading(resumed=False)
+        slice_, reading = waiting.pop(), SliceReading(resumed=False)
         while slice_.state is SliceState.WAITING:
             page, there = _answer(sorted(records), slices.ask_of(slice_, page_size))
             asked, shown = asked + 1, shown | set(there)

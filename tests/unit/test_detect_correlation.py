@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocelog.detect import correlation as correlation_module
-from ocelog.detect.correlation import Found, StepMatch, correlate, may_hold, run_test, split
+from ocelog.detect.correlation import CorrelatedMatches, StepMatch, correlate, may_hold, run_test, split
 from ocelog.detect.parse import parse_item
 from ocelog.detect.rule import Correlation, CorrelationRule
 
@@ -67,7 +67,7 @@ def test_everything_must_lie_within_the_lookback_window() -> None:
 
 def test_what_is_found_says_what_it_has_in_common() -> None:
     (one,) = correlate(correlation(LINKED), [match("a", 0, u="x"), match("b", 5, v="x")])
-    assert one == Found(members=(match("a", 0), match("b", 5)), values={"v": "x"})
+    assert one == CorrelatedMatches(members=(match("a", 0), match("b", 5)), values={"v": "x"})
 
 
 def test_a_finding_per_value() -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from drawn import examples
 from ocelog.health.settings import AlarmSettings
-from ocelog.health.stream import AlarmState, Facts, Memory, Seen, State, Trouble, first_look, look
+from ocelog.health.stream import AlarmState, ClockReading, Facts, Memory, State, Trouble, first_look, look
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn, left_behind, notices
 from ocelog.quiet_hours import read_quiet_hours
 
@@ -41,8 +41,8 @@ class World:
     step: timedelta = MINUTE
     """How often somebody looks."""
 
-    def now(self) -> Seen:
-        return Seen(ours=self.true + self.ours, source=self.true + self.theirs)
+    def now(self) -> ClockReading:
+        return ClockReading(ours=self.true + self.ours, source=self.true + self.theirs)
 
     def event(self) -> None:
         self.waits = self.true

@@ -14,7 +14,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.raising import Raised
+from ocelog.alert.raising import RaisedAlert
 from ocelog.app.loops.health import HealthLoop, age_silence, end_limits, look_at_streams
 from ocelog.app.loops.loop import Work
 from ocelog.app.sources.sources import row_of
@@ -181,14 +181,14 @@ def test_what_could_not_be_told_is_told_at_the_next_look(timed: TimedLedger) -> 
 @pytest.mark.parametrize(
     ("kind", "code", "state", "told"),
     [
-        ("AccessRefusedError", "scope_missing", State.FORBIDDEN, "SOURCE_PERMISSIONS_CHECKS"),
-        ("AccessRefusedError", "secret_unreadable", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
-        ("AccessRefusedError", "web_page", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
-        ("ContractBrokenError", "contract_broken", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
-        ("OcelogError", "unexpected", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
-        ("LakeDamagedError", "lake_damaged", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
-        ("SourceUnavailableError", "source_unavailable", State.HEALTHY, None),
-        ("LakeUnavailableError", "disk_full", State.HEALTHY, None),
+        ("access_refused", "scope_missing", State.FORBIDDEN, "SOURCE_PERMISSIONS_CHECKS"),
+        ("access_refused", "secret_unreadable", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
+        ("access_refused", "web_page", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
+        ("contract_broken", "contract_broken", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
+        ("unexpected", "unexpected", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
+        ("lake_damaged", "lake_damaged", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
+        ("source_unavailable", "source_unavailable", State.HEALTHY, None),
+        ("lake_unavailable", "disk_full", State.HEALTHY, None),
     ],
 )
 def test_each_trouble_has_its_own_state_and_its_own_error(
@@ -206,8 +206,8 @@ def test_each_trouble_has_its_own_state_and_its_own_error(
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        ("SourceUnavailableError", "SOURCE_SCANNING_ERRORS"),
-        ("LakeUnavailableError", "SOURCE_LOG_PROCESSING_ERRORS"),
+        ("source_unavailable", "SOURCE_SCANNING_ERRORS"),
+        ("lake_unavailable", "SOURCE_LOG_PROCESSING_ERRORS"),
     ],
 )
 def test_what_fails_for_an_hour_is_broken(timed: TimedLedger, kind: str, told: str) -> None:
@@ -359,7 +359,7 @@ def test_the_loop_looks_as_soon_as_a_stream_was_polled_and_what_it_finds_is_told
 def test_what_people_were_told_of_a_rule_with_too_many_alerts_is_over_after_a_day(timed: TimedLedger) -> None:
     name = system_alert_id(LIMIT_EXCEEDED, "Mine.Rule")
 
-    def happens(before: Alert | None) -> Raised:
+    def happens(before: Alert | None) -> RaisedAlert:
         us = to_us(timed.now)
         made = Alert(
             id=name,
@@ -374,7 +374,7 @@ def test_what_people_were_told_of_a_rule_with_too_many_alerts_is_over_after_a_da
             updated_us=us,
             told_us=us,
         )
-        return Raised(alert=made if before is None else replace(before, updated_us=us))
+        return RaisedAlert(alert=made if before is None else replace(before, updated_us=us))
 
     def status_after(passed: timedelta) -> AlertStatus:
         timed.now += passed

@@ -11,15 +11,15 @@ from typing import Any
 
 from ocelog.app.loops.loop import Work
 from ocelog.app.loops.publishing import PublishLoop
-from ocelog.app.loops.pulling import Reader, Reading
+from ocelog.app.loops.pulling import Reader, StreamReading
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
 
 STREAM: Any = SimpleNamespace(key=("acme", "Wiz.Issues"), row=SimpleNamespace(id="acme"))
 
 
-def reading() -> Reading:
-    return Reading(stream=STREAM.key, of=STREAM, alive_at=0)
+def reading() -> StreamReading:
+    return StreamReading(stream=STREAM.key, of=STREAM, alive_at=0, began=0)
 
 
 def reader(stop: Stop) -> Reader:

@@ -11,7 +11,13 @@ from msgspec.structs import replace
 from bookkeeping.records import ISSUES, NOW, Clock, next_due, planned, slice_of, taken
 from ocelog.app.loops.pulling import Reader
 from ocelog.dispatch.threads import Stop, Threads
-from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
+from ocelog.errors import (
+    AccessRefusedError,
+    ContractBrokenError,
+    OcelogError,
+    SourceThrottledError,
+    SourceUnavailableError,
+)
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, SliceState
 
@@ -38,22 +44,22 @@ def hurried(ledger: Ledger, kind: str, failures: int, state: SliceState = SliceS
 
 
 @pytest.mark.parametrize("error", [AccessRefusedError, ContractBrokenError, SourceUnavailableError])
-def test_what_failed_is_tried_at_once(ledger: Ledger, error: type[Exception]) -> None:
-    assert hurried(ledger, error.__name__, failures=1)
+def test_what_failed_is_tried_at_once(ledger: Ledger, error: type[OcelogError]) -> None:
+    assert hurried(ledger, error.code, failures=1)
     # And nobody waits for a lease that nobody holds.
     assert next_due(ledger) == NOW
 
 
 def test_what_is_parked_is_tried_at_once(ledger: Ledger) -> None:
-    assert hurried(ledger, AccessRefusedError.__name__, failures=1, state=SliceState.PARKED)
+    assert hurried(ledger, AccessRefusedError.code, failures=1, state=SliceState.PARKED)
 
 
 def test_what_the_source_asked_to_wait_for_is_waited_for(ledger: Ledger) -> None:
-    assert not hurried(ledger, SourceThrottledError.__name__, failures=1)
+    assert not hurried(ledger, SourceThrottledError.code, failures=1)
 
 
 def test_what_has_not_failed_itself_keeps_its_turn(ledger: Ledger) -> None:
-    assert not hurried(ledger, AccessRefusedError.__name__, failures=0)
+    assert not hurried(ledger, AccessRefusedError.code, failures=0)
 
 
 def test_what_another_holds_is_left_to_it(ledger: Ledger) -> None:

@@ -74,6 +74,20 @@ def test_a_delivery_says_what_was_told_in_words() -> None:
     )
 
 
+def test_what_is_not_delivered_names_its_channel_and_is_news_again_after_a_delivery() -> None:
+    lines = Lines(on_terminal=False)
+    failed: dict[str, Any] = {"number": 1, "code": "channel_unavailable", "reason": "127.0.0.1 did not answer."}
+    told: dict[str, Any] = {"number": 1, "alerts": ["a"], "told": 1, "severity": "HIGH", "title": "A bucket is public"}
+    first = "2026-08-01T12:00:00Z ops: not delivered: 127.0.0.1 did not answer."
+    assert said(lines, "not delivered", "warning", channel="ops", **failed) == first
+    assert said(lines, "not delivered", "warning", channel="ops", **failed) is None
+    same = said(lines, "not delivered", "warning", channel="people", **failed)
+    assert same == "2026-08-01T12:00:00Z people: the same."
+    assert said(lines, "delivered", channel="ops", **told)
+    assert said(lines, "not delivered", "warning", channel="people", **failed) is None
+    assert said(lines, "not delivered", "warning", channel="ops", **failed) == "2026-08-01T12:00:00Z ops: the same."
+
+
 def test_lines_name_the_source_only_if_there_are_several() -> None:
     lines = Lines(on_terminal=False)
     landed: dict[str, Any] = {

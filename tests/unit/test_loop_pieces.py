@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.delivering import Entry, Handed
+from ocelog.alert.delivering import Entry, OutgoingMessage
 from ocelog.alert.detecting import Step
 from ocelog.alert.notice import Happened
 from ocelog.alert.routing import ChannelRow
@@ -111,9 +111,9 @@ def delivering_alerts(stage: Stage) -> Callable[[], object]:
     alert = Alert(id="a", severity=Severity.HIGH, title="t", rule_id="r", opened_us=1, updated_us=1)
     channel = ChannelRow(id="c", name="oncall", kind="file", added_us=1)
 
-    def handed(_claim: object) -> Handed:
+    def handed(_claim: object) -> OutgoingMessage:
         entries = [Entry(id=stage.done, alert_id="a", happened=Happened.OPENED, created_us=1)]
-        return Handed(number=stage.done, channel=channel, entries={"a": entries}, alerts={"a": alert})
+        return OutgoingMessage(number=stage.done, channel=channel, entries={"a": entries}, alerts={"a": alert})
 
     stage.installation.ledger.delivery = SimpleNamespace(
         take=lambda *_, **__: object(), hand=handed, release=lambda _: None

@@ -21,7 +21,7 @@ from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_ro
 from ocelog.app.loops import coverage, publishing
 from ocelog.app.loops.planning import REMEMBERED
 from ocelog.app.loops.pulling import LOOK_EVERY, REST, Reader, rest_after
-from ocelog.app.loops.service import PATIENCE, Service
+from ocelog.app.loops.service import RETRY_WITHIN, Service
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import (
     AccessRefusedError,
@@ -31,7 +31,7 @@ from ocelog.errors import (
     SourceUnavailableError,
 )
 from ocelog.installation.home_lock import SILENT
-from ocelog.lake.upkeep.maintenance import Tended
+from ocelog.lake.upkeep.maintenance import TableUpkeep
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.planner import StreamSettings
@@ -39,7 +39,7 @@ from ocelog.pull.puller import Blames, Drained
 from ocelog.pull.stream import Stream
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.streams import KINDS
-from ocelog.times import EPOCH
+from ocelog.times import EPOCH, to_us
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 EDGE = {"edge": NOW, "backfill_since": NOW - HOUR, "relook_at": NOW, "swept_at": NOW, "offset": timedelta(0)}
@@ -116,13 +116,13 @@ def begun(ledger: Ledger, source_id: str = "acme", log_type: str = ISSUES) -> No
     ledger.pulling.plan(before, replace(before, **EDGE), [])
 
 
-def reader_of(ledger: Ledger, now: Now, *streams: Any, by_hand: bool = False) -> Reader:
+def reader_of(ledger: Ledger, now: Now, *streams: Any, by_hand: bool = False, limit: int = 4) -> Reader:
     threads: Any = Inline()
     reader = Reader(
         ledger=ledger,
         threads=threads,
         stop=Stop(),
-        limit=4,
+        limit=limit,
         home_id="home",
         by_hand=by_hand,
         now=now,
@@ -258,6 +258,60 @@ def test_what_could_not_be_let_go_of_is_let_go_of_once_the_ledger_can_be_written
     assert ledger.pulling.slices(states=[SliceState.WAITING]) == []
 
 
+def test_what_failed_before_anything_was_asked_is_asked_for_once_it_may_be_put_right(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    begun(ledger, log_type="Wiz.Audit")
+    for log_type, kind in ((ISSUES, "access_refused"), ("Wiz.Audit", "source_unavailable")):
+        ledger.pulling.trouble("acme", log_type, kind=kind, code="secret_unreadable", text="no key", at_us=to_us(NOW))
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: False)
+    now.go_on(1)
+    reader = reader_of(ledger, now, stream_of(now, drains), stream_of(now, drains, log_type="Wiz.Audit"))
+    reader.go_round()
+    assert drains.read == [], "no poll is due"
+    assert reader.stopped() == {("acme", ISSUES)}, "what is down is not asked at each start"
+    reader.hurry(reader.stopped())
+    reader.go_round()
+    assert {each.log_type for each in ledger.pulling.slices(states=[SliceState.DRAINED])} == {ISSUES}
+    tries = len(drains.read)
+    now.go_on(1)
+    reader.go_round()
+    assert len(drains.read) == tries, "once"
+
+
+def test_a_thread_that_reads_the_past_makes_way_for_news_after_a_while_and_goes_on_where_it_was(
+    ledger: Ledger, now: Now
+) -> None:
+    begun(ledger)
+    (past,) = planned(ledger, slice_of(origin=Origin.BACKFILL))
+    drains, asked = Drains(ledger=ledger, now=now, failing=lambda _: False), list[tuple[str, bool]]()
+
+    def drain(slice_: Slice, *, stop: Callable[[], bool]) -> Drained:
+        def look(what: str, seconds: float) -> None:
+            now.go_on(seconds)
+            reader.go_round()
+            asked.append((what, stop()))
+
+        if slice_.id != past.id or len(asked) == 4:
+            return drains(slice_, stop=lambda: False)
+        drains.read.append(slice_.id)
+        if not asked:
+            look("no news", 20)
+            planned(ledger, slice_of())
+            look("news", 0)
+        else:
+            planned(ledger, slice_of())
+            look("news again", 9)
+            look("news again, for long", 2)
+        return Drained(slice_=slice_)
+
+    reader = reader_of(ledger, now, stream_of(now, drain), limit=1)
+    reader.go_round()
+    assert asked == [("no news", False), ("news", True), ("news again", False), ("news again, for long", True)]
+    # The fourth turn is the past's anyway.
+    assert [each == past.id for each in drains.read] == [True, False, True, True, False]
+    assert ledger.pulling.slices(states=[SliceState.WAITING]) == []
+
+
 def test_the_past_is_read_while_there_is_always_news(ledger: Ledger, now: Now) -> None:
     begun(ledger)
     past = planned(ledger, *(slice_of(origin=Origin.BACKFILL, until=NOW - n * HOUR) for n in range(3)))
@@ -389,7 +443,9 @@ def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(tmp_path: Path
         while service.threads.reading:
             assert service.threads.wait(60)
 
-    reader: Any = SimpleNamespace(hurry=lambda: None, follow=lambda _: [], go_round=go_round, held=nullcontext)
+    reader: Any = SimpleNamespace(
+        hurry=lambda: None, stopped=set, follow=lambda _: [], go_round=go_round, held=nullcontext
+    )
     service.pulling.reader = reader
     service.threads.start(learn_the_clock.wait)  # type: ignore[arg-type] # what it returns is of no interest
     service._work.only = set()
@@ -491,7 +547,7 @@ def test_a_pull_by_hand_ends_whatever_it_is_answered(ledger: Ledger, now: Now) -
     reader = reader_of(ledger, now, stream_of(now, drains), by_hand=True)
     for _ in range(1000):
         seconds = reader.go_round()
-        if seconds is None or seconds > PATIENCE.total_seconds():
+        if seconds is None or seconds > RETRY_WITHIN.total_seconds():
             break
         now.go_on(max(0.1, seconds))
     assert len(drains.read) < 40
@@ -557,7 +613,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
         threads=threads,
     )
     service.pulling.reader.now = now
-    service.publishing.maintenance = SimpleNamespace(tend=lambda table: Tended(table=table))  # type: ignore[assignment] # no lake
+    service.publishing.maintenance = SimpleNamespace(tend=lambda table: TableUpkeep(table=table))  # type: ignore[assignment] # no lake
     rounds, begins = list[float](), list[object]()
 
     def wait(_: Service, seconds: float) -> None:

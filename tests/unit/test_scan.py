@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ocelog.lake.read.scan import CURSOR, Wanted, scan
+from ocelog.lake.read.scan import CURSOR, RowFilter, scan
 
 
 def metadata_left() -> int:
     return sum(isinstance(each, pq.FileMetaData) for each in gc.get_objects())
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(since_us=3, until_us=5), Wanted(since_us=50)])
-def test_a_file_that_was_read_is_let_go_at_once(tmp_path: Path, wanted: Wanted) -> None:
+@pytest.mark.parametrize("wanted", [RowFilter(), RowFilter(since_us=3, until_us=5), RowFilter(since_us=50)])
+def test_a_file_that_was_read_is_let_go_at_once(tmp_path: Path, wanted: RowFilter) -> None:
     times = pa.array(range(10), pa.timestamp("us", "UTC"))
     pq.write_table(pa.table({"id": list(map(str, range(10))), CURSOR: times}), tmp_path / "part", row_group_size=4)
     gc.collect()

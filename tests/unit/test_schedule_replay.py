@@ -4,7 +4,7 @@ import pytest
 
 from ocelog.alert.judged import Event, JudgedBy, Match
 from ocelog.app.loops.correlating import MOST_NAMED
-from ocelog.app.rules.schedule_replay import Landed
+from ocelog.app.rules.schedule_replay import LandedMatches
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 
@@ -24,7 +24,7 @@ BY = JudgedBy(about=About(id="together", place=Place("r.yml", 1)), revision="1",
     ],
 )
 def test_a_part_of_what_has_landed_is_not_new(members: str, dedup: str, held: bool) -> None:
-    landed = Landed(matches=frozenset(), observed_us=[], groups={"dana": [frozenset("abc"), frozenset("de")]})
+    landed = LandedMatches(matches=frozenset(), observed_us=[], groups={"dana": [frozenset("abc"), frozenset("de")]})
     context = {"matches": [{"match": name} for name in members]}
     match = Match(rule=BY, event=EVENT, verdict=Verdict(matched=True, title="t", dedup=dedup, context=context))
     assert landed.holds(match) is held

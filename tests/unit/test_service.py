@@ -16,7 +16,7 @@ from ocelog.app.loops.failure_log import FailureLog
 from ocelog.app.loops.heartbeat import HeartbeatLoop
 from ocelog.app.loops.loop import Work
 from ocelog.app.loops.pulling import Reader
-from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.loops.service import PullResult, Service
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
@@ -394,5 +394,5 @@ def test_tables_in_which_nothing_lands_are_tended_each_minute(tmp_path: Path, mo
 
 
 def test_a_pull_that_could_not_ask_a_stream_says_try_later() -> None:
-    assert Pulled().exit_code == 0
-    assert Pulled(unasked=(("acme", "Wiz.Issues"),)).exit_code == 3
+    assert PullResult().exit_code == 0
+    assert PullResult(unasked=(("acme", "Wiz.Issues"),)).exit_code == 3

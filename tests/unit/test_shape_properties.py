@@ -13,7 +13,7 @@ from drawn import examples
 from ocelog.schema import page as pages
 from ocelog.schema.columns.frame import Frame
 from ocelog.schema.language.parse import parse_schema
-from ocelog.schema.shape import Shaped, compile_shaper
+from ocelog.schema.shape import ShapedPage, compile_shaper
 from shaping import STAMP, TINY, TINY_KIND, tiny
 
 SHAPER = tiny()
@@ -158,7 +158,7 @@ def test_hashes_and_rows_change_nothing_of_what_was_read_and_are_the_same_in_any
     raws = [written(record, ascii_only=True, spaces=False) for record in drawn]
 
     def asked(decoded: Any, ways: Any) -> Any:
-        shaped = Shaped(RELEASED, decoded)
+        shaped = ShapedPage(RELEASED, decoded)
         names = [f"{at:032x}" for at in range(len(shaped.ids))]
         found: dict[str, Any] = {
             "versions": lambda: shaped.versions,
@@ -185,7 +185,7 @@ def test_hashes_and_rows_change_nothing_of_what_was_read_and_are_the_same_in_any
 def test_filling_an_event_changes_nothing_of_what_was_read(drawn: Any) -> None:
     decoded = RELEASED.reader.read([written(record, ascii_only=True, spaces=False) for record in drawn])
     before = contents(decoded.frame)
-    shaped = Shaped(RELEASED, decoded)
+    shaped = ShapedPage(RELEASED, decoded)
     row = {"text": "filled", "words": ["b", "a"], "who": {"id": "filled", "since": None}, "things": [{"free": "[1]"}]}
     for event in range(len(shaped.ids)):
         shaped.fill(event, {"text", "words", "who.id", "things.free"}, row)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from ocelog.lake.catalog.conform import conform
-from ocelog.model import Kind, Known, Origin, Stamp
+from ocelog.model import Kind, KnownVersions, Origin, Stamp
 from ocelog.pull.versions import History
 from ocelog.schema.columns.refill import Refill
 from ocelog.schema.columns.table import row_schema
@@ -185,9 +185,9 @@ def test_only_rows_with_such_a_value_change_and_they_are_counted() -> None:
     ]
 
 
-def known(rows: list[dict[str, Any]]) -> Known:
+def known(rows: list[dict[str, Any]]) -> KnownVersions:
     """Return refilled rows as the lake tells them to a pull."""
-    return Known(
+    return KnownVersions(
         ids=[row["id"] for row in rows],
         version_us=[int(row["p_version_time"].timestamp() * 1_000_000) for row in rows],
         observed_us=[1] * len(rows),

@@ -19,7 +19,7 @@ from ocelog.model import SWEEPING, Checkpoint, Origin, Slice, SliceState, Stream
 from ocelog.pull import slices
 from ocelog.pull.planner import still_short
 from ocelog.pull.ports import Page
-from ocelog.pull.slices import Moved, Narrow, Reading, Split
+from ocelog.pull.slices import Moved, Narrow, SliceReading, Split
 from ocelog.times import to_us
 
 SINCE = datetime(2026, 3, 1, tzinfo=UTC)
@@ -49,9 +49,9 @@ def page(**more: Any) -> Page:
 
 
 def after(
-    slice_: Slice, answer: Page, seen: list[str], reading: Reading | None = None, **more: Any
+    slice_: Slice, answer: Page, seen: list[str], reading: SliceReading | None = None, **more: Any
 ) -> slices.Next | Narrow:
-    reading = reading or Reading(resumed=False)
+    reading = reading or SliceReading(resumed=False)
     reading.note(answer, seen)
     return slices.after_page(slice_, answer, reading, page_size=SIZE, **more)
 
@@ -105,7 +105,7 @@ def test_an_empty_page_with_more_to_come_drains_nothing() -> None:
 
 
 def test_a_count_that_was_larger_once_keeps_the_slice_open() -> None:
-    reading = Reading(resumed=False)
+    reading = SliceReading(resumed=False)
     first = moved(after(SLICE, page(has_next=True, end_cursor="c1", total=3), ["a"], reading)).to
     last = moved(after(first, page(total=2), ["b"], reading))
     assert last.to.state is SliceState.WAITING
@@ -118,7 +118,7 @@ def test_a_reading_after_a_short_one_has_other_page_edges() -> None:
     assert slices.ask_of(short, SIZE).page_size == 349
 
 
-def read(slice_: Slice, pages: list[list[str]], total: int, reading: Reading, **more: Any) -> slices.Next | Narrow:
+def read(slice_: Slice, pages: list[list[str]], total: int, reading: SliceReading, **more: Any) -> slices.Next | Narrow:
     """Read a slice from its first page to its last."""
     for turn, seen in enumerate(pages[:-1]):
         onward = page(has_next=True, end_cursor=f"c{turn}", total=total)
@@ -127,7 +127,7 @@ def read(slice_: Slice, pages: list[list[str]], total: int, reading: Reading, **
 
 
 def test_two_readings_that_show_different_records_split_by_time() -> None:
-    first = Reading(resumed=False)
+    first = SliceReading(resumed=False)
     short = moved(read(SLICE, [["a"], ["b"]], 3, first)).to
     again = read(short, [["b"], ["c"]], 3, first.begin_again())
     assert isinstance(again, Split)
@@ -135,7 +135,7 @@ def test_two_readings_that_show_different_records_split_by_time() -> None:
 
 
 def test_two_readings_with_one_page_edge_in_common_prove_nothing() -> None:
-    first = Reading(resumed=False)
+    first = SliceReading(resumed=False)
     short = moved(read(SLICE, [["a"], ["b", "c"]], 4, first)).to
     assert isinstance(read(short, [["a"], ["b"], ["c"]], 4, first.begin_again()), Split)
 
@@ -148,14 +148,14 @@ def test_a_stretch_is_made_good_only_by_all_of_it() -> None:
 
 
 def test_two_readings_that_show_the_same_records_prove_the_total_wrong() -> None:
-    first = Reading(resumed=False)
+    first = SliceReading(resumed=False)
     short = moved(read(SLICE, [["a", "b"], ["c"]], 4, first)).to
     again = moved(read(short, [["a"], ["b", "c"]], 4, first.begin_again()))
     assert (again.to.state, again.to.short_by, again.total_off) == (SliceState.DRAINED, 1, 1)
 
 
 def test_records_that_come_and_go_while_pages_are_read_prove_no_total_wrong() -> None:
-    first = Reading(resumed=False)
+    first = SliceReading(resumed=False)
     short = moved(read(SLICE, [["a", "b"], ["c"]], 4, first)).to
     second = first.begin_again()
     onward = moved(after(short, page(has_next=True, end_cursor="c9", total=5), ["a"], second)).to
@@ -163,7 +163,7 @@ def test_records_that_come_and_go_while_pages_are_read_prove_no_total_wrong() ->
 
 
 def test_one_page_that_had_room_cannot_be_short_by_a_cursor() -> None:
-    first = Reading(resumed=False)
+    first = SliceReading(resumed=False)
     short = moved(after(SLICE, page(total=2), ["a"], first))
     assert short.again
     again = moved(after(short.to, page(total=2), ["a"], first.begin_again()))
@@ -172,7 +172,7 @@ def test_one_page_that_had_room_cannot_be_short_by_a_cursor() -> None:
 
 def test_a_full_page_without_another_may_have_been_cut_off() -> None:
     full = [str(number) for number in range(SIZE)]
-    first = Reading(resumed=False)
+    first = SliceReading(resumed=False)
     short = moved(after(SLICE, page(total=900), full, first))
     assert isinstance(after(short.to, page(total=900), full[:349], first.begin_again()), Split)
 
@@ -206,7 +206,7 @@ def test_totals_are_believed_to_be_wrong_for_a_day(ago: timedelta, *, believed: 
 
 def test_the_stream_is_told_short_once() -> None:
     faults = StreamFaults(total_off_by=1, total_off_at=SINCE - timedelta(days=2))
-    first = Reading(resumed=False)
+    first = SliceReading(resumed=False)
     short = moved(after(SLICE, page(total=2), ["a"], first, faults=faults, now=SINCE))
     again = moved(after(short.to, page(total=2), ["a"], first.begin_again(), faults=faults, now=SINCE))
     assert (again.to.short_by, again.total_off) == (0, 1)
@@ -225,7 +225,7 @@ def test_a_wrong_total_is_forgotten_once_a_reading_shows_it_right(
 
 def test_a_second_that_a_cursor_skips_records_of_is_split_by_something_else_or_drained_short() -> None:
     tiny = replace(SLICE, until=SINCE + timedelta(seconds=1))
-    first = Reading(resumed=False)
+    first = SliceReading(resumed=False)
     short = moved(read(tiny, [["a"], ["b"]], 3, first)).to
     again = read(short, [["b"], ["c"]], 3, first.begin_again())
     assert isinstance(again, Narrow)
@@ -235,7 +235,7 @@ def test_a_second_that_a_cursor_skips_records_of_is_split_by_something_else_or_d
 def test_a_slice_that_is_handed_on_and_always_short_is_not_read_for_ever() -> None:
     slice_ = at(after="c5")
     for _ in range(20):
-        next_ = after(slice_, page(total=9), ["a"], Reading(resumed=True))
+        next_ = after(slice_, page(total=9), ["a"], SliceReading(resumed=True))
         if not (isinstance(next_, Moved) and next_.again):
             return
         slice_ = replace(next_.to, checkpoint=replace(next_.to.checkpoint, after="c5"))
@@ -243,14 +243,14 @@ def test_a_slice_that_is_handed_on_and_always_short_is_not_read_for_ever() -> No
 
 
 def test_a_short_count_after_a_crash_costs_one_more_reading_and_is_not_held_against_the_source() -> None:
-    resumed = moved(after(at(after="c5"), page(total=9), ["a"], Reading(resumed=True)))
+    resumed = moved(after(at(after="c5"), page(total=9), ["a"], SliceReading(resumed=True)))
     assert resumed.again
     assert resumed.to.checkpoint.short_readings == 0
 
 
 @pytest.mark.parametrize("cursor", [None, "here", "met before"])
 def test_a_cursor_that_leads_nowhere_starts_the_slice_over(cursor: str | None) -> None:
-    reading = Reading(resumed=False, cursors={"met before"})
+    reading = SliceReading(resumed=False, cursors={"met before"})
     next_ = moved(after(at(after="here"), page(has_next=True, end_cursor=cursor, total=9), ["a"], reading))
     assert next_.again
     assert (next_.to.checkpoint.after, next_.to.checkpoint.restarts) == (None, 1)
@@ -268,7 +268,7 @@ def test_a_second_that_loses_its_place_is_parked() -> None:
 
 @pytest.mark.parametrize(("total", "state"), [(9, SliceState.WAITING), (1, SliceState.DRAINED)])
 def test_pages_that_show_nothing_new_for_ever_end(total: int, state: SliceState) -> None:
-    reading = Reading(resumed=False)
+    reading = SliceReading(resumed=False)
     slice_ = SLICE
     for turn in range(60):
         next_ = moved(after(slice_, page(has_next=True, end_cursor=f"c{turn}", total=total), ["a"], reading))

@@ -46,13 +46,13 @@ def planned(ledger: Ledger, *slices: Slice) -> None:
     ledger.pulling.plan(before, replace(before, edge=NOW - HOUR), slices)
 
 
-def standing(ledger: Ledger) -> StreamStatus:
+def stream_status(ledger: Ledger) -> StreamStatus:
     (found,) = stream_statuses(ledger, NOW)
     return found
 
 
 def test_a_stream_that_never_began_is_new_and_needs_nobody(ledger: Ledger) -> None:
-    found = standing(ledger)
+    found = stream_status(ledger)
     assert (found.state, found.needs_attention, found.lag, found.complete_through) == ("new", False, None, None)
 
 
@@ -123,7 +123,7 @@ def test_a_loop_of_which_only_the_service_itself_could_say_that_it_fails_is_show
 
 def test_what_is_read_to_its_end_is_live_and_complete_to_the_edge(ledger: Ledger) -> None:
     planned(ledger, replace(LIVE, state=SliceState.DRAINED))
-    found = standing(ledger)
+    found = stream_status(ledger)
     assert (found.state, found.slices_left, found.eta) == ("empty", 0, None)
     assert (found.complete_through, found.lag) == (NOW - HOUR, HOUR)
 
@@ -131,7 +131,7 @@ def test_what_is_read_to_its_end_is_live_and_complete_to_the_edge(ledger: Ledger
 def test_an_unread_live_slice_makes_the_lag_and_an_old_backfill_does_not(ledger: Ledger) -> None:
     backfill = replace(LIVE, origin=Origin.BACKFILL, since=NOW - 900 * HOUR, until=NOW - 800 * HOUR)
     planned(ledger, LIVE, backfill)
-    found = standing(ledger)
+    found = stream_status(ledger)
     assert (found.state, found.slices_left) == ("catching up", 2)
     assert (found.complete_through, found.lag) == (NOW - 900 * HOUR, 2 * HOUR)
 
@@ -141,19 +141,19 @@ def test_what_a_live_slice_reads_again_makes_no_lag(ledger: Ledger) -> None:
     read = replace(LIVE, since=NOW - 5 * HOUR, until=NOW - 6 * minute, state=SliceState.DRAINED)
     # The next poll overlaps it by five minutes; once a day two days are read again.
     planned(ledger, read, replace(LIVE, since=NOW - 11 * minute, until=NOW))
-    assert standing(ledger).lag == 6 * minute
+    assert stream_status(ledger).lag == 6 * minute
     planned(ledger, replace(LIVE, since=NOW - 48 * HOUR, until=NOW))
-    assert standing(ledger).lag == 6 * minute
+    assert stream_status(ledger).lag == 6 * minute
     # What failed before that poll is missing, whatever was read since.
     planned(ledger, replace(LIVE, since=NOW - 7 * HOUR, until=NOW - 4 * HOUR))
-    assert standing(ledger).lag == 7 * HOUR
+    assert stream_status(ledger).lag == 7 * HOUR
 
 
 def test_the_time_left_follows_from_records_left_page_size_and_rate(ledger: Ledger) -> None:
     begun = replace(LIVE, checkpoint=Checkpoint(met=200, total=1000))
     planned(ledger, begun, LIVE)
     # 800 left, and 1,000 guessed for the one not begun: 18 pages and two first ones, at 2 a second.
-    assert standing(ledger).eta == timedelta(seconds=10)
+    assert stream_status(ledger).eta == timedelta(seconds=10)
 
 
 def test_nothing_is_said_of_the_time_left_while_too_little_of_the_past_is_counted(ledger: Ledger) -> None:
@@ -161,10 +161,10 @@ def test_nothing_is_said_of_the_time_left_while_too_little_of_the_past_is_counte
     counted = replace(past, checkpoint=Checkpoint(met=900, total=900), state=SliceState.DRAINED)
     rest = replace(past, since=NOW - 890 * HOUR, until=NOW - 100 * HOUR)
     planned(ledger, counted, rest)
-    assert standing(ledger).eta is None
+    assert stream_status(ledger).eta is None
     # Once a tenth is, the rest is guessed to be as dense: 8,100 records and a first page, at 2 pages a second.
     planned(ledger, replace(counted, since=NOW - 980 * HOUR, until=NOW - 900 * HOUR, checkpoint=Checkpoint(total=7200)))
-    found = standing(ledger)
+    found = stream_status(ledger)
     assert found.eta == timedelta(seconds=(790 * 90 / 100 + 1) / 2)
     assert found.past_read == pytest.approx(90 / 880)
 
@@ -172,26 +172,26 @@ def test_nothing_is_said_of_the_time_left_while_too_little_of_the_past_is_counte
 def test_a_slice_that_is_read_in_part_counts_in_part_for_the_past_that_is_read(ledger: Ledger) -> None:
     past = replace(LIVE, origin=Origin.BACKFILL, since=NOW - 900 * HOUR, until=NOW - 800 * HOUR)
     planned(ledger, replace(past, checkpoint=Checkpoint(met=250, total=1000)))
-    assert standing(ledger).past_read == pytest.approx(0.25)
+    assert stream_status(ledger).past_read == pytest.approx(0.25)
 
 
 def test_parked_and_short_slices_need_a_person(ledger: Ledger) -> None:
     planned(ledger, replace(LIVE, state=SliceState.PARKED, reason="it always fails"))
-    assert [each.reason for each in standing(ledger).parked] == ["it always fails"]
-    assert standing(ledger).needs_attention
+    assert [each.reason for each in stream_status(ledger).parked] == ["it always fails"]
+    assert stream_status(ledger).needs_attention
     planned(ledger, replace(LIVE, state=SliceState.DRAINED, short_by=3))
-    assert [each.short_by for each in standing(ledger).short] == [3]
+    assert [each.short_by for each in stream_status(ledger).short] == [3]
 
 
 def test_a_refusal_needs_a_person_at_once_and_an_outage_only_when_it_lasts(ledger: Ledger) -> None:
     planned(ledger)
     said = {"text": "no", "code": "access_refused", "at_us": 0}
     ledger.pulling.trouble("prod", "Wiz.Issues", kind="access_refused", **said)  # type: ignore[arg-type] # mixed on purpose
-    assert (standing(ledger).state, standing(ledger).needs_attention) == ("broken", True)
+    assert (stream_status(ledger).state, stream_status(ledger).needs_attention) == ("broken", True)
     ledger.pulling.trouble("prod", "Wiz.Issues", kind="source_unavailable", **said)  # type: ignore[arg-type] # likewise
-    assert (standing(ledger).state, standing(ledger).needs_attention) == ("retrying", True)
+    assert (stream_status(ledger).state, stream_status(ledger).needs_attention) == ("retrying", True)
     ledger.pulling.well("prod", "Wiz.Issues")
-    assert (standing(ledger).state, standing(ledger).needs_attention) == ("empty", False)
+    assert (stream_status(ledger).state, stream_status(ledger).needs_attention) == ("empty", False)
 
 
 def test_a_stream_is_live_once_a_record_came(ledger: Ledger) -> None:
@@ -213,7 +213,7 @@ def test_a_stream_is_live_once_a_record_came(ledger: Ledger) -> None:
             tally=Tally(repeats=1),
         )
     )
-    assert standing(ledger).state == "live"
+    assert stream_status(ledger).state == "live"
 
 
 def test_a_slice_that_fails_for_an_hour_needs_attention_whatever_its_neighbours_do(ledger: Ledger) -> None:
@@ -277,9 +277,9 @@ def test_an_outage_that_began_while_our_clock_was_ahead_needs_a_person(ledger: L
 
 def test_a_parked_range_is_tried_no_later_than_a_slice_may_wait(ledger: Ledger) -> None:
     planned(ledger, replace(LIVE, state=SliceState.PARKED, due_at=NOW + 24 * HOUR))
-    assert standing(ledger).parked[0].due_at == NOW + 24 * HOUR
+    assert stream_status(ledger).parked[0].due_at == NOW + 24 * HOUR
     planned(ledger, replace(LIVE, state=SliceState.PARKED, due_at=NOW + 720 * HOUR))
-    assert standing(ledger).parked[1].due_at == NOW
+    assert stream_status(ledger).parked[1].due_at == NOW
 
 
 def test_a_sweep_is_counted_until_its_last_slice_is_drained() -> None:
@@ -298,7 +298,7 @@ def test_a_sweep_is_counted_until_its_last_slice_is_drained() -> None:
 
 def test_a_stream_without_rows_of_its_own_is_shown_from_the_settings(ledger: Ledger) -> None:
     assert ledger.pulling.marks("prod", "Wiz.Issues") == Marks(source_id="prod", log_type="Wiz.Issues")
-    assert standing(ledger).source == "prod"
+    assert stream_status(ledger).source == "prod"
 
 
 @pytest.mark.parametrize(("ahead", "shown"), [(30, None), (90, 90), (-90, -90), (-30, None)])
@@ -307,7 +307,7 @@ def test_a_clock_that_is_off_by_more_than_a_minute_needs_attention(
 ) -> None:
     before = ledger.pulling.marks("prod", "Wiz.Issues")
     ledger.pulling.plan(before, replace(before, edge=NOW - HOUR, offset=timedelta(seconds=ahead)), [])
-    found = standing(ledger)
+    found = stream_status(ledger)
     assert found.clock_off == (None if shown is None else timedelta(seconds=shown))
     assert found.needs_attention == (shown is not None)
 
@@ -327,6 +327,6 @@ def test_a_total_that_is_off_needs_attention(ledger: Ledger) -> None:
     planned(ledger, LIVE)
     slice_ = ledger.pulling.take("one", now=datetime.now(UTC))
     assert slice_ is not None
-    assert (standing(ledger).total_off_by, standing(ledger).needs_attention) == (None, False)
+    assert (stream_status(ledger).total_off_by, stream_status(ledger).needs_attention) == (None, False)
     ledger.pulling.save_stream_faults(slice_, StreamFaults(total_off_by=2, total_off_at=NOW))
-    assert (standing(ledger).total_off_by, standing(ledger).needs_attention) == (2, True)
+    assert (stream_status(ledger).total_off_by, stream_status(ledger).needs_attention) == (2, True)

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from ocelog.model import Checkpoint, Known, NewPart, Origin, Slice, SliceState
-from ocelog.pull.ports import Landed, Landing, Loaded, OpenRecords, Suspect
+from ocelog.model import Checkpoint, KnownVersions, NewPart, Origin, Slice, SliceState
+from ocelog.pull.ports import Landed, Landing, LoadedVersions, OpenRecords, Suspect
 from ocelog.pull.sweep import (
     MOST_SUSPECTS,
     Judge,
@@ -183,11 +183,11 @@ class Noted:
     def verified(self, _slice: Slice, _seen: set[str], absent_us: int) -> None:
         self.absent_us = absent_us
 
-    def load(self, _table: str, _source: str, *, ids: list[str], **_more: object) -> Loaded:
+    def load(self, _table: str, _source: str, *, ids: list[str], **_more: object) -> LoadedVersions:
         ones = [1] * len(ids)
         rows = [name * 32 for name in ids]
-        known = Known(ids=ids, version_us=ones, observed_us=ones, row_ids=rows, versions=rows)
-        return Loaded(known=known, through=0)
+        known = KnownVersions(ids=ids, version_us=ones, observed_us=ones, row_ids=rows, versions=rows)
+        return LoadedVersions(known=known, through=0)
 
     def rows(self, _table: str, row_ids: list[str], _columns: list[str]) -> dict[str, dict[str, Any]]:
         """Say when each was created: e is of another day, which another slice shows."""
@@ -217,7 +217,7 @@ def judge(noted: Any) -> Judge:
 
 
 def opened(*names: str) -> OpenRecords:
-    nothing = Known(ids=[], version_us=[], observed_us=[], row_ids=[], versions=[])
+    nothing = KnownVersions(ids=[], version_us=[], observed_us=[], row_ids=[], versions=[])
     return OpenRecords(rows={name: name * 32 for name in names}, count=len(names), known=nothing, through=0)
 
 

@@ -5,7 +5,7 @@ from threading import Event
 
 from ocelog.dispatch.threads import Threads
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 def job() -> tuple[Callable[[], None], Callable[[], None]]:
@@ -24,7 +24,7 @@ def test_who_waits_for_one_job_takes_its_end_from_nobody() -> None:
     assert not threads.start_once("one", waits)
     assert not threads.wait_for("one", 0.0)
     end()
-    assert threads.wait_for("one", PATIENCE)
+    assert threads.wait_for("one", TIMEOUT)
     assert threads.wait(0.0), "the end of the job was taken"
     assert not threads.wait(0.0), "it was told twice"
 
@@ -32,10 +32,10 @@ def test_who_waits_for_one_job_takes_its_end_from_nobody() -> None:
 def test_the_end_of_another_job_is_not_waited_for() -> None:
     threads, (waits, end) = Threads(), job()
     threads.start(waits)
-    assert threads.wait_for("one", PATIENCE)
+    assert threads.wait_for("one", TIMEOUT)
     assert threads.others_than("one")
     end()
-    assert threads.wait(PATIENCE)
+    assert threads.wait(TIMEOUT)
     assert not threads.others_than("one")
 
 
@@ -55,11 +55,11 @@ def test_a_job_that_does_not_say_that_it_goes_on_hangs() -> None:
     now = 3599.0
     assert threads.hanging(3600) == set()
     may_tell.set()
-    assert told.wait(PATIENCE)
+    assert told.wait(TIMEOUT)
     now = 3600.0
     assert threads.hanging(3600) == {None}
     now = 3599.0 + 3600
     assert threads.hanging(3600) == {None, "detect"}
     end()
-    assert threads.wait_for("detect", PATIENCE)
+    assert threads.wait_for("detect", TIMEOUT)
     assert "detect" not in threads.hanging(3600)

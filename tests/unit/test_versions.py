@@ -4,9 +4,9 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.model import Known
-from ocelog.pull.ports import Shaped
-from ocelog.pull.versions import History, Placed
+from ocelog.model import KnownVersions
+from ocelog.pull.ports import ShapedRecords
+from ocelog.pull.versions import History, PlacedEvents
 
 
 def digest(version: str) -> str:
@@ -23,14 +23,14 @@ class Events:
     old_versions: list[list[str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, *events: tuple[str, int, str]) -> Shaped:
+    def of(cls, *events: tuple[str, int, str]) -> ShapedRecords:
         """Return events by id, version time and version; `new/old/older` is a version and what it was before."""
         new = [digest(e[2].partition("/")[0]) for e in events]
         old = [list(map(digest, e[2].split("/")[1:])) for e in events]
-        return cast("Shaped", cls([e[0] for e in events], [e[1] for e in events], new, old))
+        return cast("ShapedRecords", cls([e[0] for e in events], [e[1] for e in events], new, old))
 
 
-def land(history: History, observed: int, *events: tuple[str, int, str]) -> Placed:
+def land(history: History, observed: int, *events: tuple[str, int, str]) -> PlacedEvents:
     placed = history.place(Events.of(*events), observed)
     history.commit(placed)
     return placed
@@ -117,8 +117,8 @@ def test_the_version_just_before_is_found_by_time_then_observation() -> None:
     assert history.before("other", 11, 0) is None
 
 
-def rows(*placed: Placed) -> Known:
-    return Known(
+def rows(*placed: PlacedEvents) -> KnownVersions:
+    return KnownVersions(
         ids=[name for one in placed for name in one.new.ids],
         version_us=[at for one in placed for at in one.new.version_us],
         observed_us=[at for one in placed for at in one.new.observed_us],

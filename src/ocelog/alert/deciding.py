@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry, gone_on, resolved
-from ocelog.alert.grouping import Group, Grouping, Joining, heard_us, join, quiet_until_us
+from ocelog.alert.grouping import Group, Grouping, GroupingInput, heard_us, join, quiet_until_us
 from ocelog.alert.ids import (
     ERROR,
     LIMIT_EXCEEDED,
@@ -23,7 +23,7 @@ from ocelog.alert.ids import (
     record_alert_id,
     system_alert_id,
 )
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError, UnjudgedEvents
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.kept_texts import keepable, kept_text
 from ocelog.model import Severity
@@ -55,7 +55,7 @@ class News(Enum):
 
     NEW = auto()
     OLD = auto()
-    """News, but so late that one alert a rule tells of all of it."""
+    """News, but so late that one alert per rule tells of all of it."""
     HISTORY = auto()
     """It happened before its stream was set up: nobody is told."""
 
@@ -65,10 +65,10 @@ class Onboarding(Struct, frozen=True, kw_only=True):
 
     since_us: int
     gap: tuple[int, int] | None = None
-    """What happened in this stretch was read more than a day late: the stream was not read meanwhile."""
+    """What happened in this time range was read more than a day late: the stream was not read meanwhile."""
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class DecisionQuery(Struct, frozen=True, kw_only=True):
     """What a decision stands on, to be read from the ledger as of one instant."""
 
     streams: frozenset[tuple[str, str]]
@@ -84,7 +84,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """(Rule, beginning of the hour)."""
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class DecisionState(Struct, frozen=True, kw_only=True):
     """What the ledger has of that. What it lacks is left out."""
 
     streams: Mapping[tuple[str, str], Onboarding] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     """By id: the newest alert of each group, those of records, and those asked for."""
     limits: Mapping[tuple[str, int], "LimitChange"] = field(default_factory=dict)
     """By rule and hour."""
-    wanted: Wanted | None = None
+    query: DecisionQuery | None = None
     """What was read: what is not in it may be in the ledger all the same. None: all that a decision asks for."""
 
 
@@ -136,7 +136,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Each with the revision that was read."""
     timeline: Sequence[TimelineEntry] = ()
     tellings: Sequence[Telling] = ()
-    unjudged: Sequence[Unjudged] = ()
+    unjudged: Sequence[UnjudgedEvents] = ()
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -147,14 +147,14 @@ class Policy(Struct, frozen=True, kw_only=True):
     suppressed: Callable[[Alert, int], str | None] = lambda _alert, _now_us: None
     """Returns why nobody is told of an alert at an instant; None: they are."""
     oldest_us: int = 7 * 24 * _HOUR_US
-    """News that was older when it was observed joins one alert a rule."""
+    """News that was older when it was observed joins one alert per rule."""
     again: News | None = None
     """How people hear of events that are judged again, whatever they were when they landed; None: these are new."""
     seeding: bool = False
     """Whether a rule gets to know what was there before it judged: what it matched when it was on before counts too."""
 
 
-def wanted(judged: Judged, now_us: int) -> Wanted:
+def decision_query(judged: Judgement, now_us: int) -> DecisionQuery:
     """Return what a decision on `judged` stands on."""
     groups: dict[str, tuple[str, str]] = {}
     alerts = set[str]()
@@ -173,7 +173,7 @@ def wanted(judged: Judged, now_us: int) -> Wanted:
         groups[group_key(error.rule.id, ERROR + error.kind)] = (error.rule.id, ERROR + error.kind)
     asked = (*judged.rules.values(), *(match.rule for match in judged.matches))
     moves = any(rule.about.lives_with_record for rule in asked)
-    return Wanted(
+    return DecisionQuery(
         streams=frozenset((each.source_id, each.log_type) for each in judged.events),
         match_ids=frozenset(match.id for match in judged.matches),
         groups=groups,
@@ -185,9 +185,9 @@ def wanted(judged: Judged, now_us: int) -> Wanted:
     )
 
 
-def decide(judged: Judged, standing: Standing, policy: Policy, now_us: int) -> Decision:
-    """Return what `judged` brings about. `now_us` is our clock, as it was when `wanted` was asked."""
-    return _Deciding(judged, standing, policy, now_us).decide()
+def decide(judged: Judgement, state: DecisionState, policy: Policy, now_us: int) -> Decision:
+    """Return what `judged` brings about. `now_us` is our clock, as it was when `decision_query` was asked."""
+    return _Deciding(judged, state, policy, now_us).decide()
 
 
 def _overflow(rule: str, hour_us: int) -> str:
@@ -203,16 +203,16 @@ def _history(rule: str, source_id: str) -> str:
 
 
 class _Deciding:
-    def __init__(self, judged: Judged, standing: Standing, policy: Policy, now_us: int) -> None:
+    def __init__(self, judged: Judgement, state: DecisionState, policy: Policy, now_us: int) -> None:
         self._judged = judged
-        self._standing = standing
-        self._wanted = wanted(judged, now_us) if standing.wanted is None else standing.wanted
+        self._state = state
+        self._query = decision_query(judged, now_us) if state.query is None else state.query
         self._policy = policy
         self._now_us = now_us
         self._hour_us = now_us // _HOUR_US * _HOUR_US
         self._groups: dict[str, GroupChange] = {}
         self._limits: dict[tuple[str, int], LimitChange] = {}
-        self._alerts = dict(standing.alerts)
+        self._alerts = dict(state.alerts)
         self._changed: dict[str, None] = {}
         self._timeline: list[TimelineEntry] = []
         self._tellings: list[Telling] = []
@@ -275,8 +275,8 @@ class _Deciding:
         if self._policy.again is not None:
             return self._policy.again
         stream_key = (event.source_id, event.log_type)
-        _check(stream_key in self._wanted.streams, "stream", stream_key)
-        stream = self._standing.streams.get(stream_key)
+        _check(stream_key in self._query.streams, "stream", stream_key)
+        stream = self._state.streams.get(stream_key)
         if stream is not None and event.news_us < stream.since_us:
             return News.HISTORY
         if event.observed_us - event.news_us > self._policy.oldest_us:
@@ -314,7 +314,9 @@ class _Deciding:
     def _group(self, match: Match, grouping: Grouping, dedup: str, *, title: str | None = None) -> str:
         key = group_key(grouping.rule, dedup)
         revision, group = self._group_now(key)
-        joining = Joining(row_id=match.id, dedup=dedup, event_us=match.event.event_us, unique=match.verdict.unique)
+        joining = GroupingInput(
+            row_id=match.id, dedup=dedup, event_us=match.event.event_us, unique=match.verdict.unique
+        )
         joined = join(grouping, group, joining, self._now_us)
         # One that is gone, though its window is not over, ended long ago: people knew. A purge takes the window along.
         before = self._alerts.get(joined.alert)
@@ -343,30 +345,30 @@ class _Deciding:
         return alert.id
 
     def _group_now(self, key: str) -> tuple[int, Group]:
-        _check(key in self._wanted.groups, "group", key)
+        _check(key in self._query.groups, "group", key)
         if (changed := self._groups.get(key)) is not None:
             return changed.revision, changed.group
-        return self._standing.groups.get(key, (0, Group()))
+        return self._state.groups.get(key, (0, Group()))
 
     def _alert(self, name: str) -> Alert | None:
         """Return an alert that is of no group and no record."""
-        _check(name in self._wanted.alerts, "alert", name)
+        _check(name in self._query.alerts, "alert", name)
         return self._alerts.get(name)
 
     def _alert_of(self, rule: str, source_id: str, record_id: str) -> Alert | None:
-        _check(record_id in self._wanted.records, "record", record_id)
+        _check(record_id in self._query.records, "record", record_id)
         return self._alerts.get(record_alert_id(rule, source_id, record_id))
 
     def _is_known(self, match: Match) -> bool:
-        _check(match.id in self._wanted.match_ids, "match", match.id)
-        return match.id in self._standing.known
+        _check(match.id in self._query.match_ids, "match", match.id)
+        return match.id in self._state.known
 
     def _limit(self, rule: str) -> LimitChange:
         key = (rule, self._hour_us)
-        _check(key in self._wanted.limits, "limit", key)
+        _check(key in self._query.limits, "limit", key)
         if (changed := self._limits.get(key)) is not None:
             return changed
-        return self._standing.limits.get(key, LimitChange(rule_id=rule, hour_us=self._hour_us))
+        return self._state.limits.get(key, LimitChange(rule_id=rule, hour_us=self._hour_us))
 
     def _count(self, limit: LimitChange, *, told: bool) -> None:
         counted = replace(limit, alerts=limit.alerts + told, untold=limit.untold + (not told))
@@ -584,7 +586,7 @@ class _Deciding:
         grouping = Grouping(rule=error.rule.id, period=timedelta(minutes=max(60, about.dedup_minutes)))
         first, last = error.events[0], error.events[-1]
         # No limit is needed: there are only so many kinds, each once in its window.
-        joining = Joining(row_id=first.row_id, dedup=dedup, event_us=first.event_us)
+        joining = GroupingInput(row_id=first.row_id, dedup=dedup, event_us=first.event_us)
         joined = join(grouping, group, joining, self._now_us)
         lasts_us = grouping.period // timedelta(microseconds=1)
         self._groups[key] = GroupChange(
@@ -669,7 +671,7 @@ class _Deciding:
 def _check(was_wanted: bool, what: str, key: object) -> None:  # noqa: FBT001 - it reads as an assertion
     """Raise AssertionError for what was not read: a decision must not take it for what the ledger lacks."""
     if not was_wanted:
-        raise AssertionError(f"A decision asks for the {what} {key!r}, which `wanted` does not name.")
+        raise AssertionError(f"A decision asks for the {what} {key!r}, which `decision_query` does not name.")
 
 
 def _mending(rule: JudgedBy) -> str:
@@ -712,8 +714,8 @@ def _is_stub(alert: Alert) -> bool:
     )
 
 
-def _of_error(error: RuleError) -> Unjudged:
-    return Unjudged(rule_id=error.rule.id, reason=f"the rule failed: {error.kind}", events=error.events)
+def _of_error(error: RuleError) -> UnjudgedEvents:
+    return UnjudgedEvents(rule_id=error.rule.id, reason=f"the rule failed: {error.kind}", events=error.events)
 
 
 def _made(match: Match, name: str, now_us: int, record_id: str | None = None) -> Alert:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened, Notice
-from ocelog.alert.raising import Muted, Raised, over, raised
+from ocelog.alert.raising import Muted, RaisedAlert, over, raised
 from ocelog.alert.routing import RANKS, RESTS_FROM, ChannelRow
 from ocelog.kept_texts import kept_text
 from ocelog.model import Severity
@@ -51,7 +51,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     """It was to be told later when it was written: its alert comes and goes."""
 
 
-class Handed(Struct, frozen=True, kw_only=True):
+class OutgoingMessage(Struct, frozen=True, kw_only=True):
     """What goes to a channel as one message: entries of one alert, or of several as a digest."""
 
     number: int
@@ -82,13 +82,13 @@ class Wait(Struct, frozen=True, kw_only=True):
     """None: not before something changes."""
 
 
-class Delivered(Struct, frozen=True, kw_only=True):
+class DeliverySuccess(Struct, frozen=True, kw_only=True):
     """The far end took it."""
 
     answer: str = ""
 
 
-class Postponed(Struct, frozen=True, kw_only=True):
+class DeliveryDelay(Struct, frozen=True, kw_only=True):
     """It did not work this time."""
 
     answer: str
@@ -97,14 +97,14 @@ class Postponed(Struct, frozen=True, kw_only=True):
     """How long the far end asked to wait."""
 
 
-class Refused(Struct, frozen=True, kw_only=True):
+class DeliveryRefusal(Struct, frozen=True, kw_only=True):
     """The far end will not take it, however often it is sent."""
 
     answer: str
     code: str
 
 
-Outcome: TypeAlias = Delivered | Postponed | Refused
+Outcome: TypeAlias = DeliverySuccess | DeliveryDelay | DeliveryRefusal
 
 
 class Allowance(Struct, frozen=True, kw_only=True):
@@ -178,7 +178,7 @@ def says_nothing_new(alert: Alert, entries: Sequence[Entry], last: Happened | No
     return last is not None and last.ends
 
 
-def notice_of(handed: Handed, key: str, now_us: int) -> Notice:
+def notice_of(handed: OutgoingMessage, key: str, now_us: int) -> Notice:
     """Return the message: of one alert as it is now, or a digest of several."""
     if len(handed.entries) == 1:
         ((name, entries),) = handed.entries.items()
@@ -254,7 +254,9 @@ def _happened(alert: Alert, happenings: Sequence[Happened]) -> Happened:
     return going_on[-1] if going_on else Happened.REOPENED
 
 
-def failed(before: Alert | None, channel: ChannelRow, answer: str, messages: int, now_us: int, muted: Muted) -> Raised:
+def failed(
+    before: Alert | None, channel: ChannelRow, answer: str, messages: int, now_us: int, muted: Muted
+) -> RaisedAlert:
     """Return the alert that messages to `channel` were given up, and what is told of it."""
     made = _made(
         channel.id,
@@ -277,7 +279,7 @@ def failed(before: Alert | None, channel: ChannelRow, answer: str, messages: int
     return raised(made, before, now_us=now_us, muted=muted, quiet_us=_HOUR // _US)
 
 
-def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int, muted: Muted) -> Raised:
+def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int, muted: Muted) -> RaisedAlert:
     """Return the alert that no channel takes some alerts, such as `example`, and what is told of it."""
     made = _made(
         "",
@@ -302,7 +304,7 @@ def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int, mut
     return raised(made, before, now_us=now_us, muted=muted, quiet_us=_HOUR // _US)
 
 
-def recovered(before: Alert, now_us: int) -> Raised:
+def recovered(before: Alert, now_us: int) -> RaisedAlert:
     """Return the alert that a channel cannot be reached, once it can, and what is told of it."""
     return over(before, now_us, quiet_us=_HOUR // _US)
 

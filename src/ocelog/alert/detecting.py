@@ -14,12 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import Decision, News, Policy, decide, wanted
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
-from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Outcome, Overtaken, Piece, Waiting
+from ocelog.alert.deciding import Decision, News, Policy, decide, decision_query
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, UnjudgedEvents
+from ocelog.alert.ports import CommitConflict, CommitSuccess, DetectLedger, LoopBacklog, Outcome, Piece, StaleCommit
 from ocelog.alert.seed import Seed
 from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
-from ocelog.model import RULE_MATCHES, Claim, GivenUp, JsonObject, Kind, Known, NewPart, Part, Position
+from ocelog.model import RULE_MATCHES, Claim, GivenUp, JsonObject, Kind, KnownVersions, NewPart, Part, Position
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,11 +48,11 @@ class Jury(Protocol):
         """Return what should judge them and does not, a suspended rule or a folder that cannot be read; and why."""
         ...
 
-    def judge(self, rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judged:
+    def judge(self, rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judgement:
         """Ask the rules that `rules` returned last about rows, each of which is an event. Raises SandboxError."""
         ...
 
-    def committed(self, said: Judged, /) -> None:
+    def committed(self, said: Judgement, /) -> None:
         """Hear that what was judged has been committed, with all that is told of it."""
         ...
 
@@ -64,7 +64,7 @@ class Seeder(Protocol):
         """Return open records as they were at the mark, in the order of source and id, and whether no more follow."""
         ...
 
-    def judge(self, rules: Collection[str], rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judged:
+    def judge(self, rules: Collection[str], rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judgement:
         """Ask some of the rules that `Jury.rules` returned last. Raises SandboxError."""
         ...
 
@@ -80,7 +80,7 @@ class MatchLake(Protocol):
         """Return the rows of a part. Raises LakeUnavailableError if it cannot be read."""
         ...
 
-    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> Known:
+    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> KnownVersions:
         """Return every version of records, from parts and table."""
         ...
 
@@ -127,7 +127,7 @@ class Step(Struct, frozen=True, kw_only=True):
     """Whether it judged what was there before, for rules that were turned on, and may have to go on with that."""
 
 
-class _Taken(Struct, frozen=True):
+class _RowBatch(Struct, frozen=True):
     """Rows of one source that are to be judged together."""
 
     parts: Sequence[Part]
@@ -180,7 +180,7 @@ class Detecting:
             found,
             unjudged=[
                 *found.unjudged,
-                *(Unjudged(rule_id=rule, reason=why, events=events) for rule, why in passed.items()),
+                *(UnjudgedEvents(rule_id=rule, reason=why, events=events) for rule, why in passed.items()),
             ],
         )
         return self._land(table, kind, waiting.since, taken, found)
@@ -241,7 +241,7 @@ class Detecting:
         kind: Kind,
         mark: Position,
         rows: "pa.Table",
-        found: Judged,
+        found: Judgement,
         landed: Collection[str],
         seeds: Sequence[tuple[Seed, Seed]],
     ) -> Step | None:
@@ -252,12 +252,12 @@ class Detecting:
                 table, kind, source_id, rows, found, (mark, mark), judged_us, landed, seeds
             )
             match outcome:
-                case Committed():
+                case CommitSuccess():
                     self.jury.committed(found)
                     return _step(found, decision)
-                case Elsewhere():
+                case StaleCommit():
                     return None
-                case Overtaken():
+                case CommitConflict():
                     pass
         raise _overtaken(table)
 
@@ -287,7 +287,7 @@ class Detecting:
             over -= part.bytes
         return self._give_up(table, waiting, gone, "what waited for the rules held more than a fifth of the free disk")
 
-    def _give_up(self, table: str, waiting: Waiting, old: Sequence[Part], reason: str) -> Step:
+    def _give_up(self, table: str, waiting: LoopBacklog, old: Sequence[Part], reason: str) -> Step:
         if not old:
             return Step()
         lost = [
@@ -309,7 +309,7 @@ class Detecting:
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
         return Step(more=True)
 
-    def _pass(self, table: str, waiting: Waiting) -> Step:
+    def _pass(self, table: str, waiting: LoopBacklog) -> Step:
         """Move the mark to the end of what there is."""
         full = len(waiting.parts) == MOST_PARTS
         to = Position(sequence=waiting.parts[-1].sequence if full else waiting.last)
@@ -319,7 +319,7 @@ class Detecting:
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
         return Step(more=full)
 
-    def _take(self, waiting: Waiting) -> _Taken | None:
+    def _take(self, waiting: LoopBacklog) -> _RowBatch | None:
         """Read the next rows of one source; None: there are none."""
         import pyarrow as pa  # noqa: PLC0415 - whoever only names the loop goes without Arrow
 
@@ -329,7 +329,7 @@ class Detecting:
         skip = waiting.since.row if first.sequence == waiting.since.sequence + 1 else 0
         lost = [each for each in waiting.given_up if (each.sequence or 0) < first.sequence]
         if lost:
-            return _Taken((), None, Position(sequence=first.sequence - 1, row=skip), lost)
+            return _RowBatch((), None, Position(sequence=first.sequence - 1, row=skip), lost)
         parts, tables, rows, size = list[Part](), list[pa.Table](), 0, 0
         for part in waiting.parts:
             gone = any(first.sequence < (each.sequence or 0) < part.sequence for each in waiting.given_up)
@@ -343,15 +343,15 @@ class Detecting:
             if len(read) > self.piece_rows:
                 read = read.slice(0, self.piece_rows)
                 to = Position(sequence=part.sequence - 1, row=skip + self.piece_rows)
-                return _Taken([part], read, to, ())
+                return _RowBatch([part], read, to, ())
             parts.append(part)
             tables.append(read)
             rows, size = rows + len(read), size + part.bytes
         together = tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="default")
-        return _Taken(parts, together, Position(sequence=parts[-1].sequence), ())
+        return _RowBatch(parts, together, Position(sequence=parts[-1].sequence), ())
 
     def land_again(
-        self, table: str, kind: Kind, rows: "pa.Table", found: Judged, *, landed: Collection[str]
+        self, table: str, kind: Kind, rows: "pa.Table", found: Judgement, *, landed: Collection[str]
     ) -> Step | None:
         """Land what rules said of rows of one source that the loop has passed already; None: the source is gone.
 
@@ -365,26 +365,26 @@ class Detecting:
             mark = self.ledger.waiting(table, most_parts=1).since
             outcome, decision = self._attempt(table, kind, source_id, rows, found, (mark, mark), judged_us, landed)
             match outcome:
-                case Committed():
+                case CommitSuccess():
                     return _step(found, decision)
-                case Elsewhere() if self.ledger.waiting(table, most_parts=1).since == mark:
+                case StaleCommit() if self.ledger.waiting(table, most_parts=1).since == mark:
                     return None
                 case _:
                     pass
         raise _overtaken(table)
 
-    def _land(self, table: str, kind: Kind, since: Position, taken: _Taken, found: Judged) -> Step:
+    def _land(self, table: str, kind: Kind, since: Position, taken: _RowBatch, found: Judgement) -> Step:
         source_id = taken.parts[0].source_id
         judged_us = self.now_us()
         for _ in range(_MAX_TRIES):
             outcome, decision = self._attempt(table, kind, source_id, taken.rows, found, (since, taken.to), judged_us)
             match outcome:
-                case Committed():
+                case CommitSuccess():
                     self.jury.committed(found)
                     return _step(found, decision)
-                case Elsewhere():
+                case StaleCommit():
                     return Step(more=True)
-                case Overtaken():
+                case CommitConflict():
                     pass
         raise _overtaken(table)
 
@@ -394,7 +394,7 @@ class Detecting:
         kind: Kind,
         source_id: str,
         rows: "pa.Table | None",
-        found: Judged,
+        found: Judgement,
         mark: tuple[Position, Position],
         judged_us: int,
         landed: Collection[str] = (),
@@ -402,14 +402,14 @@ class Detecting:
     ) -> tuple[Outcome, Decision]:
         """Decide and commit once; the mark goes from the first position to the second. Raises LostFenceError."""
         now_us = self.now_us()
-        standing = self.ledger.standing(wanted(found, now_us))
-        standing = replace(standing, known=standing.known.union(landed))
+        state = self.ledger.decision_state(decision_query(found, now_us))
+        state = replace(state, known=state.known.union(landed))
         policy = self.policy()
         if seeds:
             policy = replace(policy, again=News.HISTORY, seeding=True)
         else:
-            found = _ordered(found, self._known(table, source_id, kind, found, standing.alerts.values()))
-        decision = decide(found, standing, policy, now_us)
+            found = _ordered(found, self._known(table, source_id, kind, found, state.alerts.values()))
+        decision = decide(found, state, policy, now_us)
         part: NewPart | None = None
         try:
             part = self._write(source_id, rows, found.events, decision, judged_us)
@@ -431,12 +431,12 @@ class Detecting:
             if part is not None:
                 self.lake.discard(part)
             raise
-        if part is not None and not isinstance(outcome, Committed):
+        if part is not None and not isinstance(outcome, CommitSuccess):
             self.lake.discard(part)
         return outcome, decision
 
     def _known(
-        self, table: str, source_id: str, kind: Kind, found: Judged, alerts: Iterable[Alert]
+        self, table: str, source_id: str, kind: Kind, found: Judgement, alerts: Iterable[Alert]
     ) -> dict[str, list[tuple[int, int, str]]]:
         """Return the versions of the records whose alerts may move, in their order. Call it before the commit."""
         if kind.version_fields is None:
@@ -477,7 +477,7 @@ def _skipped(table: str, since: Position, to: Position, lost: Sequence[GivenUp])
     return Piece(table=table, since=since, to=to, source_id=None, decision=_NOTHING, lost=lost)
 
 
-def _step(found: Judged, decision: Decision) -> Step:
+def _step(found: Judgement, decision: Decision) -> Step:
     return Step(rows=len(found.events), matches=len(decision.matches), tellings=len(decision.tellings), more=True)
 
 
@@ -527,7 +527,7 @@ def _text(context: Mapping[str, object]) -> str | None:
     return None if text == "{}" else text
 
 
-def _ordered(found: Judged, known: Mapping[str, list[tuple[int, int, str]]]) -> Judged:
+def _ordered(found: Judgement, known: Mapping[str, list[tuple[int, int, str]]]) -> Judgement:
     """Say of each event whether it is the newest version of its record, and whether the one before began with it."""
     fresh = dict[str, Event]()
     for event in found.events:

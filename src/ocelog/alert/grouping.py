@@ -30,7 +30,7 @@ class Grouping(Struct, frozen=True, kw_only=True):
     threshold: int = 1
 
 
-class Joining(Struct, frozen=True, kw_only=True):
+class GroupingInput(Struct, frozen=True, kw_only=True):
     """What grouping needs of a match."""
 
     row_id: str
@@ -56,7 +56,7 @@ class Group(Struct, frozen=True, kw_only=True):
     """Event time and what the threshold counts by, in the order of time, of matches in a window that is not told."""
 
 
-class Joined(Struct, frozen=True, kw_only=True):
+class GroupingResult(Struct, frozen=True, kw_only=True):
     """Where a match went."""
 
     alert: str
@@ -93,7 +93,7 @@ def heard_us(told_us: int | None, lasts_us: int, now_us: int) -> int | None:
     return told_us if told_us is None or told_us <= now_us else told_us - lasts_us
 
 
-def join(grouping: Grouping, group: Group, match: Joining, now_us: int) -> Joined:
+def join(grouping: Grouping, group: Group, match: GroupingInput, now_us: int) -> GroupingResult:
     """Return where `match` goes, which is not in the group yet."""
     opens = not is_open(group, grouping.period, now_us)
     if opens:
@@ -103,7 +103,7 @@ def join(grouping: Grouping, group: Group, match: Joining, now_us: int) -> Joine
     if not told:
         kept, told = _counted(grouping, group, match, now_us)
     after = replace(group, matches=group.matches + 1, told=told, kept=() if told else kept)
-    return Joined(
+    return GroupingResult(
         alert=alert_id(grouping.rule, match.dedup, after.window),
         group=after,
         opens=opens,
@@ -111,7 +111,9 @@ def join(grouping: Grouping, group: Group, match: Joining, now_us: int) -> Joine
     )
 
 
-def _counted(grouping: Grouping, group: Group, match: Joining, now_us: int) -> tuple[tuple[tuple[int, str], ...], bool]:
+def _counted(
+    grouping: Grouping, group: Group, match: GroupingInput, now_us: int
+) -> tuple[tuple[tuple[int, str], ...], bool]:
     """Return the event times with that of `match`, and whether the threshold is reached."""
     if grouping.threshold <= 1:
         return (), True
@@ -123,13 +125,13 @@ def _counted(grouping: Grouping, group: Group, match: Joining, now_us: int) -> t
     insort(times, (at, match.row_id if match.unique is None else fingerprint(match.unique)))
     # Those that are dropped were earlier than all that are left.
     times = times[-MOST_KEPT:]
-    # No stretch without this one reached it before.
+    # No time range without this one reached it before.
     near = times[bisect_left(times, (at - lasts, "")) : bisect_left(times, (at + lasts, ""))]
     return tuple(times), _most_at_once(near, lasts, grouping.threshold)
 
 
 def _most_at_once(times: Iterable[tuple[int, str]], lasts: int, threshold: int) -> bool:
-    """Whether some stretch of `lasts` microseconds holds `threshold` distinct values."""
+    """Whether some time range of `lasts` microseconds holds `threshold` distinct values."""
     window = list[tuple[int, str]]()
     inside = dict[str, int]()
     first = 0

@@ -98,7 +98,7 @@ class RuleError(Struct, frozen=True, kw_only=True):
         return self.type if self.type in _ERRORS else OTHER_ERROR
 
 
-class Unjudged(Struct, frozen=True, kw_only=True):
+class UnjudgedEvents(Struct, frozen=True, kw_only=True):
     """Events that a rule was not asked about, and never will be unless they are judged again."""
 
     rule_id: str
@@ -109,7 +109,7 @@ class Unjudged(Struct, frozen=True, kw_only=True):
     events: Sequence[Event]
 
 
-class Judged(Struct, frozen=True, kw_only=True):
+class Judgement(Struct, frozen=True, kw_only=True):
     """What the rules said of a piece."""
 
     events: Sequence[Event] = ()
@@ -119,6 +119,6 @@ class Judged(Struct, frozen=True, kw_only=True):
     matches: Sequence[Match] = ()
     """In the order of the events."""
     errors: Sequence[RuleError] = ()
-    unjudged: Sequence[Unjudged] = ()
+    unjudged: Sequence[UnjudgedEvents] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     """How long each rule took, by id."""

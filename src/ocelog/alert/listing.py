@@ -77,7 +77,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     """What the far end said."""
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class WaitingDelivery(Struct, frozen=True, kw_only=True):
     """What is still to be told through a channel."""
 
     channel: str
@@ -92,7 +92,7 @@ class AlertDetails(Struct, frozen=True, kw_only=True):
     alert: Alert
     timeline: Sequence[TimelineEntry]
     attempts: Sequence[Attempt]
-    waiting: Sequence[Waiting]
+    waiting: Sequence[WaitingDelivery]
 
 
 class NotJudged(Struct, frozen=True, kw_only=True):

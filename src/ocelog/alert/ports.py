@@ -5,12 +5,12 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from ocelog.alert.deciding import Decision, Standing, Wanted
+from ocelog.alert.deciding import Decision, DecisionQuery, DecisionState
 from ocelog.alert.seed import Seed
 from ocelog.model import Claim, GivenUp, NewPart, Part, Position
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class LoopBacklog(Struct, frozen=True, kw_only=True):
     """What a table has for its loop."""
 
     since: Position
@@ -65,25 +65,25 @@ class Run(Struct, frozen=True, kw_only=True):
     """Whether the schedule has passed it: then it stays where it is."""
 
 
-class Committed(Struct, frozen=True, kw_only=True):
+class CommitSuccess(Struct, frozen=True, kw_only=True):
     """All of it is in the ledger."""
 
 
-class Overtaken(Struct, frozen=True, kw_only=True):
+class CommitConflict(Struct, frozen=True, kw_only=True):
     """Nothing was committed: what the decision stands on has changed. Decide again."""
 
 
-class Elsewhere(Struct, frozen=True, kw_only=True):
+class StaleCommit(Struct, frozen=True, kw_only=True):
     """Nothing was committed: another has judged the piece, or its source is gone. Begin again from the mark."""
 
 
-Outcome: TypeAlias = Committed | Overtaken | Elsewhere
+Outcome: TypeAlias = CommitSuccess | CommitConflict | StaleCommit
 
 
 class DetectLedger(Protocol):
     """How far rules have judged, and what came of it. Every call is one transaction."""
 
-    def waiting(self, table: str, *, most_parts: int) -> Waiting:
+    def waiting(self, table: str, *, most_parts: int) -> LoopBacklog:
         """Return the parts of `table` that the rules have not judged, the first of them."""
         ...
 
@@ -95,7 +95,7 @@ class DetectLedger(Protocol):
         """Return how much the parts hold that the rules have not judged, by table."""
         ...
 
-    def standing(self, wanted: Wanted) -> Standing:
+    def decision_state(self, query: DecisionQuery) -> DecisionState:
         """Return what a decision stands on, as of one instant."""
         ...
 
@@ -122,7 +122,7 @@ class ScheduleLedger(Protocol):
         """Forget all schedules but these: one that is on again begins anew, and does not look back over its pause."""
         ...
 
-    def standing(self, wanted: Wanted) -> Standing:
+    def decision_state(self, query: DecisionQuery) -> DecisionState:
         """Return what a decision stands on, as of one instant."""
         ...
 

@@ -14,7 +14,7 @@ Muted: TypeAlias = Callable[[Alert, int], bool]
 """Whether nobody is to be told of an alert at an instant."""
 
 
-class Raised(Struct, frozen=True, kw_only=True):
+class RaisedAlert(Struct, frozen=True, kw_only=True):
     """An alert as it is to be saved, and what is told of it."""
 
     alert: Alert
@@ -27,7 +27,7 @@ class Raised(Struct, frozen=True, kw_only=True):
 
 def raised(
     made: Alert, before: Alert | None, *, now_us: int, muted: Muted, again: str | None = None, quiet_us: int = 0
-) -> Raised:
+) -> RaisedAlert:
     """Return the alert of what is wrong now, as `made` says it, in the place of the one that was there `before`.
 
     People who know of it are told `again`, or nothing. Of what comes and goes they hear once in `quiet_us`.
@@ -38,17 +38,17 @@ def raised(
     if (known and again is None) or muted(alert, now_us):
         # Who mutes it looks for it with what nobody heard of.
         worst, told_us = (None, None) if before is None else (before.told_severity if known else None, before.told_us)
-        return Raised(alert=replace(alert, to_be_told=known, told_severity=worst, told_us=told_us))
+        return RaisedAlert(alert=replace(alert, to_be_told=known, told_severity=worst, told_us=told_us))
     if known:
         happened, note = Happened.ESCALATED, again or ""
     else:
         happened, note = Happened.OPENED if before is None or still else Happened.REOPENED, ""
     due_us = now_us if before is None or still else quiet_until_us(before.told_us, quiet_us, now_us)
     alert = replace(alert, to_be_told=True, told_severity=made.severity, told_us=due_us)
-    return Raised(alert=alert, happened=happened, note=note, due_us=due_us)
+    return RaisedAlert(alert=alert, happened=happened, note=note, due_us=due_us)
 
 
-def over(before: Alert, now_us: int, *, note: str = "", quiet_us: int = 0) -> Raised:
+def over(before: Alert, now_us: int, *, note: str = "", quiet_us: int = 0) -> RaisedAlert:
     """Return the alert of what is over by itself, and what people hear of that who know of it."""
     alert = replace(resolved(before, now_us), told_us=heard_us(before.told_us, quiet_us, now_us))
-    return Raised(alert=alert, happened=Happened.RESOLVED if before.to_be_told else None, note=note, due_us=now_us)
+    return RaisedAlert(alert=alert, happened=Happened.RESOLVED if before.to_be_told else None, note=note, due_us=now_us)

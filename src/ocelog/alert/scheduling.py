@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.alert.deciding import Decision, Policy, decide, wanted
+from ocelog.alert.deciding import Decision, Policy, decide, decision_query
 from ocelog.alert.detecting import Claims, MatchLake, MatchRows, told_columns
-from ocelog.alert.judged import Event, Judged, Match
-from ocelog.alert.ports import Committed, Elsewhere, MatchPart, Overtaken, Run, ScheduleLedger
+from ocelog.alert.judged import Event, Judgement, Match
+from ocelog.alert.ports import CommitConflict, CommitSuccess, MatchPart, Run, ScheduleLedger, StaleCommit
 from ocelog.errors import LakeUnavailableError, LostFenceError
 from ocelog.model import RULE_MATCHES
 
@@ -51,7 +51,9 @@ class Scheduling:
     now_us: Callable[[], int]
     numbers: "count[int]" = field(default_factory=count)
 
-    def land(self, firing: Firing, found: Judged, rows: "pa.Table", *, landed: Collection[str] = ()) -> Decision | None:
+    def land(
+        self, firing: Firing, found: Judgement, rows: "pa.Table", *, landed: Collection[str] = ()
+    ) -> Decision | None:
         """Land what was judged of `rows`, each of which is an event, and move the schedule on.
 
         `landed` are ids of matches that are in the lake, of which the ledger may have forgotten some. None: another has
@@ -62,9 +64,9 @@ class Scheduling:
         judged_us = self.now_us()
         for _ in range(_MAX_TRIES):
             now_us = self.now_us()
-            standing = self.ledger.standing(wanted(said, now_us))
-            standing = replace(standing, known=standing.known.union(landed))
-            decision = decide(said, standing, self.policy(), now_us)
+            state = self.ledger.decision_state(decision_query(said, now_us))
+            state = replace(state, known=state.known.union(landed))
+            decision = decide(said, state, self.policy(), now_us)
             parts = list[MatchPart]()
             try:
                 self._write(parts, rows, places, decision, judged_us)
@@ -84,12 +86,12 @@ class Scheduling:
                 self._discard(parts)
                 raise
             match outcome:
-                case Committed():
+                case CommitSuccess():
                     return decision
-                case Elsewhere():
+                case StaleCommit():
                     self._discard(parts)
                     return None
-                case Overtaken():
+                case CommitConflict():
                     self._discard(parts)
         raise LakeUnavailableError(
             f"{firing.schedule}: alerts were changed by others {_MAX_TRIES} times in a row; try again."
@@ -121,7 +123,7 @@ class Scheduling:
                 self.lake.discard(each.part)
 
 
-def once(found: Judged) -> tuple[Judged, dict[str, int]]:
+def once(found: Judgement) -> tuple[Judgement, dict[str, int]]:
     """Return what was judged with each event and each match once, and the row of each match by the match's id.
 
     A query may return a row twice, as a join does: the first one that matches counts.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.alert.grouping import Group, Grouping, Joining, join
+from ocelog.alert.grouping import Group, Grouping, GroupingInput, join
 from ocelog.model import Severity
 
 MOST_KEPT = 1_000
@@ -18,7 +18,7 @@ _MOST_GROUPS = 100_000
 class PastMatch(Struct, frozen=True, kw_only=True):
     """A match, and what its alert would say."""
 
-    joining: Joining
+    joining: GroupingInput
     title: str
     severity: Severity
     log_type: str = ""

@@ -21,7 +21,7 @@ from ocelog.channels.addresses import allowed_addresses, forbidden
 from ocelog.channels.deadline import Deadline
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import one_line
-from ocelog.errors import ChannelUnavailableError, ConfigError
+from ocelog.errors import ChannelUnavailableError, ConfigError, without_number
 from ocelog.network import Resolve, resolve
 from ocelog.phrases import Phrase
 from ocelog.redaction import Redactor
@@ -155,7 +155,7 @@ class HttpPost(Struct, frozen=True, kw_only=True):
                     )
                 )
             cause = cause.__cause__ or cause.__context__
-        why = answer.readable(str(error), self.redact).rstrip(".") or type(error).__name__
+        why = answer.readable(without_number(error), self.redact).rstrip(".") or type(error).__name__
         return ChannelUnavailableError(Phrase("%(host)s did not answer: %(why)s.", host=host, why=why))
 
     def _proxy(self, scheme: str, host: str) -> httpcore2.Proxy | None:
@@ -198,7 +198,7 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
         context = httpx2.create_ssl_context()
     except OSError as error:
         raise ConfigError(
-            Phrase("The system's certificate authorities cannot be read: %(error)s.", error=error)
+            Phrase("The system's certificate authorities cannot be read: %(error)s.", error=without_number(error))
         ) from error
     if ca_file is not None:
         try:

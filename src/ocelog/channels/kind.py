@@ -38,7 +38,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     required: bool = False
     default: str | None = None
     many: bool = False
-    """It maps names to values, such as headers. As text: `Name: value`, one a line."""
+    """It maps names to values, such as headers. As text: `Name: value`, one per line."""
     is_address: bool = False
     """It says where the secrets are sent to."""
 
@@ -135,7 +135,7 @@ class Values(Struct, frozen=True, kw_only=True):
         if isinstance(found, str):
             pairs = [line.partition(":") for line in found.splitlines() if line.strip()]
             if any(not colon for _, colon, _ in pairs):
-                raise ConfigError(Phrase("%(name)s has one header a line, such as X-Team: security.", name=name))
+                raise ConfigError(Phrase("%(name)s has one header per line, such as X-Team: security.", name=name))
             found = {key.strip(): value.strip() for key, _, value in pairs}
         if not isinstance(found, Mapping) or len(found) > _MOST_HEADERS:
             raise ConfigError(

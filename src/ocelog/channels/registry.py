@@ -1,6 +1,7 @@
 """Which kinds of channels there are, and how one is built from what a person sets: the only list of them."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ocelog.channels.stdout import STDOUT
 from ocelog.channels.webhook import WEBHOOK
 from ocelog.errors import ConfigError
 from ocelog.phrases import Phrase
-from ocelog.secret import Secret, shown
+from ocelog.secret import Secret, may_be_shown, shown
 from ocelog.suggest import suggest
 
 CHANNELS: Mapping[str, ChannelKind] = {
@@ -25,18 +26,21 @@ CHANNELS: Mapping[str, ChannelKind] = {
 }
 
 
-def find_kind(name: str) -> ChannelKind:
-    """Return the kind of that name. Raises ConfigError with the nearest."""
+def find_kind(name: str, channel: str | None = None) -> ChannelKind:
+    """Return the kind of that name, for a `channel` that is to be called so. Raises ConfigError with the nearest."""
     word = name.strip().lower()
     if (found := CHANNELS.get(word)) is not None:
         return found
     service = NAMES.get(word, word)
     if service in SERVICES:
+        # The address of a channel, a secret, is easily pasted in the place of its name.
+        is_name = channel is not None and "/" not in channel and may_be_shown(channel)
         raise ConfigError(
             Phrase(
-                "%(service)s is reached through apprise. Run: ocelog channel add apprise people. It asks "
-                "for the url, which begins with %(service)s:// or is the address that the service shows.",
+                "%(service)s is reached through apprise, which asks for a url: it begins with %(service)s:// or is the "
+                "address that the service shows. Run: ocelog channel add apprise %(channel)s",
                 service=service,
+                channel=shlex.quote(channel) if channel is not None and is_name else "NAME",
             )
         )
     raise ConfigError(

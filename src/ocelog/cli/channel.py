@@ -50,9 +50,9 @@ def add(
     """
     given = chosen.secrets()
     # Before anything is asked.
-    channels.refuse_misplaced(kind, chosen.settings())
+    channels.refuse_misplaced(kind, chosen.settings(), name)
     missing = [each for each in channels.secret_names(kind, required=True) if each not in given]
-    secrets = _asked(kind, missing, given)
+    secrets = _asked_until_fit(kind, missing, given, chosen.settings())
     if (other := remote.chosen()) is not None:
         row = other.channels.add({"kind": kind, "name": name, **chosen.body(secrets)}).channel
     else:
@@ -151,7 +151,8 @@ def send_test(name: Name, *, json: Json = False) -> None:
     except _NotTakenError as refused:
         error = refused.error
         if not json:
-            raise error from None
+            todo = error.todo or f"To see its settings: ocelog channel show {shlex.quote(refused.channel)}"
+            raise type(error)(f"{refused.channel!r}: {error.what}", code=error.code, todo=todo) from None
         shown = {"channel": refused.channel, "delivered": False, "status": None, "answer": None}
         show.as_json(shown | show.error(error))
         raise typer.Exit(_TRY_LATER if isinstance(error, TransientError) else _ACTION_REQUIRED) from None
@@ -269,6 +270,23 @@ def _asked(kind: str, names: list[str], given: Mapping[str, GivenSecret]) -> dic
     if names and not somebody_is_there():
         return dict(given)
     return {**given, **{name: asked_secret(f"{name} of the {kind} channel", wanted=wanted(name)) for name in names}}
+
+
+def _asked_until_fit(
+    kind: str, names: list[str], given: Mapping[str, GivenSecret], settings: Mapping[str, str]
+) -> dict[str, GivenSecret]:
+    """Return what `_asked` does; what a person types is asked again until it holds, for nobody sees what was typed."""
+    while True:
+        try:
+            secrets = _asked(kind, names, given)
+            if names and somebody_is_there():
+                channels.refuse_unfit_secrets(kind, settings, {name: each.value for name, each in secrets.items()})
+        except ConfigError as error:
+            if not names or not somebody_is_there():
+                raise
+            show.remark(f"  {error}")
+        else:
+            return secrets
 
 
 def _line(status: ChannelStatus) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from ocelog.app.alerts.channels import ChannelChange, log_type_pattern, severiti
 from ocelog.app.log_types import short_names
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import completion
-from ocelog.cli.secret_input import Wanted, carried, given_secret
+from ocelog.cli.option_values import option_value
+from ocelog.cli.secret_input import SecretRequest, carried, given_secret
 from ocelog.errors import ConfigError
 from ocelog.quiet_hours import read_quiet_hours
 from ocelog.secret import may_be_shown, shown
@@ -164,31 +165,39 @@ class ChannelOptions(Struct, frozen=True, kw_only=True):
     def _routing(self, before: Routing) -> Routing:
         route, routing = before.route, before
         if self.severity is not None:
-            route = replace(route, severities=severities(_listed(self.severity)))
+            route = replace(route, severities=option_value("--severity", severities, _listed(self.severity)))
         if self.type_ is not None:
-            route = replace(route, types=frozenset(map(_type, _listed(self.type_))))
+            route = replace(route, types=frozenset(option_value("--type", _type, each) for each in _listed(self.type_)))
         if self.log_type is not None:
-            route = replace(route, log_types=tuple(map(log_type_pattern, _listed(self.log_type))))
+            route = replace(
+                route,
+                log_types=tuple(option_value("--log-type", log_type_pattern, each) for each in _listed(self.log_type)),
+            )
         if self.rule is not None:
             route = replace(route, rules=tuple(_listed(self.rule)))
         if self.quiet_hours is not None:
-            routing = replace(routing, quiet_hours=read_quiet_hours(self.quiet_hours))
+            routing = replace(routing, quiet_hours=option_value("--quiet-hours", read_quiet_hours, self.quiet_hours))
         if self.critical_waits is not None:
             routing = replace(routing, critical_pierces=not self.critical_waits)
         if self.per_hour is not None:
-            many = None if self.per_hour.lower() == _OFF else whole(1, _MOST_PER_HOUR)(self.per_hour)
+            many = (
+                None
+                if self.per_hour.lower() == _OFF
+                else option_value("--per-hour", whole(1, _MOST_PER_HOUR), self.per_hour)
+            )
             routing = replace(routing, per_hour=many)
         if self.escalate_after is not None:
             off = self.escalate_after.lower() == _OFF
-            after = None if off else between(timedelta(minutes=1), timedelta(days=30))(self.escalate_after)
+            read = between(timedelta(minutes=1), timedelta(days=30))
+            after = None if off else option_value("--escalate-after", read, self.escalate_after)
             routing = replace(routing, escalate_after=after)
         return replace(routing, route=route)
 
 
-def wanted(name: str) -> Wanted:
+def wanted(name: str) -> SecretRequest:
     """Return which secret of a channel a person is to hand in."""
     named = name if may_be_shown(name) else "secret"
-    return Wanted(
+    return SecretRequest(
         what=named,
         ways=f"--secret-file {named}=FILE (- is stdin), --secret-env {named}=VARIABLE or --secret-ref "
         f"{named}=file:PATH|env:VARIABLE",

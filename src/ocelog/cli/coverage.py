@@ -9,14 +9,12 @@ from ocelog.app.status.status import Gap
 from ocelog.cli import completion, logs, remote, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
-from ocelog.suggest import suggest
 from ocelog.units import write_instant
 
 NORMAL = (
     "A small difference is normal while records change: the source counts as of now, the lake knows what changed up "
     "to its last poll. If it stays: ocelog sweep"
 )
-_OUTPUTS = ("table", "json")
 
 
 def command(
@@ -26,7 +24,7 @@ def command(
         bool, typer.Option("--measure", help="Count again now: one request per log type and status.")
     ] = False,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="|".join(_OUTPUTS), help="How to print it.")
+        str, typer.Option("--output", "-o", metavar="|".join(show.OUTPUTS), help="How to print it.")
     ] = "table",
 ) -> None:
     """Compare what each source counts with the lake, per stream and status: exit 0 if all was counted, 2 or 3 if not.
@@ -35,8 +33,7 @@ def command(
     sweep. Open records count whatever their age; closed ones, and those without a status, since the backfill began, as
     far as their retention keeps them.
     """
-    if output not in _OUTPUTS:
-        raise ConfigError(f"-o {output}: choose one of {', '.join(_OUTPUTS)}{suggest(output, _OUTPUTS) or '.'}")
+    show.chosen_output(output)
     if (other := remote.chosen()) is not None:
         if measure_now:
             raise ConfigError("--measure works only on the machine of the home: run it there.")

@@ -110,7 +110,7 @@ def _go_on(assembly: Assembly, stop: Stop) -> None:
         turned_at = time.monotonic()
         news.tell()
 
-    how = serving.plan(installation.settings, serving.Wanted(listen=_LISTENS, insecure=False))
+    how = serving.plan(installation.settings, serving.ServingOptions(listen=_LISTENS, insecure=False))
     assert how is not None  # noqa: S101 - it is not off
     invitation = Invitation(name=users.invited(installation, _NAME).name)
     with serving.served(installation, how, lambda: turned_at, invitation) as link:

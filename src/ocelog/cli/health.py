@@ -14,22 +14,36 @@ _TRY_LATER = 3
 _ACTION_REQUIRED = 2
 
 
-def report(items: Sequence[HealthItem], *, json: bool) -> None:
-    """Print every item. Exit 2 if one fails that needs attention, 3 if all that fails may work later."""
+def report(items: Sequence[HealthItem], *, json: bool, printed: bool = False) -> None:
+    """Print every item that is not `printed` yet. Exit 2 if one fails that needs attention, 3 if all may work later."""
     if json:
         show.as_json([_plain(item) for item in items])
-    else:
+    elif not printed:
         for item in items:
-            show.hint(_lines(item))
+            print_item(item)
     failed = [item for item in items if item.state is HealthState.FAIL]
     if failed:
         raise typer.Exit(_TRY_LATER if all(item.later for item in failed) else _ACTION_REQUIRED)
 
 
-def found(items: Sequence[HealthItem]) -> None:
-    """Say on stderr what was found."""
-    for item in items:
-        show.remark(_lines(item))
+def print_item(item: HealthItem) -> None:
+    """Print what was found of one item."""
+    show.hint(_lines(item))
+
+
+def begins() -> None:
+    """Say on stderr that the account is tried, before anything is known."""
+    show.remark("Trying the account; an answer may take up to a minute ...")
+
+
+def _found(item: HealthItem) -> None:
+    """Say on stderr what was found of one item."""
+    show.remark(_lines(item))
+
+
+def _stopped(otherwise: str) -> None:
+    # Behind ^C, which the terminal has shown.
+    show.remark(f"\nStopped. {otherwise}")
 
 
 def waiting(text: str) -> None:
@@ -37,7 +51,7 @@ def waiting(text: str) -> None:
     show.remark(_filled(f"wait  {show.harmless(text)}", indent=6))
 
 
-LISTENER = Listener(waits=waiting, found=found, conflict=show.remark)
+LISTENER = Listener(begins=begins, waits=waiting, item=_found, conflict=show.remark, stopped=_stopped)
 """Says on stderr how a check goes."""
 
 

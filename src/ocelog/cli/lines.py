@@ -15,7 +15,7 @@ _HIDDEN = frozenset({"overtaken"})
 """Events that mean nothing to the person at the terminal; JSON has them."""
 _OVER = {"works again": "failed", "publishing works again": "publish failed"}
 """Event that ends a trouble -> the event that began it."""
-_NAMES = ("event", "level", "timestamp", "source", "log_type", "table", "loop", "exception")
+_NAMES = ("event", "level", "timestamp", "source", "log_type", "table", "channel", "loop", "exception")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,8 +41,11 @@ class Lines:
             case "source left":
                 self._sources.discard(event["source"])
                 self._forget("failed", event["source"])
+            case "delivered":
+                # If it fails again, that is news again.
+                self._told = {key: told for key, told in self._told.items() if key[4] != event["channel"]}
         text = typed.as_typed(self._text(event))
-        about = tuple(str(event.get(each)) for each in ("source", "log_type", "table", "loop"))
+        about = tuple(str(event.get(each)) for each in ("source", "log_type", "table", "channel", "loop"))
         if name in _OVER:
             if self._told.pop((_OVER[name], *about), None) is None:
                 raise structlog.DropEvent
@@ -53,7 +56,7 @@ class Lines:
                 raise structlog.DropEvent
             if any(key[:2] == (name, about[0]) and told == what for key, told in self._told.items()):
                 # A source that is down fails each of its streams.
-                text = f"{self._stream(event)}: the same."
+                text = f"{self._about(event)}: the same."
             self._told[name, *about] = what
         if not text:
             raise structlog.DropEvent
@@ -82,10 +85,14 @@ class Lines:
         named = (event.get("source") if len(self._sources) > 1 else None, event.get("log_type"))
         return " ".join(each for each in named if each is not None)
 
+    def _about(self, event: Mapping[str, Any]) -> str:
+        named = event.get("table") or self._stream(event) or event.get("source") or event.get("channel")
+        return str(named or event.get("loop") or "Ocelog")
+
     def _text(self, event: Mapping[str, Any]) -> str:
         """Return what a person reads about `event`; empty: nothing."""
         table, source = event.get("table"), event.get("source")
-        about = table or self._stream(event) or source or event.get("loop") or "Ocelog"
+        about = self._about(event)
         match event["event"]:
             case hidden if hidden in _HIDDEN:
                 return ""

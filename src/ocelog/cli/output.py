@@ -28,7 +28,7 @@ def prepare() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as long as the process
     own = sys.__stderr__
     if own is not None and sys.stderr is own:
-        told = BufferedWriter(_Told(own.fileno(), "w", closefd=False))
+        told = BufferedWriter(_MessageFile(own.fileno(), "w", closefd=False))
         sys.stderr = TextIOWrapper(told, encoding=own.encoding, line_buffering=True)
     if sys.stdout is None:
         raise ConfigError("stdout is closed: leave it open, or send it to a file or to /dev/null.")
@@ -37,10 +37,10 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-class _Told(FileIO):
+class _MessageFile(FileIO):
     """Takes what is told to people and to the log. A full disk costs that, and never the work that it is about."""
 
-    patience: float | None = None
+    timeout: float | None = None
     """Seconds until whoever reads must have made room; None: as long as it takes."""
     _stuck = False
     _within_a_line = False
@@ -48,10 +48,10 @@ class _Told(FileIO):
     def write(self, data: "ReadableBuffer", /) -> int:
         size = memoryview(data).nbytes
         try:
-            if self.patience is None:
+            if self.timeout is None:
                 return super().write(data)
             was_stuck = self._stuck
-            if self._has_room(self.patience):
+            if self._has_room(self.timeout):
                 if was_stuck and self._within_a_line:
                     # What was cut must not spoil what follows.
                     super().write(b"\n")
@@ -65,19 +65,19 @@ class _Told(FileIO):
                 raise
         return size
 
-    def _has_room(self, patience: float) -> bool:
+    def _has_room(self, timeout: float) -> bool:
         """Whether something can be written. Once nobody has read for so long, nothing waits until somebody reads."""
         ready = select.poll()
         ready.register(self.fileno(), select.POLLOUT)
-        self._stuck = not ready.poll(0 if self._stuck else patience * 1000)
+        self._stuck = not ready.poll(0 if self._stuck else timeout * 1000)
         return not self._stuck
 
 
 def give_up_unread() -> None:
     """Drop what is told from here on if it goes to a program that reads nothing for a while: work must go on."""
     told = sys.stderr.buffer.raw if isinstance(sys.stderr, TextIOWrapper) else None
-    if isinstance(told, _Told) and _is_read_by_a_program(told.fileno()):
-        told.patience = _UNREAD_FOR
+    if isinstance(told, _MessageFile) and _is_read_by_a_program(told.fileno()):
+        told.timeout = _UNREAD_FOR
 
 
 def _is_read_by_a_program(descriptor: int) -> bool:

@@ -38,14 +38,14 @@ _HOMELESS: Mapping[str, frozenset[str]] = {
 """Commands that need no home, and do the same whichever Ocelog is named."""
 
 
-class Named(Struct, frozen=True):
+class NamedRemote(Struct, frozen=True):
     """A remote Ocelog, as a person names it."""
 
     url: str
     token_file: str | None
 
 
-_named: ContextVar[Named | None] = ContextVar("remote_ocelog", default=None)
+_named: ContextVar[NamedRemote | None] = ContextVar("remote_ocelog", default=None)
 
 
 def words_of(arguments: Sequence[str]) -> list[str]:
@@ -70,10 +70,10 @@ def choose(url: str | None, token_file: str | None, words: Sequence[str]) -> Non
         return
     if "--help" not in words:
         _refuse_local(words)
-    _named.set(Named(url, token_file))
+    _named.set(NamedRemote(url, token_file))
 
 
-def named() -> Named | None:
+def named() -> NamedRemote | None:
     """Return the remote Ocelog that the command is for; None: it is for the home of this machine."""
     return _named.get()
 
@@ -84,7 +84,7 @@ def complete_for(words: Sequence[str]) -> None:
     before = words[: len(words) - len(words_of(words))]
     if url is None and any(each.partition("=")[0] == "--url" for each in before):
         url = "--url"
-    _named.set(None if url is None else Named(url, None))
+    _named.set(None if url is None else NamedRemote(url, None))
 
 
 def _refuse_local(words: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -10,9 +11,10 @@ import typer
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import short_names
 from ocelog.app.loops.planning import TimeRange
-from ocelog.app.loops.service import Pulled, Service
+from ocelog.app.loops.service import PullResult, Service
 from ocelog.app.sources.selection import select_streams
 from ocelog.cli import completion, logs, show
+from ocelog.cli.option_values import option_value
 from ocelog.cli.progress import Progress, progress
 from ocelog.cli.signals import listening
 from ocelog.dispatch.fair import StreamKey
@@ -51,7 +53,7 @@ def command(
     What failed before, and what is parked, is tried at once. What keeps failing is left for later, and
     named. Ctrl-C stops it within seconds; what has landed stays, and the next pull goes on from there.
     """
-    stretch, stop = _stretch(since, until), Stop()
+    time_range, stop = _time_range(since, until), Stop()
     with opened() as installation, held(installation.home, "ocelog pull"), listening(stop):
         with_bars = sys.stderr.isatty()
         logs.configure(installation.settings, quiet=json or with_bars)
@@ -66,7 +68,7 @@ def command(
             streams, damaged = select_streams(assembly, source or [], log_type or [])
             service = Service(assembly=assembly, stop=stop)
             bars.expect(streams, service.pulling.reader.left)
-            pulled = service.pull(streams, stretch=stretch, damaged=damaged)
+            pulled = service.pull(streams, time_range=time_range, damaged=damaged)
             if not stop():
                 left = {*pulled.troubles, *pulled.unasked, *(each.stream for each in pulled.waiting)}
                 bars.finish(stream for stream in streams if stream.key not in left)
@@ -74,19 +76,21 @@ def command(
     raise typer.Exit(3 if stop() else pulled.exit_code)
 
 
-def _stretch(since: str | None, until: str | None) -> TimeRange | None:
+def _time_range(since: str | None, until: str | None) -> TimeRange | None:
     if since is None:
         if until is not None:
             raise ConfigError("--until needs --since.")
         return None
     now = datetime.now(UTC)
-    found = instant(since, now=now), now if until is None else instant(until, now=now)
-    if found[0] >= found[1]:
+    read = partial(instant, now=now)
+    start = option_value("--since", read, since)
+    end = now if until is None else option_value("--until", read, until)
+    if start >= end:
         raise ConfigError("--since must lie before --until, and not in the future.")
-    return found
+    return start, end
 
 
-def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop, *, json: bool) -> None:
+def _tell(bars: Progress, streams: Sequence[Stream], pulled: PullResult, stop: Stop, *, json: bool) -> None:
     rows = [bars.summary(stream) | show.error(pulled.troubles.get(stream.key)) for stream in streams]
     if json:
         show.as_json(_whole(rows, pulled) | {"exit": 3 if stop() else pulled.exit_code})
@@ -111,7 +115,7 @@ def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop,
         _tell_what_is_left({stream.key: f"{stream.row.name} {stream.kind.log_type}" for stream in streams}, pulled)
 
 
-def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
+def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: PullResult) -> None:
     for left in pulled.waiting:
         told = pulled.troubles.get(left.stream)
         why = f": {show.harmless(left.reason)}" if left.reason and left.reason != str(told) else ""
@@ -130,7 +134,7 @@ def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
         show.remark(f"{many} parked or incomplete. See: ocelog status")
 
 
-def _whole(rows: Sequence[dict[str, Any]], pulled: Pulled) -> dict[str, Any]:
+def _whole(rows: Sequence[dict[str, Any]], pulled: PullResult) -> dict[str, Any]:
     waiting = [
         {
             "source_id": left.stream[0],

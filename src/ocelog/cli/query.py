@@ -12,10 +12,10 @@ from msgspec import Struct
 from ocelog.app.search.queries import MAX_LENGTH, Answer, Limits, ask, remarks
 from ocelog.cli import answers, remote, show
 from ocelog.cli.limits import bound_memory
+from ocelog.cli.option_values import option_value
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
-from ocelog.suggest import suggest
 from ocelog.units import duration
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _utf8(sql: str) -> str:
 
 def chosen_timeout(text: str) -> timedelta:
     """Read `--timeout`. Raises ConfigError."""
-    found = duration(text)
+    found = option_value("--timeout", duration, text)
     if not timedelta(seconds=1) <= found <= timedelta(minutes=9):
         raise ConfigError(f"--timeout {text}: choose something from 1s to 9m.")
     return found
@@ -187,9 +187,7 @@ def chosen_output(word: str | None, *, by: str = "-o") -> Output:
     """
     if word is None:
         return Output.TABLE if sys.stdout.isatty() else Output.NDJSON
-    if word not in list(Output):
-        raise ConfigError(f"{by} {word}: choose one of {', '.join(Output)}{suggest(word, map(str, Output))}")
-    return Output(word)
+    return Output(show.chosen_output(word, [each.value for each in Output], by=by))
 
 
 def write_answer(answer: Answer, options: Options) -> None:

@@ -29,7 +29,8 @@ def asked(prompt: str, check: Callable[[str], T], default: str | None = None) ->
     """Ask until `check` returns a value for what was typed; it raises ConfigError for what does not hold."""
     shown = show.fitted(f"{prompt} [{default}]" if default else prompt, sys.stderr)
     while True:
-        text = str(typer.prompt(shown, default=default, show_default=False, err=True)).strip()
+        # Without a default the library asks again in silence.
+        text = str(typer.prompt(shown, default=default or "", show_default=False, err=True)).strip()
         try:
             return check(text)
         except ConfigError as error:
@@ -61,6 +62,7 @@ def answered(chosen: SourceOptions, questions: Sequence[Question], step: Step) -
                 name = re.split(r" \(|:", question.prompt)[0]
                 say(f"  Trying the {name} ...")
                 step.reach(question.option, answers)
+                say("  It answers.")
                 tried[question.option] = value
         except ConfigError as error:
             say(f"  {error}")

@@ -39,8 +39,8 @@ def _token(file: str | None) -> Secret:
 
 
 def _read(file: str) -> Secret | None:
-    from ocelog.cli.secret_input import Wanted, given_secret  # noqa: PLC0415 - takes long, too
+    from ocelog.cli.secret_input import SecretRequest, given_secret  # noqa: PLC0415 - takes long, too
 
-    wanted = Wanted(what="token", ways="OCELOG_TOKEN or --token-file FILE (- is stdin)")
+    wanted = SecretRequest(what="token", ways="OCELOG_TOKEN or --token-file FILE (- is stdin)")
     given = given_secret(file=file, variable=None, reference=None, wanted=wanted)
     return None if given is None else given.value

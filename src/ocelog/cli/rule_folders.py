@@ -20,7 +20,7 @@ from ocelog.units import counted, write_instant
 __all__ = ["add", "disable", "enable", "names_here", "near", "remove", "unjudged"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Folder = Annotated[str, typer.Argument(help="The folder's name.", autocompletion=completion.rule_folders)]
-Wanted = Annotated[
+Names = Annotated[
     list[str],
     typer.Argument(
         help="Ids of rules and packs, or a pattern of ids in quotes, such as 'Acme.Logins.*'.",
@@ -67,12 +67,12 @@ def remove(name: Folder) -> None:
     show.paragraph(f"Removed {folder.name!r}; {folder.path} is as it was.")
 
 
-def enable(wanted: Wanted, *, json: Json = False) -> None:
+def enable(wanted: Names, *, json: Json = False) -> None:
     """Turn rules or packs on, also those that were suspended since they kept failing."""
     _turn(wanted, on=True, json=json)
 
 
-def disable(wanted: Wanted, *, json: Json = False) -> None:
+def disable(wanted: Names, *, json: Json = False) -> None:
     """Turn rules or packs off, whatever their files say."""
     _turn(wanted, on=False, json=json)
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from ocelog.alert.would_be import WouldBeAlert
-from ocelog.app.rules.replaying import Replayed
+from ocelog.app.rules.replaying import RuleReplay
 from ocelog.app.rules.rule_candidates import find_candidate
 from ocelog.app.rules.rule_history import try_rule
 from ocelog.app.rules.rule_replay import replay_rule
-from ocelog.app.rules.rule_trial import Lacking, Sample, Tried
+from ocelog.app.rules.rule_trial import Sample, TrialResult, UnmatchedRule
 from ocelog.cli import completion, remote, show
+from ocelog.cli.option_values import option_value
 from ocelog.cli.progress import file_progress
 from ocelog.detect.rule import Kind
 from ocelog.errors import ConfigError
@@ -43,7 +45,7 @@ def try_(
     kept, and nobody is told. The rule need not be on, nor its folder registered.
     """
     now = datetime.now(UTC)
-    start = instant(since, now=now)
+    start = option_value("--since", partial(instant, now=now), since)
     if start >= now:
         raise ConfigError("--since must lie in the past.")
     if (other := remote.chosen()) is not None:
@@ -77,7 +79,9 @@ def replay(
     may run beside `ocelog run`; if it was interrupted, run it again. Exit 1 if the rule said nothing of some of it.
     """
     now = datetime.now(UTC)
-    start, end = instant(since, now=now), now if until is None else instant(until, now=now)
+    read = partial(instant, now=now)
+    start = option_value("--since", read, since)
+    end = now if until is None else option_value("--until", read, until)
     if start >= end:
         raise ConfigError("--since must lie in the past, and before --until.")
     with opened() as installation, file_progress(quiet=json, of_what="") as told:
@@ -90,7 +94,7 @@ def replay(
         raise typer.Exit(1)
 
 
-def _show_replayed(done: Replayed, typed: str) -> None:
+def _show_replayed(done: RuleReplay, typed: str) -> None:
     new = f"{done.matches:,} new {'match' if done.matches == 1 else 'matches'}"
     since = f"since {done.since:%Y-%m-%d %H:%M}Z"
     match done.kind:
@@ -133,7 +137,7 @@ def _show_replayed(done: Replayed, typed: str) -> None:
         show.hint("See the alerts that hold them: ocelog alerts list --all")
 
 
-def _replayed_as_json(done: Replayed) -> Mapping[str, Any]:
+def _replayed_as_json(done: RuleReplay) -> Mapping[str, Any]:
     return {
         "rule": done.rule,
         "kind": str(done.kind),
@@ -159,7 +163,7 @@ def _replayed_as_json(done: Replayed) -> Mapping[str, Any]:
     }
 
 
-def _show(tried: Tried, typed: str) -> None:
+def _show(tried: TrialResult, typed: str) -> None:
     since = f"{tried.since:%Y-%m-%d %H:%M}Z"
     match tried.kind:
         case Kind.SCHEDULED_RULE:
@@ -191,7 +195,7 @@ def _show(tried: Tried, typed: str) -> None:
     _show_cost(tried)
 
 
-def _head_of_rows(tried: Tried, since: str) -> None:
+def _head_of_rows(tried: TrialResult, since: str) -> None:
     queries = ", ".join(tried.queries)
     if not tried.runs:
         show.paragraph(f"{tried.rule}: no run of {queries} was due since {since}.")
@@ -216,7 +220,7 @@ def _show_failed(failed: Mapping[str, int], left: int) -> None:
         show.remark(f"{counted(left, 'further run')} were not made, as those before failed one after the other.")
 
 
-def _head_of_matches(tried: Tried, since: str, typed: str) -> None:
+def _head_of_matches(tried: TrialResult, since: str, typed: str) -> None:
     matches = "match" if tried.matches == 1 else "matches"
     show.paragraph(
         f"{tried.rule}: {tried.matches:,} {matches}, in {tried.events:,} of {', '.join(tried.steps)} since {since}."
@@ -226,7 +230,7 @@ def _head_of_matches(tried: Tried, since: str, typed: str) -> None:
         show.remark(show.harmless(f"Not looked at: {why}"))
 
 
-def _show_lacking(lacking: Collection[Lacking], since: str) -> None:
+def _show_lacking(lacking: Collection[UnmatchedRule], since: str) -> None:
     """Say which rules have no matches that a correlation could look at, and what to do."""
     for each in lacking:
         again = f"ocelog rules replay {each.rule} --since {since}"
@@ -240,7 +244,7 @@ def _show_lacking(lacking: Collection[Lacking], since: str) -> None:
                 show.remark(f"{each.rule} has no match since then: it is {status}. Turn it on: {on}, and then: {again}")
 
 
-def _show_cost(tried: Tried) -> None:
+def _show_cost(tried: TrialResult) -> None:
     if tried.kind is Kind.RULE:
         cost = None if (each := tried.us_per_event) is None else f"{each:,.1f} µs per event, "
     elif tried.kind is Kind.SCHEDULED_RULE:
@@ -252,7 +256,7 @@ def _show_cost(tried: Tried) -> None:
         show.paragraph(f"Cost: {cost}{tried.query_seconds + tried.judging_seconds:,.1f} s in all.")
 
 
-def _show_alerts(tried: Tried) -> None:
+def _show_alerts(tried: TrialResult) -> None:
     if tried.signal:
         show.paragraph("It is a signal (`CreateAlert: false`): its matches make no alerts.")
         return
@@ -283,7 +287,7 @@ def _with_summary(each: Sample | WouldBeAlert) -> str:
     return f"{each.title} ({each.summary})" if each.summary and each.summary not in each.title else each.title
 
 
-def _as_json(tried: Tried) -> Mapping[str, Any]:
+def _as_json(tried: TrialResult) -> Mapping[str, Any]:
     return {
         "rule": tried.rule,
         "kind": str(tried.kind),

@@ -8,7 +8,7 @@ import typer
 
 from ocelog.app.log_types import log_types
 from ocelog.app.rules import rules
-from ocelog.app.rules.rules import Checked, Report
+from ocelog.app.rules.rules import CheckResult, Report
 from ocelog.cli import completion, rule_folders, rule_history, rule_listing, show
 from ocelog.cli.progress import count_progress
 from ocelog.units import counted, write_list
@@ -77,7 +77,7 @@ def check(path: Where = Path(), *, json: Json = False) -> None:
                         for one in checked.wrong
                     ),
                 ],
-                "no_source": checked.elsewhere,
+                "no_source": checked.no_source,
                 "not_run": [
                     {"rule": one.rule, "file": one.place.file, "line": one.place.line, "why": one.why}
                     for one in checked.not_run
@@ -107,7 +107,7 @@ def new(
     show.hint(f"Change it, then: ocelog rules test {shlex.quote(str(paths[0]))}")
 
 
-def _show_checked(checked: Checked) -> None:
+def _show_checked(checked: CheckResult) -> None:
     for _, why in checked.unreadable:
         show.paragraph(show.near(why))
     for one in checked.wrong:
@@ -115,8 +115,8 @@ def _show_checked(checked: Checked) -> None:
     for one in checked.not_run:
         place = f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}"
         show.remark(show.harmless(f"{place}: not run here, as it is for another engine: {one.why}"))
-    if checked.elsewhere:
-        several = {name: len(about) for name, about in checked.elsewhere.items()}
+    if checked.no_source:
+        several = {name: len(about) for name, about in checked.no_source.items()}
         show.remark("No such source here: " + write_list([f"{name} ({count:,})" for name, count in several.items()]))
     found = len(checked.wrong) + len(checked.unreadable)
     show.paragraph(

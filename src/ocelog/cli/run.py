@@ -49,7 +49,7 @@ def command(
         # Takes some time and memory, which a service without it saves.
         from ocelog.console import serving  # noqa: PLC0415 - see above
 
-        wanted = serving.Wanted(
+        wanted = serving.ServingOptions(
             listen=listen,
             tls_cert=tls_cert,
             tls_key=tls_key,

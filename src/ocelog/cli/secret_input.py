@@ -21,7 +21,7 @@ WAYS = (
 )
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class SecretRequest(Struct, frozen=True, kw_only=True):
     """Which secret a person is to hand in."""
 
     what: str
@@ -32,8 +32,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """Whether it may have several."""
 
 
-CLIENT_SECRET = Wanted(what="client secret", ways=WAYS)
-LEDGER = Wanted(what="ledger's address", ways="--ledger env:VARIABLE or --ledger file:PATH (file:- is stdin)")
+CLIENT_SECRET = SecretRequest(what="client secret", ways=WAYS)
+LEDGER = SecretRequest(what="ledger's address", ways="--ledger env:VARIABLE or --ledger file:PATH (file:- is stdin)")
 
 
 def carried(secret: GivenSecret) -> str:
@@ -52,7 +52,7 @@ def somebody_is_there() -> bool:
 
 
 def given_secret(
-    *, file: str | None, variable: str | None, reference: str | None, wanted: Wanted = CLIENT_SECRET
+    *, file: str | None, variable: str | None, reference: str | None, wanted: SecretRequest = CLIENT_SECRET
 ) -> GivenSecret | None:
     """Return the secret that the options name, None if they name none. Raises ConfigError, which never shows it."""
     if sum(each is not None for each in (file, variable, reference)) > 1:
@@ -98,7 +98,7 @@ def _has_password(address: str) -> bool:
         return False
 
 
-def asked_secret(prompt: str = "Client secret", *, wanted: Wanted = CLIENT_SECRET) -> GivenSecret:
+def asked_secret(prompt: str = "Client secret", *, wanted: SecretRequest = CLIENT_SECRET) -> GivenSecret:
     """Ask for the secret on the terminal, unseen. Raises ConfigError if there is no terminal."""
     if not sys.stdin.isatty():
         raise ConfigError(f"There is no terminal to ask for the {wanted.what} on: give it with {wanted.ways}.")
@@ -110,7 +110,7 @@ def asked_secret(prompt: str = "Client secret", *, wanted: Wanted = CLIENT_SECRE
     return GivenSecret(value=_secret(typed, "What you typed", wanted))
 
 
-def _referenced(reference: str, wanted: Wanted) -> GivenSecret:
+def _referenced(reference: str, wanted: SecretRequest) -> GivenSecret:
     kind, _, place = reference.partition(":")
     if kind == "file" and place not in ("", "-"):
         place = str(Path(place).expanduser().absolute())
@@ -120,7 +120,7 @@ def _referenced(reference: str, wanted: Wanted) -> GivenSecret:
     raise ConfigError("A reference to a secret is file:PATH or env:VARIABLE.")
 
 
-def _from_file(place: str, wanted: Wanted) -> Secret:
+def _from_file(place: str, wanted: SecretRequest) -> Secret:
     told = "stdin" if place == "-" else shown_path(place)
     try:
         if place == "-":
@@ -135,12 +135,12 @@ def _from_file(place: str, wanted: Wanted) -> Secret:
         raise ConfigError(f"The {wanted.what} in {told} is not UTF-8 text.") from None
 
 
-def _from_variable(name: str, wanted: Wanted) -> Secret:
+def _from_variable(name: str, wanted: SecretRequest) -> Secret:
     is_name = _VARIABLE.fullmatch(name) is not None and all(map(may_be_shown, name.split("_")))
     return _secret(os.environ.get(name, ""), f"The variable {name if is_name else hidden(name)}", wanted)
 
 
-def _secret(text: str, origin: str, wanted: Wanted) -> Secret:
+def _secret(text: str, origin: str, wanted: SecretRequest) -> Secret:
     text = text.strip()
     if not text:
         raise ConfigError(f"{origin} holds no {wanted.what}.")

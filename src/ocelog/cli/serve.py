@@ -35,7 +35,7 @@ def command(
     with opened(reading=True) as installation, listening(stop):
         logs.configure(installation.settings)
         set_to = installation.settings.listen
-        wanted = serving.Wanted(
+        wanted = serving.ServingOptions(
             listen=listen or (_USUAL if set_to.strip().lower() == "off" else set_to),
             tls_cert=tls_cert,
             tls_key=tls_key,

@@ -17,7 +17,8 @@ import typer
 from ocelog.cli.output import in_utf8
 from ocelog.cli.pager import paging
 from ocelog.cli.typed import as_typed, values_as_typed
-from ocelog.errors import OcelogError
+from ocelog.errors import ConfigError, OcelogError
+from ocelog.suggest import suggest
 
 _PAGE = 120
 """Columns of what is printed if no terminal says how many it has."""
@@ -37,6 +38,17 @@ _COPIED = re.compile(
     r"(?: (?:\"[^\"]*\"|'[^']*'|\w+:(?= /)|[^\s\"'`(),;]*[^\s\"'`(),;:.]))+"
 )
 """A command within a sentence, up to where its clause ends, or what stands between backticks."""
+
+
+OUTPUTS = ("table", "json")
+"""Ways to print rows, of which -o chooses one."""
+
+
+def chosen_output(word: str, known: Sequence[str] = OUTPUTS, *, by: str = "-o") -> str:
+    """Return `word`, which was given `by` an option, if it is `known`. Raises ConfigError with the nearest name."""
+    if word not in known:
+        raise ConfigError(f"{by} {word}: choose one of {', '.join(known)}{suggest(word, known) or '.'}")
+    return word
 
 
 def table_or_json(rows: Sequence[Mapping[str, Any]], *, json: bool) -> None:

@@ -5,13 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
-from ocelog.errors import ConfigError, OperatorError
+from msgspec import Struct
+
+from ocelog.errors import ConfigError, OperatorError, without_number
 from ocelog.secret import Secret
 
 _STOP_SECONDS = 3
@@ -20,16 +21,15 @@ _ANSWERS_WITHIN = 30
 _SIZE = ("--seed", "7", "--audit", "2000", "--issues", "800", "--findings", "4000", "--late", "2")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
+class Tenant(Struct, frozen=True, kw_only=True):
     """Where a simulated tenant answers, and to whom."""
 
     token_url: str
     api_url: str
     client_id: str
-    client_secret: Secret = field(repr=False)
+    client_secret: Secret
     admin_url: str
-    admin_token: Secret = field(repr=False)
+    admin_token: Secret
 
     def admin(self, method: str, call: str, **said: Any) -> Any:
         """Have something happen in the tenant, or ask what is there. Raises OperatorError."""
@@ -42,7 +42,7 @@ class Tenant:
             answer = line.getresponse()
             body = answer.read()
         except (OSError, HTTPException) as error:
-            raise OperatorError(f"The simulator does not answer any more: {error}") from error
+            raise OperatorError(f"The simulator does not answer any more: {without_number(error)}") from error
         finally:
             line.close()
         if answer.status != 200:
@@ -62,9 +62,11 @@ def require_simulator() -> None:
 @contextmanager
 def simulated_tenant() -> Iterator[Tenant]:
     """Serve a simulated tenant, in which nothing happens by itself yet, within the block. Raises OperatorError."""
-    # A session of its own: Ctrl-C is for us, and we end it when nothing asks any more.
+    # A session of its own: Ctrl-C is for us, and we end it when nothing asks any more. If we are killed, or the
+    # terminal is closed, the pipe to it closes.
     process = subprocess.Popen(  # noqa: S603 - our own program, with arguments of ours
-        [sys.executable, "-m", "wizsim", "serve", "--json", "--port", "0", *_SIZE],
+        [sys.executable, "-m", "wizsim", "serve", "--json", "--port", "0", "--until-stdin-closes", *_SIZE],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -79,6 +81,9 @@ def simulated_tenant() -> Iterator[Tenant]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _tenant(process: "subprocess.Popen[str]") -> Tenant:

@@ -73,17 +73,22 @@ def check(name: Name, *, json: Json = False) -> None:
 
     Exit code 2: something needs attention. 3: the source is busy or down, and it may work later.
     """
+    printed = False
     if (other := remote.chosen()) is not None:
         source_id = other.sources.find(name).id
+        health.begins()
         items = other.sources.check(source_id)
     else:
         with opened() as installation:
             row = sources.find(installation, name)
             source_id = row.id
-            items = sources.check(source_settings(row), sources.reveal(installation, row), health.waiting)
+            settings, secret = source_settings(row), sources.reveal(installation, row)
+            health.begins()
+            items = sources.check(settings, secret, health.waiting, (lambda _: None) if json else health.print_item)
+            printed = not json
     if any(item.name == "token" and item.state is HealthState.FAIL for item in items):
         show.remark(f"To enter the client secret again: ocelog source rotate {source_id}")
-    health.report(items, json=json)
+    health.report(items, json=json, printed=printed)
 
 
 @app.command("pause")

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from ocelog.app.sources import sources
 from ocelog.cli import show
 from ocelog.cli.secret_input import given_ledger
+from ocelog.errors import OcelogError
 from ocelog.installation import config
 from ocelog.installation.making import make
+from ocelog.installation.opening import opened
 from ocelog.secret import ENTER_EACH_AGAIN
 
 
@@ -49,4 +52,13 @@ def command(
             show.remark(f"It is a new key: {ENTER_EACH_AGAIN}.")
     if place != config.home_path().resolve():
         typer.echo(f"Set OCELOG_HOME={shlex.quote(str(place))} for every other command.")
-    show.hint("Next: ocelog source add")
+    show.hint(f"Next: {'ocelog pull' if not made.new and _has_sources(path) else 'ocelog source add'}")
+
+
+def _has_sources(path: Path) -> bool:
+    try:
+        with opened(path, reading=True) as installation:
+            return bool(sources.listed(installation))
+    except OcelogError:
+        # The home was made; the next command says what is wrong with it.
+        return False

@@ -1,4 +1,4 @@
-"""`ocelog status`: a line a stream, and what needs attention."""
+"""`ocelog status`: one line per stream, and what needs attention."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from ocelog.app.status.status_report import StatusReport, status_report
 from ocelog.cli import completion, remote, show
+from ocelog.cli.option_values import option_value
 from ocelog.installation.opening import opened
 from ocelog.units import duration
 
@@ -34,7 +35,7 @@ def command(
         with opened(reading=True) as installation:
             found = status_report(
                 installation,
-                allowed=duration(max_lag),
+                allowed=option_value("--max-lag", duration, max_lag),
                 now=datetime.now(UTC),
                 source=name,
                 near=show.near,

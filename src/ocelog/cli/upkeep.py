@@ -9,11 +9,7 @@ from ocelog.app.log_types import table_names
 from ocelog.app.maintenance.upkeep import tend
 from ocelog.app.search.tables import check_table
 from ocelog.cli import completion, show
-from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
-from ocelog.suggest import suggest
-
-OUTPUTS = ("table", "json")
 
 
 def command(
@@ -25,7 +21,8 @@ def command(
         typer.Option("--trust-clock", help="Delete rows by this machine's clock, even if no source confirms it."),
     ] = False,
     output: Annotated[
-        str, typer.Option("-o", "--output", metavar="|".join(OUTPUTS), autocompletion=lambda: list(OUTPUTS))
+        str,
+        typer.Option("-o", "--output", metavar="|".join(show.OUTPUTS), autocompletion=lambda: list(show.OUTPUTS)),
     ] = "table",
 ) -> None:
     """Merge the small files of each table, and delete what is no longer needed.
@@ -33,8 +30,7 @@ def command(
     A running `ocelog run` does the same by itself, little by little; this works beside it. Exit 2 if rows that are
     older than their retention are kept, since this machine's clock may be wrong.
     """
-    if output not in OUTPUTS:
-        raise ConfigError(f"-o {output}: choose one of {', '.join(OUTPUTS)}{suggest(output, OUTPUTS) or '.'}")
+    show.chosen_output(output)
     tables = table_names()
     if table is not None:
         check_table(table, tables)

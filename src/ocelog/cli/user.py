@@ -10,7 +10,8 @@ from ocelog.access import Role, Scope, User
 from ocelog.app.users import users
 from ocelog.app.users.users import Origin
 from ocelog.cli import completion, remote, show
-from ocelog.cli.secret_input import Wanted, asked_secret, given_secret
+from ocelog.cli.option_values import option_value
+from ocelog.cli.secret_input import SecretRequest, asked_secret, given_secret
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.secret import Secret
@@ -18,7 +19,7 @@ from ocelog.times import from_us
 from ocelog.units import duration, write_instant
 
 app = typer.Typer(help="Add, list and change users of the console.", no_args_is_help=True, rich_markup_mode=None)
-_PASSWORD = Wanted(what="password", ways="--password-file FILE (- is stdin) or --password-env VARIABLE")
+_PASSWORD = SecretRequest(what="password", ways="--password-file FILE (- is stdin) or --password-env VARIABLE")
 NewName = Annotated[str, typer.Argument(help="The user's name, such as an e-mail address.", show_default=False)]
 Name = Annotated[
     str,
@@ -134,7 +135,7 @@ def add_token(
     with opened() as installation:
         owner = users.find(installation, user)
         made, secret = users.add_token(
-            installation, owner, name, scope, by=_owner(), origin=_HERE, lasts=duration(lasts)
+            installation, owner, name, scope, by=_owner(), origin=_HERE, lasts=option_value("--for", duration, lasts)
         )
     show.hint(f"It works until {write_instant(from_us(made.ends_us))}. Keep it secret: it is not shown again.")
     typer.echo(secret.reveal())

@@ -20,6 +20,8 @@ from ocelog.model import SourceRow
 from ocelog.product import LOG_TYPES, SECRET, Product, Question, Step
 
 T = TypeVar("T")
+_LISTENER = replace(health.LISTENER, stopped=lambda _: None)
+"""Whoever leaves by Ctrl-C hears the same wherever that is."""
 
 
 class TenantAnswers(Struct, frozen=True, kw_only=True):
@@ -65,8 +67,8 @@ def _ask(
             row = described(installation, product, answers.name, answers.chosen.change())
             may_be_saved = True
             if not answers.chosen.no_check:
-                say("\nTrying the account ...")
-                prove(row, answers.secret.value, "Nothing is saved yet.", health.LISTENER)
+                say("")
+                prove(row, answers.secret.value, "Nothing is saved yet.", _LISTENER)
         except OcelogError as error:
             say(f"\n{error}")
             answers = _corrected(product, answers, free, may_be_saved=may_be_saved)

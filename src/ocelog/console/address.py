@@ -1,6 +1,7 @@
 """Where HTTP is served: on this machine alone, unless a person says otherwise."""
 
 import ipaddress
+import os
 import socket
 
 from msgspec import Struct
@@ -39,7 +40,11 @@ def listen(address: Address) -> socket.socket:
         family, _, _, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(where[:2], family=family, backlog=_WAITING)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # What Python says of an address that is taken holds the address once more, as a tuple.
+        if error.errno is not None and not isinstance(error, socket.gaierror):
+            reason = os.strerror(error.errno)
+        else:
+            reason = error.strerror or str(error)
         raise HomeError(
             f"Nothing can be served at {address} ({reason}): choose another address with --listen."
         ) from error

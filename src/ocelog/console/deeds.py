@@ -209,7 +209,7 @@ class _Who(Protocol):
         """Where the request comes from."""
 
 
-class Noting:
+class TrailMiddleware:
     """Notes each request of somebody who has signed in that changes something, or is refused, before its answer."""
 
     def __init__(

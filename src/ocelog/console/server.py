@@ -139,7 +139,7 @@ class TlsGate(asyncio.Protocol):
         self._task = self._inner.loop.create_task(self._open(transport))
 
     async def _open(self, transport: asyncio.Transport) -> None:
-        early = _Early()
+        early = _EarlyBytes()
         try:
             secure = await self._inner.loop.start_tls(
                 transport, early, self._tls.context(), server_side=True, ssl_handshake_timeout=REQUEST_WITHIN
@@ -159,7 +159,7 @@ class TlsGate(asyncio.Protocol):
             self._inner.data_received(bytes(early.data))
 
 
-class _Early(asyncio.Protocol):
+class _EarlyBytes(asyncio.Protocol):
     """Keeps what comes with the last words of the handshake."""
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ class _Early(asyncio.Protocol):
         self.lost = True
 
 
-class _Looking(uvicorn.Server):
+class _StoppableServer(uvicorn.Server):
     """Ends by itself, too, within a tenth of a second, once `stopping` says so."""
 
     def __init__(self, config: uvicorn.Config, stopping: Callable[[], bool]) -> None:
@@ -217,7 +217,7 @@ class Server:
             timeout_graceful_shutdown=_GRACEFUL,
             h11_max_incomplete_event_size=_LONGEST_HEAD,
         )
-        self._server = _Looking(config, self.stopping)
+        self._server = _StoppableServer(config, self.stopping)
         # Not waited for at the end of the process, whatever hangs in it.
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
 

@@ -22,7 +22,7 @@ from ocelog.installation.opening import Installation
 log = structlog.get_logger()
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class ServingOptions(Struct, frozen=True, kw_only=True):
     """What a command was told about serving; what it was not told, the settings say."""
 
     listen: str | None = None
@@ -53,7 +53,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         return f"{'https' if secure else 'http'}://{host}"
 
 
-def plan(settings: Settings, wanted: Wanted) -> Plan | None:
+def plan(settings: Settings, wanted: ServingOptions) -> Plan | None:
     """Return how to serve, None if it is off. Raises ConfigError for what must not be, and says why."""
     where = wanted.listen or settings.listen
     if where.strip().lower() == "off":

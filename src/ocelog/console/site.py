@@ -24,7 +24,7 @@ from ocelog.console.api import application as api
 from ocelog.console.assets import PREFIX, Assets
 from ocelog.console.background import Background
 from ocelog.console.capacity import BusyError
-from ocelog.console.deeds import Noting
+from ocelog.console.deeds import TrailMiddleware
 from ocelog.console.endpoints import Endpoints, Looks
 from ocelog.console.invitation import Invitation
 from ocelog.console.pages import (
@@ -150,7 +150,7 @@ def _is_form(scope: Scope) -> bool:
     return any(b"urlencoded" in each.lower() for each in kinds)
 
 
-class _Guarded:
+class _GuardMiddleware:
     """What every page carries, and what no request may exceed."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -215,10 +215,12 @@ def site(installation: Installation, endpoints: Endpoints, invitation: Invitatio
     return Site(
         endpoints=endpoints,
         assets=assets,
-        pages=_Guarded(
-            GZipMiddleware(Noting(app, installation), minimum_size=_LEAST_COMPRESSED, compresslevel=_COMPRESSED)
+        pages=_GuardMiddleware(
+            GZipMiddleware(
+                TrailMiddleware(app, installation), minimum_size=_LEAST_COMPRESSED, compresslevel=_COMPRESSED
+            )
         ),
-        api=_Guarded(api.api(installation, endpoints.looks, app.state.query_slots)),
+        api=_GuardMiddleware(api.api(installation, endpoints.looks, app.state.query_slots)),
         first_token=token,
     )
 

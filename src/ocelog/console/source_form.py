@@ -18,7 +18,7 @@ OTHER = "other"
 """In the place of a choice: the answer is in a field of its own."""
 
 
-class Described(Struct, frozen=True, kw_only=True):
+class SourceDraft(Struct, frozen=True, kw_only=True):
     """A source as a form described it."""
 
     name: str
@@ -70,7 +70,7 @@ class SourceForm:
         """Return what a field holds in the beginning."""
         return "" if question.default is None else question.default({})
 
-    def described(self, secret: Secret | None, *, public_only: bool) -> Described | None:
+    def described(self, secret: Secret | None, *, public_only: bool) -> SourceDraft | None:
         """Read the form; None: something is wrong, which `wrong` then says."""
         answers: dict[str, Any] = {"log_types": list(self.log_types)}
         if not self.log_types:
@@ -97,7 +97,7 @@ class SourceForm:
             streams={"backfill": backfill},
             secret=GivenSecret(value=secret),
         )
-        return Described(name=name, change=change, log_types=self.log_types)
+        return SourceDraft(name=name, change=change, log_types=self.log_types)
 
     def _read(self, question: Question, answers: dict[str, Any]) -> None:
         if not question.asked(answers):

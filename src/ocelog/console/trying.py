@@ -7,7 +7,7 @@ from fastapi import Request
 
 from ocelog.app.judging import rule_folders
 from ocelog.app.rules import rule_candidates, rule_history, rules
-from ocelog.app.rules.rule_trial import Tried
+from ocelog.app.rules.rule_trial import TrialResult
 from ocelog.app.search.queries import Stop
 from ocelog.console.asking import Asker, answered
 from ocelog.errors import ConfigError, QueryError
@@ -21,7 +21,7 @@ _WITHIN_S = 50.0
 
 async def tried(
     request: Request, asker: Asker, installation: Installation, rule: rule_folders.ListedRule, past: timedelta
-) -> Tried:
+) -> TrialResult:
     """Return what a rule says of what happened within `past`.
 
     Raises ConfigError for too long a past and for a rule that judges nothing here, QueryError if it takes too long,
@@ -37,7 +37,7 @@ async def tried(
         )
     since, until = datetime.now(UTC) - past, time.monotonic() + _WITHIN_S
 
-    def look(stop: Stop) -> Tried:
+    def look(stop: Stop) -> TrialResult:
         candidate = rule_candidates.candidate_of(rule_candidates.find_asked(installation, rule.id))
         return rule_history.try_rule(
             installation, candidate, since=since, told=lambda _what, _done, _all: _go_on(until, stop), stop=stop

@@ -7,11 +7,11 @@ and the page's token proves it.
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
+from msgspec import Struct, field
 from starlette.concurrency import run_in_threadpool
 
 from ocelog.access import Role, User
@@ -35,13 +35,12 @@ class ForeignPageError(Exception):
     """The request did not come from a page of this console."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visitor:
+class Visitor(Struct, frozen=True, kw_only=True):
     """Somebody who has signed in and asks for something."""
 
     who: SignedIn
     origin: Origin
-    _mask: bytes = field(default_factory=lambda: secrets.token_bytes(_TOKEN_BYTES), repr=False)
+    _mask: bytes = field(default_factory=lambda: secrets.token_bytes(_TOKEN_BYTES))
 
     @property
     def user(self) -> User:

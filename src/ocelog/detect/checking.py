@@ -53,7 +53,7 @@ class Names(Struct, frozen=True, kw_only=True):
     channels: Collection[str] | None = None
     """Names and ids; None: that is not known here."""
 
-    def is_elsewhere(self, log_type: str) -> bool:
+    def lacks_source(self, log_type: str) -> bool:
         """Whether events of `log_type` exist, but no source here has them."""
         if log_type in self.schemas:
             return False
@@ -61,7 +61,7 @@ class Names(Struct, frozen=True, kw_only=True):
 
     def unknown(self, log_type: str) -> str | None:
         """Say that there is no such log type; None: there is one, here or elsewhere."""
-        if log_type in self.schemas or self.is_elsewhere(log_type):
+        if log_type in self.schemas or self.lacks_source(log_type):
             return None
         others = {one if "." in one else f"{one}.{log_type.partition('.')[2]}" for one in other_log_types()}
         nearest = suggest(log_type, self.schemas) or suggest(log_type, others, cutoff=0.9)

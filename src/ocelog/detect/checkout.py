@@ -189,7 +189,7 @@ class _Reader:
     def read(self) -> Checkout:
         mine: list[Item] = []
         stood_on: list[Item] = []
-        elsewhere: list[tuple[str, str]] = []
+        out_of_scope: list[tuple[str, str]] = []
         for file in self._bundle.files:
             in_scope = self._bundle.holds(file)
             if not file.endswith((".yml", ".yaml")) or (text := self._text(file, report=in_scope)) is None:
@@ -198,9 +198,9 @@ class _Reader:
             if in_scope or kind in STOOD_ON:
                 (mine if in_scope else stood_on).extend(self._items(file, text, report=in_scope))
             elif kind == "rule":
-                elsewhere.append((file, text))
+                out_of_scope.append((file, text))
         for derived in [one for one in mine if isinstance(one, Derived)]:
-            stood_on += self._bases(derived, [*mine, *stood_on], elsewhere)
+            stood_on += self._bases(derived, [*mine, *stood_on], out_of_scope)
         return self._assemble(mine, stood_on)
 
     def _text(self, file: str, *, report: bool) -> str | None:
@@ -226,7 +226,7 @@ class _Reader:
                 self._problems.append(Problem(id=name, message=str(error), file=file))
             return []
 
-    def _bases(self, derived: Derived, known: list[Item], elsewhere: list[tuple[str, str]]) -> list[Item]:
+    def _bases(self, derived: Derived, known: list[Item], out_of_scope: list[tuple[str, str]]) -> list[Item]:
         """Return the rules that `derived` takes its logic from, as far as they are not in `known`."""
         found = list[Item]()
         seen = set[str]()
@@ -235,7 +235,7 @@ class _Reader:
             seen.add(wanted)
             bases = [one for one in known if isinstance(one, Rule | Derived) and one.id == wanted]
             if not bases:
-                items = [self._items(file, text, report=False) for file, text in elsewhere if wanted in text]
+                items = [self._items(file, text, report=False) for file, text in out_of_scope if wanted in text]
                 bases = [one for each in items for one in each if isinstance(one, Rule | Derived) and one.id == wanted]
                 found += bases[:1]
             if bases and isinstance(bases[0], Derived):

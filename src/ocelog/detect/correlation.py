@@ -32,7 +32,7 @@ class StepMatch:
     """Field -> the values there: several, if the field is a list."""
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class CorrelatedMatches(Struct, frozen=True, kw_only=True):
     """Matches that belong together."""
 
     members: tuple[StepMatch, ...]
@@ -48,7 +48,7 @@ def correlate(
     new: Container[str] | None = None,
     now: float | None = None,
     check: Callable[[int], None] = lambda _held: None,
-) -> Iterator[Found]:
+) -> Iterator[CorrelatedMatches]:
     """Yield what `correlation` finds in `matches`: all that are in anything are in what is yielded, few of them twice.
 
     `new` are the ids of those that matter: what holds none of them is left out. None: all do.
@@ -195,7 +195,7 @@ def _find_groups(
     new: Container[str] | None,
     now: float | None,
     check: Callable[[int], None],
-) -> Iterator[Found]:
+) -> Iterator[CorrelatedMatches]:
     window = 60.0 * correlation.lookback_minutes
     wanted = [step for step in correlation.steps if not step.absent]
     absent = [step for step in correlation.steps if step.absent]
@@ -225,7 +225,7 @@ def _find_groups(
             members = [one for step, (low, high) in spans.items() for one in chosen[step][low:high]]
             held += len(members)
             check(held)
-            yield Found(members=tuple(sorted(members, key=lambda one: (one.at, one.id))), values=values)
+            yield CorrelatedMatches(members=tuple(sorted(members, key=lambda one: (one.at, one.id))), values=values)
 
 
 def _by_criteria(
@@ -379,7 +379,7 @@ class _Sequence:
             named = transition.start if transition else self._wanted[-1].id
             self._after.setdefault(named, []).append((absent, transition))
 
-    def find(self) -> Iterator[Found]:
+    def find(self) -> Iterator[CorrelatedMatches]:
         first, last = self._wanted[0], self._wanted[-1]
         before = [(absent, self._transition(absent.id, first.id)) for absent in self._absent(None, first)]
         chains: list[_Chain] = []
@@ -559,7 +559,7 @@ class _Sequence:
                 return True
         return False
 
-    def _enough(self, last: Step, chains: list[_Chain]) -> Iterator[Found]:
+    def _enough(self, last: Step, chains: list[_Chain]) -> Iterator[CorrelatedMatches]:
         """Yield the matches of the last step that are enough, and what leads to them, per value they have in common."""
         into, repeated = self._into(last), self._transition(last.id, last.id)
         window = self._within(repeated) if repeated else self._lookback
@@ -582,7 +582,7 @@ class _Sequence:
                     self._check(self._held)
                     told.add(members)
                     ordered = sorted(members, key=lambda one: (one.at, one.id))
-                    yield Found(members=tuple(ordered), values={name: key} if name else {})
+                    yield CorrelatedMatches(members=tuple(ordered), values={name: key} if name else {})
 
     def _within(self, transition: Transition | None) -> float:
         minutes = transition.within_minutes if transition else None

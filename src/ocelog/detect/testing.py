@@ -24,7 +24,7 @@ class Failure(Struct, frozen=True, kw_only=True):
     why: str
 
 
-class Left(Struct, frozen=True, kw_only=True):
+class TestsNotRun(Struct, frozen=True, kw_only=True):
     """What was not run."""
 
     rule: str
@@ -38,7 +38,7 @@ class Report(Struct, frozen=True, kw_only=True):
     tests: int
     passed: int
     failed: tuple[Failure, ...] = ()
-    not_run: tuple[Left, ...] = ()
+    not_run: tuple[TestsNotRun, ...] = ()
 
     def as_json(self) -> Mapping[str, Any]:
         """Return it in the shape that `ocelog rules test --json` prints."""
@@ -104,7 +104,7 @@ def untested(checkout: Checkout) -> Report:
         tests=0,
         passed=0,
         failed=tuple(Failure(rule=one.id, test=None, why=one.message) for one in checkout.problems),
-        not_run=tuple(Left(rule=one.id, why=one.reason) for one in checkout.not_run),
+        not_run=tuple(TestsNotRun(rule=one.id, why=one.reason) for one in checkout.not_run),
     )
 
 

@@ -38,7 +38,7 @@ def oldest_us(left: Iterable[_Left]) -> dict[str, int]:
     return found
 
 
-class Covered(Struct, frozen=True, kw_only=True):
+class ReplayRange(Struct, frozen=True, kw_only=True):
     """What was judged again: events from `since_us` on, before `until_us`, by the source's clock."""
 
     since_us: int

@@ -17,7 +17,7 @@ MOST = 96
 """Threads in all. Sources that have begun to hang all at once may fill it for as long as their first requests last."""
 
 
-class Running(Protocol):
+class StreamThread(Protocol):
     """A thread that reads a stream, or has been promised one."""
 
     @property
@@ -33,7 +33,7 @@ class Running(Protocol):
 
 def next_stream(
     due: Mapping[StreamKey, int],
-    running: Collection[Running],
+    running: Collection[StreamThread],
     *,
     limit: int,
     now: float,

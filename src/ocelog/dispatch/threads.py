@@ -44,7 +44,7 @@ class Stop:
 
 
 @dataclass(slots=True)
-class _Running:
+class _RunningJob:
     """A job that has not ended."""
 
     name: str | None
@@ -61,7 +61,7 @@ class Threads:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._jobs: dict[threading.Thread, _Running] = {}
+        self._jobs: dict[threading.Thread, _RunningJob] = {}
         self._changed = threading.Condition()
         self._running = 0
         self._named: set[str] = set()
@@ -148,7 +148,7 @@ class Threads:
         thread = threading.Thread(target=self._run, args=(job, name), name=name or "slice", daemon=True)
         _begun.add(thread)
         with self._changed:
-            self._jobs[thread] = _Running(name, self._monotonic())
+            self._jobs[thread] = _RunningJob(name, self._monotonic())
         thread.start()
 
     def _run(self, job: Job, name: str | None) -> None:

@@ -66,7 +66,7 @@ class Trouble(StrEnum):
     """What the source answered cannot be landed: it is our side that fails."""
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class ClockReading(Struct, frozen=True, kw_only=True):
     """One instant, by both clocks."""
 
     ours: datetime
@@ -85,9 +85,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     trouble_text: str = ""
     tired: bool = False
     """Whether what is tried again has failed for too long."""
-    polled: Seen | None = None
+    polled: ClockReading | None = None
     """Up to here it was asked for news and all answers were read; None: never."""
-    received: Seen | None = None
+    received: ClockReading | None = None
     """When the newest event that counts was received; None: never."""
     past_left: int = 0
     """Time ranges of its past that are still to be read."""
@@ -139,9 +139,9 @@ class Memory(Struct, frozen=True, kw_only=True):
     alarm_since: datetime
     silence: timedelta = _NOTHING
     """How long no event had come when it was polled last."""
-    polled: Seen | None = None
+    polled: ClockReading | None = None
     """The poll by which that was."""
-    received: Seen | None = None
+    received: ClockReading | None = None
     """What was known to be received last."""
     rejections: int = 0
     """How many records had not fit."""
@@ -203,7 +203,7 @@ def _counted(facts: Facts, before: tuple[tuple[datetime, int], ...]) -> tuple[tu
     return before if facts.now - before[-1][0] < _COUNTED_EVERY else (before[-1], now)
 
 
-def _passed(since: Seen, until: Seen) -> timedelta:
+def _passed(since: ClockReading, until: ClockReading) -> timedelta:
     """Return how much time has passed for certain: what both clocks say, or the one that did not go back."""
     each = (until.ours - since.ours, until.source - since.source)
     return min((length for length in each if length >= _NOTHING), default=_NOTHING)

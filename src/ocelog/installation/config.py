@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, without_number
 from ocelog.files import read_regular
 from ocelog.secret import Secret, hidden
 from ocelog.suggest import suggest
@@ -378,15 +378,19 @@ def _read_file(path: Path) -> dict[str, str]:
     except PermissionError as error:
         raise ConfigError(f"{path} may not be read by this user: run as its owner, or: chmod u+r {path}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        raise ConfigError(f"{path} cannot be read: {without_number(error)}") from error
     import yaml  # noqa: PLC0415 - takes 10 ms, and most homes have no such file
 
     try:
         # Every value is text, as in a variable: YAML's own types would read `off` as false.
         found = yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts only
         node = yaml.compose(content, Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: this is not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        line = content.count("\n", 0, getattr(error, "position", 0)) + 1
+        raise ConfigError(f"{path}:{line}: this is not YAML: {getattr(error, 'reason', error)}") from error
     except RecursionError:
         raise ConfigError(f"{path} is nested too deeply: it must hold `name: value` lines.") from None
     if not found:

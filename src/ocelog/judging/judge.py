@@ -21,9 +21,9 @@ from ocelog.detect.evaluate import Verdict
 from ocelog.detect.modules import Fault
 from ocelog.detect.rule import About, CorrelationRule, Kind, NotRun, Pack, Query
 from ocelog.errors import RuleFileError
-from ocelog.judging.loaded_child import LoadedChild, Lost, Piece, Rows
+from ocelog.judging.loaded_child import LoadedChild, LostChildError, Piece, Rows
 from ocelog.judging.own_thread import OwnThread
-from ocelog.judging.wire import WireMatch, WireRule
+from ocelog.judging.wire import LoadedRule, WireMatch
 from ocelog.model import JsonObject
 from ocelog.sandbox.kernel import EVERY, Layers
 
@@ -66,28 +66,7 @@ OF_NETWORK = Allowance(call_seconds=15.0, hurried_seconds=5.0, fair_each=0.05, o
 """What rules may take that ask others: they wait for answers."""
 
 
-class LoadedRule(Struct, frozen=True, kw_only=True):
-    """A rule of the folder."""
-
-    about: About
-    kind: Kind
-    log_types: tuple[str, ...]
-    scheduled_queries: tuple[str, ...]
-    base: str | None
-    """The rule that it is derived from."""
-    has_python: bool
-    files: tuple[str, ...]
-    """Its own; it stands on the shared ones of the folder, too."""
-    revision: str
-    """Tells it, with all that it stands on, from how it was before."""
-
-    @property
-    def id(self) -> str:
-        """Its name for programs."""
-        return self.about.id
-
-
-class Loaded(Struct, frozen=True, kw_only=True):
+class LoadedFolder(Struct, frozen=True, kw_only=True):
     """What a folder of rules holds. All of it has been read, and no Python of a rule has run."""
 
     bundle: Bundle
@@ -118,7 +97,7 @@ class Match(Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
-class Failed(Struct, frozen=True, kw_only=True):
+class FailedRows(Struct, frozen=True, kw_only=True):
     """Rows one after the other of which a rule said nothing, since it failed in the same way."""
 
     rule: str
@@ -128,7 +107,7 @@ class Failed(Struct, frozen=True, kw_only=True):
     fault: Fault
 
 
-class Unjudged(Struct, frozen=True, kw_only=True):
+class SkippedRows(Struct, frozen=True, kw_only=True):
     """Rows one after the other that a rule was not asked about."""
 
     rule: str
@@ -141,12 +120,12 @@ class Unjudged(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True, kw_only=True)
-class Judged:
+class RowAnswers:
     """What rules said of rows. A rule said no of each row that is nowhere here."""
 
     matches: list[Match] = field(default_factory=list)
-    errors: list[Failed] = field(default_factory=list)
-    unjudged: list[Unjudged] = field(default_factory=list)
+    errors: list[FailedRows] = field(default_factory=list)
+    unjudged: list[SkippedRows] = field(default_factory=list)
     seconds: Mapping[str, float] = field(default_factory=dict)
     """How long each rule took."""
 
@@ -195,7 +174,7 @@ class Judge:
         self._late = set[str]()
         """Rules that took long for the last batch that they were asked about."""
 
-    def load(self, bundle: Bundle, before: Bundle | None = None) -> Loaded:
+    def load(self, bundle: Bundle, before: Bundle | None = None) -> LoadedFolder:
         """Read the rules of a bundle, and judge by these from now on.
 
         A file that does not read any more is left as it was in `before`: by default, in what was loaded last. Raises
@@ -213,7 +192,7 @@ class Judge:
         channels: Mapping[str, str] | None = None,
         is_wanted: Callable[[str], bool] = lambda _rule: True,
         slow: Callable[[Mapping[str, float]], None] = lambda _seconds: None,
-    ) -> Judged:
+    ) -> RowAnswers:
         """Ask `rules` about each row: rows of the table of `log_type`, or, without one, of a scheduled query.
 
         `rules` None: all that are enabled, of `log_type` or of any scheduled query. `channels`: name or id of each
@@ -229,17 +208,17 @@ class Judge:
         self._thread.end()
         self._child.resume()
 
-    def _load(self, bundle: Bundle, before: Bundle | None) -> Loaded:
+    def _load(self, bundle: Bundle, before: Bundle | None) -> LoadedFolder:
         before = before or self._child.bundle or replace(bundle, files={})
         try:
             told, layers = self._child.load(bundle, before)
-        except Lost as lost:
+        except LostChildError as lost:
             raise RuleFileError(f"{bundle.root}: the process that reads its rules {lost}") from None
         if (mended := self._child.bundle) is None:
             raise AssertionError
         self._broken, self._kills, self._late = {}, {}, set()
-        self._rules = {rule.about.id: _rule(rule) for rule in told.rules}
-        return Loaded(
+        self._rules = {rule.id: rule for rule in told.rules}
+        return LoadedFolder(
             bundle=mended,
             revision=mended.revision(),
             rules=self._rules,
@@ -260,7 +239,7 @@ class Judge:
         channels: Mapping[str, str] | None,
         is_wanted: Callable[[str], bool],
         slow: Callable[[Mapping[str, float]], None],
-    ) -> Judged:
+    ) -> RowAnswers:
         if self._rules is None:
             raise RuleFileError("No rules are loaded.")
         total = rows.num_rows if isinstance(rows, pa.Table | pa.RecordBatch) else len(rows)
@@ -286,7 +265,7 @@ class Judge:
                 self._kills[name] = self._kills.get(name, 0) + kills
         missing = [name for name in wanted if name not in self._rules] if total else []
         judged = batch.judged(
-            [Unjudged(rule=one, first=0, last=total, reason="there is no such rule") for one in missing]
+            [SkippedRows(rule=one, first=0, last=total, reason="there is no such rule") for one in missing]
         )
         judged.errors = [
             replace(each, fault=replace(each.fault, message=self._named(each.fault.message))) for each in judged.errors
@@ -298,10 +277,6 @@ def _is_asked(rule: LoadedRule, log_type: str | None) -> bool:
     if not rule.about.enabled:
         return False
     return rule.kind is Kind.SCHEDULED_RULE if log_type is None else log_type in rule.log_types
-
-
-def _rule(told: WireRule) -> LoadedRule:
-    return LoadedRule(**{name: getattr(told, name) for name in told.__struct_fields__})
 
 
 def _pieces(rows: Rows, total: int, log_type: str | None, channels: Mapping[str, str] | None) -> Iterator[Piece]:
@@ -343,8 +318,8 @@ class _Batch:
     _given_up: dict[str, str] = field(default_factory=dict)
     """Rules that are not asked any more in this batch, and why."""
     _matches: list[Match] = field(default_factory=list)
-    _errors: dict[str, list[Failed]] = field(default_factory=dict)
-    _unjudged: dict[str, list[Unjudged]] = field(default_factory=dict)
+    _errors: dict[str, list[FailedRows]] = field(default_factory=dict)
+    _unjudged: dict[str, list[SkippedRows]] = field(default_factory=dict)
 
     def run(self, pieces: Iterable[Piece], rules: Sequence[str]) -> None:
         """Ask `rules` about all pieces."""
@@ -359,9 +334,9 @@ class _Batch:
         for piece, rule in sorted(later, key=lambda each: rules.index(each[1])):
             self._run(piece, rule)
 
-    def judged(self, more: Iterable[Unjudged]) -> Judged:
+    def judged(self, more: Iterable[SkippedRows]) -> RowAnswers:
         """Return what came of it."""
-        return Judged(
+        return RowAnswers(
             matches=self._matches,
             errors=[each for found in self._errors.values() for each in found],
             unjudged=[*more, *(each for found in self._unjudged.values() for each in found)],
@@ -380,7 +355,7 @@ class _Batch:
                 return
             try:
                 at = self._ask(piece, rule, at, piece.count)
-            except Lost as lost:
+            except LostChildError as lost:
                 self._count_kill(rule)
                 at = self._one_by_one(piece, rule, at, was_alone=lost.alone)
 
@@ -393,7 +368,7 @@ class _Batch:
                 return piece.count
             try:
                 self._ask(piece, rule, row, row + 1)
-            except Lost as lost:
+            except LostChildError as lost:
                 self._count_kill(rule)
                 self._note_failed(rule, piece, row, row + 1, _fault("rule", lost))
                 return row + 1
@@ -409,7 +384,7 @@ class _Batch:
         """See to it that `rule` can be asked about `piece`; if it cannot be, note that of its rows from `at` on."""
         try:
             fault = self.broken.get(rule) or self._made_ready(piece, rule, alone=alone)
-        except Lost as lost:
+        except LostChildError as lost:
             if lost.step != "setup":
                 self._given_up[rule] = f"the rows were not read: the process that reads them {lost}"
                 self._note_unjudged(rule, piece, at, self._given_up[rule])
@@ -427,7 +402,7 @@ class _Batch:
     def _made_ready(self, piece: Piece, rule: str, *, alone: bool) -> Fault | None:
         try:
             return self.child.make_ready(rule, piece, alone=alone)
-        except Lost as lost:
+        except LostChildError as lost:
             if lost.alone:
                 raise
         fault = self.child.make_ready(rule, piece, alone=True)
@@ -436,7 +411,10 @@ class _Batch:
         return fault
 
     def _ask(self, piece: Piece, rule: str, first: int, last: int) -> int:
-        """Ask `rule` about some rows, and note what it says; return the first that it says nothing of. Raises Lost."""
+        """Ask `rule` about some rows, and note what it says; return the first that it says nothing of.
+
+        Raises LostChildError.
+        """
         began = time.monotonic()
         within = self.allowance.call_seconds
         if rule in self.hurried or self._overtime >= self.allowance.overtime_seconds:
@@ -444,7 +422,7 @@ class _Batch:
         brief = self._bytes.get(rule, 0) >= self.allowance.brief_bytes
         try:
             answer = self.child.ask(rule, first, last, within=within, brief=brief)
-        except Lost:
+        except LostChildError:
             self._spend(rule, time.monotonic() - began, lost=True)
             raise
         self._spend(rule, time.monotonic() - began)
@@ -513,7 +491,7 @@ class _Batch:
         if noted and noted[-1].last == first and _is_alike(noted[-1].fault, fault):
             noted[-1] = replace(noted[-1], last=last)
         else:
-            noted.append(Failed(rule=rule, first=first, last=last, fault=fault))
+            noted.append(FailedRows(rule=rule, first=first, last=last, fault=fault))
 
     def _note_unjudged(self, rule: str, piece: Piece, at: int, reason: str) -> None:
         first, last = piece.first + at, piece.first + piece.count
@@ -521,10 +499,10 @@ class _Batch:
         if noted and noted[-1].last == first and noted[-1].reason == reason:
             noted[-1] = replace(noted[-1], last=last)
         else:
-            noted.append(Unjudged(rule=rule, first=first, last=last, reason=reason, own_fault=self._is_spent(rule)))
+            noted.append(SkippedRows(rule=rule, first=first, last=last, reason=reason, own_fault=self._is_spent(rule)))
 
 
-def _fault(function: str, lost: Lost) -> Fault:
+def _fault(function: str, lost: LostChildError) -> Fault:
     return Fault(function=function, type=lost.name, message=f"the process that ran it {lost}", is_fatal=True)
 
 

@@ -30,7 +30,7 @@ from ocelog.detect.event import Event, to_plain  # noqa: E402
 from ocelog.detect.modules import Fault  # noqa: E402
 from ocelog.detect.rule import About, Rule  # noqa: E402
 from ocelog.judging.serve import serve, valid  # noqa: E402
-from ocelog.judging.wire import LONGEST_MESSAGE, LONGEST_NAME, WireLoaded, WireRule  # noqa: E402
+from ocelog.judging.wire import LONGEST_MESSAGE, LONGEST_NAME, LoadedRule, WireLoaded  # noqa: E402
 from ocelog.sandbox.channel import Channel, Frame  # noqa: E402
 from ocelog.sandbox.kernel import Layers  # noqa: E402
 from ocelog.schema.columns.sent import SentRows, plain_rows  # noqa: E402
@@ -205,10 +205,10 @@ def _rows(piece: Piece) -> list[dict[str, Any]]:
     return [{name: to_plain(value) for name, value in row.items()} for row in plain_rows(table)]
 
 
-def _described(rule: Rule, shared: tuple[str, ...], contents: Mapping[str, bytes]) -> WireRule:
+def _described(rule: Rule, shared: tuple[str, ...], contents: Mapping[str, bytes]) -> LoadedRule:
     files = dict.fromkeys((rule.place.file, *rule.base_files, *((rule.file,) if rule.file else ())))
     stands_on = [*files, *(shared if rule.file else (name for name in shared if not name.endswith(".py")))]
-    return WireRule(
+    return LoadedRule(
         about=rule.about,
         kind=rule.kind,
         log_types=rule.log_types,

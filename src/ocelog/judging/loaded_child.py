@@ -30,7 +30,7 @@ _DAY = 24 * 3600
 _Said = TypeVar("_Said", WireAnswer, WireLoaded, WireReady, WireRows)
 
 
-class Lost(Exception):  # noqa: N818 - it is told as what a rule did, and never raised to whoever asked
+class LostChildError(Exception):
     """The child ended, hangs, or says what it was not asked; it is gone by now. The message says how, after `it`."""
 
     def __init__(self, why: str, *, name: str, step: str, alone: bool) -> None:
@@ -110,8 +110,8 @@ class LoadedChild:
     def load(self, bundle: Bundle, before: Bundle) -> tuple[WireLoaded, Layers]:
         """Begin a child with all of `bundle`, and return what it holds, and what keeps it in.
 
-        Files of `before` take the place of those that do not read any more. Raises Lost, SandboxError: then what was
-        loaded before stays.
+        Files of `before` take the place of those that do not read any more. Raises LostChildError, SandboxError: then
+        what was loaded before stays.
         """
         other = {
             name: content
@@ -139,7 +139,7 @@ class LoadedChild:
     def make_ready(self, rule: str, piece: Piece, *, alone: bool) -> Fault | None:
         """See to it that the child has `piece`, and that the module of `rule` has run. Return why it cannot be asked.
 
-        `alone`: in a child in which no other rule has run. Raises Lost, SandboxError.
+        `alone`: in a child in which no other rule has run. Raises LostChildError, SandboxError.
         """
         self.setup_seconds = 0.0
         if alone and self._ran.keys() - {rule}:
@@ -167,7 +167,7 @@ class LoadedChild:
         """Ask `rule` about rows of the piece, from `first` up to `last`, which is not one of them.
 
         The answer may be about some of the rows only, but is about one at least, `within` so many seconds. `brief`:
-        what the rule adds to its alerts is left out where it is large. Raises Lost, SandboxError.
+        what the rule adds to its alerts is left out where it is large. Raises LostChildError, SandboxError.
         """
         asked = {"rule": rule, "first": first, "last": last, "brief": brief}
         answer = self._tell("judge", asked, WireAnswer, within, rule)
@@ -241,7 +241,7 @@ class LoadedChild:
         self._models.add(log_type)
         try:
             self._tell("model", {"name": log_type}, WireReady, self.call_seconds, rule)
-        except Lost as lost:
+        except LostChildError as lost:
             if not lost.alone:
                 raise
             self._without[file] = f"{file}:1: the process that ran it {lost}"
@@ -249,7 +249,10 @@ class LoadedChild:
             self._given = self._wanted
 
     def _tell(self, step: str, message: Mapping[str, Any], expected: type[_Said], seconds: float, rule: str) -> _Said:
-        """Tell the child to do something, maybe with `rule`, and return its answer. Raises Lost, SandboxError."""
+        """Tell the child to do something, maybe with `rule`, and return its answer.
+
+        Raises LostChildError, SandboxError.
+        """
         if self._child is None:
             raise AssertionError
         try:
@@ -264,4 +267,4 @@ class LoadedChild:
         self.close()
         if self._stopped:
             return SandboxError("Judging was stopped: the batch was not judged.")
-        return Lost(str(problem), name=problem.name, step=step, alone=alone)
+        return LostChildError(str(problem), name=problem.name, step=step, alone=alone)

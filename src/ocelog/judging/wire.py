@@ -110,24 +110,32 @@ class WireRows(Struct, frozen=True, forbid_unknown_fields=True):
     rows: _Row
 
 
-class WireRule(Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule that was found."""
+class LoadedRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule of the folder."""
 
     about: About
     kind: Kind
     log_types: tuple[str, ...]
     scheduled_queries: tuple[str, ...]
     base: str | None
+    """The rule that it is derived from."""
     has_python: bool
     files: tuple[str, ...]
+    """Its own; it stands on the shared ones of the folder, too."""
     revision: str
+    """Tells it, with all that it stands on, from how it was before."""
+
+    @property
+    def id(self) -> str:
+        """Its name for programs."""
+        return self.about.id
 
 
 class WireLoaded(Struct, frozen=True, forbid_unknown_fields=True):
     """What a bundle holds. It is said before any Python of a rule has run."""
 
     nonce: int
-    rules: list[WireRule]
+    rules: list[LoadedRule]
     shared: list[str]
     """Files that every rule may stand on."""
     models: Mapping[str, str]

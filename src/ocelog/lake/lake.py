@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from ocelog.errors import LakeDamagedError, LakeUnavailableError
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.read.keys import Keys
-from ocelog.lake.read.scan import CURSOR, Wanted, opened, scan
+from ocelog.lake.read.scan import CURSOR, RowFilter, opened, scan
 from ocelog.lake.read.snapshot import Snapshot, Snapshots
 from ocelog.lake.storage.checksums import damage, damaged
 from ocelog.lake.write.parts import discard, write_part
-from ocelog.model import RULE_MATCHES, Known, NewPart, Part
-from ocelog.pull.ports import Loaded, OpenRecords
+from ocelog.model import RULE_MATCHES, KnownVersions, NewPart, Part
+from ocelog.pull.ports import LoadedVersions, OpenRecords
 
 T = TypeVar("T")
 
@@ -50,9 +50,9 @@ class FileLake:
 
     def load(
         self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None
-    ) -> Loaded:
+    ) -> LoadedVersions:
         """Return every version with p_cursor_time in [since, until], both included, of `ids` (None: of all)."""
-        wanted = Wanted(
+        wanted = RowFilter(
             source_id=source_id,
             since_us=since_us,
             until_us=until_us,
@@ -60,8 +60,8 @@ class FileLake:
             values=ids or (),
         )
 
-        def read(snapshot: Snapshot) -> Loaded:
-            return Loaded(known=_known(self._rows(snapshot, wanted, KEY_COLUMNS)), through=snapshot.through)
+        def read(snapshot: Snapshot) -> LoadedVersions:
+            return LoadedVersions(known=_known(self._rows(snapshot, wanted, KEY_COLUMNS)), through=snapshot.through)
 
         return self._settled(table, read)
 
@@ -80,7 +80,7 @@ class FileLake:
 
         Only versions whose date `created` lies in [since, until], both included, are looked at.
         """
-        wanted = Wanted(source_id=source_id, by=created, since_us=since_us, until_us=until_us)
+        wanted = RowFilter(source_id=source_id, by=created, since_us=since_us, until_us=until_us)
 
         def read(snapshot: Snapshot) -> OpenRecords:
             found = map(_versions, self._rows(snapshot, wanted, _OPEN_COLUMNS))
@@ -89,9 +89,9 @@ class FileLake:
 
         return self._settled(table, read)
 
-    def read(self, parts: Iterable[Part], source_id: str) -> Known:
+    def read(self, parts: Iterable[Part], source_id: str) -> KnownVersions:
         """Return the versions in `parts`. Raises LakeUnavailableError if a file is gone: load again."""
-        wanted = Wanted(source_id=source_id)
+        wanted = RowFilter(source_id=source_id)
         return _known(rows for part in parts for rows in scan(self.home / part.path, wanted, KEY_COLUMNS))
 
     def part_rows(self, part: Part) -> pa.Table:
@@ -113,13 +113,13 @@ class FileLake:
         with opened(path) as file:
             return file.read(columns, use_threads=False)
 
-    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> Known:
+    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> KnownVersions:
         """Return every version of records, from parts and table."""
         return self.load(table, source_id, since_us=-_EVER_US, until_us=None, ids=ids).known
 
     def rows(self, table: str, row_ids: Collection[str], columns: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return whole values of some columns by p_row_id, from parts and table, as Python values."""
-        wanted = Wanted(column="p_row_id", values=row_ids)
+        wanted = RowFilter(column="p_row_id", values=row_ids)
         names = ("p_row_id", *(name for name in columns if name != "p_row_id"))
 
         def read(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
@@ -141,7 +141,7 @@ class FileLake:
 
         Where they have more than `most_bytes`, some may be left out, and those that are returned have more than that.
         """
-        wanted = Wanted(by=by, since_us=since_us, until_us=until_us, column="rule_id", values=rules)
+        wanted = RowFilter(by=by, since_us=since_us, until_us=until_us, column="rule_id", values=rules)
         schema = self.schemas[RULE_MATCHES].remove_metadata()
 
         def read(snapshot: Snapshot) -> pa.Table:
@@ -155,11 +155,11 @@ class FileLake:
 
         return self._settled(RULE_MATCHES, read)
 
-    def _rows(self, snapshot: Snapshot, wanted: Wanted, columns: Collection[str]) -> Iterator[pa.Table]:
+    def _rows(self, snapshot: Snapshot, wanted: RowFilter, columns: Collection[str]) -> Iterator[pa.Table]:
         for path in self._candidates(snapshot, wanted):
             yield from scan(path, wanted, tuple(columns))
 
-    def _candidates(self, snapshot: Snapshot, wanted: Wanted) -> list[Path]:
+    def _candidates(self, snapshot: Snapshot, wanted: RowFilter) -> list[Path]:
         """Return the files of `snapshot` that may hold a wanted row."""
         if wanted.by != CURSOR:
             ours = [part for part in snapshot.parts if wanted.source_id in {None, part.source_id}]
@@ -216,7 +216,7 @@ def _opened(found: list[pa.Table], statuses: Collection[str], most: int, through
     )
 
 
-def _known(tables: Iterable[pa.Table]) -> Known:
+def _known(tables: Iterable[pa.Table]) -> KnownVersions:
     ids: list[str] = []
     version_us: list[int] = []
     observed_us: list[int] = []
@@ -229,7 +229,7 @@ def _known(tables: Iterable[pa.Table]) -> Known:
         observed_us += rows.column("p_observed_at").cast(pa.int64()).to_pylist()
         row_ids += rows.column("p_row_id").to_pylist()
         versions += rows.column("p_version").to_pylist()
-    return Known(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
+    return KnownVersions(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
 
 
 def _versions(rows: pa.Table) -> pa.Table:

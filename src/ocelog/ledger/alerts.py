@@ -29,7 +29,7 @@ from sqlalchemy import (
 from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
-from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, NotJudged, Place, Waiting
+from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, NotJudged, Place, WaitingDelivery
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
@@ -56,7 +56,7 @@ _e = tables.alert_events.c
 _s = tables.suppressions.c
 
 
-class Forgotten(Struct, frozen=True, kw_only=True):
+class ExpiredCounts(Struct, frozen=True, kw_only=True):
     """How much was too old, and is deleted."""
 
     alerts: int
@@ -307,7 +307,7 @@ class AlertLedger:
             this = (_s.id == suppression_id, _s.until_us > now_us)
             return tx.execute(update(tables.suppressions).where(*this).values(until_us=now_us)).rowcount == 1
 
-    def forget(self, *, ended_before_us: int, now_us: int) -> Forgotten:
+    def forget(self, *, ended_before_us: int, now_us: int) -> ExpiredCounts:
         """Delete what is too old, some of it at a time: alerts that ended before an instant, and all counts.
 
         Of alerts that stay: what was told before that instant, and what happened by itself.
@@ -319,7 +319,7 @@ class AlertLedger:
 
         groups = tables.alert_groups.c
         limits, match_keys = tables.alert_limits.c, tables.match_keys.c
-        return Forgotten(
+        return ExpiredCounts(
             alerts=self._forget_alerts(ended_before_us),
             # First: what no group names any more is over.
             groups=self._delete(tables.alert_groups, groups.opened_us + groups.lasts_us < before(COUNTS_KEPT)),
@@ -481,8 +481,8 @@ def _attempt_of(row: RowMapping) -> Attempt:
     )
 
 
-def _waiting_of(row: RowMapping) -> Waiting:
-    return Waiting(
+def _waiting_of(row: RowMapping) -> WaitingDelivery:
+    return WaitingDelivery(
         channel=row["channel"],
         happened=row["happened"],
         due_us=row["due_us"],

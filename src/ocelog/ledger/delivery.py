@@ -13,11 +13,11 @@ from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.changes import OCELOG
 from ocelog.alert.delivering import (
     MOST_IN_DIGEST,
-    Delivered,
+    DeliveryDelay,
+    DeliverySuccess,
     Entry,
-    Handed,
     Outcome,
-    Postponed,
+    OutgoingMessage,
     Wait,
     allowance,
     gives_up,
@@ -48,7 +48,7 @@ _d = tables.deliveries.c
 _o = tables.outbox.c
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class ChannelBacklog(Struct, frozen=True, kw_only=True):
     """What waits for a channel."""
 
     channel: ChannelRow
@@ -58,7 +58,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     """Number of the newest entry: another one, and there is more to tell."""
 
 
-class Attempted(Struct, frozen=True, kw_only=True):
+class DeliveryAttempt(Struct, frozen=True, kw_only=True):
     """One attempt to tell of an alert through a channel."""
 
     number: int
@@ -87,7 +87,7 @@ class DeliveryLedger:
         self._now_us = now_us
         self._jitter = jitter
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[ChannelBacklog]:
         """Return what waits, by channel, but for channels that are paused. Only reads."""
         now_us = self._now_us()
         with self._database.read() as tx:
@@ -96,7 +96,7 @@ class DeliveryLedger:
                 return []
             rows = tx.execute(select(tables.channels).where(_c.id.in_(found), ~_c.paused)).mappings()
             return [
-                Waiting(
+                ChannelBacklog(
                     channel=channels.channel_of(row),
                     due_us=max(found[row["id"]]["due_us"], _rests_until(row, now_us) or 0),
                     newest=found[row["id"]]["newest"],
@@ -119,7 +119,7 @@ class DeliveryLedger:
         with self._database.write() as tx:
             channels.release_home(tx, home_id)
 
-    def hand(self, claim: Claim) -> Handed | Wait:
+    def hand(self, claim: Claim) -> OutgoingMessage | Wait:
         """Return what is to be sent to a channel now, or how long nothing is. Raises LostFenceError.
 
         What was handed out before, and of which no outcome was noted, comes first, and as it was.
@@ -136,16 +136,16 @@ class DeliveryLedger:
                 return _handed(tx, channel, *under_way)
             return _next(tx, channel, now_us)
 
-    def settle(self, claim: Claim, handed: Handed, outcome: Outcome) -> None:
+    def settle(self, claim: Claim, handed: OutgoingMessage, outcome: Outcome) -> None:
         """Note what came of an attempt. Raises LostFenceError: then nothing was noted, and it is sent once more."""
         now_us = self._now_us()
         with self._database.write() as tx:
             row = channels.hold(tx, claim, now_us)
             # It may be over, or begin: alerts are taken before what belongs to them.
             alerts.hold(tx, [failure_id(handed.channel.id)])
-            if isinstance(outcome, Delivered):
+            if isinstance(outcome, DeliverySuccess):
                 self._delivered(tx, row, handed, outcome, now_us)
-            elif isinstance(outcome, Postponed):
+            elif isinstance(outcome, DeliveryDelay):
                 self._postponed(tx, row, handed, outcome, now_us)
             else:
                 entries = [each for own in handed.entries.values() for each in own]
@@ -154,7 +154,9 @@ class DeliveryLedger:
                 _failing(tx, row, outcome.answer, outcome.code, now_us, rests=None)
                 _given_up(tx, handed.channel, handed.alerts, outcome.answer, len(entries), now_us)
 
-    def _delivered(self, tx: Connection, row: RowMapping, handed: Handed, outcome: Delivered, now_us: int) -> None:
+    def _delivered(
+        self, tx: Connection, row: RowMapping, handed: OutgoingMessage, outcome: DeliverySuccess, now_us: int
+    ) -> None:
         outbox.drop(tx, [each for own in handed.entries.values() for each in own])
         outbox.note(
             tx,
@@ -175,7 +177,9 @@ class DeliveryLedger:
         others = [each for each in channels.listed(tx) if each.id != handed.channel.id]
         delivery_errors.end(tx, handed.channel.id, others, now_us)
 
-    def _postponed(self, tx: Connection, row: RowMapping, handed: Handed, outcome: Postponed, now_us: int) -> None:
+    def _postponed(
+        self, tx: Connection, row: RowMapping, handed: OutgoingMessage, outcome: DeliveryDelay, now_us: int
+    ) -> None:
         failures = row["failures"] + 1
         rest_us = delivering.rest(failures, outcome.retry_after) // _US
         failing_us = _failing(tx, row, outcome.answer, outcome.code, now_us, rests=rest_us)
@@ -198,9 +202,9 @@ class DeliveryLedger:
     def _abandon(
         self,
         tx: Connection,
-        handed: Handed,
+        handed: OutgoingMessage,
         ended: Mapping[str, Sequence[Entry]],
-        outcome: Postponed,
+        outcome: DeliveryDelay,
         failures: int,
         failing_us: int,
         now_us: int,
@@ -306,7 +310,7 @@ class DeliveryLedger:
                 delivery_errors.unrouted(tx, new, there, now_us)
         return min(newest, now_us)
 
-    def every(self) -> Iterator[list[Attempted]]:
+    def every(self) -> Iterator[list[DeliveryAttempt]]:
         """Yield all attempts, some at a time, as of one instant."""
         with self._database.read() as tx:
             names = {each.id: each.name for each in channels.listed(tx)}
@@ -314,7 +318,7 @@ class DeliveryLedger:
             last = 0
             while rows := tx.execute(found.where(_d.id > last)).mappings().all():
                 yield [
-                    Attempted(
+                    DeliveryAttempt(
                         number=row["id"],
                         alert_id=row["alert_id"],
                         message=row["outbox_id"],
@@ -355,7 +359,7 @@ def _rests_until(row: RowMapping, now_us: int) -> int | None:
     return int(until_us)
 
 
-def _next(tx: Connection, channel: ChannelRow, now_us: int) -> Handed | Wait:
+def _next(tx: Connection, channel: ChannelRow, now_us: int) -> OutgoingMessage | Wait:
     """Choose what is sent next."""
     routing, severity, quiet_until_us = channel.routing, None, None
     if routing.quiet_hours is not None and routing.quiet_hours.cover(from_us(now_us)):
@@ -405,8 +409,10 @@ def _is_for_nobody(tx: Connection, channel: ChannelRow, name: str, entries: Sequ
     return escalates and tells_ends_only(entries) and not outbox.heard(tx, channel.id, name)
 
 
-def _handed(tx: Connection, channel: ChannelRow, number: int, entries: Mapping[str, Sequence[Entry]]) -> Handed:
-    return Handed(number=number, channel=channel, entries=entries, alerts=alerts.of_ids(tx, entries))
+def _handed(
+    tx: Connection, channel: ChannelRow, number: int, entries: Mapping[str, Sequence[Entry]]
+) -> OutgoingMessage:
+    return OutgoingMessage(number=number, channel=channel, entries=entries, alerts=alerts.of_ids(tx, entries))
 
 
 def _note(
@@ -418,7 +424,7 @@ def _note(
     final: Collection[str],
     now_us: int,
 ) -> None:
-    code = None if isinstance(outcome, Delivered) else outcome.code
+    code = None if isinstance(outcome, DeliverySuccess) else outcome.code
     outbox.note(
         tx,
         number,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from sqlalchemy import Connection, Integer, bindparam, select
 
-from ocelog.alert.deciding import Decision, Onboarding, Standing, Wanted, alerts_of
-from ocelog.alert.ports import Committed, Elsewhere, Outcome, Overtaken, Piece, Run, Waiting
+from ocelog.alert.deciding import Decision, DecisionQuery, DecisionState, Onboarding, alerts_of
+from ocelog.alert.ports import CommitConflict, CommitSuccess, LoopBacklog, Outcome, Piece, Run, StaleCommit
 from ocelog.alert.seed import Seed
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
@@ -41,13 +41,13 @@ class JudgingLedger:
         self._database = database
         self._now_us = now_us
 
-    def waiting(self, table: str, *, most_parts: int = 200) -> Waiting:
+    def waiting(self, table: str, *, most_parts: int = 200) -> LoopBacklog:
         """Return the parts of `table` that the rules have not judged, the first of them."""
         with self._database.read() as tx:
             since = marks.position(tx, DETECT, table)
             above = {"table": table, "above": since.sequence}
             parts = [part_of(row) for row in tx.execute(_PARTS, {**above, "most": most_parts}).mappings()]
-            return Waiting(
+            return LoopBacklog(
                 since=since,
                 last=counters.last(tx, table),
                 parts=parts,
@@ -73,25 +73,25 @@ class JudgingLedger:
             seeds.write_down(tx, table, rules, self._now_us())
             return seeds.unseeded(tx, table, rules)
 
-    def standing(self, wanted: Wanted) -> Standing:
+    def decision_state(self, query: DecisionQuery) -> DecisionState:
         """Return what a decision stands on, as of one instant."""
         with self._database.read() as tx:
-            groups = detecting.groups(tx, wanted.groups)
-            names = {*wanted.alerts, *alerts_of(groups, wanted.groups)}
-            return Standing(
+            groups = detecting.groups(tx, query.groups)
+            names = {*query.alerts, *alerts_of(groups, query.groups)}
+            return DecisionState(
                 streams={
                     (row.source_id, row.log_type): Onboarding(
                         since_us=row.onboarded_us,
                         gap=None if row.gap_since_us is None else (row.gap_since_us, row.gap_until_us),
                     )
                     for row in tx.execute(_ONBOARDED)
-                    if (row.source_id, row.log_type) in wanted.streams
+                    if (row.source_id, row.log_type) in query.streams
                 },
-                known=detecting.known(tx, wanted.match_ids),
+                known=detecting.known(tx, query.match_ids),
                 groups=groups,
-                alerts={**alerts.of_ids(tx, names), **detecting.of_records(tx, wanted.records)},
-                limits=detecting.limits(tx, wanted.limits),
-                wanted=wanted,
+                alerts={**alerts.of_ids(tx, names), **detecting.of_records(tx, query.records)},
+                limits=detecting.limits(tx, query.limits),
+                query=query,
             )
 
     def commit(self, piece: Piece) -> Outcome:
@@ -105,25 +105,25 @@ class JudgingLedger:
             held = {name: counters.hold(tx, name) for name in sorted({piece.table, RULE_MATCHES})}
             if not marks.move(tx, DETECT, piece.table, piece.since, piece.to):
                 tx.rollback()
-                return Elsewhere()
+                return StaleCommit()
             if not all(seeds.move(tx, piece.table, before, after, now_us) for before, after in piece.seeds):
                 tx.rollback()
-                return Elsewhere()
+                return StaleCommit()
             if piece.source_id is not None and not detecting.hold_source(tx, piece.source_id):
                 tx.rollback()
-                return Elsewhere()
+                return StaleCommit()
             if piece.claim is not None:
                 claims.hold(tx, piece.claim, now_us)
             if not _fits(tx, decision):
                 tx.rollback()
-                return Overtaken()
+                return CommitConflict()
             _save(tx, decision, now_us)
             if piece.part is not None and piece.source_id is not None:
                 add_part(tx, piece.part, piece.source_id, held[RULE_MATCHES].last + 1, now_us)
             add_unjudged(tx, piece.table, decision.unjudged, now_us)
             detecting.add_unseeded(tx, piece.table, (after for _, after in piece.seeds), now_us)
             detecting.add_lost(tx, piece.lost, now_us)
-        return Committed()
+        return CommitSuccess()
 
     def begin_schedules(self, names: Collection[str], now_us: int) -> dict[str, int]:
         """Return the last fire time of each schedule by its name; one that is new counts as having run now."""
@@ -176,20 +176,20 @@ class JudgingLedger:
             last = counters.hold(tx, RULE_MATCHES).last if parts else 0
             if not run.again and not schedules.move(tx, run.schedule, run.fired_us, run.fires_us):
                 tx.rollback()
-                return Elsewhere()
+                return StaleCommit()
             if not all(detecting.hold_source(tx, each.source_id) for each in parts):
                 tx.rollback()
-                return Elsewhere()
+                return StaleCommit()
             for each in parts:
                 claims.hold(tx, each.claim, now_us)
             if not _fits(tx, run.decision):
                 tx.rollback()
-                return Overtaken()
+                return CommitConflict()
             _save(tx, run.decision, now_us)
             for number, each in enumerate(parts, start=last + 1):
                 add_part(tx, each.part, each.source_id, number, now_us)
             add_unjudged(tx, run.schedule, run.decision.unjudged, now_us)
-        return Committed()
+        return CommitSuccess()
 
     def known_matches(self, ids: Collection[str]) -> frozenset[str]:
         """Return those of `ids` that have landed before."""

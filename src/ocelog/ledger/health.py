@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
-from ocelog.health.stream import AlarmState, Memory, Seen, State
+from ocelog.health.stream import AlarmState, ClockReading, Memory, State
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
@@ -156,10 +156,10 @@ def _counted(counted: Sequence[tuple[datetime, int]]) -> list[list[int]]:
     return [[to_us(at), events] for at, events in counted]
 
 
-def _seen(ours_us: int | None, source_us: int | None) -> Seen | None:
+def _seen(ours_us: int | None, source_us: int | None) -> ClockReading | None:
     if ours_us is None or source_us is None:
         return None
-    return Seen(ours=from_us(ours_us), source=from_us(source_us))
+    return ClockReading(ours=from_us(ours_us), source=from_us(source_us))
 
 
 def _error_of(row: RowMapping) -> OpenError:

@@ -142,7 +142,7 @@ class PartLedger:
     def landing_state(self, table: str) -> tuple[frozenset[str], dict[str, int]]:
         """Return the paths of the parts of `table`, and the fence of every claim by its name, of one instant.
 
-        A part that was set aside is one of them, also once its stretch is planned again: it may come back whole, and
+        A part that was set aside is one of them, also once its time range is planned again: it may come back whole, and
         then it may be all that is left of its records.
         """
         with self._database.read() as tx:

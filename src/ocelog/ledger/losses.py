@@ -1,4 +1,4 @@
-"""What was lost of the lake, and whether its stretch is planned again: the ledger as repairing uses it.
+"""What was lost of the lake, and whether its time range is planned again: the ledger as repairing uses it.
 
 A part that publishing passes is not a row of `parts` any more, so that the mark vouches for nothing that is nowhere
 without a record here. Records stay: they say what the tables lack.
@@ -38,7 +38,7 @@ class LossLedger:
             return [losses.lost_of(row) for row in tx.execute(found).mappings()]
 
     def plan(self, paths: Sequence[str], again: Sequence[Slice]) -> list[Slice]:
-        """Plan the slices that read lost stretches again, and note of `paths` that they are repaired."""
+        """Plan the slices that read lost time ranges again, and note of `paths` that they are repaired."""
         with self._database.write() as tx:
             for source_id, log_type in sorted({(each.source_id, each.log_type) for each in again}):
                 streams.hold(tx, source_id, log_type)

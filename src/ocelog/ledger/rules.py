@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.detect.folders import BUILT_IN, RuleFailures, RuleFolder, RuleState, RuleTrouble
-from ocelog.detect.unjudged import Covered, UnjudgedRows
+from ocelog.detect.unjudged import ReplayRange, UnjudgedRows
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -23,7 +23,7 @@ from ocelog.phrases import Phrase
 
 if TYPE_CHECKING:
     # What was judged, which nobody needs who only reads what was not.
-    from ocelog.alert.judged import Unjudged
+    from ocelog.alert.judged import UnjudgedEvents
 
 
 _f = tables.rule_folders.c
@@ -217,7 +217,7 @@ class RuleLedger:
             return int(count)
 
     def settle_unjudged(
-        self, rule: str, tables_: Collection[str], covered: Covered, left: "Mapping[str, Sequence[Unjudged]]"
+        self, rule: str, tables_: Collection[str], covered: ReplayRange, left: "Mapping[str, Sequence[UnjudgedEvents]]"
     ) -> int:
         """Forget what a rule said nothing of and has judged by now, and note what is `left`, by table.
 

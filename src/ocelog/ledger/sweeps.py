@@ -160,18 +160,18 @@ class SweepLedger:
                 select(_w.round).where(sweep_is(slice_.source_id, slice_.log_type))
             ).scalar_one_or_none()
             if newest is not None and slice_.sweep_round < newest:
-                # A stretch of an earlier sweep that was parked until now: what the newer one found there stands.
+                # A time range of an earlier sweep that was parked until now: what the newer one found there stands.
                 return
-            stretch = and_(
+            in_range = and_(
                 suspects_of(slice_.source_id, slice_.log_type),
                 _s.created_us >= to_us(slice_.since),
                 _s.created_us < to_us(slice_.until),
             )
             before = {
                 row["record_id"]: _suspect_of(row)
-                for row in tx.execute(select(tables.suspects).where(stretch)).mappings()
+                for row in tx.execute(select(tables.suspects).where(in_range)).mappings()
             }
-            tx.execute(delete(tables.suspects).where(stretch))
+            tx.execute(delete(tables.suspects).where(in_range))
             count = select(func.count()).where(suspects_of(slice_.source_id, slice_.log_type))
             room = max(0, MOST_SUSPECTS - tx.execute(count).scalar_one())
             rows = []
@@ -195,7 +195,7 @@ class SweepLedger:
                     }
                 )
             for some in batches(rows):
-                # A record whose created date has changed may be a suspect of another stretch.
+                # A record whose created date has changed may be a suspect of another time range.
                 names = [row["record_id"] for row in some]
                 tx.execute(
                     delete(tables.suspects).where(
@@ -217,23 +217,23 @@ class SweepLedger:
                 _take_back(tx, slice_, sorted(names))
 
     def verified(self, slice_: Slice, seen: Collection[str], absent_us: int) -> None:
-        """Forget the suspects in the stretch of `slice_` that it has `seen`; the others were absent at `absent_us`.
+        """Forget the suspects in the time range of `slice_` that it has `seen`; the others were absent at `absent_us`.
 
         Raises LostFenceError.
         """
         with self._database.write() as tx:
             _hold(tx, slice_)
-            stretch = and_(
+            in_range = and_(
                 suspects_of(slice_.source_id, slice_.log_type),
                 _s.round == slice_.sweep_round,
                 _s.created_us >= to_us(slice_.since),
                 _s.created_us < to_us(slice_.until),
             )
-            names = list(tx.execute(select(_s.record_id).where(stretch)).scalars())
+            names = list(tx.execute(select(_s.record_id).where(in_range)).scalars())
             shown = [name for name in names if name in seen]
             _clear(tx, slice_, shown)
             tx.execute(
-                update(tables.suspects).where(stretch).values(verified_round=slice_.sweep_round, absent_us=absent_us)
+                update(tables.suspects).where(in_range).values(verified_round=slice_.sweep_round, absent_us=absent_us)
             )
 
     def ready(self, slice_: Slice, limit: int) -> list[Suspect]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sqlalchemy import func, select
 
 from ocelog.alert.alert import ENDED, Alert
-from ocelog.alert.raising import Raised
+from ocelog.alert.raising import RaisedAlert
 from ocelog.errors import LedgerUnavailableError
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
@@ -32,7 +32,7 @@ class SystemErrorLedger:
         with self._database.read() as tx:
             return {Severity(severity): count for severity, count in tx.execute(found.group_by(_a.severity))}
 
-    def change(self, alert_id: str, to: Callable[[Alert | None], Raised | None]) -> None:
+    def change(self, alert_id: str, to: Callable[[Alert | None], RaisedAlert | None]) -> None:
         """Save what `to` makes of an alert, and tell people what happened; None: nothing changes.
 
         `to` may be asked again, if somebody changed the alert meanwhile. Raises LedgerUnavailableError.

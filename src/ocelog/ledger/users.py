@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
+from ocelog.access import ApiToken, Deed, Role, Scope, Session, StoredAnswer, User
 from ocelog.errors import ConfigError, HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded, insert_missing
@@ -216,7 +216,7 @@ class UserLedger:
             if tx.execute(delete(tables.api_tokens).where(_t.id == token_id)).rowcount:
                 add_deed(tx, deed)
 
-    def begin_answer(self, key: str, token_id: str, request: str) -> Answered | None:
+    def begin_answer(self, key: str, token_id: str, request: str) -> StoredAnswer | None:
         """Note that a request is being answered; None: go on. Else it is, or was, answered already.
 
         Of two at once one goes on. What is older than a day, or more than a token may have, goes.
@@ -231,7 +231,7 @@ class UserLedger:
             values = {"key": key, "token_id": token_id, "request": request, "at_us": now}
             if not insert_missing(tx, tables.api_answers, **values, status=None, body=None):
                 row = tx.execute(select(tables.api_answers).where(_a.key == key)).mappings().one()
-                return Answered(request=row["request"], status=row["status"], body=row["body"])
+                return StoredAnswer(request=row["request"], status=row["status"], body=row["body"])
             newest = select(_a.key).where(_a.token_id == token_id).order_by(_a.at_us.desc(), _a.key)
             older = tx.execute(newest.offset(_MOST_ANSWERS)).scalars().all()
             tx.execute(delete(tables.api_answers).where(_a.key.in_(older)))

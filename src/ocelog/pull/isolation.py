@@ -23,10 +23,10 @@ TimeRange: TypeAlias = tuple[datetime, datetime]
 Probing: TypeAlias = Generator[TimeRange, int | None, TimeRange]
 
 
-class Broken(Struct, frozen=True, kw_only=True):
+class BrokenRanges(Struct, frozen=True, kw_only=True):
     """The time ranges that fail, in order; before the first and behind the last of them, every probe was answered."""
 
-    stretches: tuple[TimeRange, ...]
+    ranges: tuple[TimeRange, ...]
     proven: bool = True
     """One page held all that lies behind the last; else only its first page was seen."""
 
@@ -42,8 +42,8 @@ class Elusive(Struct, frozen=True, kw_only=True):
     """Nothing is broken if it is asked for alone: the failure comes and goes, or depends on the size of the answer."""
 
 
-Found: TypeAlias = Broken | TooFull | Elusive
-Search: TypeAlias = Generator[TimeRange, int | None, Found]
+SearchOutcome: TypeAlias = BrokenRanges | TooFull | Elusive
+Search: TypeAlias = Generator[TimeRange, int | None, SearchOutcome]
 
 
 class _FullError(Exception):
@@ -76,13 +76,13 @@ def _search(since: datetime, until: datetime, most: int) -> Search:
     rest = yield (first[1], until)
     if rest is not None:
         found = yield from _refined(first, most, from_end=False)
-        return Broken(stretches=(found,), proven=rest <= most)
+        return BrokenRanges(ranges=(found,), proven=rest <= most)
     last = yield from _narrowed(first[1], until, COARSE, most=most, from_end=True)
     if last[0] - first[1] <= 2 * COARSE or (yield from _all_broken(first[1], last[0])):
-        return Broken(stretches=((first[0], last[1]),))
+        return BrokenRanges(ranges=((first[0], last[1]),))
     first = yield from _refined(first, most, from_end=False)
     last = yield from _refined(last, most, from_end=True)
-    return Broken(stretches=(first, last))
+    return BrokenRanges(ranges=(first, last))
 
 
 def _refined(coarse: TimeRange, most: int, *, from_end: bool) -> Probing:

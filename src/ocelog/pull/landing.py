@@ -23,10 +23,10 @@ from ocelog.pull.ports import (
     Landing,
     LandingLedger,
     Page,
-    Shaped,
+    ShapedRecords,
     Tally,
 )
-from ocelog.pull.versions import Placed
+from ocelog.pull.versions import PlacedEvents
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,11 +57,11 @@ class PageLanded(Struct, frozen=True, kw_only=True):
     rejections: int
 
 
-class _Found(Struct, frozen=True):
+class _NewRecords(Struct, frozen=True):
     """What of a page is new."""
 
-    shaped: Shaped
-    placed: Placed
+    shaped: ShapedRecords
+    placed: PlacedEvents
     rejections: dict[str, Rejection]
 
 
@@ -84,7 +84,7 @@ class Lander:
     numbers: "count[int]" = field(default_factory=count)
     """Tells apart the files that one holder writes."""
 
-    def land(self, page: Page, ask: Ask, shaped: Shaped, *, to: Slice | None) -> PageLanded:
+    def land(self, page: Page, ask: Ask, shaped: ShapedRecords, *, to: Slice | None) -> PageLanded:
         """Commit the new versions and rejections of `page` together with `to`, its slice at the next checkpoint.
 
         Files first, then one transaction, so that no checkpoint vouches for rows that are not there. Raises
@@ -100,7 +100,7 @@ class Lander:
             self._fill_unknown(page, shaped)
             placed = self.memory.history.place(shaped, page.asked_us, page.answered_us)
             fresh = {key: rejection for key, rejection in rejections.items() if key not in known_rejections}
-            landing = self._landing(page, _Found(shaped, placed, fresh), to=to)
+            landing = self._landing(page, _NewRecords(shaped, placed, fresh), to=to)
             match self.ledger.land(landing):
                 case Landed(sequence=sequence):
                     self.memory.landed(placed, sequence)
@@ -116,7 +116,7 @@ class Lander:
                         self.memory.read(behind.parts)
         raise LakeUnavailableError(f"{self.table}: {_MAX_TRIES} landings in a row were overtaken by others; try again.")
 
-    def _landing(self, page: Page, found: "_Found", *, to: Slice | None) -> Landing:
+    def _landing(self, page: Page, found: "_NewRecords", *, to: Slice | None) -> Landing:
         shaped = found.shaped
         stamp = Stamp(
             source_id=self.source_id,
@@ -157,7 +157,7 @@ class Lander:
             ),
         )
 
-    def _received_us(self, page: Page, shaped: Shaped, new: Sequence[int]) -> int | None:
+    def _received_us(self, page: Page, shaped: ShapedRecords, new: Sequence[int]) -> int | None:
         """Return when the newest of these events was received, by the source's clock.
 
         News is received when it is read. The past was there before: it is as old as it says.
@@ -168,7 +168,7 @@ class Lander:
             return page.answered_us
         return min(max(shaped.version_us[at] for at in new), page.answered_us)
 
-    def _write(self, shaped: Shaped, placed: Placed, stamp: Stamp) -> NewPart | None:
+    def _write(self, shaped: ShapedRecords, placed: PlacedEvents, stamp: Stamp) -> NewPart | None:
         if not placed.keep:
             return None
         return self.lake.write(self.table, self._name(), shaped.table(placed.keep, placed.row_ids, stamp))
@@ -198,7 +198,7 @@ class Lander:
             for found in rejections
         }
 
-    def _fill_unknown(self, page: Page, shaped: Shaped) -> None:
+    def _fill_unknown(self, page: Page, shaped: ShapedRecords) -> None:
         """Give fields that this answer could not show the value of the version just before.
 
         So losing a field and getting it back is not a change.
@@ -235,11 +235,11 @@ class _OnlyRejections:
     unknown_fields: Mapping[str, int] = field(default_factory=dict)
     last_event_us: int | None = None
 
-    def texts(self, path: str) -> Sequence[str | None]:  # noqa: ARG002 - as `Shaped` has it
+    def texts(self, path: str) -> Sequence[str | None]:  # noqa: ARG002 - as `ShapedRecords` has it
         """Return nothing: there are no events."""
         return ()
 
-    def latest_event_us(self, besides: Collection[int]) -> int | None:  # noqa: ARG002 - as `Shaped` has it
+    def latest_event_us(self, besides: Collection[int]) -> int | None:  # noqa: ARG002 - as `ShapedRecords` has it
         """Return nothing: there are no events."""
         return None
 
@@ -251,7 +251,7 @@ class _OnlyRejections:
         raise NotImplementedError
 
 
-def rejected(shaped: Shaped, page: Page, reason: str) -> Shaped:
+def rejected(shaped: ShapedRecords, page: Page, reason: str) -> ShapedRecords:
     """Return the one record of `page`, which the source shows only together with an error, as a rejection."""
     raw = page.records.strip()[1:-1].strip() if isinstance(page.records, bytes) else page.records[0]
     found = Rejection(

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.model import Kind, Part
-from ocelog.pull.ports import Ask, Lake, OpenRecords, Shaped
-from ocelog.pull.versions import History, Placed
+from ocelog.pull.ports import Ask, Lake, OpenRecords, ShapedRecords
+from ocelog.pull.versions import History, PlacedEvents
 from ocelog.times import to_us
 
 _EVER_US = 2**62
@@ -39,13 +39,13 @@ class Memory:
     """Every part up to this sequence is in `history`, or does not concern it."""
     loaded: set[int] = field(default_factory=set)
     """Parts above `through` that are in `history` too."""
-    _stretch: tuple[int, int] | None = None
+    _loaded_range: tuple[int, int] | None = None
     _opened: OpenRecords | None = None
 
     def __post_init__(self) -> None:
         self.history = self._blank()
 
-    def cover(self, ask: Ask, shaped: Shaped, *, predecessors: bool = False) -> None:
+    def cover(self, ask: Ask, shaped: ShapedRecords, *, predecessors: bool = False) -> None:
         """Make sure that every version which an event of `shaped` could repeat is in `history`."""
         if not shaped.ids:
             return
@@ -55,19 +55,19 @@ class Memory:
             return
         least, most = min(shaped.cursor_us), max(shaped.cursor_us)
         if predecessors:
-            self._stretch = None
+            self._loaded_range = None
             self._load(0, None, shaped.ids)
         elif self.by != self.kind.cursor_field:
             self._load(min(least, to_us(ask.since)), None, shaped.ids)
-        elif self._stretch is None or least < self._stretch[0] or most > self._stretch[1]:
-            since, until = self._stretch or (to_us(ask.since), to_us(ask.until))
-            self._stretch = (min(since, least), max(until, most))
-            self._load(*self._stretch, None)
+        elif self._loaded_range is None or least < self._loaded_range[0] or most > self._loaded_range[1]:
+            since, until = self._loaded_range or (to_us(ask.since), to_us(ask.until))
+            self._loaded_range = (min(since, least), max(until, most))
+            self._load(*self._loaded_range, None)
         if self.kind.version_fields is None:
             # Its id alone is a version: an entry whose date was corrected lies outside the range, and is no other.
             self._load_missing(shaped)
 
-    def _load_missing(self, shaped: Shaped) -> None:
+    def _load_missing(self, shaped: ShapedRecords) -> None:
         """Take in the versions of the ids that `history` does not have, whatever their dates.
 
         What landed since the time range was loaded stays unread, and a landing is told of it as before.
@@ -97,7 +97,7 @@ class Memory:
 
     def reload(self) -> None:
         """Forget everything: `cover` loads it anew."""
-        self._stretch = self._opened = None
+        self._loaded_range = self._opened = None
 
     def read(self, parts: Iterable[Part]) -> None:
         """Take in parts that landed meanwhile; if a file is gone already, load again."""
@@ -109,7 +109,7 @@ class Memory:
         else:
             self.loaded.update(part.sequence for part in new)
 
-    def landed(self, placed: Placed, sequence: int | None) -> None:
+    def landed(self, placed: PlacedEvents, sequence: int | None) -> None:
         """Take in our own landing."""
         self.history.commit(placed)
         if sequence is not None:

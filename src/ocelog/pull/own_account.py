@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ocelog.model import Kind
-from ocelog.pull.ports import Shaped
+from ocelog.pull.ports import ShapedRecords
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class OwnAccount:
     def __post_init__(self) -> None:
         self._known = set(self.names)
 
-    def caused(self, shaped: Shaped) -> frozenset[int]:
+    def caused(self, shaped: ShapedRecords) -> frozenset[int]:
         """Return the events of a page that the account caused, by their place among the events.
 
         A source may call an account by an id of its own, which nobody has told us. What names the account both ways,

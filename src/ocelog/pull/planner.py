@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.model import SWEEPING, Covered, Kind, Marks, Origin, Slice, SliceState
+from ocelog.model import SWEEPING, Kind, Marks, Origin, PlannedRange, Slice, SliceState
 from ocelog.times import EPOCH, to_us
 
 OVERLAP = timedelta(minutes=5)
@@ -143,8 +143,8 @@ def _begin(marks: Marks, kind: Kind, settings: StreamSettings, now: datetime, ou
         relook_at=now,
         offset=now - our_now,
         covered=(
-            Covered(lowest=None, highest=now - our_now, through=our_now, since=since),
-            Covered(lowest=now - our_now - _WINDOW, highest=now - our_now, through=our_now, since=since),
+            PlannedRange(lowest=None, highest=now - our_now, through=our_now, since=since),
+            PlannedRange(lowest=now - our_now - _WINDOW, highest=now - our_now, through=our_now, since=since),
         ),
     )
     if kind.sweep_by is not None and settings.sweep:
@@ -161,7 +161,7 @@ class _LookBack(Struct, frozen=True, kw_only=True):
 
     since: datetime
     backfill_since: datetime | None
-    covered: tuple[Covered, ...]
+    covered: tuple[PlannedRange, ...]
 
 
 def _look_back(marks: Marks, highest: timedelta, offset: timedelta, our_now: datetime) -> _LookBack:
@@ -171,7 +171,7 @@ def _look_back(marks: Marks, highest: timedelta, offset: timedelta, our_now: dat
     """
     edge = marks.edge or our_now + offset
     known = marks.covered or (
-        Covered(
+        PlannedRange(
             lowest=highest - _WINDOW,
             highest=highest,
             through=min(our_now, (marks.relook_at or edge) - highest),
@@ -189,7 +189,7 @@ def _look_back(marks: Marks, highest: timedelta, offset: timedelta, our_now: dat
         backfill_since = backfill_since if best is known[-1] else best.since
     if lowest >= highest and edge > since:
         since, backfill_since = edge, marks.backfill_since
-    new = Covered(lowest=lowest, highest=offset, through=our_now, since=backfill_since or edge)
+    new = PlannedRange(lowest=lowest, highest=offset, through=our_now, since=backfill_since or edge)
     kept = [each for each in known if not _says_less(each, new)]
     if len(kept) >= _MOST_COVERED:
         # Any other that holds for a lower offset stands in for it, and costs more reading.
@@ -197,22 +197,22 @@ def _look_back(marks: Marks, highest: timedelta, offset: timedelta, our_now: dat
     return _LookBack(since=since, backfill_since=backfill_since, covered=(*kept, new))
 
 
-def _best(known: Sequence[Covered], offset: timedelta, our_now: datetime) -> Covered | None:
+def _best(known: Sequence[PlannedRange], offset: timedelta, our_now: datetime) -> PlannedRange | None:
     """Return what covers most if `offset` is the true one, None if nothing holds for it."""
-    holding = [
+    valid = [
         each
         for each in known
         if (our_now - each.through <= _ALWAYS_LIED if each.lowest is None else each.lowest <= offset)
     ]
-    return max(holding, key=lambda each: _reached(each, offset), default=None)
+    return max(valid, key=lambda each: _reached(each, offset), default=None)
 
 
-def _reached(covered: Covered, offset: timedelta) -> datetime:
+def _reached(covered: PlannedRange, offset: timedelta) -> datetime:
     """Return up to which of the API's instants all is covered if `offset` is the true one."""
     return covered.through + min(offset, covered.highest)
 
 
-def _says_less(one: Covered, other: Covered) -> bool:
+def _says_less(one: PlannedRange, other: PlannedRange) -> bool:
     """Whether `other` covers at least as much as `one`, whatever the true offset."""
     return (
         one.lowest is not None

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
-from ocelog.model import Claim, Known, Narrowed, NewPart, Part, Rejection, Slice, SliceState, Stamp, StreamFaults
+from ocelog.model import (
+    Claim,
+    KnownVersions,
+    Narrowed,
+    NewPart,
+    Part,
+    Rejection,
+    Slice,
+    SliceState,
+    Stamp,
+    StreamFaults,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,10 +149,11 @@ class Source(Protocol):
         """Send background requests at the full rate from now on: nothing else is being asked."""
         ...
 
-    def check(self, told: Callable[[str], None]) -> list[HealthItem]:
+    def check(self, told: Callable[[str], None], found: Callable[[HealthItem], None]) -> list[HealthItem]:
         """Say item by item whether a pull would work now, and what to do about what does not work.
 
-        Never raises for what the source or the network does. `told` hears of each wait.
+        Never raises for what the source or the network does. `told` hears of each wait, `found` of each item as soon
+        as it is known.
         """
         ...
 
@@ -150,7 +162,7 @@ class Source(Protocol):
         ...
 
 
-class Shaped(Protocol):
+class ShapedRecords(Protocol):
     """A page's records, decoded: events in page order as parallel lists, and rejections."""
 
     ids: list[str]
@@ -201,7 +213,7 @@ class Shaper(Protocol):
         """The columns of the log type's table."""
         ...
 
-    def shape(self, records: bytes | list[bytes]) -> Shaped:
+    def shape(self, records: bytes | list[bytes]) -> ShapedRecords:
         """Decode a page. A record that does not fit never costs another."""
         ...
 
@@ -366,10 +378,10 @@ class SuspectLedger(Protocol):
         ...
 
 
-class Loaded(Struct, frozen=True, kw_only=True):
+class LoadedVersions(Struct, frozen=True, kw_only=True):
     """What `Memory.load` found: the versions, and the last sequence of the table that it took into account."""
 
-    known: Known
+    known: KnownVersions
     through: int
 
 
@@ -380,7 +392,7 @@ class OpenRecords(Struct, frozen=True, kw_only=True):
     """Row id of the latest version by record id; no more than the caller asked for."""
     count: int
     """How many there are in all."""
-    known: Known
+    known: KnownVersions
     """The versions of those in `rows`."""
     through: int
 
@@ -398,7 +410,7 @@ class Lake(Protocol):
 
     def load(
         self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None
-    ) -> Loaded:
+    ) -> LoadedVersions:
         """Return every version with p_cursor_time in [since, until], both included, of `ids` (None: of all).
 
         One consistent view: the ledger's parts first, then the table, then the parts above its mark.
@@ -423,7 +435,7 @@ class Lake(Protocol):
         """
         ...
 
-    def read(self, parts: Iterable[Part], source_id: str) -> Known:
+    def read(self, parts: Iterable[Part], source_id: str) -> KnownVersions:
         """Return the versions in `parts`. Raises LakeUnavailableError if a file is gone: load again."""
         ...
 

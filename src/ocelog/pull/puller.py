@@ -27,12 +27,12 @@ from ocelog.pull.ports import (
     LandingLedger,
     Page,
     Pages,
-    Shaped,
+    ShapedRecords,
     Shaper,
     SuspectLedger,
     Unusable,
 )
-from ocelog.pull.slices import Moved, Narrow, Next, Reading, Split
+from ocelog.pull.slices import Moved, Narrow, Next, SliceReading, Split
 from ocelog.pull.sweep import Judge, infer
 from ocelog.times import to_us
 
@@ -154,7 +154,7 @@ class _Work:
         """It is proven that requests of this slice are refused as too many while the source answers others."""
         self.floor: int | None = None
         """What the source counts where nothing can be, once a page that shows nothing made that of interest."""
-        self.reading = Reading(resumed=slice_.checkpoint.after is not None)
+        self.reading = SliceReading(resumed=slice_.checkpoint.after is not None)
         self.created_us = list[int]()
         """When the records of a second were created that cannot be read whole: it may be split by that."""
         self.largest_total = 0
@@ -258,7 +258,7 @@ class _Work:
             self.floor = 0 if nothing is None or nothing.shows else nothing.counts
         return unseen - self.floor >= 2
 
-    def _land(self, page: Page, ask: Ask, shaped: Shaped, note: str | None = None) -> None:
+    def _land(self, page: Page, ask: Ask, shaped: ShapedRecords, note: str | None = None) -> None:
         self.reading.note(page, shaped.seen, self._instants(shaped))
         self.judge.note(self.slice_, page.asked_us)
         checkpoint = self.slice_.checkpoint
@@ -345,13 +345,13 @@ class _Work:
             )
             self.puller.ledger.save_stream_faults(self.slice_, found)
 
-    def _instants(self, shaped: Shaped) -> Sequence[int]:
+    def _instants(self, shaped: ShapedRecords) -> Sequence[int]:
         """Return when the events were, by the field that the slice asks by; of use only once a reading was short."""
         if not self.slice_.checkpoint.short_readings or not shaped.ids:
             return ()
         return shaped.cursor_us if self.slice_.by == self.puller.kind.cursor_field else self._created_us(shaped)
 
-    def _created_us(self, shaped: Shaped) -> list[int]:
+    def _created_us(self, shaped: ShapedRecords) -> list[int]:
         if not shaped.ids:
             return []
         rows = shaped.table(range(len(shaped.ids)), shaped.ids, _nobodys(self.slice_))
@@ -448,33 +448,31 @@ class _Work:
         size, total = self.puller.page_size, self.slice_.checkpoint.total or 0
         if total <= size:
             search = isolation.search(ask.since, ask.until, size)
-            found: isolation.Found | None = None
-            stretch = next(search)
+            found: isolation.SearchOutcome | None = None
+            probed = next(search)
             while found is None:
                 if self.stop():
                     return
-                counted = self._probe(ask, stretch)
+                counted = self._probe(ask, probed)
                 self.puller.ledger.move(self.slice_, self.slice_)
                 try:
-                    stretch = search.send(counted)
+                    probed = search.send(counted)
                 except StopIteration as end:
                     found = end.value
             self._blame(ask, SourceUnavailableError(answer.reason))
-            if isinstance(found, isolation.Broken):
-                split = slices.isolated(self.slice_, found.stretches, proven=found.proven)
+            if isinstance(found, isolation.BrokenRanges):
+                split = slices.isolated(self.slice_, found.ranges, proven=found.proven)
                 self._go(split, request_id=answer.request_id, note=answer.reason)
                 return
             total = found.total if isinstance(found, isolation.TooFull) else 0
         pieces = slices.in_suspect_pieces(self.slice_, total, size)
         self._go(pieces, request_id=answer.request_id, note=answer.reason)
 
-    def _probe(self, ask: Ask, stretch: isolation.TimeRange) -> int | None:
+    def _probe(self, ask: Ask, probed: isolation.TimeRange) -> int | None:
         """Ask for the first page of a time range; return how many records are counted there, None if that fails."""
         size = self.puller.page_size
         try:
-            answer = self.puller.source.ask(
-                replace(ask, since=stretch[0], until=stretch[1], after=None, page_size=size)
-            )
+            answer = self.puller.source.ask(replace(ask, since=probed[0], until=probed[1], after=None, page_size=size))
         except SourceThrottledError as error:
             if not slices.is_unusable(self.slice_, error):
                 raise _PostponeError(error, "slice") from error

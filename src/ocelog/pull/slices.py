@@ -51,7 +51,7 @@ _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UT
 
 
 @dataclass(slots=True, kw_only=True)
-class Reading:
+class SliceReading:
     """What one process has met since it began a slice at its first page, or took it over at a later one."""
 
     resumed: bool
@@ -70,7 +70,7 @@ class Reading:
     """Pages in a row that showed no record for the first time."""
     instants: list[int] = field(default_factory=list)
     """When the records were that it met, in microseconds, as far as it was told: where the slice may be split."""
-    before: "Reading | None" = None
+    before: "SliceReading | None" = None
     """The reading before, if it was this process's and whole."""
 
     def note(self, page: Page, seen: list[str], instants: Sequence[int] = ()) -> None:
@@ -106,10 +106,10 @@ class Reading:
             return False
         return before.seen == self.seen and before.edges.isdisjoint(self.edges)
 
-    def begin_again(self) -> "Reading":
+    def begin_again(self) -> "SliceReading":
         """Return a reading that begins at the first page, and remembers only this one."""
         self.before = None
-        return Reading(resumed=False, before=None if self.resumed else self)
+        return SliceReading(resumed=False, before=None if self.resumed else self)
 
 
 class Moved(Struct, frozen=True, kw_only=True):
@@ -185,7 +185,7 @@ def full_size(checkpoint: Checkpoint, page_size: int) -> int:
 def after_page(
     slice_: Slice,
     page: Page,
-    reading: Reading,
+    reading: SliceReading,
     *,
     page_size: int,
     faults: StreamFaults = _NO_FAULTS,
@@ -221,7 +221,7 @@ def after_page(
     return Moved(to=replace(slice_, state=SliceState.WAITING, checkpoint=checkpoint, reason=None))
 
 
-def _end(slice_: Slice, reading: Reading, page_size: int, faults: StreamFaults, now: datetime) -> Next | Narrow:
+def _end(slice_: Slice, reading: SliceReading, page_size: int, faults: StreamFaults, now: datetime) -> Next | Narrow:
     """Decide what becomes of a slice of which no page is left: at most three readings, then what was seen is all.
 
     Totals that are known to be wrong cost nothing more: what they count even in an empty time range is taken off, and a

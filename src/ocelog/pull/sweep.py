@@ -45,10 +45,10 @@ MOST_SUSPECTS = 50_000
 _LEAST_VANISHED = 20
 _VANISHED_SHARE = 0.05
 """If so many, and more than this share of a stream's open records, vanish in one sweep, none is inferred closed."""
-_STRETCHES_AT_ONCE = 500
+_RANGES_AT_ONCE = 500
 """Planned in one transaction; the others follow once these are read."""
 _NEIGHBOURS = timedelta(hours=1)
-_LONGEST_STRETCH = timedelta(days=1)
+_LONGEST_RANGE = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _AT_ONCE = 500
 _MAX_TRIES = 50
@@ -150,7 +150,7 @@ def next_step(
         each for each in suspects if each.verified_round != sweep.round and each.created_us >= outcome.verified_until_us
     ]
     if unverified:
-        return Step(to=replace(sweep, stage=Stage.VERIFYING), slices=_stretches(sweep, unverified, by))
+        return Step(to=replace(sweep, stage=Stage.VERIFYING), slices=_verifying_slices(sweep, unverified, by))
     return _after_verifying(sweep, outcome, suspects, by, now_us)
 
 
@@ -226,18 +226,18 @@ def _done(sweep: Sweep, outcome: Outcome, missing: int, now_us: int) -> Sweep:
     )
 
 
-def _stretches(sweep: Sweep, suspects: Sequence[Suspect], by: str) -> tuple[Slice, ...]:
+def _verifying_slices(sweep: Sweep, suspects: Sequence[Suspect], by: str) -> tuple[Slice, ...]:
     """Return the first time ranges to ask for: suspects that were created close together share one."""
     groups = list[list[Suspect]]()
     for suspect in sorted(suspects, key=lambda each: each.created_us):
         near = groups and from_us(suspect.created_us) - from_us(groups[-1][-1].created_us) <= _NEIGHBOURS
-        if near and from_us(suspect.created_us) - from_us(groups[-1][0].created_us) <= _LONGEST_STRETCH:
+        if near and from_us(suspect.created_us) - from_us(groups[-1][0].created_us) <= _LONGEST_RANGE:
             groups[-1].append(suspect)
         else:
             groups.append([suspect])
     return tuple(
         _slice(sweep, Origin.VERIFY, by, from_us(group[0].created_us), from_us(group[-1].created_us) + _SECOND)
-        for group in groups[:_STRETCHES_AT_ONCE]
+        for group in groups[:_RANGES_AT_ONCE]
     )
 
 

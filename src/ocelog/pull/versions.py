@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from ocelog.model import Known
-from ocelog.pull.ports import Shaped
+from ocelog.model import KnownVersions
+from ocelog.pull.ports import ShapedRecords
 
 Entry: TypeAlias = tuple[int, int, str, str]
 """(version time, p_observed_at, p_row_id, p_version): versions of one id sort in this order."""
@@ -36,11 +36,11 @@ def row_names(source_id: str, log_type: str) -> Callable[[str, str, int], str]:
     return row_id
 
 
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
+class PlacedEvents(msgspec.Struct, frozen=True, kw_only=True):
     """Which events of a page are new, under which row ids, and where they belong."""
 
     keep: list[int]
-    new: Known
+    new: KnownVersions
     """The events kept, in the same order."""
 
     @property
@@ -65,13 +65,13 @@ class History:
     def __post_init__(self) -> None:
         self._name = row_names(self.source_id, self.log_type)
 
-    def add(self, known: Known) -> None:
+    def add(self, known: KnownVersions) -> None:
         """Take in versions that the lake or a part holds; those that are known already change nothing."""
         columns = zip(known.ids, known.version_us, known.observed_us, known.row_ids, known.versions, strict=True)
         for record_id, version_us, observed_us, name, version in columns:
             self._insert(record_id, (version_us, observed_us, name, version))
 
-    def commit(self, placed: Placed) -> None:
+    def commit(self, placed: PlacedEvents) -> None:
         """Take in what has landed."""
         pack, read, new = _ENTRY.pack, bytes.fromhex, placed.new
         columns = zip(new.ids, new.version_us, new.observed_us, new.row_ids, new.versions, strict=True)
@@ -111,7 +111,7 @@ class History:
             (version_us, observed_us, name.hex(), version.hex()) for version_us, observed_us, name, version in packed
         ]
 
-    def place(self, shaped: Shaped, observed_us: int, now_us: int | None = None) -> Placed:
+    def place(self, shaped: ShapedRecords, observed_us: int, now_us: int | None = None) -> PlacedEvents:
         """Compare each event with its neighbours in the order of versions; drop it if it equals either of them.
 
         Not "if ever seen": A, B, A is three versions. Not "only the one before": an older state may come late.
@@ -138,17 +138,17 @@ class History:
             new.append(entry)
         return _placed(keep, [shaped.ids[index] for index in keep], new)
 
-    def _all_new(self, shaped: Shaped, observed_us: int) -> Placed:
+    def _all_new(self, shaped: ShapedRecords, observed_us: int) -> PlacedEvents:
         """Place a page of nothing but new records, as nearly all are while the past is read."""
         names = list(map(self._name, shaped.ids, shaped.versions, repeat(0)))
-        new = Known(
+        new = KnownVersions(
             ids=shaped.ids,
             version_us=shaped.version_us,
             observed_us=[observed_us] * len(names),
             row_ids=names,
             versions=shaped.versions,
         )
-        return Placed(keep=list(range(len(names))), new=new)
+        return PlacedEvents(keep=list(range(len(names))), new=new)
 
     def _free_names(self, record_id: str, version: str, entries: Collection[Entry]) -> Iterator[str]:
         taken = {entry[2] for entry in entries}
@@ -176,7 +176,7 @@ def _neighbours(entry: Entry, entries: Collection[Entry]) -> set[str]:
     return {neighbour[3] for neighbour in neighbours}
 
 
-def _placed(keep: list[int], ids: list[str], entries: list[Entry]) -> Placed:
+def _placed(keep: list[int], ids: list[str], entries: list[Entry]) -> PlacedEvents:
     version_us, observed_us, row_ids, versions = zip(*entries, strict=True) if entries else ((), (), (), ())
-    new = Known(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
-    return Placed(keep=keep, new=new)
+    new = KnownVersions(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
+    return PlacedEvents(keep=keep, new=new)

@@ -6,10 +6,10 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.alert.alert import Alert, TimelineEntry
-from ocelog.alert.listing import AlertDetails, Attempt, Waiting
+from ocelog.alert.listing import AlertDetails, Attempt, WaitingDelivery
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
-from ocelog.app.alerts.alerts import AT_ONCE, Changed, Found
+from ocelog.app.alerts.alerts import AT_ONCE, AlertListing, ChangedAlert
 from ocelog.model import Severity
 from ocelog.remote.client import Client
 from ocelog.remote.values import us_of
@@ -17,7 +17,7 @@ from ocelog.remote.values import us_of
 _PAGE = 200
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class AlertReport(Struct, frozen=True, kw_only=True):
     """All there is about one alert, why nobody was told of it, and what holds up each channel that is to be told."""
 
     details: AlertDetails
@@ -30,7 +30,7 @@ class Alerts(Struct, frozen=True):
 
     client: Client
 
-    def listed(self, wanted: Mapping[str, Any], *, limit: int, after: str | None) -> Found:
+    def listed(self, wanted: Mapping[str, Any], *, limit: int, after: str | None) -> AlertListing:
         """Return alerts; `wanted` is what the API takes. Raises OcelogError."""
         found, total, untold, more = list[Alert](), 0, 0, True
         query: dict[str, Any] = {**wanted, "after": after}
@@ -40,7 +40,7 @@ class Alerts(Struct, frozen=True):
                 found += map(_alert, page["items"])
                 total, untold, more = int(page["total"]), int(page["untold"]), page["next"] is not None
                 query = {**wanted, "cursor": page["next"]}
-        return Found(alerts=found, more=more, untold=untold, total=total)
+        return AlertListing(alerts=found, more=more, untold=untold, total=total)
 
     def chosen(self, wanted: Mapping[str, Any]) -> dict[str, Severity]:
         """Return the ids of all alerts that are as wanted, with their severities, the oldest first."""
@@ -48,14 +48,14 @@ class Alerts(Struct, frozen=True):
         with self.client.reading():
             return {each["id"]: Severity(each["severity"]) for each in reversed(items)}
 
-    def told(self, ids: Iterable[str]) -> list[Told]:
+    def told(self, ids: Iterable[str]) -> list[AlertReport]:
         """Return all there is about alerts, named by how their ids begin. Raises OcelogError."""
         found = [self.client.get("alerts", each) for each in ids]
         with self.client.reading():
             # Two beginnings may be of one alert.
             return list({each["id"]: _told(each) for each in found}.values())
 
-    def change(self, ids: Sequence[str], body: Mapping[str, Any]) -> list[Changed]:
+    def change(self, ids: Sequence[str], body: Mapping[str, Any]) -> list[ChangedAlert]:
         """Change alerts, all of them or none. Raises OcelogError."""
         done = self.client.send("POST", "alerts", "changes", body={**body, "ids": list(ids), "all_or_none": True})
         with self.client.reading():
@@ -70,7 +70,7 @@ class Alerts(Struct, frozen=True):
                 changed += int(done["changed"])
         return changed
 
-    def resend(self, ids: Sequence[str], channels: Sequence[str]) -> list[Changed]:
+    def resend(self, ids: Sequence[str], channels: Sequence[str]) -> list[ChangedAlert]:
         """Tell of alerts once more. Raises OcelogError."""
         done = self.client.send("POST", "alerts", "resend", body={"ids": list(ids), "channels": list(channels)})
         with self.client.reading():
@@ -126,7 +126,7 @@ def _us(text: str) -> int:
     return found
 
 
-def _told(found: Mapping[str, Any]) -> Told:
+def _told(found: Mapping[str, Any]) -> AlertReport:
     alert = _alert(found)
     details = AlertDetails(
         alert=alert,
@@ -148,15 +148,17 @@ def _told(found: Mapping[str, Any]) -> Told:
             for each in found["deliveries"]
         ],
         waiting=[
-            Waiting(channel=each["channel"], happened=each["happened"], due_us=_us(each["due_at"]), tries=each["tries"])
+            WaitingDelivery(
+                channel=each["channel"], happened=each["happened"], due_us=_us(each["due_at"]), tries=each["tries"]
+            )
             for each in found["waiting"]
         ],
     )
-    return Told(details=details, untold=found["untold_because"], held_up=found["held_up"])
+    return AlertReport(details=details, untold=found["untold_because"], held_up=found["held_up"])
 
 
-def _changed(done: Mapping[str, Any]) -> list[Changed]:
-    return [Changed(alert=_alert(each), changed=each["changed"]) for each in done["alerts"]]
+def _changed(done: Mapping[str, Any]) -> list[ChangedAlert]:
+    return [ChangedAlert(alert=_alert(each), changed=each["changed"]) for each in done["alerts"]]
 
 
 def _suppression(found: Mapping[str, Any]) -> Suppression:

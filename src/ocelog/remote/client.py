@@ -13,7 +13,14 @@ from urllib.parse import quote, urlsplit
 import httpx2
 
 from ocelog import errors
-from ocelog.errors import ConfigError, OcelogError, RemoteUnavailableError, SignInRefusedError, TransientError
+from ocelog.errors import (
+    ConfigError,
+    OcelogError,
+    RemoteUnavailableError,
+    SignInRefusedError,
+    TransientError,
+    without_number,
+)
 from ocelog.remote.address import base_of, is_near
 from ocelog.secret import Secret
 
@@ -219,7 +226,7 @@ class Client:
                         "your own made it, name its file in SSL_CERT_FILE."
                     ) from error
                 cause = cause.__cause__ or cause.__context__
-            reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)).rstrip(".") or type(error).__name__
+            reason = without_number(error).rstrip(".") or type(error).__name__
             raise RemoteUnavailableError(f"{self.host} cannot be reached: {reason}.") from error
         except httpx2.InvalidURL as error:
             raise ConfigError(f"{self.host} is not a valid address: {error}.") from error
@@ -247,8 +254,8 @@ def _trust() -> ssl.SSLContext:
         return httpx2.create_ssl_context()
     except OSError as error:
         raise ConfigError(
-            f"SSL_CERT_FILE or SSL_CERT_DIR names no certificates that can be read: {error}. Set it to where they "
-            "are, or unset it."
+            f"SSL_CERT_FILE or SSL_CERT_DIR names no certificates that can be read: {without_number(error)}. Set it to "
+            "where they are, or unset it."
         ) from error
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.alert.would_be import WouldBeAlert
-from ocelog.app.judging.rule_folders import Turned
-from ocelog.app.rules.rule_trial import Lacking, Sample, Tried
+from ocelog.app.judging.rule_folders import SwitchedRules
+from ocelog.app.rules.rule_trial import Sample, TrialResult, UnmatchedRule
 from ocelog.detect.rule import Kind
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.model import Severity
@@ -32,13 +32,13 @@ class Rules(Struct, frozen=True):
         found: dict[str, Any] = self.client.get("rules", name, "report")
         return found
 
-    def turn(self, names: Sequence[str], *, on: bool) -> Turned:
+    def turn(self, names: Sequence[str], *, on: bool) -> SwitchedRules:
         """Turn rules and packs on or off. Raises OcelogError."""
         done = self.client.send("POST", "rules", "changes", body={"names": list(names), "enabled": on})
         with self.client.reading():
-            return Turned(rules=tuple(done["rules"]), packs=tuple(done["packs"]), living=tuple(done["living"]))
+            return SwitchedRules(rules=tuple(done["rules"]), packs=tuple(done["packs"]), living=tuple(done["living"]))
 
-    def tried(self, name: str, *, since: str) -> Tried:
+    def tried(self, name: str, *, since: str) -> TrialResult:
         """Return what a rule says of what is in the lake. Raises OcelogError."""
         found = self.client.send("POST", "rules", name, "try", body={"since": since})
         with self.client.reading():
@@ -71,10 +71,10 @@ def _unjudged(found: Mapping[str, Any]) -> UnjudgedRows:
     )
 
 
-def _tried(found: Mapping[str, Any]) -> Tried:
+def _tried(found: Mapping[str, Any]) -> TrialResult:
     same = ("rule", "events", "matches", "alerts", "told", "errors", "unjudged", "signal", "judging_seconds")
     more = ("query_seconds", "runs", "bounded", "failed_runs", "left_runs")
-    return Tried(
+    return TrialResult(
         **{name: found[name] for name in (*same, *more)},
         kind=Kind(found["kind"]),
         log_types=tuple(found["log_types"]),
@@ -95,5 +95,5 @@ def _tried(found: Mapping[str, Any]) -> Tried:
             for each in found["first_alerts"]
         ],
         samples=[Sample(**{**each, "at": instant_of(each["at"])}) for each in found["samples"]],
-        lacking=tuple(Lacking(**each) for each in found["lacking"]),
+        lacking=tuple(UnmatchedRule(**each) for each in found["lacking"]),
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from ocelog.errors import SandboxError
+from ocelog.errors import SandboxError, without_number
 from ocelog.sandbox.channel import Channel, Frame
 from ocelog.sandbox.kernel import EVERY, Layers, paths_supported
 from ocelog.sandbox.paths import PathGuard
@@ -102,7 +102,7 @@ class Child:
                 start_new_session=True,
             )
         except OSError as error:
-            raise SandboxError(f"The process for untrusted work cannot be started: {error}.") from error
+            raise SandboxError(f"The process for untrusted work cannot be started: {without_number(error)}.") from error
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError
         self._channel = Channel(

@@ -31,9 +31,9 @@ class Shaper:
         self.indicators = IndicatorColumns(schema)
         self.free_json = {path for path, found in leaves(schema.fields) if isinstance(found.type, Json)}
 
-    def shape(self, records: bytes | list[bytes]) -> "Shaped":
+    def shape(self, records: bytes | list[bytes]) -> "ShapedPage":
         """Decode a page. A record that does not fit never costs another; nothing raises."""
-        return Shaped(self, self.reader.read(records))
+        return ShapedPage(self, self.reader.read(records))
 
 
 def compile_shaper(schema: LogSchema, kind: Kind) -> Shaper:
@@ -44,8 +44,8 @@ def compile_shaper(schema: LogSchema, kind: Kind) -> Shaper:
     return Shaper(schema, kind)
 
 
-class Shaped:
-    """A page's records: events in page order as parallel lists, and rejections. See `Shaped` in the puller's ports."""
+class ShapedPage:
+    """A page's records: events in page order as parallel lists, and rejections. Fits `ShapedRecords` of `pull`."""
 
     def __init__(self, shaper: Shaper, page: DecodedPage) -> None:
         self._shaper = shaper

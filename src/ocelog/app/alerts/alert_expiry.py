@@ -9,10 +9,10 @@ from ocelog.installation.opening import Installation
 from ocelog.times import to_us
 
 if TYPE_CHECKING:
-    from ocelog.ledger.alerts import Forgotten
+    from ocelog.ledger.alerts import ExpiredCounts
 
 
-def forget_old_alerts(installation: Installation, *, trust_clock: bool = False) -> "Forgotten | None":
+def forget_old_alerts(installation: Installation, *, trust_clock: bool = False) -> "ExpiredCounts | None":
     """Delete alerts that ended longer ago than they are kept, and counts of windows that are over.
 
     As for rows of the lake, our clock decides only as far as a source's bears it out, or if told to `trust_clock`.

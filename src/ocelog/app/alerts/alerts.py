@@ -13,7 +13,7 @@ from msgspec import Struct
 from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_possible, quietly
 from ocelog.alert.changes import resend as resent
-from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Place, Waiting, place_of
+from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Place, WaitingDelivery, place_of
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
 from ocelog.alert.suppressing import LONGEST, WHY, Suppression, conditions, like, suppressed
@@ -42,7 +42,7 @@ _DURATION = re.compile(r"[0-9]+[smhdw]", re.IGNORECASE)
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class AlertListing(Struct, frozen=True, kw_only=True):
     """Alerts as a person asked for them."""
 
     alerts: Sequence[Alert]
@@ -56,7 +56,7 @@ class Found(Struct, frozen=True, kw_only=True):
     """Where this page ends."""
 
 
-class Changed(Struct, frozen=True, kw_only=True):
+class ChangedAlert(Struct, frozen=True, kw_only=True):
     """An alert after a person wanted something of it."""
 
     alert: Alert
@@ -124,7 +124,7 @@ def listed(
     limit: int,
     order: AlertOrder = AlertOrder.OPENED,
     after: Place | str | None = None,
-) -> Found:
+) -> AlertListing:
     """Return alerts, by default the newest first.
 
     `after` is where the page before ended, or names its last alert, which may have got another place since. Raises
@@ -134,7 +134,7 @@ def listed(
     last = place_of(details(installation, [after])[0].alert, order) if isinstance(after, str) else after
     found = ledger.listed(wanted, limit=limit + 1, order=order, after=last)
     shown = found[:limit]
-    return Found(
+    return AlertListing(
         alerts=shown,
         more=len(found) > limit,
         untold=0 if wanted.untold else ledger.count_untold(wanted, most=MOST_COUNTED),
@@ -168,11 +168,11 @@ def details(installation: Installation, given: Collection[str]) -> list[AlertDet
     return [each for _, each in found if each is not None]
 
 
-def change(installation: Installation, given: Collection[str], act: Act, *, quiet: bool = False) -> list[Changed]:
+def change(installation: Installation, given: Collection[str], act: Act, *, quiet: bool = False) -> list[ChangedAlert]:
     """Change alerts, all of them or none; if `quiet`, nobody is told. Raises ConfigError."""
     act = quietly(act) if quiet else act
     done = installation.ledger.alerts.change(_ids(installation, given), act, quiet=quiet)
-    return [Changed(alert=alert, changed=changed) for alert, changed in done]
+    return [ChangedAlert(alert=alert, changed=changed) for alert, changed in done]
 
 
 def chosen(installation: Installation, wanted: AlertFilter) -> dict[str, Severity]:
@@ -193,7 +193,7 @@ def change_many(installation: Installation, ids: Collection[str], act: Act, *, q
 
 def resend(
     installation: Installation, given: Collection[str], channel_names: Collection[str], *, who: str
-) -> list[Changed]:
+) -> list[ChangedAlert]:
     """Tell of alerts once more: through the named channels, else those that were told, else those that take them now.
 
     Raises ConfigError, and nothing is told, if an alert has none.
@@ -217,7 +217,7 @@ def resend(
         return resent(write_list(names.get(each, each) for each in to[alert.id]), who=who)(alert, now_us)
 
     done = ledger.alerts.resend(list(to), act, to)
-    return [Changed(alert=alert, changed=changed) for alert, changed in done]
+    return [ChangedAlert(alert=alert, changed=changed) for alert, changed in done]
 
 
 def untold_because(installation: Installation, found: AlertDetails) -> str | None:
@@ -274,7 +274,7 @@ def waits_because(installation: Installation, found: AlertDetails) -> list[str]:
     return list(dict.fromkeys(held_up))
 
 
-def _holds_up(installation: Installation, waiting: Waiting, now_us: int) -> str:
+def _holds_up(installation: Installation, waiting: WaitingDelivery, now_us: int) -> str:
     """Say what holds up an entry."""
     status = next(
         (each for each in installation.ledger.channels.statuses() if each.channel.name == waiting.channel), None

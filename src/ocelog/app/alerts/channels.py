@@ -6,6 +6,7 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -77,9 +78,12 @@ def secret_names(kind: str, *, required: bool = False) -> list[str]:
     return [each.name for each in find_kind(kind).settings if each.secret and (each.required or not required)]
 
 
-def refuse_misplaced(kind: str, settings: Iterable[str]) -> None:
-    """Raise ConfigError if one of the `settings` of a channel is a secret, which is given in another way."""
-    secret = secret_names(kind)
+def refuse_misplaced(kind: str, settings: Iterable[str], name: str | None = None) -> None:
+    """Raise ConfigError if one of the `settings` of a channel is a secret, which is given in another way.
+
+    `name` is what a channel that is to be added is called.
+    """
+    secret = [each.name for each in find_kind(kind, name).settings if each.secret]
     misplaced = next((name for name in settings if name in secret), None)
     if misplaced is not None:
         raise ConfigError(
@@ -91,6 +95,19 @@ def refuse_misplaced(kind: str, settings: Iterable[str]) -> None:
                 kind=kind,
             )
         )
+
+
+def refuse_unfit_secrets(kind: str, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> None:
+    """Raise ConfigError if it is the `secrets` because of which a channel could not be used so."""
+    whole = Secret(json.dumps({name: each.reveal() for name, each in secrets.items()}))
+    try:
+        parse(kind, settings, whole, home=Path("/"))
+    except ConfigError as error:
+        try:
+            parse(kind, {}, whole, home=Path("/"))
+        except ConfigError as alone:
+            if str(alone) == str(error):
+                raise
 
 
 def statuses(installation: Installation) -> list[ChannelStatus]:
@@ -434,7 +451,8 @@ def severities(texts: Sequence[str]) -> frozenset[Severity]:
         word = text.strip().upper()
         least = next((each for each in words if each.value == word.removesuffix("+")), None)
         if least is None:
-            near = suggest(word, [each.value for each in words])
+            plus = "+" if word.endswith("+") else ""
+            near = suggest(word, [each.value + plus for each in words])
             raise ConfigError(
                 Phrase(
                     "There is no severity %(text)s%(near)s Write INFO, LOW, MEDIUM, HIGH or CRITICAL, with a "

@@ -19,7 +19,7 @@ from ocelog.detect.checkout import Checkout, parse_checkout
 from ocelog.detect.folders import RuleFolder
 from ocelog.detect.roots import find_root
 from ocelog.errors import OcelogError, RuleFileError
-from ocelog.judging.judge import Judge, Loaded
+from ocelog.judging.judge import Judge, LoadedFolder
 from ocelog.schema.language.packaged import packaged_schemas
 
 _MOST_FILES = 100_000
@@ -36,7 +36,7 @@ class Bench:
     """What the folder looked like when it was read."""
     files: tuple[str, Mapping[str, str]] | None = None
     """What files were read then: their revision, and those that were refused."""
-    loaded: Loaded | None = None
+    loaded: LoadedFolder | None = None
     trouble: str | None = None
     """Why its files are not what is judged by."""
     refused: Mapping[str, str] = field(default_factory=dict)

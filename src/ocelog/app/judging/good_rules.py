@@ -23,7 +23,7 @@ _DIGEST = 16
 log = structlog.get_logger()
 
 
-class _Kept(msgspec.Struct):
+class _GoodFiles(msgspec.Struct):
     """What is in the file of a folder."""
 
     root: str
@@ -49,7 +49,7 @@ class GoodRules:
                 log.warning("last good rules not read", path=str(path), reason="its checksum differs")
                 return None
             unpacked = zlib.decompressobj().decompress(packed, 2 * _MOST)
-            kept = msgspec.msgpack.decode(unpacked, type=_Kept)
+            kept = msgspec.msgpack.decode(unpacked, type=_GoodFiles)
         except FileNotFoundError:
             return None
         except (OSError, zlib.error, msgspec.MsgspecError) as error:
@@ -69,7 +69,7 @@ class GoodRules:
             log.warning("last good rules not kept", reason=f"their files have more than {_MOST:,} bytes")
             self.forget(folder_id)
             return
-        kept = _Kept(root=str(bundle.root), scope=bundle.scope, files=dict(bundle.files))
+        kept = _GoodFiles(root=str(bundle.root), scope=bundle.scope, files=dict(bundle.files))
         packed = zlib.compress(msgspec.msgpack.encode(kept), 1)
         path = self._path(folder_id)
         draft = self.home / "tmp" / f"rules-{os.getpid()}-{time.monotonic_ns()}"

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from msgspec.structs import replace
 
-from ocelog.alert.judged import Event, Judged, JudgedBy, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Judgement, UnjudgedEvents
 from ocelog.app.judging.folder_reading import Bench, FolderReader
 from ocelog.app.judging.folder_troubles import FolderTroubles
 from ocelog.app.judging.good_rules import GoodRules
@@ -20,14 +20,14 @@ from ocelog.app.judging.rule_answers import judged_by, said_of
 from ocelog.app.judging.rule_suspending import Suspending
 from ocelog.app.judging.rule_troubles import Unread, unread_rules
 from ocelog.app.judging.rules_off import RulesOff
-from ocelog.app.judging.running_rules import Running, running, unread
+from ocelog.app.judging.running_rules import RunningRules, running, unread
 from ocelog.app.log_types import changing
 from ocelog.detect.folders import RuleFolder
 from ocelog.detect.rule import CorrelationRule, Query
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import OF_NETWORK, Judge, LoadedRule
-from ocelog.judging.judge import Judged as Answer
+from ocelog.judging.judge import OF_NETWORK, Judge, RowAnswers
 from ocelog.judging.loaded_child import Rows
+from ocelog.judging.wire import LoadedRule
 
 _LOOK_EVERY = 5.0
 """Seconds between two looks at whether folders, files or decisions have changed."""
@@ -52,7 +52,7 @@ class FolderJury:
     _suspending: Suspending = field(init=False)
     _off: RulesOff = field(init=False)
     _pace: JudgingPace = field(init=False)
-    _running: Running = field(default_factory=Running)
+    _running: RunningRules = field(default_factory=RunningRules)
     _unread: Sequence[Unread] = ()
     """What would judge, were its files good; a folder whose rules are not known is named by what stands for them."""
     _looked_at: float = float("-inf")
@@ -81,11 +81,11 @@ class FolderJury:
         }
         return found | {each.rule_id: each.reason for each in self._unread if each.concerns(log_type)}
 
-    def judge(self, rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judged:
+    def judge(self, rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judgement:
         """Ask the rules about rows, each of which is an event. Raises SandboxError."""
         return self._ask(self._of(log_type), rows, log_type, events)
 
-    def judge_by(self, rules: Collection[str], rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judged:
+    def judge_by(self, rules: Collection[str], rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judgement:
         """Ask only some of these rules. Raises SandboxError."""
         return self._ask([each for each in self._of(log_type) if each[0] in rules], rows, log_type, events)
 
@@ -105,11 +105,11 @@ class FolderJury:
         with self.lock:
             return {name: judged_by(rule) for name, (_, rule) in self._on(query) if name not in self._running.suspended}
 
-    def judge_rows(self, query: str, rows: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> Judged:
+    def judge_rows(self, query: str, rows: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> Judgement:
         """Ask the rules about rows of a scheduled query, each of which is an event. Raises SandboxError."""
         said = self._ask(self._on(query), rows, None, events)
         passed = [
-            Unjudged(rule_id=name, reason=f"suspended: {self._running.suspended[name]}", events=events)
+            UnjudgedEvents(rule_id=name, reason=f"suspended: {self._running.suspended[name]}", events=events)
             for name, _ in self._on(query)
             if name in self._running.suspended and events
         ]
@@ -137,7 +137,7 @@ class FolderJury:
         rows: Rows,
         log_type: str | None,
         events: Sequence[Event],
-    ) -> Judged:
+    ) -> Judgement:
         by_bench = dict[str, list[str]]()
         asked = dict[str, JudgedBy]()
         for name, (bench, rule) in wanted:
@@ -145,7 +145,7 @@ class FolderJury:
                 by_bench.setdefault(bench.folder.id, []).append(name)
                 asked[name] = judged_by(rule, bench.folder.id)
         channels = self.channels()
-        answers = list[Answer]()
+        answers = list[RowAnswers]()
         with ThreadPoolExecutor(max(1, len(by_bench)), thread_name_prefix="jury") as side_by_side:
             # No folder waits for the children of another.
             for answer in side_by_side.map(lambda each: self._judge(each, rows, log_type, channels), by_bench.items()):
@@ -157,7 +157,7 @@ class FolderJury:
 
     def _judge(
         self, asked: tuple[str, Collection[str]], rows: Rows, log_type: str | None, channels: Mapping[str, str]
-    ) -> Answer:
+    ) -> RowAnswers:
         folder_id, names = asked
         return self.benches[folder_id].judge.judge(
             rows,
@@ -182,7 +182,7 @@ class FolderJury:
         found = self._running.rules.get(name) or self._running.scheduled.get(name)
         return found is not None and self._reader.has_changed(found[0])
 
-    def committed(self, said: Judged) -> None:
+    def committed(self, said: Judgement) -> None:
         """Suspend the rules that are to be, now that people are told of it, and end what a change has mended."""
         if self._suspending.committed(said):
             self.look_again()

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError, UnjudgedEvents
 from ocelog.detect.rule import Kind
-from ocelog.judging.judge import Judged as Answer
-from ocelog.judging.judge import LoadedRule
+from ocelog.judging.judge import RowAnswers
+from ocelog.judging.wire import LoadedRule
 
 
-def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Sequence[Answer]) -> Judged:
+def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Sequence[RowAnswers]) -> Judgement:
     """Return what several judges said of the same rows, each of which is an event."""
-    matches, errors, unjudged = list[tuple[int, Match]](), list[RuleError](), list[Unjudged]()
+    matches, errors, unjudged = list[tuple[int, Match]](), list[RuleError](), list[UnjudgedEvents]()
     for found in answers:
         matches += [
             (each.row, Match(rule=asked[each.rule], event=events[each.row], verdict=each.verdict))
@@ -26,7 +26,7 @@ def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Seq
             for each in found.errors
         ]
         unjudged += [
-            Unjudged(
+            UnjudgedEvents(
                 rule_id=each.rule,
                 reason=each.reason,
                 events=events[each.first : each.last],
@@ -35,7 +35,7 @@ def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Seq
             for each in found.unjudged
         ]
     matches.sort(key=lambda each: each[0])
-    return Judged(
+    return Judgement(
         events=events,
         rules=asked,
         matches=[match for _, match in matches],

@@ -170,7 +170,7 @@ class ListedFolder(Struct, frozen=True, kw_only=True):
     """Files that do not read, or the folder itself."""
 
 
-class Turned(Struct, frozen=True, kw_only=True):
+class SwitchedRules(Struct, frozen=True, kw_only=True):
     """What was turned on or off."""
 
     rules: tuple[str, ...]
@@ -443,7 +443,7 @@ def texts(rule: ListedRule) -> dict[str, str]:
     return found
 
 
-def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> Turned:
+def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> SwitchedRules:
     """Turn rules and packs on or off, each named by its id, or rules by a pattern such as `Acme.*`.
 
     What a pack or a rule's file says already is not noted as a person's decision, so that the file decides later too.
@@ -469,7 +469,7 @@ def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> Turn
         if rule.about.lives_with_record
         and (name in rules or any(name in checkout.packs[each].ids for each in turned if each in checkout.packs))
     }
-    return Turned(rules=tuple(sorted(rules)), packs=tuple(turned), living=tuple(sorted(living)))
+    return SwitchedRules(rules=tuple(sorted(rules)), packs=tuple(turned), living=tuple(sorted(living)))
 
 
 def _matching(pattern: str, known: Collection[str], packs: Collection[str]) -> set[str]:

@@ -7,7 +7,7 @@ import structlog
 from msgspec.structs import replace
 
 from ocelog.alert.ids import SUSPENDED
-from ocelog.alert.judged import Judged, RuleError
+from ocelog.alert.judged import Judgement, RuleError
 from ocelog.detect.folders import RuleFailures
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
@@ -43,7 +43,7 @@ class Suspending:
         """Count anew for rules that are not asked now: what they did before is of no account once they are again."""
         self.ledger.rules.forget_failures(asked)
 
-    def found(self, said: Judged, is_mended: Callable[[str], bool]) -> list[RuleError]:
+    def found(self, said: Judgement, is_mended: Callable[[str], bool]) -> list[RuleError]:
         """Find the rules that keep failing, and return what is to be told of that: then they are suspended.
 
         `is_mended` says of a rule whether its files may have changed since it was read: the next piece then shows.
@@ -85,7 +85,7 @@ class Suspending:
             found.append(RuleError(rule=rule, type=SUSPENDED, message=why, events=said.events[-1:]))
         return found
 
-    def committed(self, said: Judged) -> bool:
+    def committed(self, said: Judgement) -> bool:
         """Suspend the rules that are to be, now that people are told of it; return whether there were any."""
         counts = {name: self._counted.pop(name) for name in said.rules if name in self._counted}
         changed = {name: (before, after) for name, (before, after) in counts.items() if before != after}
@@ -102,7 +102,7 @@ class Suspending:
         return any_was
 
 
-def _spent(said: Judged) -> dict[str, str]:
+def _spent(said: Judgement) -> dict[str, str]:
     """Return the rules that used up what they may take, and what that was: time, or processes that it cost."""
     allowed, events = SLOW_SECONDS + SLOW_EACH * len(said.events), counted(len(said.events), "event")
     found = {

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.raising import Raised, over, raised
+from ocelog.alert.raising import RaisedAlert, over, raised
 from ocelog.alert.suppressing import muted_by
 from ocelog.detect.bundle import kind_of
 from ocelog.detect.folders import RULE_FILES, RuleFolder, RuleState
@@ -21,7 +21,7 @@ from ocelog.model import Severity
 
 if TYPE_CHECKING:
     from ocelog.detect.checkout import Problem
-    from ocelog.judging.judge import Loaded
+    from ocelog.judging.judge import LoadedFolder
 
 _JUDGE_EVENTS = frozenset({None, "rule"})
 _NEEDED = 5
@@ -48,12 +48,12 @@ class Unread(Struct, frozen=True, kw_only=True):
         return self.log_types is None or log_type in self.log_types
 
 
-def unread_rules(loaded: "Loaded", states: Mapping[str, RuleState]) -> list[Unread]:
+def unread_rules(loaded: "LoadedFolder", states: Mapping[str, RuleState]) -> list[Unread]:
     """Return the rules about events that do not run since a file does not read."""
     return [each for fault in loaded.faults for each in _unread(loaded, fault, states)]
 
 
-def _unread(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState]) -> Iterator[Unread]:
+def _unread(loaded: "LoadedFolder", fault: "Problem", states: Mapping[str, RuleState]) -> Iterator[Unread]:
     if fault.id in loaded.rules:
         return
     if fault.file.endswith(".py"):
@@ -73,7 +73,7 @@ def _unread(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState])
     )
 
 
-def is_needed(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState], known: frozenset[str]) -> bool:
+def is_needed(loaded: "LoadedFolder", fault: "Problem", states: Mapping[str, RuleState], known: frozenset[str]) -> bool:
     """Whether somebody has to hear of a fault: unless its rule is off, or about nothing that comes here."""
     text = loaded.bundle.files.get(fault.file, b"").decode("utf-8", "replace")
     if _is_off(fault, text, states):
@@ -99,7 +99,7 @@ def tell(ledger: Ledger, folder: RuleFolder, troubles: Mapping[str, str]) -> Non
     keys = sorted(troubles)[:_MOST_KEYS]
     muted = muted_by(ledger.alerts.suppressions())
 
-    def to(before: Alert | None) -> Raised | None:
+    def to(before: Alert | None) -> RaisedAlert | None:
         if not troubles:
             if before is None or not before.is_open:
                 return None
@@ -108,7 +108,9 @@ def tell(ledger: Ledger, folder: RuleFolder, troubles: Mapping[str, str]) -> Non
         if before is not None and before.status is not AlertStatus.RESOLVED and set(keys) <= _told_keys(before):
             if (before.description, _told_keys(before)) == (made.description, set(keys)):
                 return None
-            return Raised(alert=replace(before, description=made.description, context=made.context, updated_us=now_us))
+            return RaisedAlert(
+                alert=replace(before, description=made.description, context=made.context, updated_us=now_us)
+            )
         return raised(made, before, now_us=now_us, muted=muted, again=kept_text("more files have errors"))
 
     ledger.system_errors.change(name, to)

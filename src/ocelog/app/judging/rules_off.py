@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from ocelog.alert.judged import Judged
+from ocelog.alert.judged import Judgement
 from ocelog.app.judging.folder_reading import Bench
-from ocelog.app.judging.running_rules import Running
+from ocelog.app.judging.running_rules import RunningRules
 from ocelog.detect.folders import RuleState
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
@@ -28,7 +28,7 @@ class RulesOff:
     _failing: dict[str, set[str]] | None = None
     """Rules whose errors are an open alert, each with the revisions that failed; None: not looked at yet."""
 
-    def end(self, benches: Mapping[str, Bench], now: Running, states: Mapping[str, RuleState]) -> None:
+    def end(self, benches: Mapping[str, Bench], now: RunningRules, states: Mapping[str, RuleState]) -> None:
         """Resolve the alerts of rules that are not on any more, of records and about errors: nothing else would.
 
         A file or a folder that does not read tells of no rule that it is off; a person does, whatever does not read.
@@ -66,7 +66,7 @@ class RulesOff:
             if self._failing is not None:
                 self._failing.pop(name, None)
 
-    def committed(self, said: Judged) -> None:
+    def committed(self, said: Judgement) -> None:
         """Resolve the alerts about errors of rules that were changed since, and judge without one."""
         alerts = self.ledger.alerts
         if not said.events:

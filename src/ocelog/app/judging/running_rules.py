@@ -10,10 +10,10 @@ from ocelog.app.judging.rule_troubles import Unread
 from ocelog.detect.deciding import decisions, shadowed
 from ocelog.detect.folders import RuleState
 from ocelog.detect.rule import CorrelationRule, Kind, Query
-from ocelog.judging.judge import LoadedRule
+from ocelog.judging.wire import LoadedRule
 
 
-class Running(Struct, frozen=True, kw_only=True):
+class RunningRules(Struct, frozen=True, kw_only=True):
     """What runs, by id, as of one look; suspended rules are among it."""
 
     rules: Mapping[str, tuple[Bench, LoadedRule]] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Running(Struct, frozen=True, kw_only=True):
     """What would run of each folder, were its files good."""
 
 
-def running(benches: Mapping[str, Bench], states: Mapping[str, RuleState]) -> Running:
+def running(benches: Mapping[str, Bench], states: Mapping[str, RuleState]) -> RunningRules:
     """Return what runs of folders as they were read."""
     loaded = [(bench.folder, bench.loaded) for bench in benches.values() if bench.loaded is not None]
     hidden = shadowed(loaded)
@@ -45,7 +45,7 @@ def running(benches: Mapping[str, Bench], states: Mapping[str, RuleState]) -> Ru
         for name, rule in found.rules.items()
         if name in on[folder.id]
     }
-    return Running(
+    return RunningRules(
         rules={name: each for name, each in rules.items() if each[1].kind is Kind.RULE},
         scheduled={name: each for name, each in rules.items() if each[1].kind is Kind.SCHEDULED_RULE},
         queries={
@@ -67,12 +67,12 @@ def running(benches: Mapping[str, Bench], states: Mapping[str, RuleState]) -> Ru
     )
 
 
-def unread(benches: Mapping[str, Bench], now: Running) -> list[Unread]:
+def unread(benches: Mapping[str, Bench], now: RunningRules) -> list[Unread]:
     """Return what would judge, were its files good; what stands for a folder if its rules are not known."""
     return [each for bench in benches.values() for each in _unread(bench, now)]
 
 
-def _unread(bench: Bench, now: Running) -> Iterator[Unread]:
+def _unread(bench: Bench, now: RunningRules) -> Iterator[Unread]:
     wanted = now.wanted.get(bench.folder.id, ())
     every = f"{bench.folder.name}/*"
     if bench.loaded is None:

@@ -1,7 +1,7 @@
 """What correlation rules find in the matches of other rules, around each match that is new.
 
 A match may land long after its event: a tenant was not reachable, or a backfill reads the past. So a run looks at the
-stretch of event time around each match that has landed since the run before, not at the last minutes.
+range of event time around each match that has landed since the run before, not at the last minutes.
 """
 
 import json
@@ -15,11 +15,10 @@ import pyarrow as pa
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.alert.judged import TOO_MUCH, Event, Judged, JudgedBy, Match, RuleError
+from ocelog.alert.judged import TOO_MUCH, Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.app.log_types import kinds
-from ocelog.app.loops.scheduled_rows import Found, digest, link_of, match_source, plain
-from ocelog.detect.correlation import Found as Together
-from ocelog.detect.correlation import StepMatch, correlate, may_hold, split
+from ocelog.app.loops.scheduled_rows import RunRows, digest, link_of, match_source, plain
+from ocelog.detect.correlation import CorrelatedMatches, StepMatch, correlate, may_hold, split
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.paths import Path, parse_path
 from ocelog.detect.rule import Correlation, CorrelationRule
@@ -105,7 +104,7 @@ class Correlator:
         fired_us: int,
         now_us: int,
         sources: Mapping[str, str],
-    ) -> tuple[Judged, Found]:
+    ) -> tuple[Judgement, RunRows]:
         """Return what `rule` finds around the matches that have landed since `fired_us`.
 
         `others` are the correlation rules that there are: what they found is none of the matches that a rule looks at,
@@ -142,11 +141,11 @@ class Correlator:
         now_us: int,
         sources: Mapping[str, str],
         told: Sequence[set[str]],
-    ) -> tuple[Judged, Found]:
+    ) -> tuple[Judgement, RunRows]:
         """Return what `rule` finds around the matches of events of [since, until), whenever they landed.
 
         `told` is, of each correlation of the rule, which matches are in something that was found: whoever looks at one
-        stretch of time after the other hands on the same. The last of its matches says when one was there to be found.
+        time range after the other hands on the same. The last of its matches says when one was there to be found.
         Raises TooMuchError if there is more than it can look at.
         """
         bounds = self._bounds()
@@ -176,9 +175,9 @@ class Correlator:
         sources: Mapping[str, str],
         told: Sequence[set[str]],
         bounds: _Bounds,
-    ) -> tuple[Judged, Found]:
+    ) -> tuple[Judgement, RunRows]:
         by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
-        found = dict[str, tuple[Together, list[dict[str, Any]]]]()
+        found = dict[str, tuple[CorrelatedMatches, list[dict[str, Any]]]]()
         for correlation, mine in zip(rule.correlations, told, strict=True):
             rules = {step.rule for step in correlation.steps}.difference(others)
             around = sorted(centres(correlation, rules))
@@ -204,8 +203,8 @@ class Correlator:
             events.append(event)
             rows.append(_indicators(members))
             matches.append(Match(rule=by, event=event, verdict=_verdict(rule, together, members)))
-        judged = Judged(events=events, rules={rule.id: by}, matches=matches)
-        return judged, Found(plain=rows, events=events, rows=match_source(events, rows))
+        judged = Judgement(events=events, rules={rule.id: by}, matches=matches)
+        return judged, RunRows(plain=rows, events=events, rows=match_source(events, rows))
 
     def _around(
         self,
@@ -215,7 +214,7 @@ class Correlator:
         now_us: int,
         told: set[str],
         bounds: _Bounds,
-    ) -> Iterable[tuple[Together, list[dict[str, Any]]]]:
+    ) -> Iterable[tuple[CorrelatedMatches, list[dict[str, Any]]]]:
         """Yield what belongs together with the matches at `centres`: those that may have something in common together.
 
         Of these, those with the newest matches come first.
@@ -262,7 +261,7 @@ class Correlator:
     def _near(
         self, correlation: Correlation, rules: Collection[str], spans: Sequence[tuple[int, int]], bounds: _Bounds
     ) -> tuple[dict[str, dict[str, Any]], list[StepMatch], int | None]:
-        """Return the matches in some stretches of time, the newest first, as long as they are not too many.
+        """Return the matches in some time ranges, the newest first, as long as they are not too many.
 
         The last is since when all were read, if some were left out.
         """
@@ -289,7 +288,7 @@ class Correlator:
     def _pieces(
         self, rules: Collection[str], by: str, since_us: int, until_us: int | None, latest_us: int, bounds: _Bounds
     ) -> Iterator[tuple[pa.Table | None, int]]:
-        """Yield the matches of a stretch of time in pieces that can be held, the newest first, and since when each is.
+        """Yield the matches of a time range in pieces that can be held, the newest first, and since when each is.
 
         The last may be none, if the time is up or one instant has too many: then none is from before its instant.
         """
@@ -321,7 +320,7 @@ class Correlator:
         latest_us: int,
         bounds: _Bounds,
     ) -> set[int]:
-        """Return when the events were of the matches of a stretch of time. Raises TooMuchError."""
+        """Return when the events were of the matches of a time range. Raises TooMuchError."""
         found = set[int]()
         for table, _ in self._pieces(rules, by, since_us, until_us, latest_us, bounds):
             if table is None:
@@ -395,7 +394,7 @@ class Correlator:
 
 
 def _spans(centres: Sequence[int], reach: int) -> list[tuple[int, int]]:
-    """Return the stretches of time that lie within `reach` of any centre; the centres are in order."""
+    """Return the time ranges that lie within `reach` of any centre; the centres are in order."""
     found = list[tuple[int, int]]()
     for centre in centres:
         if found and centre - reach <= found[-1][1]:
@@ -472,7 +471,7 @@ def _indicators(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: sorted({text for each in members for text in each.get(name) or ()}) or None for name in names}
 
 
-def _verdict(rule: CorrelationRule, together: Together, members: Sequence[Mapping[str, Any]]) -> Verdict:
+def _verdict(rule: CorrelationRule, together: CorrelatedMatches, members: Sequence[Mapping[str, Any]]) -> Verdict:
     about, values = rule.about, sorted(set(together.values.values()))
     named = ", ".join(values)
     return Verdict(

@@ -9,7 +9,15 @@ from functools import partial
 import structlog
 from msgspec import Struct
 
-from ocelog.alert.delivering import Delivered, Handed, Outcome, Postponed, Refused, Wait, notice_of
+from ocelog.alert.delivering import (
+    DeliveryDelay,
+    DeliveryRefusal,
+    DeliverySuccess,
+    Outcome,
+    OutgoingMessage,
+    Wait,
+    notice_of,
+)
 from ocelog.alert.routing import ChannelRow
 from ocelog.app.alerts.channels import open_channel
 from ocelog.app.loops.loop import Work
@@ -18,7 +26,7 @@ from ocelog.channels.http_post import LONGEST_SECONDS
 from ocelog.channels.ports import Channel
 from ocelog.errors import ChannelRefusedError, LedgerUnavailableError, LostFenceError, OcelogError, TransientError
 from ocelog.installation.opening import Installation
-from ocelog.ledger.delivery import LEASE, DeliveryLedger, Waiting
+from ocelog.ledger.delivery import LEASE, ChannelBacklog, DeliveryLedger
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import Claim, Severity
 
@@ -35,7 +43,7 @@ _TO_NOTE = 3
 log = structlog.get_logger()
 
 
-class _Held(Struct, frozen=True):
+class _ChannelHold(Struct, frozen=True):
     """Why a channel is left alone until then, unless it changes or there is more to tell."""
 
     until: float
@@ -60,7 +68,7 @@ class DeliverLoop:
     _to_tell: int = 0
     """What there was to tell when the ledger was asked last."""
     _routes_since_us: int | None = None
-    _held: dict[str, _Held] = field(default_factory=dict)
+    _held: dict[str, _ChannelHold] = field(default_factory=dict)
     _unreleased: dict[str, Claim] = field(default_factory=dict)
     """Channels that were not let go of, since the ledger could not be written, by id."""
 
@@ -104,7 +112,7 @@ class DeliverLoop:
             if each.due_us <= now_us:
                 self.work.threads.start_once(f"deliver {each.channel.id}", partial(self._guarded, each))
 
-    def _guarded(self, waiting: Waiting) -> None:
+    def _guarded(self, waiting: ChannelBacklog) -> None:
         try:
             self._deliver(waiting)
         except Exception as error:  # noqa: BLE001 - told, and shown until it works again
@@ -113,7 +121,7 @@ class DeliverLoop:
         else:
             self.work.faults.worked(self.name, WORK)
 
-    def _deliver(self, waiting: Waiting) -> None:
+    def _deliver(self, waiting: ChannelBacklog) -> None:
         """Deliver to one channel until nothing is due."""
         installation = self.work.assembly.installation
         if (late := self._unreleased.get(waiting.channel.id)) is not None:
@@ -146,9 +154,9 @@ class DeliverLoop:
             except OcelogError:
                 self._unreleased[waiting.channel.id] = claim
 
-    def _note(self, claim: Claim, handed: Handed, outcome: Outcome) -> None:
+    def _note(self, claim: Claim, handed: OutgoingMessage, outcome: Outcome) -> None:
         channel, alerts = handed.channel.name, list(handed.alerts.values())
-        if isinstance(outcome, Delivered):
+        if isinstance(outcome, DeliverySuccess):
             worst = max(alerts, key=lambda each: list(Severity).index(each.severity))
             log.info(
                 "delivered",
@@ -160,7 +168,7 @@ class DeliverLoop:
                 title=worst.title,
             )
         else:
-            how = "refused" if isinstance(outcome, Refused) else "not delivered"
+            how = "refused" if isinstance(outcome, DeliveryRefusal) else "not delivered"
             log.warning(how, channel=channel, number=handed.number, code=outcome.code, reason=outcome.answer)
         for left in reversed(range(_TO_NOTE)):
             try:
@@ -171,9 +179,9 @@ class DeliverLoop:
             else:
                 return
 
-    def _hold(self, waiting: Waiting, seconds: float) -> None:
+    def _hold(self, waiting: ChannelBacklog, seconds: float) -> None:
         until = self.work.monotonic() + seconds
-        self._held[waiting.channel.id] = _Held(until, waiting.channel, waiting.newest)
+        self._held[waiting.channel.id] = _ChannelHold(until, waiting.channel, waiting.newest)
 
     def _tend(self) -> None:
         adopted = self._ledger.adopt()
@@ -184,20 +192,20 @@ class DeliverLoop:
         self._routes_since_us = self._ledger.watch_routes(self._routes_since_us or 0)
 
 
-def attempt(opened: Callable[[ChannelRow], Channel], handed: Handed, key: str, now_us: int) -> Outcome:
+def attempt(opened: Callable[[ChannelRow], Channel], handed: OutgoingMessage, key: str, now_us: int) -> Outcome:
     """Try once to deliver a message, and return how that went, whatever the channel does."""
     try:
         receipt = opened(handed.channel).send(notice_of(handed, key, now_us))
     except ChannelRefusedError as error:
-        return Refused(answer=str(error), code=error.code)
+        return DeliveryRefusal(answer=str(error), code=error.code)
     except LedgerUnavailableError:
         # Its secrets could not be read: that says nothing about the channel.
         raise
     except OcelogError as error:
         after = error.retry_after if isinstance(error, TransientError) else None
-        return Postponed(answer=str(error), code=error.code, retry_after=after)
+        return DeliveryDelay(answer=str(error), code=error.code, retry_after=after)
     except Exception as error:  # noqa: BLE001 - one channel must not stop the others
         # Its message may hold what was to be sent, or a secret.
         log.error("bug in Ocelog", channel=handed.channel.name, error=type(error).__name__)  # noqa: TRY400 - see above
-        return Postponed(answer=f"a bug in Ocelog: {type(error).__name__}", code=OcelogError.code)
-    return Delivered(answer=f"{receipt.status} {receipt.text}".strip())
+        return DeliveryDelay(answer=f"a bug in Ocelog: {type(error).__name__}", code=OcelogError.code)
+    return DeliverySuccess(answer=f"{receipt.status} {receipt.text}".strip())

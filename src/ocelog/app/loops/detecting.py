@@ -10,7 +10,7 @@ import structlog
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Policy
 from ocelog.alert.detecting import Detecting, Step
-from ocelog.alert.judged import Event, Judged, JudgedBy
+from ocelog.alert.judged import Event, JudgedBy, Judgement
 from ocelog.alert.routing import ChannelRow, channels_for
 from ocelog.alert.suppressing import suppressed
 from ocelog.app.judging.jury import FolderJury
@@ -81,11 +81,11 @@ class NoJury:
         """Return none."""
         return {}
 
-    def judge(self, _rows: "pa.Table", _log_type: str, events: Sequence[Event]) -> Judged:
+    def judge(self, _rows: "pa.Table", _log_type: str, events: Sequence[Event]) -> Judgement:
         """Say nothing."""
-        return Judged(events=events)
+        return Judgement(events=events)
 
-    def committed(self, _said: Judged) -> None:
+    def committed(self, _said: Judgement) -> None:
         """Do nothing."""
 
 

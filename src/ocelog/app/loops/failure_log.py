@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class _Known:
+class _LoggedFailure:
     """A failure that was logged, and has not ended."""
 
     code: str
@@ -34,7 +34,7 @@ class FailureLog:
     """
 
     monotonic: Callable[[], float] = time.monotonic
-    _known: dict[tuple[object, ...], _Known] = field(default_factory=dict)
+    _known: dict[tuple[object, ...], _LoggedFailure] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def failed(
@@ -73,7 +73,7 @@ class FailureLog:
         with self._lock:
             known = self._known.get(key)
             if known is None or known.code != code:
-                self._known[key] = _Known(code, now)
+                self._known[key] = _LoggedFailure(code, now)
                 return 1
             known.times += 1
             if now - known.logged_at < AGAIN:

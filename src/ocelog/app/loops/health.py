@@ -14,7 +14,7 @@ from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.raising import Raised, over, raised
+from ocelog.alert.raising import RaisedAlert, over, raised
 from ocelog.alert.suppressing import muted_by
 from ocelog.app.loops import loop_alerts
 from ocelog.app.loops.loop import Work, log_failure
@@ -70,7 +70,7 @@ class AlertedErrors(Struct, frozen=True):
         told_us = to_us(error.told)
         muted = muted_by(self.ledger.alerts.suppressions())
 
-        def to(before: Alert | None) -> Raised | None:
+        def to(before: Alert | None) -> RaisedAlert | None:
             if before is not None and before.is_open:
                 known = notice.turn is Turn.OPENED and before.to_be_told
                 if known or before.told_us == told_us:
@@ -105,7 +105,7 @@ class AlertedErrors(Struct, frozen=True):
         """Resolve the alert of a system error that is over."""
         error = notice.error
 
-        def to(before: Alert | None) -> Raised | None:
+        def to(before: Alert | None) -> RaisedAlert | None:
             if before is None or before.status is AlertStatus.RESOLVED:
                 return None
             return over(before, self.ledger.system_errors.now_us(), note=notice.text)
@@ -163,7 +163,7 @@ def end_limits(ledger: Ledger) -> None:
     """Resolve what people were told of rules that opened too many alerts in an hour, once they have not for a day."""
     now = from_us(ledger.system_errors.now_us())
 
-    def to(before: Alert | None) -> Raised | None:
+    def to(before: Alert | None) -> RaisedAlert | None:
         if (
             before is None
             or not before.is_open

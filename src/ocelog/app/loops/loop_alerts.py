@@ -7,7 +7,7 @@ from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.ids import LOOP_FAILING, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
-from ocelog.alert.raising import Raised, over, raised
+from ocelog.alert.raising import RaisedAlert, over, raised
 from ocelog.alert.suppressing import muted_by
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
@@ -49,7 +49,7 @@ def _raise(ledger: Ledger, fault: LoopFault, now_us: int) -> None:
     name = system_alert_id(LOOP_FAILING, fault.loop)
     muted = muted_by(ledger.alerts.suppressions())
 
-    def to(before: Alert | None) -> Raised | None:
+    def to(before: Alert | None) -> RaisedAlert | None:
         if before is not None and before.is_open and (before.to_be_told or muted(before, now_us)):
             return None
         made = Alert(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import ONBOARDED, system_alert_id
 from ocelog.alert.notice import AlertStatus, Happened
-from ocelog.alert.raising import Raised
+from ocelog.alert.raising import RaisedAlert
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import SWEEPING, Origin, Severity, Slice, SliceState, SourceRow
@@ -56,7 +56,7 @@ class Onboarding:
 
         told = False
 
-        def to(before: Alert | None) -> Raised | None:
+        def to(before: Alert | None) -> RaisedAlert | None:
             nonlocal told
             told = before is None
             if before is not None:
@@ -90,8 +90,8 @@ class Onboarding:
             )
             if not many:
                 # Nobody has to hear of it, now or when something becomes known later.
-                return Raised(alert=replace(summary, to_be_told=False, told_severity=None, told_us=None))
-            return Raised(alert=summary, happened=Happened.OPENED, due_us=now_us)
+                return RaisedAlert(alert=replace(summary, to_be_told=False, told_severity=None, told_us=None))
+            return RaisedAlert(alert=summary, happened=Happened.OPENED, due_us=now_us)
 
         self.ledger.system_errors.change(name, to)
         if told:

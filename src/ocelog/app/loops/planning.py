@@ -1,6 +1,6 @@
 """What a stream is to read next, by the marks in the ledger, and which slices the ledger may forget."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -26,9 +26,9 @@ TimeRange: TypeAlias = tuple[datetime, datetime]
 
 
 def plan_due(
-    ledger: Ledger, streams: Sequence[Stream], *, our_now: datetime, poll_now: bool
+    ledger: Ledger, streams: Sequence[Stream], *, our_now: datetime, poll_now: Container[StreamKey]
 ) -> dict[StreamKey, datetime | None]:
-    """Plan what is due in `streams`, whose API's clocks are known; `poll_now` does not wait for the poll to be due.
+    """Plan what is due in `streams`, whose API's clocks are known; those of `poll_now` whether or not their poll is.
 
     `our_now` is the present by our clock. One transaction reads for all of them, and one writes for all that have
     something due. Return each stream's edge: up to where it asks for news now. One whose planning another has
@@ -44,7 +44,7 @@ def plan_due(
     plans = list[Plan]()
     for stream in streams:
         marks, left = found[stream.key]
-        settings = replace(stream.settings, poll=timedelta(0)) if poll_now else stream.settings
+        settings = replace(stream.settings, poll=timedelta(0)) if stream.key in poll_now else stream.settings
         planned = plan(marks, stream.kind, settings, stream.source.now(), left, our_now=our_now)
         if planned is not None:
             plans.append(planned)
@@ -114,9 +114,9 @@ def lacking(ledger: Ledger, stream: Stream) -> int:
     return sum(each.state is SliceState.PARKED for each in found) + len(still_short(found))
 
 
-def plan_time_range(ledger: Ledger, stream: Stream, stretch: TimeRange) -> None:
+def plan_time_range(ledger: Ledger, stream: Stream, time_range: TimeRange) -> None:
     """Read a time range of the past (again); no mark moves."""
-    since, until = stretch[0], min(stretch[1], stream.source.now())
+    since, until = time_range[0], min(time_range[1], stream.source.now())
     if since >= until:
         return
     source_id, log_type = stream.key

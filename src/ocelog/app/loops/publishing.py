@@ -18,7 +18,7 @@ from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.disk import disk_errors
 from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.leftovers import remove_leftovers
-from ocelog.lake.upkeep.maintenance import Maintenance, Tended
+from ocelog.lake.upkeep.maintenance import Maintenance, TableUpkeep
 from ocelog.model import PUBLISH, PUBLISHING
 from ocelog.times import from_us, has_passed
 
@@ -181,7 +181,7 @@ class PublishLoop:
         else:
             self.work.failures.over("upkeep failed", names)
 
-    def _told(self, tended: Tended) -> None:
+    def _told(self, tended: TableUpkeep) -> None:
         table = tended.table
         if tended.not_expired is not None and tended.not_expired != self._not_expired.get(table):
             log.warning("old rows kept", table=table, reason=tended.not_expired)

@@ -27,6 +27,7 @@ from ocelog.errors import (
     OcelogError,
     SourceThrottledError,
     TransientError,
+    error_class,
 )
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
@@ -53,6 +54,10 @@ _LOOK_AGAIN = 5.0
 _LOOK_ANYWAY = 600.0
 """Seconds after which a stream is looked at whatever its edge says: a clock that lied moves it back."""
 _FORGET_EVERY = 3600.0
+_NEWS = 0
+"""How pressing a stream is that has news to be read (`Due.rank`)."""
+_PAST_TURN = 10.0
+"""Seconds for which a thread reads the past of a stream before it sees to its news; then it goes on where it was."""
 _PAST_FIRST = 4
 """Each so manieth slice of a stream is one of its past, if there is any."""
 _SO_MANY = 4
@@ -132,20 +137,30 @@ class PullLoop:
                     todo = "Create one in the console, or in another terminal: ocelog source add"
             log.warning("nothing to read", reason=reason, todo=todo)
         self._read_names = names
-        if fresh and not first:
-            self.reader.hurry([stream.key for stream in fresh])
+        # At a start only what a person had to put right, a key or a permission: a service that is begun again and again
+        # must not ask a source that is down each time.
+        hurried = self.reader.stopped() if first else {stream.key for stream in fresh}
+        if hurried:
+            self.reader.hurry(hurried)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Reading:
+class StreamReading:
     """One thread's reading of a stream."""
 
     stream: StreamKey
     of: Stream
     alive_at: float
     """When it last had an answer, in seconds of the monotonic clock."""
+    began: float
+    """When it took its slice, by that clock."""
     slice_: Slice | None = None
     """None: it learns the clock of the stream's source, or has not taken its slice yet."""
+
+    @property
+    def is_of_news(self) -> bool:
+        """Whether it reads what is new."""
+        return self.slice_ is not None and self.slice_.origin is Origin.LIVE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,7 +189,7 @@ class Reader:
     home_id: str
     by_hand: bool = False
     """Plan each stream once, now; else it is polled as its settings say."""
-    stretch: TimeRange | None = None
+    time_range: TimeRange | None = None
     """By hand: plan only this time range of the past, instead of what is new."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Our clock, which must be the ledger's."""
@@ -190,10 +205,12 @@ class Reader:
     _may_read: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _due: dict[StreamKey, int] = field(default_factory=dict)
-    _running: list[Reading] = field(default_factory=list)
+    _running: list[StreamReading] = field(default_factory=list)
     _served: dict[StreamKey, int] = field(default_factory=dict)
     _taken: Counter[StreamKey] = field(default_factory=Counter)
     """Slices that were taken of each stream."""
+    _poll_now: set[StreamKey] = field(default_factory=set)
+    """Streams that are asked for news whether or not their poll is due."""
     _unreleased: list[Slice] = field(default_factory=list)
     """What was not let go of, since the ledger could not be written: nobody else takes it meanwhile."""
     _turns: Iterator[int] = field(default_factory=count)
@@ -232,19 +249,30 @@ class Reader:
             self._streams = {stream.key: stream for stream in streams}
         return fresh
 
+    def stopped(self) -> set[StreamKey]:
+        """Return the streams that go on only once a person has changed something, as far as is noted."""
+        kinds = {
+            (row.marks.source_id, row.marks.log_type): error_class(row.trouble_kind)
+            for row in self.ledger.pulling.streams()
+            if row.trouble_kind is not None
+        }
+        return {key for key in self._streams if (kind := kinds.get(key)) and not issubclass(kind, TransientError)}
+
     def hurry(self, streams: Collection[StreamKey] | None = None) -> None:
         """Try at once what waits since a failure, and what is parked: somebody may have fixed the cause.
 
         So it is if a person pulls by hand, or has changed a source or its secret. Without `streams` all are hurried.
         What the source asked to wait for is waited for.
         """
-        throttled = {
-            (row.marks.source_id, row.marks.log_type)
-            for row in self.ledger.pulling.streams()
-            if row.trouble_kind == SourceThrottledError.code
-        }
+        kinds = {(row.marks.source_id, row.marks.log_type): row.trouble_kind for row in self.ledger.pulling.streams()}
         wanted = self._streams if streams is None else streams
-        self.ledger.pulling.hurry([key for key in wanted if key not in throttled], self.now())
+        hurried = [key for key in wanted if kinds.get(key) != SourceThrottledError.code]
+        self.ledger.pulling.hurry(hurried, self.now())
+        with self._lock:
+            # What failed before anything was asked, without a key or a token, left no slice that could be tried again.
+            self._poll_now |= {key for key in hurried if kinds.get(key) is not None}
+            for key in self._poll_now:
+                self._look_at.pop(key, None)
 
     def room_again(self) -> None:
         """Try at once what a full disk kept from landing."""
@@ -299,13 +327,16 @@ class Reader:
         streams = [stream for key, stream in self._streams.items() if stream.source.primed and self._is_time(key, now)]
         if not streams:
             return
-        if self.stretch is not None:
+        if self.time_range is not None:
             for stream in streams:
-                plan_time_range(self.ledger, stream, self.stretch)
+                plan_time_range(self.ledger, stream, self.time_range)
                 self.asked.add(stream.key)
             return
         asked_at = {stream.key: stream.source.now() for stream in streams}
-        edges = plan_due(self.ledger, streams, our_now=self.now(), poll_now=self.by_hand)
+        poll_now = set(self._streams) if self.by_hand else self._poll_now
+        edges = plan_due(self.ledger, streams, our_now=self.now(), poll_now=poll_now)
+        with self._lock:
+            self._poll_now -= asked_at.keys()
         for stream in streams:
             edge, api_now = edges[stream.key], stream.source.now()
             if self.by_hand and edge is not None and edge >= asked_at[stream.key]:
@@ -342,15 +373,16 @@ class Reader:
                 waits.append(max((due[key].free_at - ours).total_seconds(), self._rest_of(key) - now))
         return max(0.0, min(waits)) if waits else None
 
-    def _claim(self) -> Reading | None:
+    def _claim(self) -> StreamReading | None:
         """Take the slice that a free thread reads next; None: there is none, or no room."""
         while not self.stop():
+            now = self.monotonic()
             with self._lock:
                 key = next_stream(
                     self._due,
                     self._running,
                     limit=self.limit,
-                    now=self.monotonic(),
+                    now=now,
                     troubled={key for key, trouble in self._ill.items() if trouble.tries},
                     served=self._served,
                 )
@@ -360,7 +392,7 @@ class Reader:
                 if stream is None or self._rests(key):
                     del self._due[key]
                     continue
-                reading = Reading(stream=key, alive_at=self.monotonic(), of=stream)
+                reading = StreamReading(stream=key, alive_at=now, began=now, of=stream)
                 self._running.append(reading)
                 self._served[key] = next(self._turns)
                 if key[1] == _CLOCK:
@@ -391,7 +423,7 @@ class Reader:
             return self._streams.get(key)
         return next((stream for stream in self._streams.values() if stream.row.id == key[0]), None)
 
-    def _work(self, reading: Reading | None) -> None:
+    def _work(self, reading: StreamReading | None) -> None:
         """Read slice after slice, as long as there is one for this thread."""
         while reading is not None:
             self.threads.went_on()
@@ -409,7 +441,7 @@ class Reader:
                 log_failure("failed", error)
                 return
 
-    def _prime(self, reading: Reading) -> None:
+    def _prime(self, reading: StreamReading) -> None:
         """Learn the API's clock, before which nothing can be planned; one failure must not cost a whole pull."""
         source_id, source = reading.stream[0], reading.of.source
         streams = [stream for key, stream in list(self._streams.items()) if key[0] == source_id]
@@ -431,7 +463,7 @@ class Reader:
             with self._lock:
                 self._ill.pop(reading.stream, None)
 
-    def _drain(self, reading: Reading, slice_: Slice) -> None:
+    def _drain(self, reading: StreamReading, slice_: Slice) -> None:
         stream, reached = reading.of, slice_
         try:
             drained = stream.puller.drain(slice_, stop=lambda: self._stops(reading))
@@ -456,7 +488,7 @@ class Reader:
                     if self._streams.get(stream.key, stream) is not stream:
                         self.hurry([stream.key])
 
-    def _ended(self, reading: Reading, drained: Drained) -> None:
+    def _ended(self, reading: StreamReading, drained: Drained) -> None:
         stream, error = reading.of, drained.error
         if error is not None and self._streams.get(stream.key) is not stream:
             # It was changed meanwhile, its secret perhaps: what failed before says nothing about it now.
@@ -494,7 +526,7 @@ class Reader:
         if whole or tired or len(trouble.slices) > _SO_MANY:
             self._rest(stream.key, error, at_least=REST if tired else timedelta(0))
 
-    def _known(self, error: Exception, reading: Reading) -> OcelogError:
+    def _known(self, error: Exception, reading: StreamReading) -> OcelogError:
         if isinstance(error, OcelogError):
             return error
         log.error("bug in Ocelog", exc_info=error, **_names(reading.of, reading.slice_))
@@ -532,13 +564,22 @@ class Reader:
     def _rests(self, key: StreamKey) -> bool:
         return self.monotonic() < self._rest_of(key)
 
-    def _stops(self, reading: Reading) -> bool:
+    def _stops(self, reading: StreamReading) -> bool:
         """Whether a thread asks for no further page: everything ends, or its stream rests, or is not wanted so."""
         while not self._may_read.wait(_GLANCE) and not self.stop():
             pass
         reading.alive_at = self.monotonic()
         self.threads.went_on()
-        return self.stop() or self._streams.get(reading.stream) is not reading.of or self._rests(reading.stream)
+        unwanted = self.stop() or self._streams.get(reading.stream) is not reading.of or self._rests(reading.stream)
+        return unwanted or self._makes_way(reading)
+
+    def _makes_way(self, reading: StreamReading) -> bool:
+        """Whether a thread that reads the past of a stream has had its turn while news of it wait for a thread."""
+        if reading.is_of_news or self.monotonic() - reading.began < _PAST_TURN:
+            return False
+        with self._lock:
+            has_news = self._due.get(reading.stream) == _NEWS
+            return has_news and not any(each.stream == reading.stream and each.is_of_news for each in self._running)
 
 
 def rest_after(error: OcelogError, tries: int) -> timedelta:

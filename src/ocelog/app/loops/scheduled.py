@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from ocelog.alert.judged import TOO_MUCH, Judged, JudgedBy, RuleError
+from ocelog.alert.judged import TOO_MUCH, JudgedBy, Judgement, RuleError
 from ocelog.alert.scheduling import Firing, Scheduling
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.judging.schedule_pace import LONG, SchedulePace
@@ -37,7 +37,7 @@ _AFTER_FAILURE = 10.0
 _AT_ONCE = 2
 """Queries that are asked at once."""
 _GLANCE = 0.1
-_PATIENCE = 50
+_MOST_GLANCES = 50
 """After so many glances at queries that are not answered, correlation rules do not wait for them."""
 _Asked: TypeAlias = tuple[list[dict[str, Any]], str] | Exception
 """The rows of a query and their log type, or why there are none."""
@@ -272,7 +272,7 @@ class ScheduledLoop:
         """Whether a query is due or asked that correlation rules wait for: none that is slow."""
         if any(not self._is_slow(each.schedule) for each in agenda.queries_due):
             return True
-        return waited < _PATIENCE and any(not self._is_slowly_asked(agenda, one) for one in agenda.asked)
+        return waited < _MOST_GLANCES and any(not self._is_slowly_asked(agenda, one) for one in agenda.asked)
 
     def _ask(self, firing: Firing, query: Query, answers: "Queue[tuple[Firing, Query, _Asked, float]]") -> None:
         began = self.work.monotonic()
@@ -332,7 +332,7 @@ class ScheduledLoop:
         found = found_rows(
             rows, query.name, log_type=log_type, fires_us=firing.fires_us, now_us=now_us, sources=sources
         )
-        said = Judged()
+        said = Judgement()
         if rows:
             with self.jury.lock:
                 said = self.jury.judge_rows(query.name, found.plain, found.events)
@@ -370,7 +370,7 @@ class ScheduledLoop:
 
     # What both do.
 
-    def _worked(self, rules: Mapping[str, JudgedBy], said: Judged) -> None:
+    def _worked(self, rules: Mapping[str, JudgedBy], said: Judgement) -> None:
         """Resolve the alerts about errors of `rules`, now that their schedule works again, and they failed on no row.
 
         What they said of rows is known only if there were some.
@@ -381,14 +381,14 @@ class ScheduledLoop:
             alerts.end_errors(name, kept_text("its schedule works again"), of_runs=not said.events)
 
     def _land_nothing(self, firing: Firing) -> None:
-        self._scheduling.land(firing, Judged(), match_source([], []))
+        self._scheduling.land(firing, Judgement(), match_source([], []))
 
     def _land_error(self, firing: Firing, rules: Mapping[str, JudgedBy], kind: str, message: str) -> None:
         """Tell that a run failed: its rules are blind until it works again, whatever source they look for."""
         event = run_event(firing.schedule, firing.fires_us)
         errors = [RuleError(rule=rule, type=kind, message=message, events=[event]) for rule in rules.values()]
         log.error("run failed", schedule=firing.schedule, fires=rfc3339(from_us(firing.fires_us)), reason=message)
-        self._scheduling.land(firing, Judged(events=[event], rules=rules, errors=errors), match_source([], []))
+        self._scheduling.land(firing, Judgement(events=[event], rules=rules, errors=errors), match_source([], []))
 
 
 def _behind_us(schedules: Sequence[Schedule], fired_us: int) -> int | None:

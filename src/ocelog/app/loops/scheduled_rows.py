@@ -28,7 +28,7 @@ _LINKS = ("wizUrl",)
 _LONGEST_ID, _LONGEST_LINK = 500, 4_000
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class RunRows(Struct, frozen=True, kw_only=True):
     """Rows of one run."""
 
     plain: Sequence[Mapping[str, Any]]
@@ -130,7 +130,7 @@ def found_rows(
     fires_us: int,
     now_us: int,
     sources: Mapping[str, str],
-) -> Found:
+) -> RunRows:
     """Return `plain` rows of a query as events. `sources`: id of each source that there is -> name; there must be one.
 
     A row that does not say which source it is of is kept with the first: each match goes with the purge of its source.
@@ -154,7 +154,7 @@ def found_rows(
             link=link_of(row),
         )
         events.append(event)
-    return Found(plain=told, events=events, rows=match_source(events, told))
+    return RunRows(plain=told, events=events, rows=match_source(events, told))
 
 
 def match_source(events: Sequence[Event], rows: Sequence[Mapping[str, Any]]) -> pa.Table:

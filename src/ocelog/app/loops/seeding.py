@@ -7,7 +7,7 @@ from datetime import timedelta
 import pyarrow as pa
 import structlog
 
-from ocelog.alert.judged import Event, Judged
+from ocelog.alert.judged import Event, Judgement
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.log_types import table_schemas
 from ocelog.installation.opening import Installation
@@ -74,7 +74,7 @@ class CurrentRecords:
         log.info("records that were there", table=table, rows=len(rows), after=after)
         return rows, len(rows) < self.page_rows
 
-    def judge(self, rules: Collection[str], rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judged:
+    def judge(self, rules: Collection[str], rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judgement:
         """Ask some of the rules that the jury has. Raises SandboxError."""
         return self.jury.judge_by(rules, rows, log_type, events)
 

@@ -39,7 +39,7 @@ from ocelog.model import HANGING, STALLED, LoopFault, SliceState, table_name
 from ocelog.phrases import Phrase
 from ocelog.pull.stream import Stream
 
-PATIENCE = timedelta(seconds=10)
+RETRY_WITHIN = timedelta(seconds=10)
 """A pull waits so long for slices to be tried again, and leaves those that must wait longer to the next one."""
 TICK = 0.5
 """Seconds between two rounds of a service, at least."""
@@ -60,7 +60,7 @@ _FAULTS = "faults"
 log = structlog.get_logger()
 
 
-class Left(Struct, frozen=True, kw_only=True):
+class UnreadSlices(Struct, frozen=True, kw_only=True):
     """What a pull did not read of one stream, and why."""
 
     stream: StreamKey
@@ -71,16 +71,16 @@ class Left(Struct, frozen=True, kw_only=True):
     """When a service tries the first of it again; None: at once."""
 
 
-class Pulled(Struct, frozen=True, kw_only=True):
+class PullResult(Struct, frozen=True, kw_only=True):
     """How a pull ended."""
 
     troubles: dict[StreamKey, OcelogError] = msgspec.field(default_factory=dict)
-    waiting: tuple[Left, ...] = ()
+    waiting: tuple[UnreadSlices, ...] = ()
     """What is to be tried later; what is parked is `lacking`."""
     unasked: tuple[StreamKey, ...] = ()
     """Streams that were not asked for anything new: their API did not answer, or too much of them waits already."""
     lacking: int = 0
-    """Stretches that are parked, or that were shown short."""
+    """Time ranges that are parked, or that were shown short."""
     damaged: Mapping[str, ConfigError] = msgspec.field(default_factory=dict)
     """Id of each source whose settings cannot be read -> why."""
     publishing: OcelogError | None = None
@@ -115,7 +115,7 @@ class TablePublished(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class _Rest:
+class _Backoff:
     """How long a loop that fails in its turn is left alone."""
 
     tries: int = 0
@@ -149,7 +149,7 @@ class Service:
     _hanging: set[str] = field(default_factory=set)
     _stalled: set[str] = field(default_factory=set)
     _collected_at: float = 0.0
-    _rests: dict[str, _Rest] = field(default_factory=dict)
+    _rests: dict[str, _Backoff] = field(default_factory=dict)
     """By name of each loop that failed in its last turn."""
     _room: DiskRoom = field(init=False)
 
@@ -254,7 +254,7 @@ class Service:
             again = loop.run_due(now)
         except Exception as error:  # noqa: BLE001 - told, and shown until it works again
             self._work.faults.failed(loop.name, TURN, error)
-            rest = self._rests.setdefault(loop.name, _Rest())
+            rest = self._rests.setdefault(loop.name, _Backoff())
             rest.begin(now)
             return rest.until
         self._rests.pop(loop.name, None)
@@ -273,17 +273,17 @@ class Service:
         self,
         streams: Sequence[Stream],
         *,
-        stretch: TimeRange | None = None,
+        time_range: TimeRange | None = None,
         damaged: Mapping[str, ConfigError] = MappingProxyType({}),
-    ) -> Pulled:
+    ) -> PullResult:
         """Read what is due in `streams`, or only the given time range, and publish all that has landed.
 
         `damaged` are the sources that were wanted too, and have no streams: why, by their ids. It ends when nothing is
-        left that may be tried within PATIENCE. Raises what the ledger raises.
+        left that may be tried within RETRY_WITHIN. Raises what the ledger raises.
         """
         reader = self.pulling.reader
         self._work.only = {stream.key for stream in streams}
-        reader.by_hand, reader.stretch = True, stretch
+        reader.by_hand, reader.time_range = True, time_range
         reader.follow(streams)
         # One after the other: together they would hold a quarter more memory, and share one interpreter anyway.
         self.publishing.hold = reader.held
@@ -295,14 +295,14 @@ class Service:
         self.threads.join(STOP_WITHIN)
         if self.stop():
             # Nothing is asked of the ledger any more: it may be what hangs.
-            return Pulled(
+            return PullResult(
                 troubles=dict(reader.troubles),
                 damaged=damaged,
                 publishing=self.publishing.error,
                 failed=self._work.faults.errors,
             )
         ledger = self.assembly.installation.ledger
-        return Pulled(
+        return PullResult(
             troubles=dict(reader.troubles),
             waiting=tuple(left for stream in streams for left in self._left(stream)),
             unasked=tuple(stream.key for stream in streams if stream.key not in reader.asked),
@@ -323,13 +323,13 @@ class Service:
             self.pulling.follow_sources(self.monotonic())
             seconds = reader.go_round()
             busy = self.threads.others_than(_MAIN)
-            if not busy and not was_busy and (seconds is None or seconds > PATIENCE.total_seconds()):
+            if not busy and not was_busy and (seconds is None or seconds > RETRY_WITHIN.total_seconds()):
                 return
             # Of all loops only publishing, so that what lands does not pile up. The others work once all is read.
             self._run_due(self.publishing)
             self._wait(TICK if busy else min(TICK, seconds or _GLANCE))
 
-    def _left(self, stream: Stream) -> list[Left]:
+    def _left(self, stream: Stream) -> list[UnreadSlices]:
         slices = [slice_ for slice_ in self.pulling.reader.left(stream) if slice_.state is SliceState.WAITING]
         if not slices:
             return []
@@ -338,7 +338,9 @@ class Service:
         # What failed in this pull is newer than what a slice remembers, which may not have been asked for at all.
         trouble = self.pulling.reader.troubles.get(stream.key)
         due = first.due_at if first.due_at > datetime.now(UTC) else None
-        return [Left(stream=stream.key, slices=len(slices), reason=str(trouble) if trouble else reason, due_at=due)]
+        return [
+            UnreadSlices(stream=stream.key, slices=len(slices), reason=str(trouble) if trouble else reason, due_at=due)
+        ]
 
     def publish_all(self) -> OcelogError | None:
         """Publish everything that waits, which no other loop has a part in; return what went wrong."""

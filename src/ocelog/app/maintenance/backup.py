@@ -17,7 +17,7 @@ from msgspec import Struct
 from ocelog.app.assemble import publisher
 from ocelog.app.log_types import table_schemas
 from ocelog.app.other_tools import tables_change
-from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
+from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, without_number
 from ocelog.files import read_regular
 from ocelog.installation import home as homes
 from ocelog.installation.opening import Installation
@@ -26,7 +26,7 @@ from ocelog.lake.read.snapshot import check_lake
 from ocelog.lake.storage.checksums import OTHER_BYTES, damage, damaged, read_error, unreadable, written_sum
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
-from ocelog.lake.upkeep.relocate import begin_elsewhere, check_copy, table_files
+from ocelog.lake.upkeep.relocate import begin_in_home, check_copy, table_files
 from ocelog.ledger.database.open import absolute
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import rfc3339
@@ -337,13 +337,15 @@ def _read_note(folder: Path) -> Mapping[str, Any]:
         # Older releases noted no checksums.
         found["sums"] = dict(note.get("sums", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HomeError(f"{folder} holds no complete backup: {_NOTE} cannot be read ({error}).") from error
+        raise HomeError(
+            f"{folder} holds no complete backup: {_NOTE} cannot be read ({without_number(error)})."
+        ) from error
     if version > _VERSION:
         raise HomeError(f"The backup {folder} was made by a newer Ocelog: upgrade first.")
     return found
 
 
-class Restored(Struct, frozen=True, kw_only=True):
+class RestoreResult(Struct, frozen=True, kw_only=True):
     """What a restore made."""
 
     home: Path
@@ -353,7 +355,7 @@ class Restored(Struct, frozen=True, kw_only=True):
     has_key: bool
 
 
-def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Restored:
+def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> RestoreResult:
     """Make a home at `path`, which must be empty, of the backup in `folder`.
 
     The ledger goes into `ledger_url`, an empty database (None: into a file in the home), whichever kind of database it
@@ -379,7 +381,7 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
             _copy(folder, real, name, note["files"][name], {})
             (real / name).chmod(0o444)
     for table, metadata in note["tables"].items():
-        begin_elsewhere(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
+        begin_in_home(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
     for name in ("config.yml", "key"):
         if (folder / name).exists():
             _replace(real / name, folder / name)
@@ -410,7 +412,7 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
         ledger.close()
     homes.finish(real, ledger_url=ledger_url)
     begun.unlink(missing_ok=True)
-    return Restored(home=real, created=note["created"], files=len(note["files"]), has_key=(real / "key").exists())
+    return RestoreResult(home=real, created=note["created"], files=len(note["files"]), has_key=(real / "key").exists())
 
 
 def _refuse_damaged(folder: Path, note: Mapping[str, Any]) -> None:

@@ -235,15 +235,15 @@ def _plan_again(
                     "again that they may be in."
                 )
         else:
-            slices = _of_stretch(installation, each, kind)
+            slices = _of_time_range(installation, each, kind)
         # Many lost files may be of one time range: it is read once.
-        fresh = [slice_ for slice_ in slices if _stretch(slice_) not in planned]
-        planned.update(map(_stretch, fresh))
+        fresh = [slice_ for slice_ in slices if _range_key(slice_) not in planned]
+        planned.update(map(_range_key, fresh))
         for slice_ in fresh:
             source = sources[slice_.source_id]
             when = "" if source.removed_us is None else f", once the source {source.name!r} is added again"
-            stretch = f"{write_instant(slice_.since)} to {write_instant(slice_.until)} by {slice_.by}"
-            done.lines.append(f"{each.table}: to be read again{when}: {stretch}.")
+            read_range = f"{write_instant(slice_.since)} to {write_instant(slice_.until)} by {slice_.by}"
+            done.lines.append(f"{each.table}: to be read again{when}: {read_range}.")
         done.planned += len(fresh)
         gone = _REJECTED if each.table == REJECTIONS else kind.gone if kind is not None else None
         done.for_good.add(gone or _VERSIONS)
@@ -271,11 +271,11 @@ def _sources(installation: Installation) -> dict[str, SourceRow]:
     return {row.id: row for row in installation.ledger.sources.listed(removed=True) if not row.purging}
 
 
-def _stretch(slice_: Slice) -> TimeRange:
+def _range_key(slice_: Slice) -> TimeRange:
     return slice_.source_id, slice_.log_type, slice_.origin, slice_.by, slice_.since, slice_.until
 
 
-def _of_stretch(installation: Installation, lost: GivenUp, kind: Kind) -> list[Slice]:
+def _of_time_range(installation: Installation, lost: GivenUp, kind: Kind) -> list[Slice]:
     ledger = installation.ledger
     least, most = lost.min_cursor_us, lost.max_cursor_us
     since = None if least is None or most is None else from_us(least)

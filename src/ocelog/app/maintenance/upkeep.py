@@ -11,13 +11,13 @@ from ocelog.app.other_tools import tables_change
 from ocelog.app.users.trail import shorten_trail
 from ocelog.errors import HomeError, LedgerUnavailableError, OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.lake.upkeep.maintenance import Tended
+from ocelog.lake.upkeep.maintenance import TableUpkeep
 
 
 class Upkeep(Struct, frozen=True, kw_only=True):
     """What was done, and what failed: first what needs attention."""
 
-    tables: list[Tended] = field(default_factory=list)
+    tables: list[TableUpkeep] = field(default_factory=list)
     failed: list[OcelogError] = field(default_factory=list)
 
 

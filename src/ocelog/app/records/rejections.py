@@ -42,7 +42,7 @@ FROM rejections WHERE {_ANSWER} BETWEEN {{first}} AND {{last}} ORDER BY {_ANSWER
 """  # noqa: S608 - ours
 
 
-class Stored(Struct, frozen=True, kw_only=True):
+class StoredRejection(Struct, frozen=True, kw_only=True):
     """A rejected record as the lake keeps it."""
 
     source_id: str
@@ -62,7 +62,7 @@ class Stored(Struct, frozen=True, kw_only=True):
         return self.source_id, self.log_type, self.origin, self.observed_at
 
 
-class Replayed(Struct, frozen=True, kw_only=True):
+class RejectionReplay(Struct, frozen=True, kw_only=True):
     """What trying again came to."""
 
     tried: int
@@ -75,7 +75,7 @@ class Replayed(Struct, frozen=True, kw_only=True):
     """Not tried: they must be requested again."""
 
 
-def replay(installation: Installation, source_id: str | None = None) -> Replayed:
+def replay(installation: Installation, source_id: str | None = None) -> RejectionReplay:
     """Shape rejected records anew, of one source or of all, and land those that fit now as they would have then.
 
     A record that came only together with an error is left alone: it would be a version that never was.
@@ -91,7 +91,7 @@ def replay(installation: Installation, source_id: str | None = None) -> Replayed
             # A service did so when it began.
             publisher(installation.home.path, installation.ledger).reconcile()
         lake = FileLake(installation.home.path, installation.ledger.lake, schemas)
-        found = Replayed(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=0)
+        found = RejectionReplay(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=0)
         fit, landed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for everything in stored(installation, source_id):
             whole = [each for each in everything if each.whole]
@@ -110,7 +110,7 @@ def replay(installation: Installation, source_id: str | None = None) -> Replayed
     return found
 
 
-def stored(installation: Installation, source_id: str | None = None) -> Iterator[list[Stored]]:
+def stored(installation: Installation, source_id: str | None = None) -> Iterator[list[StoredRejection]]:
     """Yield rejected records, as many at once as fit into memory; those of one answer come together."""
     for first, last in _some_answers(installation, source_id):
         yield _between(installation, first, last)
@@ -136,13 +136,13 @@ def _some_answers(installation: Installation, source_id: str | None) -> Iterator
         yield held[0], held[-1]
 
 
-def _between(installation: Installation, first: str, last: str) -> list[Stored]:
+def _between(installation: Installation, first: str, last: str) -> list[StoredRejection]:
     """Return the rejected records from the answer `first` to the answer `last`, those of one answer side by side."""
     queries = Queries(installation.home.path, installation.ledger.lake, table_schemas())
     sql = _STORED.format(first=literal(first), last=literal(last))
     with queries.run(sql, limits=_LIMITS, trusted=True) as answer:
         return [
-            Stored(
+            StoredRejection(
                 source_id=row["p_source_id"],
                 source_label=row["p_source_label"],
                 log_type=row["p_log_type"],
@@ -157,7 +157,9 @@ def _between(installation: Installation, first: str, last: str) -> list[Stored]:
         ]
 
 
-def _land(installation: Installation, lake: FileLake, claim: Claim, records: Sequence[Stored]) -> Replayed:
+def _land(
+    installation: Installation, lake: FileLake, claim: Claim, records: Sequence[StoredRejection]
+) -> RejectionReplay:
     first = records[0]
     kind = kinds()[first.log_type]
     page = Page(
@@ -186,7 +188,7 @@ def _land(installation: Installation, lake: FileLake, claim: Claim, records: Seq
     )
     ask = Ask(log_type=first.log_type, by=_REPLAY, since=EPOCH, until=from_us(page.asked_us), open_only=False)
     landed = lander.land(page, ask, shaped, to=None)
-    return Replayed(
+    return RejectionReplay(
         tried=len(records),
         events=landed.events,
         repeats=landed.repeats,
@@ -195,8 +197,8 @@ def _land(installation: Installation, lake: FileLake, claim: Claim, records: Seq
     )
 
 
-def _added(one: Replayed, other: Replayed) -> Replayed:
-    return Replayed(
+def _added(one: RejectionReplay, other: RejectionReplay) -> RejectionReplay:
+    return RejectionReplay(
         tried=one.tried + other.tried,
         events=one.events + other.events,
         repeats=one.repeats + other.repeats,

@@ -8,7 +8,7 @@ from ocelog.app.other_tools import tables_change
 from ocelog.errors import HomeError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.lake.upkeep import reshape as lake_tables
-from ocelog.lake.upkeep.reshape import Reshaped
+from ocelog.lake.upkeep.reshape import ReshapeResult
 from ocelog.model import table_name
 from ocelog.schema.columns.refill import Refill
 from ocelog.schema.language.packaged import packaged_schemas
@@ -20,7 +20,7 @@ def reshape_table(
     *,
     dry_run: bool = False,
     told: Callable[[str, int, int], None] = lambda _, __, ___: None,
-) -> Reshaped:
+) -> ReshapeResult:
     """Refill the rows of one log table; see `ocelog.lake.upkeep.reshape.reshape`. Raises KeyError if it is none."""
     schemas = {table_name(name): schema for name, schema in packaged_schemas().items()}
     return lake_tables.reshape(
@@ -35,14 +35,14 @@ def reshape_table(
 
 def reshape_each(
     installation: Installation, tables: Sequence[str], *, dry_run: bool, told: Callable[[str, int, int], None]
-) -> tuple[list[Reshaped], list[OcelogError]]:
+) -> tuple[list[ReshapeResult], list[OcelogError]]:
     """Reshape tables one by one, one that cannot be read keeps no other from it.
 
     `told` hears of which table so many files were looked at, of how many.
 
     Return what was done, and what failed: first what needs attention.
     """
-    done, failed = list[Reshaped](), list[OcelogError]()
+    done, failed = list[ReshapeResult](), list[OcelogError]()
     try:
         with nullcontext() if dry_run else tables_change(installation.home.path):
             for name in tables:

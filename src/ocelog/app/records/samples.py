@@ -52,7 +52,7 @@ class Sample(Struct, frozen=True, kw_only=True):
 
 
 def sample(installation: Installation, log_type: str, text: str) -> Sample:
-    """Shape what was pasted (one record, an array, or one record a line), and ask the rules that are on.
+    """Shape what was pasted (one record, an array, or one record per line), and ask the rules that are on.
 
     Raises ConfigError if it is no such text, or too much.
     """

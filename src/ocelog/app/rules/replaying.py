@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from ocelog.alert.deciding import News, Policy
-from ocelog.alert.judged import Unjudged
+from ocelog.alert.judged import UnjudgedEvents
 from ocelog.app.loops.detecting import policy_of
-from ocelog.app.rules.rule_trial import Lacking
+from ocelog.app.rules.rule_trial import UnmatchedRule
 from ocelog.detect.rule import Kind
-from ocelog.detect.unjudged import Covered
+from ocelog.detect.unjudged import ReplayRange
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Claim
@@ -23,7 +23,7 @@ MAX_TRIES = 20
 
 
 @dataclass(slots=True, kw_only=True)
-class Replayed:
+class RuleReplay:
     """What judging again came to."""
 
     rule: str
@@ -60,7 +60,7 @@ class Replayed:
     """Why a query, or looking for what belongs together, failed -> how often."""
     left_runs: int = 0
     """That were not made, as those before failed one after the other."""
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[UnmatchedRule, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -98,13 +98,17 @@ class ReplayClaims:
         self._held = {}
 
 
-def policy_again(ledger: Ledger, done: Replayed) -> Policy:
+def policy_again(ledger: Ledger, done: RuleReplay) -> Policy:
     """Return by what alerts are decided: whether people hear of what is judged again."""
     return replace(policy_of(ledger), again=News.NEW if done.alerts else News.HISTORY)
 
 
 def settle(
-    ledger: Ledger, done: Replayed, tables: Collection[str], covered: Covered, left: Mapping[str, Sequence[Unjudged]]
+    ledger: Ledger,
+    done: RuleReplay,
+    tables: Collection[str],
+    covered: ReplayRange,
+    left: Mapping[str, Sequence[UnjudgedEvents]],
 ) -> None:
     """Forget what the rule had said nothing of and has judged by now, and note what is `left`, by table."""
     noted = ledger.rules.settle_unjudged(done.rule, tables, covered, left)

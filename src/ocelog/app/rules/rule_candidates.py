@@ -17,7 +17,8 @@ from ocelog.detect.roots import find_root
 from ocelog.detect.rule import CorrelationRule, Kind, Query, Rule
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge, LoadedRule
+from ocelog.judging.judge import Judge
+from ocelog.judging.wire import LoadedRule
 from ocelog.phrases import Phrase
 from ocelog.suggest import suggest
 

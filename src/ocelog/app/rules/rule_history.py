@@ -15,7 +15,7 @@ from ocelog.alert.detecting import events_of
 from ocelog.alert.judged import Match
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.rules.rule_candidates import Candidate, OfEvents, OfMatches, OfRows, judge_of, load_rule
-from ocelog.app.rules.rule_trial import Told, Trial, Tried, count_faults
+from ocelog.app.rules.rule_trial import Told, Trial, TrialResult, count_faults
 from ocelog.app.rules.schedule_history import try_matches, try_rows
 from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import summaries
@@ -40,8 +40,8 @@ SELECT * FROM {table} WHERE p_event_time >= {since}::TIMESTAMPTZ AND p_event_tim
 """
 
 
-class Stretch(Struct, frozen=True, kw_only=True):
-    """A stretch of a table that one query reads."""
+class TablePiece(Struct, frozen=True, kw_only=True):
+    """A piece of a table that one query reads."""
 
     log_type: str
     since_us: int
@@ -50,32 +50,32 @@ class Stretch(Struct, frozen=True, kw_only=True):
 
 
 class PastEvents(Struct, frozen=True, kw_only=True):
-    """The events of some log types in a stretch of time, read piece by piece so that memory stays flat."""
+    """The events of some log types in a time range, read piece by piece so that memory stays flat."""
 
     installation: Installation
     log_types: Collection[str]
     since: datetime
     until: datetime
 
-    def pieces(self) -> Iterator[Stretch]:
+    def pieces(self) -> Iterator[TablePiece]:
         """Yield what is to be read, in the order of time: hours put together as long as they have few rows."""
         found = [piece for name in self.log_types if name in kinds() for piece in self._pieces_of(name)]
         yield from sorted(found, key=lambda piece: (piece.since_us, piece.log_type))
 
-    def _pieces_of(self, log_type: str) -> Iterator[Stretch]:
+    def _pieces_of(self, log_type: str) -> Iterator[TablePiece]:
         since, until = to_us(self.since), to_us(self.until)
         counted = self._query(_HOURS, log_type, since, until)
         hours = [(int(row["hour"]), int(row["rows"])) for batch in counted for row in batch.to_pylist()]
         start, rows = since, 0
         for hour, count in hours:
             if rows and rows + count > _AT_ONCE:
-                yield Stretch(log_type=log_type, since_us=start, until_us=hour, rows=rows)
+                yield TablePiece(log_type=log_type, since_us=start, until_us=hour, rows=rows)
                 start, rows = hour, 0
             rows += count
         if rows:
-            yield Stretch(log_type=log_type, since_us=start, until_us=until, rows=rows)
+            yield TablePiece(log_type=log_type, since_us=start, until_us=until, rows=rows)
 
-    def batches(self, piece: Stretch) -> Iterator[pa.Table]:
+    def batches(self, piece: TablePiece) -> Iterator[pa.Table]:
         """Yield the rows of a piece, some at a time."""
         held, size = list[pa.RecordBatch](), 0
         for batch in self._query(_ROWS, piece.log_type, piece.since_us, piece.until_us):
@@ -97,7 +97,7 @@ class PastEvents(Struct, frozen=True, kw_only=True):
 
 def try_rule(
     installation: Installation, candidate: Candidate, *, since: datetime, told: Told, stop: Stop | None = None
-) -> Tried:
+) -> TrialResult:
     """Ask a rule about all that it judges since then, and return what it says; nothing is kept, and nobody is told.
 
     Raises ConfigError for a rule that judges nothing here, and RuleFileError if it cannot be read.
@@ -107,7 +107,7 @@ def try_rule(
     return tried
 
 
-def _sum_up(installation: Installation, tried: Tried, stop: Stop | None) -> None:
+def _sum_up(installation: Installation, tried: TrialResult, stop: Stop | None) -> None:
     """Say of each sample and alert what happened: of one rule, all may have the same title."""
     rows = [
         *((each.log_type, each.row_id, each.at) for each in tried.samples),
@@ -119,7 +119,7 @@ def _sum_up(installation: Installation, tried: Tried, stop: Stop | None) -> None
     tried.first_alerts = [replace(each, summary=said.get(each.row_id, "")) for each in tried.first_alerts]
 
 
-def _tried(installation: Installation, candidate: Candidate, since: datetime, told: Told) -> Tried:
+def _tried(installation: Installation, candidate: Candidate, since: datetime, told: Told) -> TrialResult:
     until = datetime.now(UTC)
     with closing(judge_of(installation, candidate)) as judge:
         match load_rule(installation, judge, candidate):
@@ -133,10 +133,10 @@ def _tried(installation: Installation, candidate: Candidate, since: datetime, to
 
 def _try_events(
     installation: Installation, judge: Judge, asked: OfEvents, since: datetime, until: datetime, told: Told
-) -> Tried:
+) -> TrialResult:
     """Read events piece by piece, in the order of time, so that memory stays flat."""
     rule = asked.rule
-    tried = Tried(rule=rule.id, kind=rule.kind, log_types=rule.log_types, since=since, until=until)
+    tried = TrialResult(rule=rule.id, kind=rule.kind, log_types=rule.log_types, since=since, until=until)
     trial = Trial(about=rule.about, tried=tried)
     past = PastEvents(installation=installation, log_types=rule.log_types, since=since, until=until)
     pieces = list(past.pieces())

@@ -15,19 +15,20 @@ from msgspec.structs import replace
 
 from ocelog.alert.detecting import Detecting, events_of
 from ocelog.alert.ids import match_id
-from ocelog.alert.judged import JudgedBy, Unjudged
+from ocelog.alert.judged import JudgedBy, UnjudgedEvents
 from ocelog.app.judging.rule_answers import judged_by, said_of
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.loops.detecting import NoJury, channel_names
-from ocelog.app.rules.replaying import MAX_TRIES, ReplayClaims, Replayed, policy_again, settle
+from ocelog.app.rules.replaying import MAX_TRIES, ReplayClaims, RuleReplay, policy_again, settle
 from ocelog.app.rules.rule_candidates import OfEvents, OfMatches, OfRows, candidate_of, find_asked, judge_of, load_rule
 from ocelog.app.rules.rule_history import PastEvents
 from ocelog.app.rules.rule_trial import Told
 from ocelog.app.rules.schedule_replay import replay_matches, replay_rows
-from ocelog.detect.unjudged import Covered
+from ocelog.detect.unjudged import ReplayRange
 from ocelog.errors import ConfigError, LostFenceError
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge, LoadedRule
+from ocelog.judging.judge import Judge
+from ocelog.judging.wire import LoadedRule
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
@@ -56,7 +57,7 @@ def replay_rule(
     until: datetime,
     alerts: bool,
     told: Told = lambda _what, _done, _of: None,
-) -> Replayed:
+) -> RuleReplay:
     """Have a rule judge the events from `since` to `until` that the loop has passed, and land what it matches.
 
     People hear of it only if `alerts` says so: else matches join the one alert of the rule's history, and alerts of
@@ -80,7 +81,7 @@ def replay_rule(
     with closing(judge_of(installation, candidate)) as judge:
         match load_rule(installation, judge, candidate):
             case OfEvents(rule=rule):
-                done = Replayed(
+                done = RuleReplay(
                     rule=rule.id, kind=rule.kind, log_types=rule.log_types, since=since, until=until, alerts=alerts
                 )
                 _replay_events(installation, judge, rule, done, began_us, told)
@@ -92,10 +93,10 @@ def replay_rule(
 
 
 def _replay_events(
-    installation: Installation, judge: Judge, rule: LoadedRule, done: Replayed, began_us: int, told: Told
+    installation: Installation, judge: Judge, rule: LoadedRule, done: RuleReplay, began_us: int, told: Told
 ) -> None:
     claims = ReplayClaims(installation.ledger, holder_of(installation.home.id))
-    replaying = _Replaying(installation, judge, judged_by(rule), done, claims)
+    replaying = _EventReplay(installation, judge, judged_by(rule), done, claims)
     past = PastEvents(installation=installation, log_types=rule.log_types, since=done.since, until=done.until)
     pieces = list(past.pieces())
     total = sum(piece.rows for piece in pieces)
@@ -109,13 +110,13 @@ def _replay_events(
     finally:
         claims.release()
     known = [table_name(name) for name in rule.log_types if name in kinds()]
-    covered = Covered(since_us=to_us(done.since), until_us=to_us(done.until), noted_before_us=began_us)
+    covered = ReplayRange(since_us=to_us(done.since), until_us=to_us(done.until), noted_before_us=began_us)
     settle(installation.ledger, done, known, covered, replaying.left)
 
 
-class _Replaying:
+class _EventReplay:
     def __init__(
-        self, installation: Installation, judge: Judge, rule: JudgedBy, done: Replayed, claims: ReplayClaims
+        self, installation: Installation, judge: Judge, rule: JudgedBy, done: RuleReplay, claims: ReplayClaims
     ) -> None:
         self._installation = installation
         self._judge = judge
@@ -136,11 +137,11 @@ class _Replaying:
         self._sources = {row.id for row in self._ledger.sources.listed()}
         self._ahead: dict[str, list[str]] = {}
         """The rows of each part that the loop had not passed at the last look, by its path."""
-        self.left: dict[str, list[Unjudged]] = {}
+        self.left: dict[str, list[UnjudgedEvents]] = {}
         """What the rule said nothing of, by table."""
 
     def landed(self, since_us: int, until_us: int) -> frozenset[str]:
-        """Return the matches of events of a stretch of time that are in the lake."""
+        """Return the matches of events of a time range that are in the lake."""
         queries = Queries(self._installation.home.path, self._ledger.lake, table_schemas())
         since, until = (literal(rfc3339(from_us(us))) for us in (since_us, until_us))
         text = _LANDED.format(rule=literal(self._rule.id), since=since, until=until)
@@ -172,7 +173,7 @@ class _Replaying:
         said = said_of(events, asked, [answer])
         # Only who has it judged is told of an error. What is left is noted at the end, in the place of before.
         failed = [
-            Unjudged(rule_id=each.rule.id, reason=f"{each.type}: {each.message}", events=each.events)
+            UnjudgedEvents(rule_id=each.rule.id, reason=f"{each.type}: {each.message}", events=each.events)
             for each in said.errors
         ]
         said = replace(said, errors=(), unjudged=[*failed, *said.unjudged])

@@ -64,7 +64,7 @@ class History(Struct, frozen=True, kw_only=True):
     """Events of which it said nothing."""
 
 
-class Other(Struct, frozen=True, kw_only=True):
+class OtherItem(Struct, frozen=True, kw_only=True):
     """What is in a folder of rules, and is no rule."""
 
     kind: str
@@ -168,7 +168,7 @@ def report(installation: Installation, name: str, *, stop: Stop | None = None) -
     Raises ConfigError with the nearest name.
     """
     found = find(installation, name)
-    if isinstance(found, Other):
+    if isinstance(found, OtherItem):
         return {"kind": found.kind, "folder": found.folder, **found.values}
     mine = [each for each in listed(installation) if each.folder.id == found.folder.id]
     came = None if isinstance(found.item, Query) else history(installation, found.id, stop=stop)
@@ -231,7 +231,7 @@ def condition(rule: ListedRule) -> str:
     return "\n".join(found).strip()[:_LONGEST]
 
 
-def find(installation: Installation, name: str) -> ListedRule | Other:
+def find(installation: Installation, name: str) -> ListedRule | OtherItem:
     """Return the rule, pack, lookup table or broken file of that name. Raises ConfigError with the nearest name."""
     try:
         return find_rule(installation, name)
@@ -244,12 +244,12 @@ def find(installation: Installation, name: str) -> ListedRule | Other:
         raise ConfigError(Phrase("There is no rule %(name)s%(nearest)s", name=shown(name), nearest=nearest)) from None
 
 
-def _others(installation: Installation) -> dict[str, Other]:
+def _others(installation: Installation) -> dict[str, OtherItem]:
     """Return what is no rule: the first of each name counts."""
-    found = dict[str, Other]()
+    found = dict[str, OtherItem]()
 
     def add(name: str, kind: str, folder: str, /, **values: Any) -> None:
-        found.setdefault(name, Other(kind=kind, folder=folder, values={"id": name, **values}))
+        found.setdefault(name, OtherItem(kind=kind, folder=folder, values={"id": name, **values}))
 
     for each in read_folders(installation):
         checkout, folder = each.checkout, each.folder.name

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from ocelog.alert.grouping import Grouping, Joining
+from ocelog.alert.grouping import Grouping, GroupingInput
 from ocelog.alert.judged import Match
 from ocelog.alert.would_be import PastMatch, WouldBeAlert, WouldBeAlerts
 from ocelog.detect.rule import About, Kind
-from ocelog.judging.judge import Judged
+from ocelog.judging.judge import RowAnswers
 from ocelog.times import from_us
 
 Told: TypeAlias = Callable[[str, int, int], None]
@@ -19,7 +19,7 @@ Told: TypeAlias = Callable[[str, int, int], None]
 MOST_SAMPLES = 5
 
 
-class Lacking(Struct, frozen=True, kw_only=True):
+class UnmatchedRule(Struct, frozen=True, kw_only=True):
     """A rule that a correlation names, and that has no match in the time that was looked at."""
 
     rule: str
@@ -42,7 +42,7 @@ class Sample(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True, kw_only=True)
-class Tried:
+class TrialResult:
     """What a rule said of some days."""
 
     rule: str
@@ -81,7 +81,7 @@ class Tried:
     left_runs: int = 0
     """That were not made, as those before failed one after the other."""
     query_seconds: float = 0.0
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[UnmatchedRule, ...] = ()
 
     @property
     def us_per_event(self) -> float | None:
@@ -107,7 +107,7 @@ class Trial:
     """A rule that is being tried."""
 
     about: About
-    tried: Tried
+    tried: TrialResult
     _alerts: WouldBeAlerts = field(init=False)
     _waiting: list[PastMatch] = field(default_factory=list)
     """Matches that have not joined alerts yet."""
@@ -123,7 +123,9 @@ class Trial:
         verdict, event = match.verdict, match.event
         for fault in verdict.raised:
             add(self.tried.errors, str(fault), 1)
-        joining = Joining(row_id=event.row_id, dedup=verdict.dedup, event_us=event.event_us, unique=verdict.unique)
+        joining = GroupingInput(
+            row_id=event.row_id, dedup=verdict.dedup, event_us=event.event_us, unique=verdict.unique
+        )
         self._waiting.append(
             PastMatch(
                 joining=joining,
@@ -157,7 +159,7 @@ class Trial:
         self.tried.first_alerts = self._alerts.listed()
 
 
-def count_faults(tried: Tried, judged: Judged) -> None:
+def count_faults(tried: TrialResult, judged: RowAnswers) -> None:
     """Count what a rule said nothing of."""
     for failed in judged.errors:
         add(tried.errors, str(failed.fault), failed.last - failed.first)

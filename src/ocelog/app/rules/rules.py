@@ -14,7 +14,7 @@ from ocelog.app.log_types import changing
 from ocelog.app.rules.query_checks import query_faults
 from ocelog.detect.checking import Names, WrongName, check
 from ocelog.detect.checkout import read_checkout
-from ocelog.detect.testing import Failure, Left, Report
+from ocelog.detect.testing import Failure, Report, TestsNotRun
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.config import home_path
 from ocelog.judging.trials import Trials
@@ -22,13 +22,13 @@ from ocelog.schema.language.fields import LogSchema, Text
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.secret import shown
 
-__all__ = ["Checked", "Failure", "Left", "Report", "check_rules", "new_rule", "run_tests"]
+__all__ = ["CheckResult", "Failure", "Report", "TestsNotRun", "check_rules", "new_rule", "run_tests"]
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_]+")
 """What lies between two words of an id."""
 
 
-class Checked(Struct, frozen=True, kw_only=True):
+class CheckResult(Struct, frozen=True, kw_only=True):
     """What checking rules came to."""
 
     root: Path
@@ -37,7 +37,7 @@ class Checked(Struct, frozen=True, kw_only=True):
     unreadable: tuple[tuple[str, str], ...]
     """Rule or file, and why it cannot be read; the reason opens with `file:line:`."""
     wrong: tuple[WrongName, ...]
-    elsewhere: dict[str, list[str]]
+    no_source: dict[str, list[str]]
     """Log types that exist, and no source here has -> the rules about them."""
     not_run: tuple[WrongName, ...] = ()
     """Queries that were written for another engine, and why they do not run here."""
@@ -52,11 +52,13 @@ def run_tests(path: Path, *, told: Callable[[int, int], None]) -> Report:
     _exists(path)
     report = Trials(path=path, changing=changing(), keep_out=(str(home_path()),), told=told).run()
     checkout = read_checkout(path, changing())
-    left = [Left(rule=each.query, why=each.why) for each in query_faults(checkout.queries.values(), checkout.root)]
+    left = [
+        TestsNotRun(rule=each.query, why=each.why) for each in query_faults(checkout.queries.values(), checkout.root)
+    ]
     return replace(report, not_run=(*report.not_run, *left))
 
 
-def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection[str] | None = None) -> Checked:
+def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection[str] | None = None) -> CheckResult:
     """Find the names in the rules at `path` that nothing has: log types, fields, queries, rules, destinations, columns.
 
     Each query is planned, on tables without rows.
@@ -67,21 +69,21 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
     _exists(path)
     checkout = read_checkout(path, changing())
     names = Names(schemas=packaged_schemas(), rules=rules, channels=channels)
-    elsewhere = dict[str, list[str]]()
+    no_source = dict[str, list[str]]()
     for name, rule in checkout.rules.items():
         for log_type in rule.log_types:
-            if names.is_elsewhere(log_type):
-                elsewhere.setdefault(log_type, []).append(name)
+            if names.lacks_source(log_type):
+                no_source.setdefault(log_type, []).append(name)
     faults = query_faults(checkout.queries.values(), checkout.root)
     told = [(each.is_foreign, WrongName(rule=each.query, place=each.place, why=each.why)) for each in faults]
     wrong = [*check(checkout, names), *(one for foreign, one in told if not foreign)]
-    return Checked(
+    return CheckResult(
         root=checkout.root,
         rules=len(checkout.rules) + len(checkout.correlations),
         not_run=tuple(one for foreign, one in told if foreign),
         unreadable=tuple((one.id, f"{checkout.root}/{one.message}") for one in checkout.problems),
         wrong=tuple(sorted(wrong, key=lambda one: (one.place, one.rule))),
-        elsewhere=dict(sorted(elsewhere.items())),
+        no_source=dict(sorted(no_source.items())),
     )
 
 

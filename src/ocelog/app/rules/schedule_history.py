@@ -12,13 +12,13 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from ocelog.alert.judged import Judged, Match
+from ocelog.alert.judged import Judgement, Match
 from ocelog.app.log_types import table_schemas
 from ocelog.app.loops.correlating import Correlator, TooMuchError
 from ocelog.app.loops.query_runs import run_query
-from ocelog.app.loops.scheduled_rows import Found, found_rows
+from ocelog.app.loops.scheduled_rows import RunRows, found_rows
 from ocelog.app.rules.rule_candidates import OfMatches, OfRows
-from ocelog.app.rules.rule_trial import Lacking, Told, Trial, Tried, add, count_faults
+from ocelog.app.rules.rule_trial import Told, Trial, TrialResult, UnmatchedRule, add, count_faults
 from ocelog.app.search.queries import AsOf
 from ocelog.detect.rule import Kind, Query
 from ocelog.detect.timetable import Timetable, timetable
@@ -60,7 +60,7 @@ class PastAnswer(Struct, frozen=True, kw_only=True):
     """What a run returns."""
 
     run: PastRun
-    found: Found | None
+    found: RunRows | None
     """None: it failed."""
     why: str = ""
     """It failed."""
@@ -68,12 +68,12 @@ class PastAnswer(Struct, frozen=True, kw_only=True):
 
 
 class PastFindings(Struct, frozen=True, kw_only=True):
-    """What a correlation rule finds around the matches of a stretch of time."""
+    """What a correlation rule finds around the matches of a time range."""
 
     since_us: int
     until_us: int
-    said: Judged
-    found: Found | None
+    said: Judgement
+    found: RunRows | None
     """None: there are too many matches to look at."""
     why: str = ""
 
@@ -144,11 +144,11 @@ def sources_of(installation: Installation) -> dict[str, str]:
 
 def try_rows(
     installation: Installation, judge: Judge, asked: OfRows, since: datetime, until: datetime, told: Told
-) -> Tried:
+) -> TrialResult:
     """Ask the queries of a rule for each time that they were due, and the rule about what they return."""
     rule, by = asked.rule, asked.by
     runs, every = past_runs(asked.queries, since, until)
-    tried = Tried(rule=rule.id, kind=rule.kind, queries=rule.scheduled_queries, since=since, until=until)
+    tried = TrialResult(rule=rule.id, kind=rule.kind, queries=rule.scheduled_queries, since=since, until=until)
     if not every:
         tried.since, tried.bounded = from_us(runs[0].fires_us), True
     trial = Trial(about=rule.about, tried=tried)
@@ -191,9 +191,9 @@ def past_findings(
     sources: Mapping[str, str],
     now_us: int,
 ) -> Iterator[PastFindings]:
-    """Yield what a correlation rule finds around the matches of each stretch of time, the earlier ones first.
+    """Yield what a correlation rule finds around the matches of each time range, the earlier ones first.
 
-    A stretch that holds too much is cut, down to an hour.
+    A time range that holds too much is cut, down to an hour.
     """
     correlator = Correlator(lake=FileLake(installation.home.path, installation.ledger.lake, table_schemas()))
     told: Sequence[set[str]] = [set() for _ in asked.rule.correlations]
@@ -217,7 +217,7 @@ def past_findings(
                 half = (since_us + until_us) // 2
                 left += [(half, until_us), (since_us, half)]
             else:
-                yield PastFindings(since_us=since_us, until_us=until_us, said=Judged(), found=None, why=str(error))
+                yield PastFindings(since_us=since_us, until_us=until_us, said=Judgement(), found=None, why=str(error))
             continue
         told = now_told
         yield PastFindings(since_us=since_us, until_us=until_us, said=said, found=found)
@@ -240,21 +240,25 @@ def step_days(
     }
 
 
-def stretches(days: Mapping[int, Mapping[str, int]], since: datetime, until: datetime) -> list[tuple[int, int]]:
-    """Return the stretches of time to look at, one after the other: each day that has matches."""
+def days_to_read(days: Mapping[int, Mapping[str, int]], since: datetime, until: datetime) -> list[tuple[int, int]]:
+    """Return the time ranges to look at, one after the other: each day that has matches."""
     since_us, until_us = to_us(since), to_us(until)
     return [(max(day, since_us), min(day + 24 * _HOUR_US, until_us)) for day in days]
 
 
-def lacking(asked: OfMatches, days: Mapping[int, Mapping[str, int]]) -> tuple[Lacking, ...]:
+def lacking(asked: OfMatches, days: Mapping[int, Mapping[str, int]]) -> tuple[UnmatchedRule, ...]:
     """Return the steps without any match, and whether their rules are on."""
     there = {rule for each in days.values() for rule in each}
-    return tuple(Lacking(rule=rule, status=asked.statuses.get(rule, "")) for rule in asked.steps if rule not in there)
+    return tuple(
+        UnmatchedRule(rule=rule, status=asked.statuses.get(rule, "")) for rule in asked.steps if rule not in there
+    )
 
 
-def try_matches(installation: Installation, asked: OfMatches, since: datetime, until: datetime, told: Told) -> Tried:
+def try_matches(
+    installation: Installation, asked: OfMatches, since: datetime, until: datetime, told: Told
+) -> TrialResult:
     """Look for what belongs together in the matches that other rules have."""
-    tried = Tried(rule=asked.rule.id, kind=Kind.CORRELATION_RULE, steps=asked.steps, since=since, until=until)
+    tried = TrialResult(rule=asked.rule.id, kind=Kind.CORRELATION_RULE, steps=asked.steps, since=since, until=until)
     trial = Trial(about=asked.rule.about, tried=tried)
     days = step_days(installation, asked, since, until)
     tried.lacking = lacking(asked, days)
@@ -263,7 +267,7 @@ def try_matches(installation: Installation, asked: OfMatches, since: datetime, u
     sources, seen, done = sources_of(installation), set[str](), 0
     told("matches", 0, tried.events)
     began = time.perf_counter()
-    for each in past_findings(installation, asked, stretches(days, since, until), sources, to_us(until)):
+    for each in past_findings(installation, asked, days_to_read(days, since, until), sources, to_us(until)):
         tried.runs += 1
         if each.found is None:
             add(tried.failed_runs, f"around {from_us(each.since_us):%Y-%m-%d %H:%M}Z {each.why}", 1)

@@ -15,31 +15,31 @@ from typing import Any
 from msgspec.structs import replace
 
 from ocelog.alert.ids import match_id
-from ocelog.alert.judged import Event, Judged, Match, Unjudged
+from ocelog.alert.judged import Event, Judgement, Match, UnjudgedEvents
 from ocelog.alert.scheduling import Firing, Scheduling
 from ocelog.app.judging.rule_answers import said_of
 from ocelog.app.log_types import table_schemas
 from ocelog.app.loops.correlating import MOST_NAMED
 from ocelog.app.loops.detecting import channel_names
-from ocelog.app.loops.scheduled_rows import Found, run_event
-from ocelog.app.rules.replaying import MAX_TRIES, ReplayClaims, Replayed, policy_again, settle
+from ocelog.app.loops.scheduled_rows import RunRows, run_event
+from ocelog.app.rules.replaying import MAX_TRIES, ReplayClaims, RuleReplay, policy_again, settle
 from ocelog.app.rules.rule_candidates import OfMatches, OfRows
 from ocelog.app.rules.rule_trial import Told, add
 from ocelog.app.rules.schedule_history import (
     PastAnswer,
     PastFindings,
     PastRun,
+    days_to_read,
     lacking,
     past_answers,
     past_findings,
     past_runs,
     sources_of,
     step_days,
-    stretches,
 )
 from ocelog.detect.rule import Kind
 from ocelog.detect.timetable import timetable
-from ocelog.detect.unjudged import Covered
+from ocelog.detect.unjudged import ReplayRange
 from ocelog.errors import ConfigError, LostFenceError
 from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge
@@ -69,11 +69,11 @@ def replay_rows(
     *,
     alerts: bool,
     told: Told,
-) -> Replayed:
+) -> RuleReplay:
     """Ask the queries of a rule again for each time that they were due, and land what the rule matches."""
     since, until = period
     rule = asked.rule
-    done = Replayed(
+    done = RuleReplay(
         rule=rule.id, kind=rule.kind, queries=rule.scheduled_queries, since=since, until=until, alerts=alerts
     )
     marks = installation.ledger.judging.fired([_schedule(name) for name in rule.scheduled_queries])
@@ -93,7 +93,7 @@ def replay_rows(
     done.waiting = len(due) - len(runs)
     if not every:
         done.since, done.bounded = from_us(due[0].fires_us), True
-    again = _Again(installation, judge, asked, done)
+    again = _ScheduleReplay(installation, judge, asked, done)
     told("runs", 0, len(runs))
 
     def read_by(run: PastRun) -> datetime | None:
@@ -109,7 +109,7 @@ def replay_rows(
         again.claims.release()
     done.left_runs = len(runs) - done.runs
     seen_us = _left_to_loop(done, marks)
-    covered = Covered(
+    covered = ReplayRange(
         since_us=to_us(done.since), until_us=to_us(until), noted_before_us=min(began_us, seen_us or began_us)
     )
     settled = [] if done.left_runs or done.waiting else [_schedule(name) for name in rule.scheduled_queries]
@@ -125,26 +125,28 @@ def replay_matches(
     *,
     alerts: bool,
     told: Told,
-) -> Replayed:
+) -> RuleReplay:
     """Look for what belongs together in the matches that other rules have, and land it."""
     since, until = period
-    done = Replayed(
+    done = RuleReplay(
         rule=asked.rule.id, kind=Kind.CORRELATION_RULE, steps=asked.steps, since=since, until=until, alerts=alerts
     )
     days = step_days(installation, asked, since, until)
     done.lacking, done.events = lacking(asked, days), sum(sum(each.values()) for each in days.values())
     schedule = f"rule {asked.rule.id}"
     seen_us = _left_to_loop(done, installation.ledger.judging.fired([schedule]))
-    again = _Again(installation, None, asked, done)
+    again = _ScheduleReplay(installation, None, asked, done)
     told("matches", 0, done.events)
     try:
-        for each in past_findings(installation, asked, stretches(days, since, until), again.sources, began_us):
+        for each in past_findings(installation, asked, days_to_read(days, since, until), again.sources, began_us):
             again.land_findings(schedule, each, seen_us)
             passed = sum(sum(counts.values()) for day_us, counts in days.items() if day_us < each.until_us)
             told("matches", passed, done.events)
     finally:
         again.claims.release()
-    covered = Covered(since_us=to_us(since), until_us=to_us(until), noted_before_us=min(began_us, seen_us or began_us))
+    covered = ReplayRange(
+        since_us=to_us(since), until_us=to_us(until), noted_before_us=min(began_us, seen_us or began_us)
+    )
     settle(installation.ledger, done, [] if done.failed_runs or done.waiting else [schedule], covered, again.left)
     return done
 
@@ -153,7 +155,7 @@ def _schedule(query: str) -> str:
     return f"query {query}"
 
 
-def _left_to_loop(done: Replayed, marks: Mapping[str, int]) -> int | None:
+def _left_to_loop(done: RuleReplay, marks: Mapping[str, int]) -> int | None:
     """Note by when something must have been read not to be left to the next run; None: nothing is."""
     if done.alerts or not marks:
         return None
@@ -163,7 +165,7 @@ def _left_to_loop(done: Replayed, marks: Mapping[str, int]) -> int | None:
 
 
 @dataclass(slots=True)
-class Landed:
+class LandedMatches:
     """What a rule has in `rule_matches`."""
 
     matches: frozenset[str]
@@ -182,16 +184,16 @@ class Landed:
         return frozenset(to_us(at) for at in due if at is not None)
 
 
-class _Again:
+class _ScheduleReplay:
     def __init__(
-        self, installation: Installation, judge: Judge | None, asked: OfRows | OfMatches, done: Replayed
+        self, installation: Installation, judge: Judge | None, asked: OfRows | OfMatches, done: RuleReplay
     ) -> None:
         ledger = installation.ledger
         self.sources = sources_of(installation)
         if not self.sources:
             raise ConfigError(Phrase("There is no source, so that nothing can be judged. Add one: ocelog source add"))
         self.claims = ReplayClaims(ledger, holder_of(installation.home.id))
-        self.left = dict[str, list[Unjudged]]()
+        self.left = dict[str, list[UnjudgedEvents]]()
         """What the rule said nothing of, by schedule."""
         self._installation = installation
         self._judge = judge
@@ -248,7 +250,7 @@ class _Again:
         if new:
             self._land(schedule, each.until_us, replace(each.said, matches=new), each.found)
 
-    def _land(self, schedule: str, fires_us: int, said: Judged, found: Found) -> None:
+    def _land(self, schedule: str, fires_us: int, said: Judgement, found: RunRows) -> None:
         said = replace(said, errors=(), unjudged=())
         firing = Firing(schedule=schedule, fired_us=fires_us, fires_us=fires_us, again=True)
         for tried in range(MAX_TRIES):
@@ -266,7 +268,7 @@ class _Again:
             return
 
     def _leave(self, schedule: str, why: str, events: Sequence[Event]) -> None:
-        unjudged = Unjudged(rule_id=self._by.id, reason=why, events=events)
+        unjudged = UnjudgedEvents(rule_id=self._by.id, reason=why, events=events)
         self.left.setdefault(schedule, []).append(unjudged)
 
     def _found_before(self, run: PastRun) -> frozenset[int]:
@@ -285,7 +287,7 @@ class _Again:
         return self._fires[name]
 
 
-def _landed(installation: Installation, rule: str) -> Landed:
+def _landed(installation: Installation, rule: str) -> LandedMatches:
     queries = Queries(installation.home.path, installation.ledger.lake, table_schemas())
     matches, observed, groups = set[str](), set[int](), dict[str, list[frozenset[str]]]()
     with queries.run(_LANDED.format(rule=literal(rule)), limits=_LIMITS, trusted=True) as answer:
@@ -295,7 +297,7 @@ def _landed(installation: Installation, rule: str) -> Landed:
                 observed.add(to_us(row["p_observed_at"]))
                 if members := _members(json.loads(row["alert_context"] or "{}")):
                     groups.setdefault(row["dedup"], []).append(members)
-    return Landed(matches=frozenset(matches), observed_us=sorted(observed), groups=groups)
+    return LandedMatches(matches=frozenset(matches), observed_us=sorted(observed), groups=groups)
 
 
 def _members(context: Mapping[str, Any]) -> frozenset[str]:

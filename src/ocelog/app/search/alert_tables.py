@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ocelog.alert.alert import Alert, TimelineEntry
 
     # The ledger takes half of the time that a short query takes: it is imported if a query reads it.
-    from ocelog.ledger.delivery import Attempted
+    from ocelog.ledger.delivery import DeliveryAttempt
     from ocelog.ledger.ledger import Ledger
 
 _TEXTS = pa.list_(pa.string())
@@ -146,7 +146,7 @@ def _event(number: int, each: "TimelineEntry") -> dict[str, object]:
     }
 
 
-def _delivery(each: "Attempted") -> dict[str, object]:
+def _delivery(each: "DeliveryAttempt") -> dict[str, object]:
     return {
         "alert_id": each.alert_id,
         "number": each.number,

@@ -96,7 +96,7 @@ class Rows(Struct, frozen=True, kw_only=True):
 
 
 class Bars(Struct, frozen=True, kw_only=True):
-    """How many rows there are in each stretch of time."""
+    """How many rows there are in each period of time."""
 
     since: datetime
     width: timedelta
@@ -201,7 +201,7 @@ def summaries(
 
 
 def histogram(installation: Installation, search: Search, *, stop: Stop | None = None) -> Bars:
-    """Return how many rows are found, stretch by stretch of the time that is searched."""
+    """Return how many rows are found, period by period of the time that is searched."""
     paths = paths_of(columns_of(search.log_type))
     length = search.until - search.since
     width = next((each for each in _WIDTHS if length / each <= BARS), timedelta(days=length.days // BARS + 1))

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.app.log_types import table_schemas
 from ocelog.app.search import answer_values
@@ -39,8 +39,7 @@ _MISSING = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SearchResult(Struct, frozen=True, kw_only=True):
     """The first rows of an answer."""
 
     schema: pa.Schema
@@ -69,7 +68,7 @@ class Found:
         )
 
 
-def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> Found:
+def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> SearchResult:
     """Return the first rows of the answer. Raises QueryError, with the nearest name for one that is not there."""
     try:
         with ask(installation, _checked(sql), limits=LIMITS, stop=stop) as answer:
@@ -80,7 +79,7 @@ def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> F
                 size += batch.nbytes
                 if is_cut := batch.num_rows > room or size > _MOST_BYTES:
                     break
-            return Found(schema=answer.schema, rows=rows, is_cut=is_cut, missing=answer.missing)
+            return SearchResult(schema=answer.schema, rows=rows, is_cut=is_cut, missing=answer.missing)
     except QueryError as error:
         nearest = _nearest(str(error), sql)
         if not nearest:

@@ -94,15 +94,21 @@ class SourceChange(Struct, frozen=True, kw_only=True):
 class Listener(Struct, frozen=True, kw_only=True):
     """Who hears of a check while it goes on."""
 
+    begins: Callable[[], None] = lambda: None
+    """That the source is tried from now on."""
     waits: Callable[[str], None] = lambda _: None
     """Of each wait, and why."""
+    item: Callable[[HealthItem], None] = lambda _: None
+    """Of each thing that was found, as soon as it is known."""
     found: Callable[[Sequence[HealthItem]], None] = lambda _: None
     """Of all that was found, also if it works."""
     conflict: Callable[[str], None] = lambda _: None
     """How settings are at odds with each other, though they work."""
+    stopped: Callable[[str], None] = lambda _: None
+    """That somebody pressed Ctrl-C, and what that means for what was to be kept."""
 
 
-class Edited(Struct, frozen=True, kw_only=True):
+class EditResult(Struct, frozen=True, kw_only=True):
     """What an edit came to."""
 
     row: SourceRow
@@ -145,7 +151,17 @@ def prove(
     Raises ConfigError if something fails that needs attention, SourceUnavailableError if all that fails may work later;
     `otherwise` says what that means for what was to be kept.
     """
-    items = sources.check(source_settings(row), secret, listener.waits)
+
+    def tell(item: HealthItem) -> None:
+        if only is None or item.name in only:
+            listener.item(item)
+
+    listener.begins()
+    try:
+        items = sources.check(source_settings(row), secret, listener.waits, tell)
+    except KeyboardInterrupt:
+        listener.stopped(otherwise)
+        raise
     items = [item for item in items if only is None or item.name in only]
     listener.found(items)
     failed = [item for item in items if item.state is HealthState.FAIL]
@@ -162,7 +178,7 @@ def prove(
         raise ConfigError(Phrase("This source does not work as it is set up. %(otherwise)s", otherwise=otherwise))
 
 
-def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> Edited:
+def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> EditResult:
     """Change a source; a running service notices. Nothing is changed if it raises ConfigError or what `prove` does."""
     settings = change.settings(product_of(before), source_settings(before))
     _refuse_new_address(before, settings, change)
@@ -181,7 +197,7 @@ def edit(installation: Installation, before: SourceRow, change: SourceChange, li
         installation.ledger.pulling.sees_more(row.id, changing())
     installation.ledger.sources.save(row)
     swept = sources.sweep_again(installation, before, row)
-    return Edited(row=row, sees_more=sees_more, swept=swept)
+    return EditResult(row=row, sees_more=sees_more, swept=swept)
 
 
 def twin_of(installation: Installation, before: SourceRow, change: SourceChange) -> SourceRow | None:

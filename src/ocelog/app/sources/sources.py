@@ -45,6 +45,11 @@ def clean_name(text: str) -> str:
         raise ConfigError(
             Phrase("A source's name is one line of 1 to %(longest_name)s characters.", longest_name=_LONGEST_NAME)
         )
+    if not name.strip("-"):
+        # Elsewhere in the wizard it takes back what was answered.
+        raise ConfigError(
+            Phrase("%(name)s is not a name: type what you call the tenant in Ocelog, such as prod.", name=repr(name))
+        )
     if _ADDRESS.match(name):
         raise ConfigError(
             Phrase(
@@ -246,11 +251,19 @@ def shows_more(before: SourceRow, after: SourceRow) -> bool:
     return source_settings(after).shows_more_than(source_settings(before))
 
 
-def check(settings: SourceSettings, secret: Secret, told: Callable[[str], None] = lambda _: None) -> list[HealthItem]:
-    """Ask the tenant for a little of everything and return what was found; `told` hears of each wait."""
+def check(
+    settings: SourceSettings,
+    secret: Secret,
+    told: Callable[[str], None] = lambda _: None,
+    found: Callable[[HealthItem], None] = lambda _: None,
+) -> list[HealthItem]:
+    """Ask the tenant for a little of everything and return what was found.
+
+    `told` hears of each wait, `found` of each item as soon as it is known.
+    """
     source = SOURCES[settings.product].connector().connect("check", settings, lambda: secret, ApiClock())
     try:
-        return source.check(told)
+        return source.check(told, found)
     finally:
         source.close()
 

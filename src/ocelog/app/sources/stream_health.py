@@ -18,7 +18,7 @@ from ocelog.errors import (
     error_class,
 )
 from ocelog.health.settings import AlarmSettings, read_alarm
-from ocelog.health.stream import Facts, Memory, Seen, Trouble, first_look, look
+from ocelog.health.stream import ClockReading, Facts, Memory, Trouble, first_look, look
 from ocelog.ledger.health import HealthView
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Marks, Origin, Slice, SliceState, SourceRow, StreamRow
@@ -29,7 +29,7 @@ from ocelog.times import from_us, has_passed
 
 NO_EVENTS = "no_events"
 """Where a source keeps the settings of its no-events alarms."""
-PATIENCE = timedelta(hours=1)
+FAILING_AFTER = timedelta(hours=1)
 """What fails for longer without a success needs attention, though it is tried again."""
 _OURS = frozenset({"secret_unreadable", "web_page"})
 """Codes of refusals that say nothing about what the account may see."""
@@ -119,7 +119,7 @@ def failing_slices(slices: Collection[Slice], now: datetime) -> tuple[Slice, ...
         for each in slices
         if each.state is SliceState.WAITING
         and each.failing_since
-        and has_passed(PATIENCE, since=each.failing_since, now=now)
+        and has_passed(FAILING_AFTER, since=each.failing_since, now=now)
     )
 
 
@@ -170,7 +170,7 @@ def is_of_the_past(each: Slice) -> bool:
 def is_tired(row: SourceRow, stream: StreamRow | None, now: datetime) -> bool:
     """Whether nothing has gone well in a stream for too long, or since it was added."""
     last_us = None if stream is None else stream.last_success_us
-    return has_passed(PATIENCE, since=from_us(max(last_us or 0, row.added_us)), now=now)
+    return has_passed(FAILING_AFTER, since=from_us(max(last_us or 0, row.added_us)), now=now)
 
 
 def _trouble(stream: StreamRow | None, *, tired: bool) -> Trouble | None:
@@ -188,7 +188,7 @@ def _trouble(stream: StreamRow | None, *, tired: bool) -> Trouble | None:
     return Trouble.BROKEN if issubclass(kind, HaltError | ConfigError) else Trouble.PROCESSING
 
 
-def _polled(marks: Marks, slices: Sequence[Slice]) -> Seen | None:
+def _polled(marks: Marks, slices: Sequence[Slice]) -> ClockReading | None:
     """Return up to when news was asked for and read, by both clocks.
 
     What is parked does not count: it may stay so, and would hide for good that nothing else comes.
@@ -197,17 +197,17 @@ def _polled(marks: Marks, slices: Sequence[Slice]) -> Seen | None:
         return None
     news = [each for each in slices if _is_unread_news(each)]
     through = min(unread_since(news, slices), default=marks.edge)
-    return Seen(ours=through - (marks.offset or timedelta(0)), source=through)
+    return ClockReading(ours=through - (marks.offset or timedelta(0)), source=through)
 
 
 def _is_unread_news(each: Slice) -> bool:
     return each.origin is Origin.LIVE and each.state is SliceState.WAITING
 
 
-def _received(stream: StreamRow | None) -> Seen | None:
+def _received(stream: StreamRow | None) -> ClockReading | None:
     if stream is None or stream.received_us is None or stream.received_source_us is None:
         return None
-    return Seen(ours=from_us(stream.received_us), source=from_us(stream.received_source_us))
+    return ClockReading(ours=from_us(stream.received_us), source=from_us(stream.received_source_us))
 
 
 def _counts_equal(settings: StreamSettings, swept: Sweep | None, counts: Sequence[Coverage], now: datetime) -> bool:

@@ -16,8 +16,8 @@ from ocelog.app.judging.schedule_pace import SchedulesBehind, schedules_behind
 from ocelog.app.log_types import retentions, table_names
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status.status import (
+    OverdueTable,
     StreamStatus,
-    Unpublished,
     failing_loops,
     judging_behind,
     judging_late,
@@ -62,7 +62,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     """What is known of a service that gives no sign of life."""
     stale: list[str]
     """A line for each stream whose data is too old."""
-    not_published: Sequence[Unpublished]
+    not_published: Sequence[OverdueTable]
     loops: Sequence[LoopMark]
     """How far each loop has come in each table."""
     loop_faults: Sequence[LoopFault]

@@ -67,7 +67,7 @@ _JUDGING_LATE = timedelta(minutes=5)
 """If they have waited longer, a person must act, unless there is just much to judge."""
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class UnpublishedParts(Struct, frozen=True, kw_only=True):
     """What has landed in a table and is not published yet."""
 
     parts: int
@@ -162,7 +162,7 @@ class StreamStatus(Struct, frozen=True, kw_only=True):
     last_sweep: SweepRound | None
     """The newest of the sweeps, daily ones included; None: there was none."""
     coverage: tuple[Gap, ...]
-    waiting: Waiting
+    waiting: UnpublishedParts
     events: int
     rejections: int
     """All that there were."""
@@ -233,7 +233,7 @@ def stream_statuses(
         slices = defaultdict[StreamKey, list[Slice]](list)
         for each in ledger.pulling.slices(source_id=source_id):
             slices[each.source_id, each.log_type].append(each)
-        known = _Known(view=view, slices=slices, waiting=cache(partial(_waiting, ledger)))
+        known = _LedgerView(view=view, slices=slices, waiting=cache(partial(_waiting, ledger)))
         found = list[StreamStatus]()
         for row in (row for row in ledger.sources.listed() if source_id in (None, row.id)):
             error = damage(row)
@@ -286,7 +286,7 @@ def sweeps(ledger: Ledger) -> dict[str, Sweep]:
     return found
 
 
-class Unpublished(Struct, frozen=True, kw_only=True):
+class OverdueTable(Struct, frozen=True, kw_only=True):
     """A table whose parts should be published by now."""
 
     table: str
@@ -313,10 +313,10 @@ class Unpublished(Struct, frozen=True, kw_only=True):
 
 def unpublished(
     ledger: Ledger, tables: Iterable[str], *, publish_after: timedelta, allowed: timedelta, now: datetime
-) -> list[Unpublished]:
+) -> list[OverdueTable]:
     """Return the tables that cannot be published, or whose oldest part waits longer than it should by `allowed`."""
     faults = {each.table: each for each in ledger.lake.table_faults() if each.what == PUBLISHING}
-    found = list[Unpublished]()
+    found = list[OverdueTable]()
     for table in tables:
         parts, rows, _, oldest_us = ledger.lake.unpublished(table)
         if oldest_us is None:
@@ -324,7 +324,7 @@ def unpublished(
         oldest, fault = from_us(oldest_us), faults.get(table)
         late = publish_after + max(allowed, _LATE)
         if fault is not None or has_passed(late, since=oldest, now=now):
-            found.append(Unpublished(table=table, parts=parts, rows=rows, oldest=oldest, fault=fault))
+            found.append(OverdueTable(table=table, parts=parts, rows=rows, oldest=oldest, fault=fault))
     return found
 
 
@@ -400,16 +400,16 @@ def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
     )
 
 
-class _Known(Struct, frozen=True, kw_only=True):
+class _LedgerView(Struct, frozen=True, kw_only=True):
     """What the ledger holds of all streams."""
 
     view: HealthView
     slices: Mapping[StreamKey, Sequence[Slice]]
-    waiting: Callable[[str], Waiting]
+    waiting: Callable[[str], UnpublishedParts]
     """What waits to be published in a table."""
 
 
-def _stream_status(known: _Known, row: SourceRow, log_type: str, now: datetime, *, idle: bool) -> StreamStatus:
+def _stream_status(known: _LedgerView, row: SourceRow, log_type: str, now: datetime, *, idle: bool) -> StreamStatus:
     key = (row.id, log_type)
     stream, slices = known.view.streams.get(key), known.slices.get(key, ())
     waiting = [each for each in slices if each.state is SliceState.WAITING]
@@ -594,9 +594,9 @@ def _read_part(each: Slice) -> float:
     return min(each.checkpoint.met / total, 1.0) if total else 0.0
 
 
-def _waiting(ledger: Ledger, table: str) -> Waiting:
+def _waiting(ledger: Ledger, table: str) -> UnpublishedParts:
     parts, rows, size, oldest_us = ledger.lake.unpublished(table)
-    return Waiting(parts=parts, rows=rows, bytes=size, oldest=_instant(oldest_us))
+    return UnpublishedParts(parts=parts, rows=rows, bytes=size, oldest=_instant(oldest_us))
 
 
 def _instant(us: int | None) -> datetime | None:

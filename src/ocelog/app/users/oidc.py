@@ -63,7 +63,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _PendingSignIn:
     nonce: str
     verifier: str
     then: str
@@ -133,7 +133,7 @@ class IdentityProvider:
 
     settings: OidcSettings
     monotonic: Callable[[], float] = time.monotonic
-    _waiting: dict[str, _Waiting] = field(default_factory=dict)
+    _waiting: dict[str, _PendingSignIn] = field(default_factory=dict)
     _said: dict[str, tuple[float, Any]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -147,7 +147,7 @@ class IdentityProvider:
             self._waiting = {name: each for name, each in self._waiting.items() if each.until > now}
             if len(self._waiting) >= _MOST_WAITING:
                 del self._waiting[next(iter(self._waiting))]
-            self._waiting[state] = _Waiting(nonce=nonce, verifier=verifier, then=then, until=now + _WAITS)
+            self._waiting[state] = _PendingSignIn(nonce=nonce, verifier=verifier, then=then, until=now + _WAITS)
         query = {
             "response_type": "code",
             "client_id": self.settings.client_id,

@@ -15,7 +15,7 @@ import argon2
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
+from ocelog.access import ApiToken, Deed, Role, Scope, Session, StoredAnswer, User
 from ocelog.app.users.oidc import Identity
 from ocelog.app.users.passwords import LONGEST_PASSWORD, check_password
 from ocelog.errors import ConfigError, SignInRefusedError
@@ -43,7 +43,7 @@ _hasher = argon2.PasswordHasher()
 _hashing = threading.BoundedSemaphore(2)
 
 
-class _Bound(Struct, frozen=True, kw_only=True):
+class _AttemptLimit(Struct, frozen=True, kw_only=True):
     """How often what has a key may fail: then one waits, twice as long each time."""
 
     key: str
@@ -378,7 +378,7 @@ def bearer(installation: Installation, secret: Secret, *, origin: Origin) -> Bea
         token, user = found
         role = user.role if token.scope.role.covers(user.role) else token.scope.role
         return Bearer(user=replace(user, role=role), token=token)
-    bounds = [_Bound(key=f"token {_network(origin)}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY)]
+    bounds = [_AttemptLimit(key=f"token {_network(origin)}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY)]
     _refuse_flood(installation, bounds)
     installation.ledger.users.failed(_fading(bounds), _deed("", "token.refused", "", origin))
     raise SignInRefusedError(Phrase("This token is not known: it is wrong, over or revoked."))
@@ -389,7 +389,7 @@ def deed_of(who: User, what: str, target: str, origin: Origin, **details: str) -
     return _deed(who.name, what, target, origin, **details)
 
 
-def begin_answer(installation: Installation, key: str, token: str, request: str) -> Answered | None:
+def begin_answer(installation: Installation, key: str, token: str, request: str) -> StoredAnswer | None:
     """Note that a request with an idempotency key is being answered; None: go on. Else it is, or was, already."""
     return installation.ledger.users.begin_answer(key, token, request)
 
@@ -418,7 +418,10 @@ def _known(installation: Installation, name: str, password: Secret, origin: Orig
     """
     name = _clean(name)
     of_name = _bounds_of_name(name, origin)
-    bounds = [*of_name, _Bound(key=f"address {_network(origin)}", free=20, longest_s=_LONGEST_WAIT_S, fading=_QUICKLY)]
+    bounds = [
+        *of_name,
+        _AttemptLimit(key=f"address {_network(origin)}", free=20, longest_s=_LONGEST_WAIT_S, fading=_QUICKLY),
+    ]
     _refuse_flood(installation, bounds)
     user, hashed = installation.ledger.users.find(name) or (None, None)
     if user is not None and user.disabled_us is not None:
@@ -436,19 +439,19 @@ def _known(installation: Installation, name: str, password: Secret, origin: Orig
     return user
 
 
-def _bounds_of_name(name: str, origin: Origin) -> list[_Bound]:
+def _bounds_of_name(name: str, origin: Origin) -> list[_AttemptLimit]:
     """Return what bounds guesses of one password.
 
     From one address it takes long soon. From all of them together one waits for seconds only, so that nobody can be
     kept out by others who guess.
     """
     return [
-        _Bound(key=f"name {name} at {_network(origin)}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY),
-        _Bound(key=f"name {name}", free=20, longest_s=_SHORT_WAIT_S, fading=_QUICKLY),
+        _AttemptLimit(key=f"name {name} at {_network(origin)}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY),
+        _AttemptLimit(key=f"name {name}", free=20, longest_s=_SHORT_WAIT_S, fading=_QUICKLY),
     ]
 
 
-def _fading(bounds: list[_Bound]) -> dict[str, int]:
+def _fading(bounds: list[_AttemptLimit]) -> dict[str, int]:
     return {each.key: each.fading_us for each in bounds}
 
 
@@ -502,7 +505,7 @@ def _matches(hashed: str, password: Secret) -> bool:
             return False
 
 
-def _refuse_flood(installation: Installation, bounds: list[_Bound]) -> None:
+def _refuse_flood(installation: Installation, bounds: list[_AttemptLimit]) -> None:
     for each in bounds:
         failures, last_us = installation.ledger.users.failures(each.key, fading_us=each.fading_us)
         over = failures - each.free

@@ -189,23 +189,18 @@ def service_of(url: str) -> str:
             Phrase("The url of an apprise channel names no service. There are %(short_list)s.", short_list=SHORT_LIST)
         )
     meant = (
-        Phrase(": use %(name)s://", name=NAMES[scheme])
+        Phrase(": use %(name)s://.", name=NAMES[scheme])
         if scheme in NAMES
-        else _without_mark(suggest(scheme, [*SERVICES, *NAMES]))
+        else suggest(scheme, [*SERVICES, *NAMES]) or "."
     )
     raise ConfigError(
         Phrase(
-            "There is no service %(scheme)s://%(meant)s. There are %(short_list)s, and others.",
+            "There is no service %(scheme)s://%(meant)s There are %(short_list)s, and others.",
             scheme=scheme,
             meant=meant,
             short_list=SHORT_LIST,
         )
     )
-
-
-def _without_mark(suggested: str) -> str:
-    """Return `; did you mean 'x'` as it stands within a sentence."""
-    return Phrase("; did you mean %(name)s", **suggested.values) if isinstance(suggested, Phrase) else ""
 
 
 def _of_pasted(url: str) -> str:

@@ -16,7 +16,7 @@ from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.alerts import alerts
 from ocelog.app.alerts.alert_wishes import Verb, Wish
 from ocelog.app.alerts.alerts import MOST_COUNTED
-from ocelog.app.alerts.alerts import Changed as ChangedRow
+from ocelog.app.alerts.alerts import ChangedAlert as ChangedRow
 from ocelog.app.search.search import matched_events
 from ocelog.console.api.caller import Analyst, Caller, Viewer
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, read_cursor, write_cursor
@@ -89,7 +89,7 @@ class Delivery(BaseModel):
     answer: str = Field(description="What the far end said.")
 
 
-class Waiting(BaseModel):
+class WaitingDelivery(BaseModel):
     """What is still to be told through a channel."""
 
     channel: str
@@ -103,7 +103,7 @@ class AlertDetails(Alert):
 
     timeline: list[TimelineEntry]
     deliveries: list[Delivery]
-    waiting: list[Waiting]
+    waiting: list[WaitingDelivery]
     untold_because: str | None = Field(description="Why nobody was told of it, or not yet; null: somebody was.")
     held_up: list[str] = Field(description="What holds up each channel that is still to be told.")
 
@@ -146,14 +146,14 @@ class ChangedAlert(Alert):
     changed: bool = Field(description="false: it was so already.")
 
 
-class Changed(BaseModel):
+class ChangedAlerts(BaseModel):
     """What became of several alerts."""
 
     changed: int = Field(description="So many changed; the others could not be, were so already, or are not there.")
     alerts: list[ChangedAlert] = Field(description="Each of them, if all or none were to change.")
 
 
-class Resend(BaseModel):
+class ResendRequest(BaseModel):
     """Through which channels to tell of an alert once more."""
 
     model_config = ConfigDict(extra="forbid")
@@ -162,7 +162,7 @@ class Resend(BaseModel):
     )
 
 
-class ManyResend(Resend):
+class ManyResend(ResendRequest):
     """Which alerts to tell of once more, and through which channels."""
 
     ids: list[Line] = Field(min_length=1, max_length=MOST)
@@ -217,7 +217,7 @@ def _details(caller: Caller, alert_id: str) -> AlertDetails:
             for each in found.attempts
         ],
         waiting=[
-            Waiting(channel=each.channel, happened=each.happened, due_at=_at(each.due_us), tries=each.tries)
+            WaitingDelivery(channel=each.channel, happened=each.happened, due_at=_at(each.due_us), tries=each.tries)
             for each in found.waiting
         ],
         untold_because=alerts.untold_because(caller.installation, found),
@@ -288,20 +288,22 @@ def _act(body: AlertChange, who: str) -> Act:
 
 
 @router.post("/changes")
-def change_alerts(caller: Analyst, body: ManyChange) -> Changed:
+def change_alerts(caller: Analyst, body: ManyChange) -> ChangedAlerts:
     """Do the same with several alerts; those with which it cannot be done stay as they are."""
     act = _act(body, caller.user.name)
     if not body.all_or_none:
-        return Changed(changed=alerts.change_many(caller.installation, body.ids, act, quiet=body.quiet), alerts=[])
+        return ChangedAlerts(
+            changed=alerts.change_many(caller.installation, body.ids, act, quiet=body.quiet), alerts=[]
+        )
     done = alerts.change(caller.installation, body.ids, act, quiet=body.quiet)
-    return Changed(changed=sum(each.changed for each in done), alerts=_changed(done))
+    return ChangedAlerts(changed=sum(each.changed for each in done), alerts=_changed(done))
 
 
 @router.post("/resend")
-def resend_alerts(caller: Analyst, body: ManyResend) -> Changed:
+def resend_alerts(caller: Analyst, body: ManyResend) -> ChangedAlerts:
     """Tell of several alerts once more, of all of them or none."""
     done = alerts.resend(caller.installation, body.ids, body.channels, who=caller.user.name)
-    return Changed(changed=sum(each.changed for each in done), alerts=_changed(done))
+    return ChangedAlerts(changed=sum(each.changed for each in done), alerts=_changed(done))
 
 
 @router.get("/{alert}")
@@ -326,7 +328,7 @@ def change_alert(
 
 @router.post("/{alert}/resend", response_model=AlertDetails)
 def resend_alert(
-    request: Request, caller: Analyst, alert: Name, body: Resend, idempotency_key: IdempotencyKey = None
+    request: Request, caller: Analyst, alert: Name, body: ResendRequest, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Tell of an alert once more."""
     found = _details(caller, alert)

@@ -28,7 +28,7 @@ from ocelog.console.api import (
 )
 from ocelog.console.api.caller import Door, Viewer
 from ocelog.console.api.problems import HANDLERS, RESPONSES, FieldProblem, Problem
-from ocelog.console.deeds import Noting
+from ocelog.console.deeds import TrailMiddleware
 from ocelog.console.endpoints import Looks
 from ocelog.installation.opening import Installation
 
@@ -106,4 +106,4 @@ def api(installation: Installation, overviews: Looks[Overview], query_slots: Que
     """Return the API of an open installation; its queries share the slots of the pages."""
     app = application()
     app.state.installation, app.state.overviews, app.state.query_slots = installation, overviews, query_slots
-    return Door(app=Noting(app, installation), installation=installation)
+    return Door(app=TrailMiddleware(app, installation), installation=installation)

@@ -99,7 +99,7 @@ class Receipt(BaseModel):
     later: bool = Field(description="It may work later without anybody changing anything.")
 
 
-class Resent(BaseModel):
+class ResentAlerts(BaseModel):
     """What is sent again."""
 
     alerts: int
@@ -234,12 +234,12 @@ def test_channel(caller: Admin, channel: Name) -> Receipt:
 
 
 @router.post("/{channel}/resend")
-def resend_channel(caller: Admin, channel: Name) -> Resent:
+def resend_channel(caller: Admin, channel: Name) -> ResentAlerts:
     """Have what was given up sent again."""
     row = _found(caller.installation, channel)
     count = channels.resend(caller.installation, row)
     caller.note("channel.resent", row.name)
-    return Resent(alerts=count)
+    return ResentAlerts(alerts=count)
 
 
 @router.delete("/{channel}", status_code=204)

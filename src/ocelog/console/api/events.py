@@ -138,7 +138,9 @@ class Query(BaseModel):
     sql: str = Field(min_length=1, max_length=MAX_LENGTH, examples=["SELECT count(*) AS n FROM all_logs"])
     limit: int = Field(default=1_000, ge=1, le=MOST_ROWS, description="Rows that are returned.")
     timeout_seconds: int = Field(default=30, ge=1, le=_LONGEST_QUERY_S)
-    format: Format = Field(default=Format.JSON, description="`ndjson`: one row a line, of type `application/x-ndjson`.")
+    format: Format = Field(
+        default=Format.JSON, description="`ndjson`: one row per line, of type `application/x-ndjson`."
+    )
 
 
 class Column(BaseModel):

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/rejections", tags=["Rejections"])
 Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
-class Replayed(BaseModel):
+class RejectionReplay(BaseModel):
     """What trying again came to."""
 
     tried: int
@@ -62,19 +62,19 @@ async def list_rejections(
 
 
 @router.post("/replay")
-async def replay_rejections(request: Request, caller: Analyst) -> Replayed:
+async def replay_rejections(request: Request, caller: Analyst) -> RejectionReplay:
     """Shape every rejected record anew, and land those that fit by now: also while the service that serves this runs.
 
     A service in another process, beside `ocelog serve`, holds the home: then ask that one.
     """
 
-    def replay(stop: Stop) -> rejections.Replayed:  # noqa: ARG001 - what has begun to land is landed
+    def replay(stop: Stop) -> rejections.RejectionReplay:  # noqa: ARG001 - what has begun to land is landed
         done = rejections.replay(caller.installation)
         caller.note("rejections.replayed", "", tried=str(done.tried), landed=str(done.events))
         return done
 
     done = await answered(request, caller, replay)
-    return Replayed(
+    return RejectionReplay(
         tried=done.tried,
         events=done.events,
         repeats=done.repeats,

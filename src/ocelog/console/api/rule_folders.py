@@ -41,7 +41,7 @@ class FolderRule(BaseModel):
     file: str = Field(description="Where it stands, on the machine.")
 
 
-class NotRun(BaseModel):
+class ItemNotRun(BaseModel):
     """What is in a folder and is not run."""
 
     id: str
@@ -59,7 +59,7 @@ class RuleFolder(BaseModel):
     unsafe: bool = Field(description="Its Python runs even if the machine cannot keep it in.")
     packs: dict[str, bool] = Field(description="Packs that a person turned on or off.")
     rules: list[FolderRule]
-    not_run: list[NotRun]
+    not_run: list[ItemNotRun]
     problems: list[str]
 
 
@@ -83,7 +83,7 @@ class PackEdit(BaseModel):
     enabled: bool
 
 
-class Unjudged(BaseModel):
+class UnjudgedEvents(BaseModel):
     """Events of one table and source that a rule said nothing of, all for the same reason."""
 
     rule: str | None = Field(description="null: every rule.")
@@ -103,7 +103,7 @@ class Dismissal(BaseModel):
     rule: Line | None = Field(default=None, description="null: of every rule.")
 
 
-class Dismissed(BaseModel):
+class DismissedEvents(BaseModel):
     """What was forgotten."""
 
     events: int
@@ -175,12 +175,12 @@ def list_unjudged(
     caller: Viewer,
     rule: Words | None = None,
     limit: Annotated[int | None, Query(ge=1, le=MOST, description="Most entries; without it, all.")] = None,
-) -> list[Unjudged]:
+) -> list[UnjudgedEvents]:
     """List the events that rules were not asked about, or failed on: which, how many, and why."""
     found = rule_folders.unjudged(caller.installation, rule)
     todo = rule_folders.what_to_do(caller.installation, oldest_us(found))
     return [
-        Unjudged(
+        UnjudgedEvents(
             rule=each.rule_id or None,
             table=each.table,
             source=each.source_id,
@@ -195,9 +195,9 @@ def list_unjudged(
 
 
 @router.post("/unjudged/dismiss")
-def dismiss_unjudged(caller: Admin, body: Dismissal) -> Dismissed:
+def dismiss_unjudged(caller: Admin, body: Dismissal) -> DismissedEvents:
     """Forget what is listed: it stays unjudged."""
     found = rule_folders.unjudged(caller.installation, body.rule)
     count = rule_folders.dismiss_unjudged(caller.installation, body.rule, found)
     caller.note("rule.unjudged_dismissed", body.rule or "", events=str(count))
-    return Dismissed(events=count)
+    return DismissedEvents(events=count)

@@ -66,7 +66,7 @@ class RulesEdit(BaseModel):
     enabled: bool
 
 
-class Turned(BaseModel):
+class SwitchedRules(BaseModel):
     """What was turned on or off."""
 
     rules: list[str]
@@ -99,14 +99,14 @@ class TestReport(BaseModel):
     not_run: list[TestsNotRun]
 
 
-class Trial(BaseModel):
+class TrialRequest(BaseModel):
     """Over which past a rule is tried."""
 
     model_config = ConfigDict(extra="forbid")
     since: str = Field(default="7d", max_length=50, description="An instant, or how long ago: at most 30d.")
 
 
-class Day(BaseModel):
+class TrialDay(BaseModel):
     """What was judged and what matched on a day, in UTC."""
 
     day: date
@@ -138,14 +138,14 @@ class WouldBeAlert(BaseModel):
     matches: int
 
 
-class Lacking(BaseModel):
+class UnmatchedRule(BaseModel):
     """A rule that a correlation names, and that has no match in that time."""
 
     rule: str
     status: str = Field(description="Empty: there is no such rule.")
 
 
-class Tried(BaseModel):
+class TrialResult(BaseModel):
     """What a rule would have said. Nothing of it is kept, and nobody was told."""
 
     rule: str
@@ -159,7 +159,7 @@ class Tried(BaseModel):
     matches: int
     alerts: int
     told: int = Field(description="Alerts that people would have been told of.")
-    by_day: list[Day]
+    by_day: list[TrialDay]
     samples: list[Sample]
     first_alerts: list[WouldBeAlert]
     errors: dict[str, int] = Field(description="What went wrong -> on how many events.")
@@ -171,7 +171,7 @@ class Tried(BaseModel):
     bounded: bool = Field(description="There were more runs than are made at once.")
     failed_runs: dict[str, int] = Field(description="Why a run failed -> how often.")
     left_runs: int = Field(description="Those that were not made, as those before failed one after the other.")
-    lacking: list[Lacking]
+    lacking: list[UnmatchedRule]
 
 
 def _values(rule: ListedRule) -> dict[str, Any]:
@@ -229,12 +229,12 @@ def _is_like(rule: ListedRule, text: str) -> bool:
 
 
 @router.post("/changes")
-def change_rules(caller: Admin, body: RulesEdit) -> Turned:
+def change_rules(caller: Admin, body: RulesEdit) -> SwitchedRules:
     """Turn rules and packs on or off, all of them or none. A running service notices within seconds."""
     turned = rule_folders.turn(caller.installation, body.names, on=body.enabled)
     for name in body.names:
         caller.note("rule.enabled" if body.enabled else "rule.disabled", name)
-    return Turned(rules=list(turned.rules), packs=list(turned.packs), living=list(turned.living))
+    return SwitchedRules(rules=list(turned.rules), packs=list(turned.packs), living=list(turned.living))
 
 
 @router.get("/{rule}")
@@ -268,12 +268,12 @@ async def test_rule(request: Request, caller: Analyst, rule: Name) -> TestReport
 
 
 @router.post("/{rule}/try")
-async def try_rule(request: Request, caller: Analyst, rule: Name, body: Trial) -> Tried:
+async def try_rule(request: Request, caller: Analyst, rule: Name, body: TrialRequest) -> TrialResult:
     """Ask a rule about the past, before it is turned on."""
     found = await run_in_threadpool(_found, caller.installation, rule)
     now = datetime.now(UTC)
     tried = await trying.tried(request, caller, caller.installation, found, now - instant(body.since, now=now))
-    return Tried(
+    return TrialResult(
         rule=tried.rule,
         kind=tried.kind,
         log_types=list(tried.log_types),
@@ -285,7 +285,7 @@ async def try_rule(request: Request, caller: Analyst, rule: Name, body: Trial) -
         matches=tried.matches,
         alerts=tried.alerts,
         told=tried.told,
-        by_day=[Day(day=day, events=each[0], matches=each[1]) for day, each in sorted(tried.by_day.items())],
+        by_day=[TrialDay(day=day, events=each[0], matches=each[1]) for day, each in sorted(tried.by_day.items())],
         samples=[
             Sample(
                 at=each.at,
@@ -319,5 +319,5 @@ async def try_rule(request: Request, caller: Analyst, rule: Name, body: Trial) -
         bounded=tried.bounded,
         failed_runs=tried.failed_runs,
         left_runs=tried.left_runs,
-        lacking=[Lacking(rule=each.rule, status=each.status) for each in tried.lacking],
+        lacking=[UnmatchedRule(rule=each.rule, status=each.status) for each in tried.lacking],
     )

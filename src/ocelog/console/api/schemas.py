@@ -57,14 +57,14 @@ class SchemaColumns(Schema):
     every_field: list[SchemaField]
 
 
-class Pasted(BaseModel):
+class PastedRecords(BaseModel):
     """Records as the source sends them."""
 
     model_config = ConfigDict(extra="forbid")
     text: str = Field(max_length=MOST_BYTES, description="A JSON object, an array of such, or one on each line.")
 
 
-class Rejected(BaseModel):
+class RejectedRecord(BaseModel):
     """A record that does not fit."""
 
     record_id: str | None
@@ -82,11 +82,11 @@ class RuleMatch(BaseModel):
     severity: str
 
 
-class Sampled(BaseModel):
+class SampledRecords(BaseModel):
     """What records become. Nothing of it is kept."""
 
     events: list[dict[str, Any]] = Field(description="As rows of the table.")
-    rejections: list[Rejected]
+    rejections: list[RejectedRecord]
     matches: list[RuleMatch]
     rules_asked: int = Field(description="Those that are on.")
     troubles: list[str] = Field(description="Why rules said nothing.")
@@ -133,15 +133,15 @@ def get_schema(caller: Viewer, log_type: Name) -> SchemaColumns:  # noqa: ARG001
 
 
 @router.post("/{log_type}/sample")
-async def shape_sample(request: Request, caller: Analyst, log_type: Name, body: Pasted) -> Sampled:
+async def shape_sample(request: Request, caller: Analyst, log_type: Name, body: PastedRecords) -> SampledRecords:
     """Return what records become: events, rejections, and the rules that match. Nothing is kept."""
     with not_found():
         (named,) = log_types([log_type])
     found = await answered(request, caller, lambda _stop: sample(caller.installation, named, body.text))
-    return Sampled(
+    return SampledRecords(
         events=[plain(each) for each in found.events],
         rejections=[
-            Rejected(record_id=each.record_id, path=each.path, expected=each.expected, found=each.found)
+            RejectedRecord(record_id=each.record_id, path=each.path, expected=each.expected, found=each.found)
             for each in found.rejections
         ],
         matches=[

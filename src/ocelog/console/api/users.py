@@ -83,7 +83,7 @@ class MadeToken(Token):
     token: str | None = Field(description="The token itself. It is shown once: null in an answer that is repeated.")
 
 
-class Me(BaseModel):
+class CurrentUser(BaseModel):
     """Who asks."""
 
     user: str
@@ -121,9 +121,11 @@ def _shown_token(token: ApiToken, owner: UserRow) -> Token:
 
 
 @router.get("/me")
-def get_me(caller: Viewer) -> Me:
+def get_me(caller: Viewer) -> CurrentUser:
     """Return whose token this is, and what it may do."""
-    return Me(user=caller.user.name, role=caller.user.role, token=_shown_token(caller.bearer.token, caller.user))
+    return CurrentUser(
+        user=caller.user.name, role=caller.user.role, token=_shown_token(caller.bearer.token, caller.user)
+    )
 
 
 @router.get("/users")

@@ -13,7 +13,7 @@ from ocelog.app.judging import rule_folders
 from ocelog.app.judging.rule_folders import ListedRule
 from ocelog.app.log_types import kinds
 from ocelog.app.rules import rule_showing, rules
-from ocelog.app.rules.rule_trial import Tried
+from ocelog.app.rules.rule_trial import TrialResult
 from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import Bars
 from ocelog.app.users import users
@@ -160,7 +160,7 @@ def _details(
     rule: ListedRule,
     *,
     report: rules.Report | None = None,
-    tried: Tried | None = None,
+    tried: TrialResult | None = None,
     refused: OcelogError | None = None,
     days: int = 7,
 ) -> Response:
@@ -185,7 +185,7 @@ def _details(
     )
 
 
-def _bars(tried: Tried) -> Bars:
+def _bars(tried: TrialResult) -> Bars:
     """Return the matches of each day, in UTC, of those without any too."""
     first, last = tried.since.astimezone(UTC).date(), tried.until.astimezone(UTC).date()
     days = [first + timedelta(days=at) for at in range((last - first).days + 1)]

@@ -56,7 +56,7 @@ _MATTERS = (
 """What it is about, how bad it is, and whose it is."""
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class SearchAddress(Struct, frozen=True, kw_only=True):
     """What the address says."""
 
     search: Search
@@ -98,7 +98,7 @@ class Asked(Struct, frozen=True, kw_only=True):
         return self.address(c=columns if column in self.columns else [*columns, column])
 
 
-def asked_of(given: QueryParams, now: datetime | None = None) -> Asked:
+def asked_of(given: QueryParams, now: datetime | None = None) -> SearchAddress:
     """Read a search from the query of an address. Raises ConfigError for what does not hold."""
     now = now or datetime.now(UTC)
     log_type = given.get("log") or None
@@ -128,7 +128,7 @@ def asked_of(given: QueryParams, now: datetime | None = None) -> Asked:
         "c": given.getlist("c"),
     }
     shown = [each for each in columns if each in known]
-    return Asked(search=search, period=period, columns=shown, parameters=parameters)
+    return SearchAddress(search=search, period=period, columns=shown, parameters=parameters)
 
 
 def _condition(text: str) -> Condition:
@@ -152,7 +152,7 @@ def _first_columns(log_type: str | None) -> Sequence[str]:
     return kinds()[log_type].columns or first[:_FIRST_COLUMNS]
 
 
-def _commands(request: Request, asked: Asked) -> dict[str, str]:
+def _commands(request: Request, asked: SearchAddress) -> dict[str, str]:
     """Return the same search as SQL, as a command and as a request to the API, to be copied."""
     sql, search = searching.statement(asked.search, asked.columns, limit=1_000), asked.search
     body = {
@@ -191,7 +191,7 @@ def show(request: Request, visitor: Viewer) -> Response:
 
 
 def _form(
-    request: Request, visitor: Visitor, asked: Asked, refused_for: OcelogError | None = None, **tried: str
+    request: Request, visitor: Visitor, asked: SearchAddress, refused_for: OcelogError | None = None, **tried: str
 ) -> Response:
     """Show the form; if what it has does not hold, why, and no places for an answer."""
     fields = searching.paths_of(searching.columns_of(asked.search.log_type))

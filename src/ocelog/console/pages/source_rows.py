@@ -70,7 +70,7 @@ async def replay(request: Request, visitor: Analyst, source_id: str) -> Response
     installation = installation_of(request)
     row = await run_in_threadpool(sources.find, installation, source_id)
 
-    def do() -> rejections.Replayed:
+    def do() -> rejections.RejectionReplay:
         done = rejections.replay(installation, row.id)
         told = {"tried": str(done.tried), "landed": str(done.events)}
         users.note(installation, visitor.user, "rejections.replayed", row.name, visitor.origin, **told)

@@ -66,7 +66,7 @@ class Schemas(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class _Begun:
+class _RunningStatement:
     """A statement that is being answered."""
 
     run: Run
@@ -149,7 +149,7 @@ class Queries:
 
     def _begin(
         self, sql: str, limits: Limits, temporary: Path, *, trusted: bool, at: AsOf | None, stop: Stop | None
-    ) -> _Begun:
+    ) -> _RunningStatement:
         """Begin on a snapshot of the lake; if files go or folders come before the engine has it, on a newer one."""
         schemas = dict[str, pa.Schema]()
         for left in reversed(range(_TRIES)):
@@ -187,7 +187,7 @@ class Queries:
                 paths = [path for listed in files.values() for path in listed]
                 extras = {name: self._extras[name].rows() for name in self._extras if name in wanted}
                 schema = run.begin(paths, self._sql(files, schemas, wanted, at), sql, extras=extras)
-                return _Begun(run=run, schema=schema, wanted=wanted, missing=missing)
+                return _RunningStatement(run=run, schema=schema, wanted=wanted, missing=missing)
             except LakeUnavailableError:
                 run.close()
                 if not left:

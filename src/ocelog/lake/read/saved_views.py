@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ocelog.lake.read.quoting import quoted
 from ocelog.lake.read.sql import create_view
@@ -28,8 +28,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedView:
+class SavedView(Struct, frozen=True, kw_only=True):
     """A view; or, if it takes an argument, also a macro that stands where a table does: `FROM issues_at('2026-11-01')`.
 
     As a view, such as `FROM issues_at`, that is the macro as of now.

@@ -16,7 +16,7 @@ from ocelog.lake.storage.checksums import read_error
 CURSOR = "p_cursor_time"
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class RowFilter(Struct, frozen=True, kw_only=True):
     """Which rows to return; None: no condition."""
 
     source_id: str | None = None
@@ -35,8 +35,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
         return not (after_end or before_start)
 
 
-def scan(path: Path, wanted: Wanted, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield the wanted rows of a file, one table a row group; columns that the file lacks are left out.
+def scan(path: Path, wanted: RowFilter, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the wanted rows of a file, one table per row group; columns that the file lacks are left out.
 
     Raises LakeUnavailableError if the file is gone, LakeDamagedError if it is damaged.
     """
@@ -86,7 +86,7 @@ def undecodable(path: Path) -> str | None:
     return None
 
 
-def _group(file: pq.ParquetFile, group: int, wanted: Wanted, columns: list[str]) -> pa.Table:
+def _group(file: pq.ParquetFile, group: int, wanted: RowFilter, columns: list[str]) -> pa.Table:
     """Read the narrow columns that decide first, and the others only if a row is left."""
     conditions = _condition_columns(wanted)
     rows = file.read_row_group(group, columns=conditions, use_threads=False)
@@ -103,7 +103,7 @@ def _group(file: pq.ParquetFile, group: int, wanted: Wanted, columns: list[str])
     return rows.filter(mask).select(columns)
 
 
-def _condition_columns(wanted: Wanted) -> list[str]:
+def _condition_columns(wanted: RowFilter) -> list[str]:
     columns = [] if wanted.column is None else [wanted.column]
     if wanted.source_id is not None:
         columns.append("p_source_id")
@@ -112,7 +112,7 @@ def _condition_columns(wanted: Wanted) -> list[str]:
     return columns
 
 
-def _mask(rows: pa.Table, wanted: Wanted) -> pa.ChunkedArray | None:
+def _mask(rows: pa.Table, wanted: RowFilter) -> pa.ChunkedArray | None:
     masks = []
     if wanted.column is not None:
         values = pa.array(list(wanted.values), pa.string())

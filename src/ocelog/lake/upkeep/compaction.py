@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 
-from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.errors import HomeError, LakeUnavailableError, without_number
 from ocelog.lake.catalog.conform import conform
 from ocelog.lake.catalog.file_io import local_path
 from ocelog.lake.catalog.iceberg import check_partitions, file_schema, opened_catalog
 from ocelog.lake.catalog.state import NAMESPACE, TableFile, TableState
-from ocelog.lake.read.quoting import literal, quoted
+from ocelog.lake.read.quoting import quoted
 from ocelog.lake.read.sql import rows_of_files
 from ocelog.lake.storage.checksums import damage
 from ocelog.lake.storage.faults import translated
-from ocelog.lake.storage.scratch import temporary_directory
+from ocelog.lake.upkeep.engine import engine_that_spills
 from ocelog.lake.write.append import commit, replacing
 from ocelog.lake.write.datafiles import DataFiles
 
@@ -140,7 +140,7 @@ def refusals(state: TableState, files: Iterable[TableFile]) -> dict[str, str]:
         try:
             reason = what or _difference(list(pq.read_schema(file.path)), list(schema))
         except (OSError, pa.ArrowException) as error:
-            reason = f"it cannot be read: {error}"
+            reason = f"it cannot be read: {without_number(error)}"
         if file.spec_id != state.spec_id:
             reason = "another engine wrote it under other partitions"
         if reason is not None:
@@ -199,15 +199,7 @@ def sorted_rows(home: Path, schema: pa.Schema, paths: Sequence[str]) -> Iterator
     Memory is bounded: what does not fit is sorted on disk.
     """
     columns = ", ".join(quoted(name) for name in schema.names)
-    with temporary_directory(home) as folder, duckdb.connect(":memory:") as engine:
-        engine.execute(f"""
-            SET TimeZone = 'UTC';
-            SET threads = 1;
-            SET memory_limit = '{_MEMORY_MB}MB';
-            SET temp_directory = {literal(str(folder))};
-            SET autoinstall_known_extensions = false;
-            SET autoload_known_extensions = false;
-        """)
+    with engine_that_spills(home, memory_mb=_MEMORY_MB) as engine:
         rows = f"SELECT {columns} FROM ({rows_of_files(schema, paths)}) ORDER BY p_event_time"  # noqa: S608 - quoted
         try:
             yield from _together(engine.sql(rows).to_arrow_reader(2_000), schema)

@@ -32,7 +32,7 @@ _SPARE_BYTES = 200_000_000
 """Left free on the disk, beside ten times what is rewritten: sorting may need the disk too."""
 
 
-class Tended(Struct, frozen=True, kw_only=True):
+class TableUpkeep(Struct, frozen=True, kw_only=True):
     """What one call did to a table, or would do."""
 
     table: str
@@ -83,7 +83,7 @@ class Maintenance:
         last, at = self._looked.get(table, ("", 0.0))
         return last != location or time.monotonic() >= at + _LOOK_AGAIN.total_seconds()
 
-    def tend(self, table: str) -> Tended:
+    def tend(self, table: str) -> TableUpkeep:
         """Rewrite one group of small files of `table`, if it is time for that: a service calls this again and again.
 
         Once a day, rows go that are older than the retention of the table, unless our clock may be wrong.
@@ -93,16 +93,16 @@ class Maintenance:
         with disk_errors(self._home):
             return self._tend(table)
 
-    def _tend(self, table: str) -> Tended:
+    def _tend(self, table: str) -> TableUpkeep:
         location = self._states.location(table)
         if location is None or not self._is_due(table, location):
-            return Tended(table=table)
+            return TableUpkeep(table=table)
         self._looked[table] = location, time.monotonic()
         expired, kept = self._expire_daily(table)
         done = self._rewrite_next(table, always=None)
         if done:
             del self._looked[table]
-        return Tended(
+        return TableUpkeep(
             table=table,
             rewritten=done,
             rows_expired=expired,
@@ -110,7 +110,9 @@ class Maintenance:
             left_alone=self._left_alone.get(table, {}),
         )
 
-    def tend_whole(self, table: str, *, dry_run: bool = False, told: Callable[[str], None] = lambda _: None) -> Tended:
+    def tend_whole(
+        self, table: str, *, dry_run: bool = False, told: Callable[[str], None] = lambda _: None
+    ) -> TableUpkeep:
         """Do everything that there is to do for `table`, and `tell` of each step; with `dry_run` only say what.
 
         Raises LakeUnavailableError and HomeError; what was done until then stays done.
@@ -118,7 +120,7 @@ class Maintenance:
         with disk_errors(self._home):
             return self._tend_whole(table, dry_run=dry_run, told=told)
 
-    def _tend_whole(self, table: str, *, dry_run: bool, told: Callable[[str], None]) -> Tended:
+    def _tend_whole(self, table: str, *, dry_run: bool, told: Callable[[str], None]) -> TableUpkeep:
         before = self._files(table)
         if dry_run:
             return self._planned(table, before)
@@ -130,7 +132,7 @@ class Maintenance:
         while done := self._rewrite_next(table, always=QUIET):
             rewritten += done
             told(f"{table}: {done} files became one, {len(self._files(table))} are left")
-        return Tended(
+        return TableUpkeep(
             table=table,
             files_before=len(before),
             files_after=len(self._files(table)),
@@ -142,7 +144,7 @@ class Maintenance:
             left_alone=self._left_alone.get(table, {}),
         )
 
-    def _planned(self, table: str, files: tuple[TableFile, ...]) -> Tended:
+    def _planned(self, table: str, files: tuple[TableFile, ...]) -> TableUpkeep:
         state = self._states.state(table)
         left, alone, rewritten = list(files), dict[str, str](), 0
         while state is not None:
@@ -159,7 +161,7 @@ class Maintenance:
             left = [file for file in left if file not in group]
             left.append(replace(group[0], path=f"{rewritten} rewritten", rows=rows, bytes=size))
         expired, kept = self._expire(table, dry_run=True)
-        return Tended(
+        return TableUpkeep(
             table=table,
             files_before=len(files),
             files_after=None if expired else len(left),

@@ -66,7 +66,7 @@ def _entries(metadata: Mapping[str, Any], io: "FileIO") -> "Iterator[tuple[str, 
                 yield snapshot["manifest-list"], manifest.manifest_path, entry.data_file
 
 
-class _Moved:
+class _CopiedFiles:
     """Fits as much of pyiceberg.io.FileIO as reading manifests needs: looks for the files of a home in a copy of it."""
 
     def __init__(self, home: Path, copy: Path) -> None:
@@ -97,7 +97,7 @@ def _moved_entries(
     table: str, whole: Mapping[str, Any], copy: Path, made_in: Path
 ) -> "Iterator[tuple[DataFile, Path]]":
     """Yield each data file of the present snapshot, and its path within the home."""
-    for _, _, entry in _entries(whole, cast("FileIO", _Moved(made_in, copy))):
+    for _, _, entry in _entries(whole, cast("FileIO", _CopiedFiles(made_in, copy))):
         if entry is None:
             continue
         path = local_path(entry.file_path)
@@ -106,7 +106,7 @@ def _moved_entries(
         yield entry, path.relative_to(made_in)
 
 
-def begin_elsewhere(table: str, *, copy: Path, made_in: Path, metadata: str, home: Path) -> int:
+def begin_in_home(table: str, *, copy: Path, made_in: Path, metadata: str, home: Path) -> int:
     """Let `table`, of which the folder `copy` holds what lay in the home `made_in`, begin in `home`.
 
     Its data files are there already, under the same paths within the home. Columns, properties and the mark stay; older

@@ -31,7 +31,7 @@ _COLUMN_CHUNKS = 40_000
 
 
 @dataclass(slots=True, kw_only=True)
-class Reshaped:
+class ReshapeResult:
     """What was refilled in a table, or would be."""
 
     table: str
@@ -44,7 +44,7 @@ class Reshaped:
     """Files that have such rows and cannot be rewritten, and why."""
 
 
-class _Found(Struct, frozen=True, kw_only=True):
+class _FileRefill(Struct, frozen=True, kw_only=True):
     """What was refilled in one file."""
 
     rows: int = 0
@@ -61,14 +61,14 @@ def reshape(
     *,
     dry_run: bool = False,
     told: Callable[[int, int], None] = lambda _, __: None,
-) -> Reshaped:
+) -> ReshapeResult:
     """Refill the rows of `table` file by file, one commit for each; with `dry_run` only count.
 
     `told` hears how many files were looked at, of how many. `schema` is the table's present one. Every row stays, with
     its ids and dates. Files that were rewritten stay on disk for at least a day, for whoever reads them. Raises
     LakeUnavailableError and HomeError: what was done until then stays done, and the next call goes on with the rest.
     """
-    done = Reshaped(table=table)
+    done = ReshapeResult(table=table)
     states = TableStates(home)
     seen: set[str] = set()
     while (state := states.state(table)) is not None:
@@ -122,7 +122,7 @@ def _every_group(path: Path) -> Iterator[pa.Table]:
 
 def _reshape_file(
     home: Path, table: str, schema: pa.Schema, file: TableFile, refill: Refill, *, dry_run: bool
-) -> _Found:
+) -> _FileRefill:
     """Put another file in the place of one, if something fits in it."""
     path = Path(file.path)
     with translated(table), opened_catalog(home) as catalog:
@@ -141,7 +141,7 @@ def _reshape_file(
             rows += found.changed
             values.update(found.values)
         if dry_run or not rows:
-            return _Found(rows=rows, values=values)
+            return _FileRefill(rows=rows, values=values)
         try:
             for group in _every_group(path):
                 filled = refill.refill(conform(group, columns)).rows
@@ -163,4 +163,4 @@ def _reshape_file(
             return replacing(loaded, transaction, table, old)
 
         commit(catalog, files, stage)
-        return _Found(rows=rows, values=values, paths=frozenset(map(str, files.paths)))
+        return _FileRefill(rows=rows, values=values, paths=frozenset(map(str, files.paths)))

@@ -20,7 +20,7 @@ from ocelog.lake.read.current import NEWEST_ORDER
 from ocelog.lake.read.quoting import literal
 from ocelog.lake.read.sql import PLACE, rows_of_files
 from ocelog.lake.storage.faults import translated
-from ocelog.lake.storage.scratch import temporary_directory
+from ocelog.lake.upkeep.engine import engine_that_spills
 from ocelog.lake.write.append import commit, replacing
 from ocelog.lake.write.datafiles import DataFiles, by_event_time
 from ocelog.times import rfc3339
@@ -137,15 +137,7 @@ class _Doomed:
 
 @contextmanager
 def _doomed(home: Path, select: str) -> Iterator[_Doomed]:
-    with temporary_directory(home) as folder, duckdb.connect(":memory:") as engine:
-        engine.execute(f"""
-            SET TimeZone = 'UTC';
-            SET threads = 1;
-            SET memory_limit = '{_MEMORY_MB}MB';
-            SET temp_directory = {literal(str(folder))};
-            SET autoinstall_known_extensions = false;
-            SET autoload_known_extensions = false;
-        """)
+    with engine_that_spills(home, memory_mb=_MEMORY_MB) as engine:
         try:
             engine.execute(f"CREATE TEMP TABLE doomed AS SELECT {PLACE} AS place FROM ({select})")
             yield _Doomed(engine)

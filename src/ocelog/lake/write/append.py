@@ -38,7 +38,7 @@ _TRIES = 5
 """Of a commit that loses against those of others: upkeep beside a service, another engine."""
 _RECENT = 10
 """Snapshots that all stay while they are young enough; of those before them, the last of every four hours."""
-_STRETCH_MS = 4 * 3_600_000
+_PERIOD_MS = 4 * 3_600_000
 CHUNK_ROWS = 10_000
 CHUNK_BYTES = 4 * 1024 * 1024
 """Rows in memory at once: while they are sorted they are there twice, and then some of them again as plain text."""
@@ -212,10 +212,10 @@ def _expire(loaded: "Table", transaction: "Transaction", keep_for: timedelta | N
     # The main branch ends in what is just being committed.
     named = {reference.snapshot_id for name, reference in metadata.refs.items() if name != MAIN_BRANCH}
     gone = list[int]()
-    stretch = None
+    period = None
     for place, snapshot in enumerate(sorted(metadata.snapshots, key=lambda one: -one.timestamp_ms)):
-        crowded = place >= _RECENT and snapshot.timestamp_ms // _STRETCH_MS == stretch
-        stretch = snapshot.timestamp_ms // _STRETCH_MS
+        crowded = place >= _RECENT and snapshot.timestamp_ms // _PERIOD_MS == period
+        period = snapshot.timestamp_ms // _PERIOD_MS
         if snapshot.snapshot_id not in named and (crowded or snapshot.timestamp_ms < before_ms):
             gone.append(snapshot.snapshot_id)
     if gone:

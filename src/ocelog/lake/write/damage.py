@@ -32,8 +32,8 @@ def sound_parts(home: Path, ledger: LakeLedger, waiting: Sequence[Part]) -> list
             # All parts at once: a disk that is not mounted, or a folder that somebody has moved.
             raise damaged((home / part.path).parent, f"is missing, and with it {len(waiting)} parts of {part.table}")
         tries, since_us = ledger.part_failed(part.table, part.sequence, now_us)
-        patience = AWAY_FOR if may_come_back(what) else timedelta(0)
-        if tries >= TRIES and now_us - since_us >= patience // timedelta(microseconds=1):
+        grace_period = AWAY_FOR if may_come_back(what) else timedelta(0)
+        if tries >= TRIES and now_us - since_us >= grace_period // timedelta(microseconds=1):
             ledger.set_aside(lost_part(part, what))
         elif first is None:
             first = damaged(home / part.path, f"({part.rows:,} rows of {part.table}) {what}")

@@ -19,7 +19,7 @@ _COMMIT_BYTES = 512 * 1024 * 1024
 """Parts in one commit; what waits beyond goes into the next."""
 
 
-class Published(Struct, frozen=True, kw_only=True):
+class PublishResult(Struct, frozen=True, kw_only=True):
     """What one call brought into a table."""
 
     table: str
@@ -53,7 +53,7 @@ class Publisher:
             if self._ledger.counter(table) < mark:
                 self._ledger.raise_counter(table, mark)
 
-    def publish(self, table: str, *, went_on: Callable[[], None] = lambda: None) -> Published:
+    def publish(self, table: str, *, went_on: Callable[[], None] = lambda: None) -> PublishResult:
         """Append everything that waits; when it is time for that, `is_time` in `app/loops/publishing` says.
 
         `went_on` is called with each commit.
@@ -67,12 +67,12 @@ class Publisher:
         # A commit on top of metadata that cannot be read would bury what is lost.
         self._states.state(table)
         waiting = sound_parts(self._home, self._ledger, [part for part in parts if part.sequence > mark])
-        done = Published(table=table, through=mark)
+        done = PublishResult(table=table, through=mark)
         for some in _commits(waiting):
             rows = append(self._home, table, self._schemas[table], some, ledger_id=self._ledger.id)
             self._ledger.published(table, some[-1].sequence, _now_us())
             went_on()
-            done = Published(
+            done = PublishResult(
                 table=table, parts=done.parts + len(some), rows=done.rows + rows, through=some[-1].sequence
             )
         return done

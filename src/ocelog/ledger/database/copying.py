@@ -9,7 +9,7 @@ from typing import cast
 from sqlalchemy import Connection, Table, delete, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from ocelog.errors import HomeError
+from ocelog.errors import HomeError, without_number
 from ocelog.ledger import tables
 from ocelog.ledger.database.faults import damaged, of_sqlite, translated
 from ocelog.ledger.database.open import open_database
@@ -71,7 +71,7 @@ def _damage(connection: sqlite3.Connection) -> str | None:
 
 
 def _failed(path: Path, error: Exception) -> HomeError:
-    return HomeError(f"The ledger could not be copied to {path}: {error}.")
+    return HomeError(f"The ledger could not be copied to {path}: {without_number(error)}.")
 
 
 def _copy_rows(database: Database, path: Path) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, inspect, text
 
-from ocelog.errors import ConfigError, HomeError
+from ocelog.errors import ConfigError, HomeError, without_number
 from ocelog.ledger import tables
 from ocelog.ledger.database.faults import restore_command
 from ocelog.ledger.database.transactions import Database, connect
@@ -204,6 +204,6 @@ def _copy(database: Database, found: str) -> None:
             source.backup(target)
     except (OSError, sqlite3.Error) as error:
         raise HomeError(
-            f"The ledger must be migrated, and its copy {copy} could not be written ({error}): free some space, or "
-            "make the folder writable. Nothing was changed."
+            f"The ledger must be migrated, and its copy {copy} could not be written ({without_number(error)}): free "
+            "some space, or make the folder writable. Nothing was changed."
         ) from error

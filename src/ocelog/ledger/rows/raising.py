@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from ocelog.alert.alert import Telling, TimelineEntry
-from ocelog.alert.raising import Raised
+from ocelog.alert.raising import RaisedAlert
 from ocelog.alert.routing import ChannelRow, channels_for
 from ocelog.ledger.rows import alerts
 
 
-def save(tx: Connection, raised: Raised, takers: Sequence[ChannelRow], now_us: int) -> bool:
+def save(tx: Connection, raised: RaisedAlert, takers: Sequence[ChannelRow], now_us: int) -> bool:
     """Save an alert, and have those of `takers` told what happened to it that it goes to; False: it has changed since.
 
     Then nothing was saved.

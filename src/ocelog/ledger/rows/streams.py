@@ -11,11 +11,11 @@ from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.rows import slices as slice_rows
 from ocelog.ledger.rows import sweeps
-from ocelog.model import Covered, Marks, Origin, Slice, StreamFaults, StreamRow
+from ocelog.model import Marks, Origin, PlannedRange, Slice, StreamFaults, StreamRow
 from ocelog.times import from_us, to_us
 
 LONG_GAP = timedelta(days=1)
-"""What happened while a stream was not read for longer is told of in one summary a rule."""
+"""What happened while a stream was not read for longer is told of in one summary per rule."""
 _s = tables.streams.c
 
 
@@ -156,7 +156,7 @@ def marks_of(row: RowMapping) -> Marks:
         swept_at=_instant(row["swept_us"]),
         offset=_length(row["offset_us"]),
         covered=tuple(
-            Covered(
+            PlannedRange(
                 lowest=_length(lowest),
                 highest=timedelta(microseconds=highest),
                 through=from_us(through),

@@ -37,7 +37,7 @@ def begin(tx: Connection, marks: Marks) -> None:
         tx.execute(insert(tables.sweeps).values(**key, **blank, **planned))
     else:
         tx.execute(update(tables.sweeps).where(sweep_is(marks.source_id, marks.log_type)).values(planned))
-    # A parked stretch of an earlier sweep stays, and is tried again; the rest is of no use any more.
+    # A parked time range of an earlier sweep stays, and is tried again; the rest is of no use any more.
     old = and_(slices_of(marks.source_id, marks.log_type), _slice.origin.in_(SWEEPING))
     ended = or_(_slice.state.in_([SliceState.DRAINED, SliceState.RETIRED]), _slice.origin != Origin.SWEEP)
     tx.execute(delete(tables.slices).where(old, _slice.sweep_round < marks.sweep_round, ended))

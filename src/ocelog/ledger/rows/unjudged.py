@@ -10,12 +10,12 @@ from ocelog.ledger.database.dialects import bounded
 
 if TYPE_CHECKING:
     # What was judged, which nobody needs who only reads what was not.
-    from ocelog.alert.judged import Unjudged
+    from ocelog.alert.judged import UnjudgedEvents
 
 _u = tables.unjudged.c
 
 
-def add_unjudged(tx: Connection, table: str, unjudged: "Iterable[Unjudged]", now_us: int) -> None:
+def add_unjudged(tx: Connection, table: str, unjudged: "Iterable[UnjudgedEvents]", now_us: int) -> None:
     """Remember what was not judged: a row for each rule, source and reason, which grows until somebody sees to it."""
     rows = dict[tuple[str, str, str], dict[str, Any]]()
     for each in unjudged:

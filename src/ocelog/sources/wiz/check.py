@@ -27,11 +27,11 @@ _MOST_PROJECTS = 20
 """So many are tried: each costs a request per log type, at three per second."""
 _TOKEN, _ADDRESS, _CLOCK = translatable("token"), translatable("address"), translatable("clock")
 _PROJECTS, _PROJECT_IDS = translatable("projects"), translatable("project ids")
-_PATIENCE = 30.0
+_BUSY_SECONDS = 30.0
 """Seconds that a check waits in all for Wiz to get over HTTP 429, 502 or 503; a pull would wait for longer."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class CheckableSource(Protocol):
@@ -58,15 +58,15 @@ class CheckableSource(Protocol):
 
 
 class _Tries:
-    """Calls that are tried again while Wiz is busy, until the check's patience is used up."""
+    """Calls that are tried again while Wiz is busy, for `_BUSY_SECONDS` in all."""
 
     def __init__(self, source: CheckableSource, told: Callable[[str], None], sleep: Callable[[float], None]) -> None:
         self._told = told
         self._sleep = sleep
         # At a rate far below 1 the requests of a check alone take longer.
-        self._left = max(_PATIENCE, 12 / source.settings.rate)
+        self._left = max(_BUSY_SECONDS, 12 / source.settings.rate)
 
-    def of(self, call: Callable[[], Found]) -> Found:
+    def of(self, call: Callable[[], Result]) -> Result:
         """Return what `call` returns. Raises what it raises if that does not pass in time."""
         pause = _FIRST_PAUSE
         while True:
@@ -89,21 +89,36 @@ def check(
     *,
     our_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     told: Callable[[str], None] = lambda _: None,
+    found: Callable[[HealthItem], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[HealthItem]:
     """Try everything that a pull needs: one token, some cheap requests, and one record of each log type.
 
     Never raises for what Wiz or the network does: that is what the items tell. What cannot be tried, because something
-    before it failed, is left out. What passes by itself is waited for, some 30 s in all, and `told`.
+    before it failed, is left out. What passes by itself is waited for, some 30 s in all, and `told`. `found` hears of
+    each item as soon as it is known.
     """
-    tries = _Tries(source, told, sleep)
-    items = list(_way_in(source, tries, our_now))
-    if any(item.state is HealthState.FAIL for item in items):
-        return items
-    checked = [_query(source, tries, ROOTS[log_type]) for log_type in source.settings.log_types]
-    queries = [item for item, _ in checked]
-    denied = [item.name for item, error in checked if error is not None and error.code == "access_denied"]
-    return [*items, *queries, *_projects(source, queries, denied), *_project_ids(source)]
+    items = list[HealthItem]()
+    for item in _items(source, _Tries(source, told, sleep), our_now):
+        found(item)
+        items.append(item)
+    return items
+
+
+def _items(source: CheckableSource, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
+    for item in _way_in(source, tries, our_now):
+        yield item
+        if item.state is HealthState.FAIL:
+            return
+    queries, denied = list[HealthItem](), list[str]()
+    for log_type in source.settings.log_types:
+        item, error = _query(source, tries, ROOTS[log_type])
+        yield item
+        queries.append(item)
+        if error is not None and error.code == "access_denied":
+            denied.append(item.name)
+    yield from _projects(source, queries, denied)
+    yield from _project_ids(source)
 
 
 def _way_in(source: CheckableSource, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:

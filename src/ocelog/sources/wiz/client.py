@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from ocelog.errors import SourceUnavailableError
+from ocelog.errors import SourceUnavailableError, without_number
 from ocelog.phrases import Phrase, translatable
 from ocelog.sources.wiz.confined import check_public, confine
-from ocelog.sources.wiz.deadline import Deadline
+from ocelog.sources.wiz.deadline import Deadline, OutOfTimeError
 from ocelog.sources.wiz.endpoints import is_loopback
 from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.exchange import HttpAnswer
@@ -73,20 +73,21 @@ class Client:
         self._opening = threading.Lock()
         self._closed = False
 
-    def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> HttpAnswer:
-        """Send `content` and return the whole answer, whatever its status.
+    def post(self, url: str, content: bytes, headers: Mapping[str, str], *, within: float | None = None) -> HttpAnswer:
+        """Send `content` and return the whole answer, whatever its status; it takes `within` seconds at most, if given.
 
         Raises SourceUnavailableError; ConfigError if the CA file or the environment does not let anyone ask.
         """
         host = urlsplit(url).hostname or url
         http = self._http(near=is_loopback(urlsplit(url).hostname), plain=urlsplit(url).scheme == "http")
-        self._deadline.begin(host)
+        self._deadline.begin(within)
         if self._settings.public_only:
             # A proxy is connected to in the place of the host: what can be seen from here is checked.
             check_public(url, self._settings.connect_seconds)
         extensions = {"trace": self._trace}
         with (
             _translated(host, self._redact),
+            self._in_time(host),
             http.stream("POST", url, content=content, headers=dict(headers), extensions=extensions) as answer,
         ):
             heard = self._monotonic()
@@ -97,6 +98,27 @@ class Client:
                 heard=heard,
                 redact=self._redact,
             )
+
+    @contextmanager
+    def _in_time(self, host: str) -> Iterator[None]:
+        """Say of a far end of which not a byte came that it did not answer, and not that it stopped."""
+        try:
+            yield
+        except OutOfTimeError as error:
+            text = (
+                translatable("%(host)s was still sending after %(seconds)s s.")
+                if self._deadline.has_heard
+                else translatable("%(host)s did not answer within %(seconds)s s.")
+            )
+            told = Phrase(text, host=host, seconds=format(error.seconds, "g"))
+            raise SourceUnavailableError(told) from error
+        except httpx2.ReadTimeout as error:
+            if self._deadline.has_heard:
+                raise
+            seconds = format(self._settings.read_seconds, "g")
+            raise SourceUnavailableError(
+                Phrase("%(host)s did not answer within %(seconds)s s.", host=host, seconds=seconds)
+            ) from error
 
     def _trace(self, event: str, told: Mapping[str, Any]) -> None:
         # A proxy is asked for a tunnel first; Wiz does not count that.
@@ -179,7 +201,7 @@ def _reason(error: Exception) -> str:
                 why=cause.verify_message,
             )
         cause = cause.__cause__ or cause.__context__
-    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)).rstrip(".") or type(error).__name__
+    text = without_number(error).rstrip(".") or type(error).__name__
     cut_short = _CUT_SHORT.fullmatch(text)
     if cut_short is not None:
         return Phrase(

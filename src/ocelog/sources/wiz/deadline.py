@@ -6,8 +6,13 @@ from typing import Any
 
 import httpx2
 
-from ocelog.errors import SourceUnavailableError
-from ocelog.phrases import Phrase
+
+class OutOfTimeError(Exception):
+    """An exchange took as long as it may."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"{seconds:g} s are over")
+        self.seconds = seconds
 
 
 class Deadline:
@@ -18,21 +23,27 @@ class Deadline:
         self._monotonic = monotonic
         self._own = threading.local()
 
-    def begin(self, host: str) -> None:
-        """Let the time of this thread's exchange with `host` run from now."""
-        self._own.host, self._own.until = host, self._monotonic() + self._seconds
+    def begin(self, seconds: float | None = None) -> None:
+        """Let the time of this thread's exchange run from now: `seconds`, if that is less than usual."""
+        seconds = self._seconds if seconds is None else min(seconds, self._seconds)
+        self._own.seconds, self._own.until = seconds, self._monotonic() + seconds
+        self._own.heard = False
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether a byte of an answer has come in this thread's exchange."""
+        heard: bool = self._own.heard
+        return heard
+
+    def hear(self) -> None:
+        """Note that a byte has come."""
+        self._own.heard = True
 
     def within(self, timeout: float | None) -> float:
-        """Return `timeout`, or what is left where that is less. Raises SourceUnavailableError if nothing is."""
+        """Return `timeout`, or what is left where that is less. Raises OutOfTimeError if nothing is."""
         left: float = self._own.until - self._monotonic()
         if left <= 0:
-            raise SourceUnavailableError(
-                Phrase(
-                    "%(host)s was still sending after %(seconds)s s.",
-                    host=self._own.host,
-                    seconds=format(self._seconds, "g"),
-                )
-            )
+            raise OutOfTimeError(self._own.seconds)
         return left if timeout is None else min(left, timeout)
 
     def bound(self, http: httpx2.Client) -> None:
@@ -72,6 +83,8 @@ class _Stream:
             # A wait that the end of the whole cut short is no long silence.
             self._deadline.within(None)
             raise
+        if found:
+            self._deadline.hear()
         return found
 
     def start_tls(self, *args: Any, **named: Any) -> "_Stream":

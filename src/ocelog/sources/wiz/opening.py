@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, without_number
 from ocelog.phrases import Phrase
 from ocelog.sources.wiz.settings import WizSettings, demand_ca_file
 
@@ -53,7 +53,7 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
         name = next((name for name in _TRUST if os.environ.get(name)), None)
         if name is None:
             raise ConfigError(
-                Phrase("The system's certificate authorities cannot be read: %(error)s.", error=str(error))
+                Phrase("The system's certificate authorities cannot be read: %(error)s.", error=without_number(error))
             ) from error
         raise ConfigError(
             Phrase(
@@ -61,7 +61,7 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
                 "where they are, or unset it, where Ocelog is started.",
                 name=name,
                 path=os.environ[name],
-                error=str(error),
+                error=without_number(error),
             )
         ) from error
     if ca_file is not None:
@@ -73,7 +73,7 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
                 Phrase(
                     "The CA file %(ca_file)s holds no certificate that can be read: %(error)s.",
                     ca_file=ca_file,
-                    error=str(error),
+                    error=without_number(error),
                 )
             ) from error
     return context

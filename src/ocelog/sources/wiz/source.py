@@ -41,9 +41,11 @@ _HOPELESS = 10
 _FORGET_SECONDS = 3600.0
 """Refused fields are asked for again after so long: somebody may have added the scope."""
 _TIMELY_US = 60_000_000
+_CHECK_CHEAP_SECONDS, _CHECK_SECONDS = 30.0, 60.0
+"""How long the least, and a record, may take in a check: a person waits. A page of a pull may take minutes."""
 
 
-class _Kept(Struct, frozen=True, kw_only=True):
+class _CachedSelection(Struct, frozen=True, kw_only=True):
     """What is asked for until `until`, on our monotonic clock."""
 
     selection: Selection
@@ -74,8 +76,9 @@ class WizSource:
         self._tokens = Tokens(settings, secret, self._post_for_token, redactor=redactor, monotonic=monotonic)
         self._background = Pace(settings.rate * settings.sweep_share, monotonic=monotonic)
         self._hurried = False
-        self._pruned: dict[str, _Kept] = {}
+        self._pruned: dict[str, _CachedSelection] = {}
         self._priming = threading.Lock()
+        self._is_checking = False
 
     def ask(self, ask: Ask, *, projects: tuple[str, ...] | None = None) -> Answer:
         """Ask once; what the API refuses (a field, a lapsed token) or mistimes is asked again without troubling anyone.
@@ -102,7 +105,9 @@ class WizSource:
                     self._refuse(token, refused, reason, code)
                     continue
                 case FieldsRefused(errors=errors):
-                    kept = _Kept(selection=without(selection, errors, root), until=self._monotonic() + _FORGET_SECONDS)
+                    kept = _CachedSelection(
+                        selection=without(selection, errors, root), until=self._monotonic() + _FORGET_SECONDS
+                    )
                     self._pruned[root.kind.log_type] = kept
                 case answer:
                     if self._is_timely(answered, sent, now_us):
@@ -150,12 +155,18 @@ class WizSource:
         kept = self._pruned.get(log_type)
         return kept.selection.refused if kept is not None else frozenset()
 
-    def check(self, told: Callable[[str], None] = lambda _: None) -> list[HealthItem]:
+    def check(
+        self, told: Callable[[str], None] = lambda _: None, found: Callable[[HealthItem], None] = lambda _: None
+    ) -> list[HealthItem]:
         """Say item by item whether a pull would work now, and what to do about what does not. Never raises for Wiz.
 
-        `told` hears of each wait for a Wiz that is busy.
+        `told` hears of each wait for a Wiz that is busy, `found` of each item as soon as it is known.
         """
-        return check(self, told=told)
+        self._is_checking = True
+        try:
+            return check(self, told=told, found=found)
+        finally:
+            self._is_checking = False
 
     def api_url(self) -> str:
         """Return the address of the API: the one that was set, else the one that the token names."""
@@ -203,7 +214,7 @@ class WizSource:
     def _post_for_token(self, url: str, content: bytes, headers: dict[str, str]) -> HttpAnswer:
         """Send a request for a token: it counts towards the rate, since it may go to the same limiter."""
         self._pace.wait(self._closed)
-        answered = self._client.post(url, content, headers)
+        answered = self._client.post(url, content, headers, within=_CHECK_CHEAP_SECONDS if self._is_checking else None)
         if answered.status == 429:
             self._pace.complained(answered.wait)
         return answered
@@ -211,7 +222,8 @@ class WizSource:
     def _post(self, token: Token, query: str, variables: dict[str, Any]) -> HttpAnswer:
         headers = {"Authorization": f"Bearer {token.value.reveal()}", "Content-Type": "application/json"}
         content = msgspec.json.encode({"query": query, "variables": variables})
-        return self._client.post(self._address(token), content, headers)
+        within = _CHECK_CHEAP_SECONDS if query == _CHEAP else _CHECK_SECONDS
+        return self._client.post(self._address(token), content, headers, within=within if self._is_checking else None)
 
     def _read(self, answered: HttpAnswer, root: Root, ask: Ask, asked_us: int, selection: Selection) -> Reply:
         try:

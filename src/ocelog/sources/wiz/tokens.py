@@ -4,7 +4,6 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Annotated, NoReturn, Protocol
 from urllib.parse import urlencode
 
@@ -33,8 +32,7 @@ _FALLBACK_SECONDS = 3600.0
 """Where the answer does not say: the shortest life that was seen (test tenants; a day is usual)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(msgspec.Struct, frozen=True, kw_only=True):
     """An access token, by which Wiz knows the service account until `renew_at`."""
 
     value: Secret
@@ -42,7 +40,7 @@ class Token:
     """On our monotonic clock, in seconds: some minutes before it lapses."""
     fetched_at: float = 0.0
     """Likewise."""
-    number: int = field(default=0)
+    number: int = 0
     """Counts the tokens of this process."""
 
 
