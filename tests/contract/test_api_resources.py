@@ -11,12 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from ocelog.access import Role, Scope
 from ocelog.app.alerts import channels
+from ocelog.app.judging import rule_folders
 from ocelog.app.status.status_report import status_report
 from ocelog.app.users import users
 from ocelog.console.api.paging import write_cursor
+from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ChannelRefusedError
 from visiting import Console, Program, console_of, program
 from visiting.everything import ISSUES, RULE, SECRET, fill, nothing_is_asked
@@ -363,6 +366,21 @@ def test_packs_and_rules_are_turned_and_listed_by_folder(asked: Program) -> None
     assert asked("GET", f"/rules/{RULE}").json()["enabled"] is False, "all of them or none"
     assert asked("POST", "/rules/changes", json={"names": [RULE, pack["id"]], "enabled": True}).status_code == 200
     assert asked("GET", f"/rules/{RULE}/report").json()["folder"] == folder["folder"]
+
+
+def test_what_was_not_judged_is_listed_up_to_a_limit_that_fits(asked: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(_: object, rule: str | None) -> list[UnjudgedRows]:
+        assert rule is None
+        one = UnjudgedRows(
+            rule_id="", table="wiz_audit", source_id="acme", reason="slow", rows=1, first_us=1, last_us=1, noted_us=1
+        )
+        return [replace(one, rule_id=f"R.{number}") for number in range(3)]
+
+    monkeypatch.setattr(rule_folders, "unjudged", rows)
+    for bad in ("0", "-1", "201", "x"):
+        assert asked("GET", f"/unjudged?limit={bad}").status_code == 422
+    assert [each["rule"] for each in asked("GET", "/unjudged?limit=2").json()] == ["R.0", "R.1"]
+    assert len(asked("GET", "/unjudged").json()) == 3
 
 
 def test_searches_are_kept_for_oneself_or_for_all(asked: Program, console: Console) -> None:

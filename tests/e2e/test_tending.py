@@ -24,6 +24,7 @@ from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.scan import opened as opened_file
+from ocelog.lake.upkeep import maintenance
 from ocelog.lake.upkeep.maintenance import Maintenance
 from ocelog.lake.write.damage import TRIES
 from ocelog.lake.write.parts import write_part
@@ -86,6 +87,21 @@ def test_a_service_compacts_what_its_publishes_leave(service: Service) -> None:
         assert state is not None
         most, fewest = max(most, len(state.files)), len(state.files)
     assert fewest < most
+
+
+@pytest.mark.slow
+def test_too_little_room_to_rewrite_is_logged_once_and_not_after_each_publish(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "_SPARE_BYTES", 2**62)
+    with capture_logs() as told:
+        for number in range(400, 412):
+            land_again(service, number)
+            service.publishing.publish(force=True)
+            # As the loop does once a minute: the table has not changed, so it is not looked at.
+            service.publishing.publish(force=False)
+    (failed,) = [each for each in told if each["event"] == "upkeep failed"]
+    assert "too little room to rewrite" in failed["reason"]
 
 
 def no_space(*_: object, **__: object) -> None:
@@ -218,6 +234,8 @@ def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:
         with capture_logs() as told:
             for number in (200, 201):
                 land_again(service, number)
+                service.publishing.publish(force=True)
+                # The table is not looked at again, as it has not changed.
                 service.publishing.publish(force=True)
         kept = [each for each in told if each["event"] == "old rows kept"]
         assert len(kept) == 1

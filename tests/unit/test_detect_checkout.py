@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from ocelog.detect import bundle
 from ocelog.detect.checkout import read_checkout
 from ocelog.detect.roots import find_root
 from ocelog.errors import RuleFileError
@@ -196,6 +197,22 @@ def test_lookup_tables_are_read_from_files(tmp_path: Path, name: str, text: str,
         assert rows in found.problems[0].message
     else:
         assert found.rows["T"] == rows
+
+
+def test_a_lookup_table_whose_file_is_too_large_or_missing_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "_MOST", {".csv": 10})
+    table = "AnalysisType: lookup_table\nLookupName: {}\nEnabled: {}\nFilename: {}\nSchema: S\n"
+    more = "LogTypeMap: {PrimaryKey: id, AssociatedLogTypes: []}"
+    write(tmp_path, a_DOT_yml=table.format("Big", "true", "big.csv") + more)
+    write(tmp_path, b_DOT_yml=table.format("Gone", "true", "gone.csv") + more)
+    write(tmp_path, c_DOT_yml=table.format("Off", "false", "gone.csv") + more)
+    (tmp_path / "big.csv").write_text("id,v\n1,a\n2,b\n")
+    assert {(one.id, one.message) for one in read_checkout(tmp_path).problems} == {
+        ("Big", "big.csv:1: has more than 10 bytes"),
+        ("Gone", "b.yml:1: gone.csv cannot be read"),
+    }
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:

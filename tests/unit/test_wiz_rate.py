@@ -4,7 +4,7 @@ import heapq
 import random
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -190,3 +190,17 @@ def test_waiting_ends_when_the_source_is_closed(way: Callable[[Pace, threading.E
     thread.join(timeout=5)
     assert not thread.is_alive()
     assert raised
+
+
+def test_who_must_wait_for_long_is_told_the_instant_which_stays_right_when_it_is_read_later() -> None:
+    clock, began = Clock(), datetime(2026, 11, 28, 15, 33, 32, tzinfo=UTC)
+    pace = Pace(3, monotonic=clock, now=lambda: began + timedelta(seconds=clock.now - 100))
+    pace.complained(timedelta(seconds=600))
+    for passed in (0, 13.4, 300):
+        clock.now = 100 + passed
+        with pytest.raises(SourceThrottledError, match="the next one is due at 2026-11-28T15:43:32Z\\."):
+            pace.take()
+    slow = Pace(0.001, monotonic=clock, now=lambda: began)
+    slow.take()
+    with pytest.raises(SourceThrottledError, match=r"the next one is due at 2026-11-28T15:51:05Z \(see --rate\)"):
+        slow.take()

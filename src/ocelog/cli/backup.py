@@ -22,7 +22,8 @@ def command(
 
     The secrets in the ledger are encrypted, and the key is left out unless you say so: keep it elsewhere.
     """
-    with opened() as installation:
+    # A disk that was mounted read-only because it fails is one to be copied now.
+    with opened(reading_at_worst=True) as installation:
         done = back_up(installation, folder, with_key=with_key)
     show.paragraph(
         f"Backed up to {done.folder}: {done.files} files, {write_size(done.bytes)}, {done.copied} of them new."

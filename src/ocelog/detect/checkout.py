@@ -326,6 +326,8 @@ class _Reader:
             return "they come from outside the checkout"
         text = self._text(table.file, report=False)
         if text is None:
+            why = self._refused.get(table.file, f"{table.place}: {table.file} cannot be read")
+            self._problems.append(Problem(id=table.name, message=why, file=table.place.file))
             return f"{table.file} cannot be read"
         try:
             return _keyed(_parsed_rows(posixpath.splitext(table.file)[1].lower(), text), table)

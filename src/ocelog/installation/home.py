@@ -191,7 +191,18 @@ def open_home(path: Path, *, reading: bool = False) -> Home:
 def may_write(path: Path) -> bool:
     """Whether this user owns the home at `path` and it may be written."""
     with translated(path):
-        return path.stat().st_uid == os.geteuid() and os.access(path, os.W_OK, effective_ids=True)
+        return owns(path) and os.access(path, os.W_OK, effective_ids=True)
+
+
+def owns(path: Path) -> bool:
+    """Whether the home at `path` is this user's. Raises OSError."""
+    return path.stat().st_uid == os.geteuid()
+
+
+def is_read_only(path: Path) -> bool:
+    """Whether the file system of the home at `path` is mounted read-only, as many are once their disk fails."""
+    with translated(path):
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def free_bytes(home: Home) -> int:

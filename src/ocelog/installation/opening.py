@@ -59,15 +59,19 @@ class Installation:
 
 
 @contextmanager
-def opened(path: Path | None = None, *, reading: bool = False, ledger_later: bool = False) -> Iterator[Installation]:
+def opened(
+    path: Path | None = None, *, reading: bool = False, reading_at_worst: bool = False, ledger_later: bool = False
+) -> Iterator[Installation]:
     """Open the home at `path`, or the one that the environment names, within the block.
 
-    For `reading`, a home that this user may not write will do, another user's too. With `ledger_later` the ledger is
+    For `reading`, a home that this user may not write will do, another user's too; for `reading_at_worst` only one that
+    is on a file system that is mounted read-only. With `ledger_later` the ledger is
     opened by the first who asks for it, or not at all; only one thread may.
     """
     # First, since another user's settings cannot be read either, and it is the owner who must be named.
     home.exists(path or config.home_path())
     settings = config.load(home=path)
+    reading |= reading_at_worst and home.is_read_only(settings.home)
     place = home.open_home(settings.home, reading=reading)
     installation = Installation(settings=settings, home=place, opens=partial(_open_ledger, place, reading=reading))
     if not ledger_later:

@@ -13,7 +13,7 @@ from ocelog.ledger import tables
 from ocelog.ledger.alerts import AlertLedger
 from ocelog.ledger.channels import ChannelLedger
 from ocelog.ledger.database.clocks import our_clock
-from ocelog.ledger.database.copying import copy_database, fill_database
+from ocelog.ledger.database.copying import copy_database, damage_of_copy, database_damage, fill_database
 from ocelog.ledger.database.open import open_database, open_reading
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.health import HealthLedger
@@ -140,6 +140,16 @@ class Ledger:
     def copy_to(self, path: Path) -> None:
         """Write all that the ledger holds, as of one instant, into a new SQLite file. Raises HomeError."""
         copy_database(self._database, path)
+
+    @staticmethod
+    def damage_of_copy(path: Path) -> str | None:
+        """Read a copy of a ledger whole, and return what SQLite finds wrong with it; None: nothing."""
+        return damage_of_copy(path)
+
+    def damage(self) -> str | None:
+        """Read a ledger in a file whole, and return what is wrong and what to do, in a sentence; None: nothing."""
+        found = database_damage(self._database)
+        return None if found is None else str(found)
 
     def fill_from(self, path: Path) -> None:
         """Put the rows of a copy into this ledger, which is new, in the place of its own."""

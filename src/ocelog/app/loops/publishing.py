@@ -160,18 +160,21 @@ class PublishLoop:
         """
         installation = self.work.assembly.installation
         home, ledger, grace = installation.home.path, installation.ledger, installation.settings.part_grace
-        for of, work in (
-            ("parts", lambda: clean(home, table, ledger.lake, grace=grace)),
-            ("leftovers", lambda: remove_leftovers(home, table)),
-            ("files", lambda: self._told(self.maintenance.tend(table))),
-        ):
-            self._try_upkeep(table, of, work)
+        self._try_upkeep(table, "parts", lambda: clean(home, table, ledger.lake, grace=grace))
+        self._try_upkeep(table, "leftovers", lambda: remove_leftovers(home, table))
+        tend = self.maintenance.tend
+        self._try_upkeep(table, "files", lambda: self._told(tend(table)), due=lambda: self.maintenance.is_due(table))
 
-    def _try_upkeep(self, table: str, of: str, work: Callable[[], object]) -> None:
+    def _try_upkeep(
+        self, table: str, of: str, work: Callable[[], object], *, due: Callable[[], bool] = lambda: True
+    ) -> None:
         names = {"table": table, "of": of}
         try:
             self.work.went_on()
             with disk_errors(self.work.assembly.installation.home.path):
+                if not due():
+                    # What failed at the last look is not over because nobody looked again.
+                    return
                 work()
         except Exception as error:  # noqa: BLE001 - logged: it stops nothing else
             self.work.failures.failed("upkeep failed", error, names, level="warning")

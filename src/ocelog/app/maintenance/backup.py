@@ -1,6 +1,7 @@
 """How an installation is copied beside its service, and begins again from the copy under any path."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -22,10 +23,10 @@ from ocelog.installation import home as homes
 from ocelog.installation.opening import Installation
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.snapshot import check_lake
-from ocelog.lake.storage.checksums import damage, damaged, unreadable
+from ocelog.lake.storage.checksums import OTHER_BYTES, damage, damaged, read_error, unreadable, written_sum
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
-from ocelog.lake.upkeep.relocate import begin_in_home, table_files
+from ocelog.lake.upkeep.relocate import begin_in_home, check_copy, table_files
 from ocelog.ledger.database.open import absolute
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import rfc3339
@@ -33,10 +34,12 @@ from ocelog.times import rfc3339
 _NOTE = "backup.json"
 _VERSION = 1
 _LONGEST_NOTE = 1_000_000_000
-"""Bytes; it names each file, in some 150 of them."""
+"""Bytes; it names each file, in some 400 of them."""
 _OUTRUN = 1_000_000
 """Numbers and fences that processes may have been given since the backup was made; none of them must come again."""
 _TREES = ("landing", "lake")
+_SETTINGS = ("home.json", "config.yml", "key")
+_PIECE = 1 << 20
 _FILLING = "restoring"
 """In a home's `tmp`: which database a restore has begun to fill, so that it may do so again after it was killed."""
 
@@ -67,13 +70,14 @@ def back_up(installation: Installation, folder: Path, *, with_key: bool) -> Back
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{time.monotonic_ns()}"
         copy = folder / f"ledger-{stamp}.db"
         ledger.copy_to(copy)
-        parts = _copy_parts(home, folder, copy)
+        sums = dict(_read_note(folder)["sums"]) if (folder / _NOTE).exists() else {}
+        parts = _copy_parts(home, folder, copy, sums)
         states = TableStates(home)
-        published = _copy_tables(home, folder, states)
+        published = _copy_tables(home, folder, states, sums)
         for table, sequence, lost in parts.waiting:
             if sequence > states.mark(table)[1]:
                 raise damaged(home / lost, "is missing")
-        _copy_settings(home, folder, with_key=with_key)
+        settings = _copy_settings(home, folder, with_key=with_key)
         files = {**parts.files, **published.files}
         note = {
             "version": _VERSION,
@@ -83,6 +87,7 @@ def back_up(installation: Installation, folder: Path, *, with_key: bool) -> Back
             "ledger": copy.name,
             "tables": published.tables,
             "files": files,
+            "sums": {**{name: sums[name] for name in files}, copy.name: _sum(copy), **settings},
         }
         _replace(folder / _NOTE, json.dumps(note, indent=1).encode())
         _prune(folder, {*files, copy.name})
@@ -104,7 +109,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     """Table, number and path of those that are gone: the tables must hold what was in them."""
 
 
-def _copy_parts(home: Path, folder: Path, ledger_copy: Path) -> _Parts:
+def _copy_parts(home: Path, folder: Path, ledger_copy: Path, sums: dict[str, str]) -> _Parts:
     """Copy the parts for which a copy of the ledger vouches."""
     files, copied, waiting = dict[str, int](), 0, list[tuple[str, int, str]]()
     kept = Ledger.open(f"sqlite:///{ledger_copy}", create=False)
@@ -112,7 +117,7 @@ def _copy_parts(home: Path, folder: Path, ledger_copy: Path) -> _Parts:
         for table in table_schemas():
             for part in kept.lake.parts(table):
                 try:
-                    copied += _copy(home, folder, part.path, part.bytes)
+                    copied += _copy(home, folder, part.path, part.bytes, sums)
                 except FileNotFoundError:
                     waiting.append((table, part.sequence, part.path))
                 else:
@@ -121,7 +126,7 @@ def _copy_parts(home: Path, folder: Path, ledger_copy: Path) -> _Parts:
             # An earlier backup may hold the only whole copy of a part that was set aside: a repair lands it.
             if aside.sequence is not None and aside.path not in files:
                 with suppress(FileNotFoundError, LakeDamagedError):
-                    copied += _copy(home, folder, aside.path, aside.bytes)
+                    copied += _copy(home, folder, aside.path, aside.bytes, sums)
                     files[aside.path] = (folder / aside.path).stat().st_size
         # Before anything of an earlier backup is replaced: a lake that is not mounted must not empty it.
         check_lake(home, kept.lake, table_schemas())
@@ -139,7 +144,7 @@ class _Tables(Struct, frozen=True, kw_only=True):
     """Where the metadata of each is."""
 
 
-def _copy_tables(home: Path, folder: Path, states: TableStates) -> _Tables:
+def _copy_tables(home: Path, folder: Path, states: TableStates, sums: dict[str, str]) -> _Tables:
     files, copied, tables = dict[str, int](), 0, dict[str, str]()
     for table in table_schemas():
         location = states.location(table)
@@ -153,15 +158,18 @@ def _copy_tables(home: Path, folder: Path, states: TableStates) -> _Tables:
                 raise HomeError(f"The table {table} holds {path}, outside the home: it cannot be backed up.")
             name = str(path.relative_to(home))
             try:
-                copied += _copy(home, folder, name, size)
+                copied += _copy(home, folder, name, size, sums)
             except FileNotFoundError as error:
                 raise damaged(path, "is missing") from error
             files[name] = (folder / name).stat().st_size
     return _Tables(files=files, copied=copied, tables=tables)
 
 
-def _copy_settings(home: Path, folder: Path, *, with_key: bool) -> None:
-    for name, wanted in (("home.json", True), ("config.yml", True), ("key", with_key)):
+def _copy_settings(home: Path, folder: Path, *, with_key: bool) -> Mapping[str, str]:
+    """Copy what lies beside ledger and lake, and return the SHA-256 of each file."""
+    sums = dict[str, str]()
+    for name in _SETTINGS:
+        wanted = with_key or name != "key"
         if wanted and (home / name).exists():
             try:
                 content = read_regular(home / name)
@@ -170,8 +178,10 @@ def _copy_settings(home: Path, folder: Path, *, with_key: bool) -> None:
             except OSError as error:
                 raise HomeError(f"{home / name} cannot be read: {error.strerror or error}.") from error
             _replace(folder / name, content)
+            sums[name] = hashlib.sha256(content).hexdigest()
         elif not wanted:
             (folder / name).unlink(missing_ok=True)
+    return sums
 
 
 def _refuse_unfit(folder: Path, home: Path, ledger_id: str) -> None:
@@ -221,14 +231,18 @@ def _only_one(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _copy(source: Path, target: Path, name: str, size: int | None) -> int:
+def _copy(source: Path, target: Path, name: str, size: int | None, sums: dict[str, str]) -> int:
     """Copy a file that never changes, unless it is there already; return 1 if it was copied. FileNotFoundError if gone.
 
+    `sums` has the SHA-256 of what was copied before; that of this file is put into it.
     It is copied, not linked: a bad disk or a mistaken hand must not reach both at once.
     """
     there = target / name
     if there.exists() and (size is None or there.stat().st_size == size) and damage(there, size) is None:
-        return 0
+        held = _held(source / name, there, sums.get(name))
+        if held is not None:
+            sums[name] = held
+            return 0
     what = damage(source / name, size)
     if what is not None:
         if not (source / name).exists():
@@ -238,9 +252,7 @@ def _copy(source: Path, target: Path, name: str, size: int | None) -> int:
         if not there.parent.exists():
             make_directory(there.parent, mode=0o700)
         draft = there.with_name(f".draft-{there.name}")
-        shutil.copyfile(source / name, draft)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
+        copied = _copy_bytes(source / name, draft)
         draft.replace(there)
         sync_directory(there.parent)
     except FileNotFoundError:
@@ -249,7 +261,41 @@ def _copy(source: Path, target: Path, name: str, size: int | None) -> int:
         raise refusal(error, there) from error
     if (what := damage(there, size)) is not None:
         raise damaged(there, what)
+    sums[name] = copied
     return 1
+
+
+def _held(source: Path, there: Path, known: str | None) -> str | None:
+    """Return the SHA-256 of a copy that an earlier backup made; None: it is not what was copied."""
+    if written_sum(there) is not None:
+        # Its content was compared with that of its name.
+        return known or _sum(there)
+    held = _sum(there)
+    if known is not None:
+        return held if held == known else None
+    # No earlier backup noted it, so only the file itself can say.
+    return held if not source.exists() or _sum(source) == held else None
+
+
+def _copy_bytes(source: Path, target: Path) -> str:
+    """Write what `source` holds into `target`, on disk when this returns, and return its SHA-256."""
+    sha = hashlib.sha256()
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while piece := reading.read(_PIECE):
+            sha.update(piece)
+            writing.write(piece)
+        writing.flush()
+        os.fsync(writing.fileno())
+    return sha.hexdigest()
+
+
+def _sum(path: Path) -> str:
+    """Read a file whole and return its SHA-256."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise read_error(path, error) from error
 
 
 def _replace(path: Path, content: bytes | Path) -> None:
@@ -288,6 +334,8 @@ def _read_note(folder: Path) -> Mapping[str, Any]:
         note = json.loads(read_regular(folder / _NOTE))
         version = int(note["version"])
         found = {name: note[name] for name in ("home", "ledger_id", "ledger", "tables", "files", "created")}
+        # Older releases noted no checksums.
+        found["sums"] = dict(note.get("sums", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HomeError(
             f"{folder} holds no complete backup: {_NOTE} cannot be read ({without_number(error)})."
@@ -316,13 +364,7 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
     """
     folder = folder.expanduser().absolute()
     note = _read_note(folder)
-    for name, size in {**note["files"], note["ledger"]: None}.items():
-        what = damage(folder / name, size)
-        if what is not None:
-            raise HomeError(f"The backup {folder} is damaged: {name} {what}. Nothing was changed.")
-    for name in ("config.yml", "key"):
-        if (folder / name).exists() and (what := damage(folder / name)) is not None:
-            raise HomeError(f"The backup {folder} is damaged: {name} {what}. Nothing was changed.")
+    _refuse_damaged(folder, note)
     if homes.exists(path):
         raise HomeError(f"There is a home at {path} already: name an empty folder with --home. Nothing was changed.")
     begun = path.expanduser().absolute() / "tmp" / _FILLING
@@ -336,7 +378,7 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
         (real / tree).mkdir(mode=0o700)
     for name in note["files"]:
         if "/metadata/" not in name:
-            _copy(folder, real, name, note["files"][name])
+            _copy(folder, real, name, note["files"][name], {})
             (real / name).chmod(0o444)
     for table, metadata in note["tables"].items():
         begin_in_home(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
@@ -371,6 +413,28 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
     homes.finish(real, ledger_url=ledger_url)
     begun.unlink(missing_ok=True)
     return RestoreResult(home=real, created=note["created"], files=len(note["files"]), has_key=(real / "key").exists())
+
+
+def _refuse_damaged(folder: Path, note: Mapping[str, Any]) -> None:
+    """Refuse a backup of which a file is lost or damaged."""
+    sums, ledger = note["sums"], note["ledger"]
+    names: dict[str, int | None] = {**note["files"], ledger: None}
+    # People may take the key out of a backup, and put one into it.
+    names |= {name: None for name in _SETTINGS if (folder / name).exists() or (name in sums and name != "key")}
+    for name, size in names.items():
+        known = sums.get(name)
+        what = damage(folder / name, size, content=known is None)
+        if what is None and known is not None and _sum(folder / name) != known:
+            what = OTHER_BYTES
+        if what is None and name == ledger and (told := Ledger.damage_of_copy(folder / name)) is not None:
+            what = f"is not a whole database ({told})"
+        if what is not None:
+            raise HomeError(f"The backup {folder} is damaged: {name} {what}. Nothing was changed.")
+    for table, metadata in note["tables"].items():
+        try:
+            check_copy(table, copy=folder, made_in=Path(note["home"]), metadata=metadata)
+        except LakeDamagedError as error:
+            raise HomeError(f"The backup {folder} is damaged: {error.what} Nothing was changed.") from error
 
 
 def _refuse_used(ledger_url: str, begun: Path) -> None:

@@ -57,6 +57,9 @@ class Repair:
 def examine(installation: Installation) -> list[str]:
     """Read every file whole, and return what is lost or damaged, in sentences. Changes nothing."""
     home, ledger = installation.home.path, installation.ledger
+    if (wrong := ledger.damage()) is not None:
+        # What a damaged ledger says of the files cannot be trusted.
+        return [wrong]
     found = [each.text for each in inspect(home, ledger.lake, table_schemas(), content=True)]
     return found + [
         f"{lost.table}: {lost.path} {lost.reason}; publishing has passed it. Run: ocelog repair"

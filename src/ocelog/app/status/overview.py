@@ -142,6 +142,9 @@ def overview(
     who, tables, after = running(home), table_names(), installation.settings.publish_after
     # What it looks at on the disk must be as the ledger says just then.
     lake = [found.text for found in inspect(home.path, ledger.lake, tables)]
+    if homes.is_read_only(home.path) and homes.owns(home.path):
+        # Others may well read it where they cannot write.
+        lake.insert(0, f"the disk of {home.path} is mounted read-only, so nothing can be written: mount it writable.")
     with ledger.snapshot():
         streams = stream_statuses(ledger, idle=who is None, source_id=source_id)
         loops = ledger.lake.loop_marks()

@@ -12,7 +12,7 @@ from ocelog.app.judging import rule_folders
 from ocelog.app.judging.rule_folders import ListedPack
 from ocelog.app.rules import rule_showing
 from ocelog.console.api.caller import Admin, Viewer
-from ocelog.console.api.paging import Cursor, Limit, Page, page_of
+from ocelog.console.api.paging import MOST, Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.values import Line, Name
 from ocelog.detect.unjudged import oldest_us
@@ -171,7 +171,11 @@ def edit_pack(caller: Admin, pack: Name, body: PackEdit) -> Pack:
 
 
 @router.get("/unjudged")
-def list_unjudged(caller: Viewer, rule: Words | None = None) -> list[UnjudgedEvents]:
+def list_unjudged(
+    caller: Viewer,
+    rule: Words | None = None,
+    limit: Annotated[int | None, Query(ge=1, le=MOST, description="Most entries; without it, all.")] = None,
+) -> list[UnjudgedEvents]:
     """List the events that rules were not asked about, or failed on: which, how many, and why."""
     found = rule_folders.unjudged(caller.installation, rule)
     todo = rule_folders.what_to_do(caller.installation, oldest_us(found))
@@ -186,7 +190,7 @@ def list_unjudged(caller: Viewer, rule: Words | None = None) -> list[UnjudgedEve
             why=each.reason,
             to_do=todo.get(each.rule_id),
         )
-        for each in found
+        for each in found[:limit]
     ]
 
 

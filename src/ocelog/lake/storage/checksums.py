@@ -12,6 +12,7 @@ from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 REPAIR = "Put it back from a backup, or run: ocelog repair"
 """What to do about a file that is lost or damaged."""
 NOT_REGULAR = "is not a regular file"
+OTHER_BYTES = "does not hold the bytes that were written (its checksum differs)"
 _UNREADABLE = "cannot be read"
 _SUM = re.compile(r"\.([0-9a-f]{8})\.parquet")
 _PIECE = 1 << 20
@@ -55,7 +56,7 @@ def damage(path: Path, size: int | None = None, *, content: bool = True) -> str 
             raise unreadable(path)
         wanted = written_sum(path) if content else None
         if wanted is not None and file_sum(path) != wanted:
-            return "does not hold the bytes that were written (its checksum differs)"
+            return OTHER_BYTES
     except FileNotFoundError:
         return "is missing"
     except PermissionError as error:

@@ -75,6 +75,14 @@ class Maintenance:
         self._left_alone: dict[str, dict[str, str]] = {}
         self._looked: dict[str, tuple[str, float]] = {}
 
+    def is_due(self, table: str) -> bool:
+        """Tell whether it is time to look at `table`; if not, what was wrong at the last look may be so still."""
+        return self._is_due(table, self._states.location(table))
+
+    def _is_due(self, table: str, location: str | None) -> bool:
+        last, at = self._looked.get(table, ("", 0.0))
+        return last != location or time.monotonic() >= at + _LOOK_AGAIN.total_seconds()
+
     def tend(self, table: str) -> TableUpkeep:
         """Rewrite one group of small files of `table`, if it is time for that: a service calls this again and again.
 
@@ -87,10 +95,7 @@ class Maintenance:
 
     def _tend(self, table: str) -> TableUpkeep:
         location = self._states.location(table)
-        if location is None:
-            return TableUpkeep(table=table)
-        last, at = self._looked.get(table, ("", 0.0))
-        if last == location and time.monotonic() < at + _LOOK_AGAIN.total_seconds():
+        if location is None or not self._is_due(table, location):
             return TableUpkeep(table=table)
         self._looked[table] = location, time.monotonic()
         expired, kept = self._expire_daily(table)

@@ -55,10 +55,11 @@ def _entries(metadata: Mapping[str, Any], io: "FileIO") -> "Iterator[tuple[str, 
     for snapshot in metadata.get("snapshots") or ():
         if snapshot["snapshot-id"] != current:
             continue
-        with readable(snapshot["manifest-list"]):
-            manifests = list(read_manifest_list(io.new_input(snapshot["manifest-list"])))
+        listed = io.new_input(snapshot["manifest-list"])
+        with readable(listed.location):
+            manifests = list(read_manifest_list(listed))
         for manifest in manifests:
-            with readable(manifest.manifest_path):
+            with readable(io.new_input(manifest.manifest_path).location):
                 entries = manifest.fetch_manifest_entry(io)
             yield snapshot["manifest-list"], manifest.manifest_path, None
             for entry in entries:
@@ -78,6 +79,33 @@ class _CopiedFiles:
         return LocalInput(str(self._copy / local_path(location).relative_to(self._home)))
 
 
+def check_copy(table: str, *, copy: Path, made_in: Path, metadata: str) -> None:
+    """Read all that describes `table`, of which the folder `copy` holds what lay in the home `made_in`.
+
+    Raises LakeDamagedError if any of it is lost or damaged, and HomeError if a file of the table lay outside the home.
+    """
+    from pyiceberg.table.metadata import TableMetadataUtil  # noqa: PLC0415 - slow to import
+
+    with readable(str(copy / metadata)):
+        whole = json.loads(read_regular(copy / metadata))
+        TableMetadataUtil.parse_obj(whole)
+        for _ in _moved_entries(table, whole, copy, made_in):
+            pass
+
+
+def _moved_entries(
+    table: str, whole: Mapping[str, Any], copy: Path, made_in: Path
+) -> "Iterator[tuple[DataFile, Path]]":
+    """Yield each data file of the present snapshot, and its path within the home."""
+    for _, _, entry in _entries(whole, cast("FileIO", _CopiedFiles(made_in, copy))):
+        if entry is None:
+            continue
+        path = local_path(entry.file_path)
+        if not path.is_relative_to(made_in):
+            raise HomeError(f"The table {table} holds {path}, which lay outside the home, so the backup lacks it.")
+        yield entry, path.relative_to(made_in)
+
+
 def begin_in_home(table: str, *, copy: Path, made_in: Path, metadata: str, home: Path) -> int:
     """Let `table`, of which the folder `copy` holds what lay in the home `made_in`, begin in `home`.
 
@@ -87,17 +115,11 @@ def begin_in_home(table: str, *, copy: Path, made_in: Path, metadata: str, home:
     from pyiceberg.manifest import DataFile  # noqa: PLC0415 - slow to import
 
     whole: dict[str, Any] = json.loads(read_regular(copy / metadata))
-    io = cast("FileIO", _CopiedFiles(made_in, copy))
     files = list[DataFile]()
-    for _, _, entry in _entries(whole, io):
-        if entry is None:
-            continue
-        path = local_path(entry.file_path)
-        if not path.is_relative_to(made_in):
-            raise HomeError(f"The table {table} holds {path}, which lay outside the home, so the backup lacks it.")
+    for entry, path in _moved_entries(table, whole, copy, made_in):
         moved = DataFile.from_args(
             content=entry.content,
-            file_path=str(home / path.relative_to(made_in)),
+            file_path=str(home / path),
             file_format=entry.file_format,
             partition=entry.partition,
             record_count=entry.record_count,

@@ -4,12 +4,14 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from ocelog.errors import HomeError, without_number
 from ocelog.ledger import tables
-from ocelog.ledger.database.faults import damaged, of_sqlite
+from ocelog.ledger.database.faults import damaged, of_sqlite, translated
 from ocelog.ledger.database.open import open_database
 from ocelog.ledger.database.transactions import Database
 
@@ -21,14 +23,11 @@ def copy_database(database: Database, path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         if database.is_sqlite:
-            with (
-                closing(sqlite3.connect(str(database.url.database))) as source,
-                closing(sqlite3.connect(path)) as target,
-            ):
-                source.backup(target)
+            # A connection of the database's own: one that is only read may lie where nothing can be written.
+            with database.readers.connect() as source, closing(sqlite3.connect(path)) as target:
+                cast("sqlite3.Connection", source.connection.driver_connection).backup(target)
                 # Pages are copied unread: a damaged ledger must not take the place of an earlier copy that is whole.
-                (found,) = target.execute("PRAGMA integrity_check(1)").fetchone()
-                if found != "ok":
+                if (found := _damage(target)) is not None:
                     raise damaged(str(database.url.database), found)
                 # Complete in one file, without a log beside it.
                 target.execute("PRAGMA journal_mode = DELETE")
@@ -37,10 +36,38 @@ def copy_database(database: Database, path: Path) -> None:
             _copy_rows(database, path)
         with path.open("rb") as file:
             os.fsync(file.fileno())
+    except SQLAlchemyError as error:
+        raise translated(error, database.url) from error
     except sqlite3.Error as error:
         raise of_sqlite(error, str(database.url.database)) or _failed(path, error) from error
     except OSError as error:
         raise _failed(path, error) from error
+
+
+def damage_of_copy(path: Path) -> str | None:
+    """Return what SQLite finds wrong with a copy of a ledger; None: nothing. Nothing is written beside it."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            return _damage(connection)
+    except sqlite3.Error as error:
+        return str(error)
+
+
+def database_damage(database: Database) -> HomeError | None:
+    """Read a ledger in SQLite whole, and return what is wrong with it; None: nothing, or it is not in SQLite."""
+    if not database.is_sqlite:
+        return None
+    try:
+        with database.read() as connection:
+            found = connection.execute(text("PRAGMA integrity_check(1)")).scalar_one()
+    except HomeError as error:
+        return error
+    return None if found == "ok" else damaged(str(database.url.database), found)
+
+
+def _damage(connection: sqlite3.Connection) -> str | None:
+    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    return None if found == "ok" else str(found)
 
 
 def _failed(path: Path, error: Exception) -> HomeError:

@@ -4,10 +4,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import SourceThrottledError, SourceUnavailableError
 from ocelog.phrases import Phrase
+from ocelog.times import rfc3339
 
 _SHARE = 0.95
 """Share of the limit that is used. Requests do not arrive as evenly as they leave; the rest allows for that."""
@@ -32,8 +33,15 @@ class Pace:
     There is no burst: Wiz's limit is 3 requests per second, and 4 in the first second are refused.
     """
 
-    def __init__(self, rate: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        rate: float,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._monotonic = monotonic
+        self._now = now
         self._lock = threading.Lock()
         self._holding = threading.Lock()
         self._rates: dict[str, float] = {}
@@ -71,22 +79,24 @@ class Pace:
             wait = due - now
             if self._closed_until - now > (_LONGEST_TURN if patient else _LONGEST_PAUSE):
                 raise SourceThrottledError(
-                    Phrase(
-                        "Wiz is rate-limiting requests: the next one is due in %(wait)s s.", wait=format(wait, ".0f")
-                    ),
+                    Phrase("Wiz is rate-limiting requests: the next one is due at %(at)s.", at=self._at(wait)),
                     retry_after=timedelta(seconds=wait),
                 )
             if wait > _LONGEST_TURN:
                 raise SourceThrottledError(
                     Phrase(
-                        "At %(rate)s requests per second the next one is due in %(wait)s s (see --rate).",
+                        "At %(rate)s requests per second the next one is due at %(at)s (see --rate).",
                         rate=format(self.rate, ".3g"),
-                        wait=format(wait, ".0f"),
+                        at=self._at(wait),
                     ),
                     retry_after=timedelta(seconds=wait),
                 )
             self._next = due + self._gap * self._slowness
             return wait
+
+    def _at(self, wait: float) -> str:
+        """Write when `wait` seconds have passed: what is kept is read long after it was written."""
+        return rfc3339((self._now() + timedelta(seconds=wait + 0.5)).replace(microsecond=0))
 
     def wait(self, closed: threading.Event = _NEVER, *, patient: bool = False) -> None:
         """Hold still until the next request may go out.
