@@ -270,7 +270,7 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(kind: str, place: str, home
         ({"url": "https://h.example", "headers": {"Bad Name": "x"}}, "header"),
         ({"url": "https://h.example", "headers": {"Host": "x"}}, "Ocelog sends that"),
         ({"url": "https://h.example", "headers": {"X-A": "x\r\nX-B: y"}}, "one line"),
-        ({"url": "https://h.example", "headers": "no colon"}, "one header a line"),
+        ({"url": "https://h.example", "headers": "no colon"}, "one header per line"),
         ({"url": "https://h.example", "headers": [1]}, "maps"),
         ({"url": "https://h.example", "ca_file": "/nowhere/ca.pem"}, "not there"),
     ],

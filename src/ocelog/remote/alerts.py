@@ -158,7 +158,7 @@ def _told(found: Mapping[str, Any]) -> AlertReport:
 
 
 def _changed(done: Mapping[str, Any]) -> list[ChangedAlert]:
-    return [ChangedAlert(alert=_alert(each), changed=each["changed"]) for each in done["alerts"]]
+    return [ChangedAlert(alert=_alert(each), changed=each["changed"], to=tuple(each["to"])) for each in done["alerts"]]
 
 
 def _suppression(found: Mapping[str, Any]) -> Suppression:

@@ -144,6 +144,7 @@ class ChangedAlert(Alert):
     """An alert after somebody wanted something of it."""
 
     changed: bool = Field(description="false: it was so already.")
+    to: list[str] = Field(description="Names of the channels that it is sent to once more, if that was wanted.")
 
 
 class ChangedAlerts(BaseModel):
@@ -226,7 +227,7 @@ def _details(caller: Caller, alert_id: str) -> AlertDetails:
 
 
 def _changed(done: Sequence[ChangedRow]) -> list[ChangedAlert]:
-    return [ChangedAlert(**_values(each.alert), changed=each.changed) for each in done]
+    return [ChangedAlert(**_values(each.alert), changed=each.changed, to=list(each.to)) for each in done]
 
 
 @router.get("")

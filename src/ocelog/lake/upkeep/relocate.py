@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
@@ -86,11 +87,25 @@ def check_copy(table: str, *, copy: Path, made_in: Path, metadata: str) -> None:
     """
     from pyiceberg.table.metadata import TableMetadataUtil  # noqa: PLC0415 - slow to import
 
-    with readable(str(copy / metadata)):
+    with readable(str(copy / metadata)), _careful_decoding():
         whole = json.loads(read_regular(copy / metadata))
         TableMetadataUtil.parse_obj(whole)
         for _ in _moved_entries(table, whole, copy, made_in):
             pass
+
+
+@contextmanager
+def _careful_decoding() -> Iterator[None]:
+    """Have Avro decoded in Python: a wrong length ends the process in which the quick decoder of pyiceberg meets it."""
+    import pyiceberg.avro.file  # noqa: PLC0415 - slow to import
+    from pyiceberg.avro.decoder import StreamingBinaryDecoder  # noqa: PLC0415 - likewise
+
+    reading: Any = pyiceberg.avro.file
+    quick, reading.new_decoder = reading.new_decoder, StreamingBinaryDecoder
+    try:
+        yield
+    finally:
+        reading.new_decoder = quick
 
 
 def _moved_entries(
