@@ -59,7 +59,7 @@ _NEWS = 0
 _PAST_TURN = 10.0
 """Seconds for which a thread reads the past of a stream before it sees to its news; then it goes on where it was."""
 _PAST_FIRST = 4
-"""Each so manieth slice of a stream is one of its past, if there is any."""
+"""One in so many slices of a stream is of its past, if there is any."""
 _SO_MANY = 4
 """If more slices fail in a row than this, it is not they who are to blame."""
 _ENOUGH = 30
@@ -212,7 +212,7 @@ class Reader:
     _poll_now: set[StreamKey] = field(default_factory=set)
     """Streams that are asked for news whether or not their poll is due."""
     _unreleased: list[Slice] = field(default_factory=list)
-    """What was not let go of, since the ledger could not be written: nobody else takes it meanwhile."""
+    """What nobody reads any more, and nobody else takes before the ledger knows that."""
     _turns: Iterator[int] = field(default_factory=count)
     _ill: dict[StreamKey, Trouble] = field(default_factory=dict)
     _look_at: dict[StreamKey, float] = field(default_factory=dict)
@@ -304,7 +304,7 @@ class Reader:
         return self._until_more(due, ours)
 
     def _release_late(self) -> None:
-        """Let go of what could not be let go of when its reading ended. Raises what the ledger raises."""
+        """Let go of what was read, and is to be read on, or keep it for the next try. Raises what the ledger raises."""
         with self._lock:
             late, self._unreleased = self._unreleased, []
         for at, slice_ in enumerate(late):
@@ -333,10 +333,11 @@ class Reader:
                 self.asked.add(stream.key)
             return
         asked_at = {stream.key: stream.source.now() for stream in streams}
-        poll_now = set(self._streams) if self.by_hand else self._poll_now
+        with self._lock:
+            poll_now = set(self._streams) if self.by_hand else asked_at.keys() & self._poll_now
         edges = plan_due(self.ledger, streams, our_now=self.now(), poll_now=poll_now)
         with self._lock:
-            self._poll_now -= asked_at.keys()
+            self._poll_now -= poll_now
         for stream in streams:
             edge, api_now = edges[stream.key], stream.source.now()
             if self.by_hand and edge is not None and edge >= asked_at[stream.key]:
@@ -478,13 +479,10 @@ class Reader:
             self._tell(stream, known, slice_)
         finally:
             if reached.state is SliceState.WAITING:
+                with self._lock:
+                    self._unreleased.append(slice_)
                 with suppress(OcelogError):
-                    try:
-                        self.ledger.pulling.release(slice_)
-                    except OcelogError:
-                        with self._lock:
-                            self._unreleased.append(slice_)
-                        raise
+                    self._release_late()
                     if self._streams.get(stream.key, stream) is not stream:
                         self.hurry([stream.key])
 
@@ -506,8 +504,9 @@ class Reader:
             self.polled()
         if drained.slice_.origin is not Origin.LIVE and totals_are_right_again(self.ledger, drained.slice_):
             log.info("totals are right again", **_names(stream, drained.slice_))
-        # The next live slice may have waited for it, or its sweep: carry on without waiting for the next poll.
-        self._look_at.pop(stream.key, None)
+        if drained.slice_.origin is not Origin.BACKFILL:
+            # The next live slice may have waited for it, or its sweep: carry on without waiting for the next poll.
+            self._look_at.pop(stream.key, None)
         if self.ledger.pulling.well(*stream.key) and self.troubles.pop(stream.key, None) is not None:
             self.failures.over("failed", _names(stream, None))
             log.info("works again", **_names(stream, None))
