@@ -40,6 +40,23 @@ def test_live_is_taken_first_then_sweep_then_backfill_each_from_the_newest_and_p
     assert ids.index(due.id) == 8
 
 
+def test_live_is_taken_behind_the_past_where_that_is_to_go_first(ledger: Ledger) -> None:
+    kinds = [
+        slice_of(origin=Origin.LIVE, until=NOW - HOUR),
+        slice_of(origin=Origin.LIVE),
+        slice_of(origin=Origin.BACKFILL, until=NOW - HOUR),
+        slice_of(origin=Origin.BACKFILL),
+        slice_of(origin=Origin.SWEEP),
+        slice_of(origin=Origin.LIVE, state=SliceState.PARKED),
+        slice_of(origin=Origin.BACKFILL, state=SliceState.PARKED),
+    ]
+    ids = [found.id for found in planned(ledger, *kinds)]
+    order = list[int]()
+    while (held := ledger.pulling.take("one", now=NOW, past_first=True)) is not None:
+        order.append(ids.index(held.id))
+    assert order == [4, 3, 2, 1, 0, 5, 6]
+
+
 def test_a_slice_is_handed_out_under_a_new_fence_each_time(ledger: Ledger) -> None:
     held = taken(ledger)
     assert held.fence == 1

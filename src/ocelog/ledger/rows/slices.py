@@ -34,6 +34,8 @@ from ocelog.times import CLOCKS_APART, from_us, to_us
 
 _CHECKPOINT_FIELDS = frozenset(field.name for field in fields(Checkpoint))
 _ORDER = {Origin.LIVE: 0, Origin.SWEEP: 1, Origin.VERIFY: 1, Origin.INFER: 1, Origin.BACKFILL: 2}
+_PARKED = max(_ORDER.values()) + 1
+_BEHIND_THE_PAST = _PARKED - 0.5
 _s = tables.slices.c
 
 
@@ -92,16 +94,8 @@ def _due() -> Select[Any]:
 @cache
 def _first(*, sources: bool, log_types: bool, sweeps_together: bool, past_first: bool) -> Select[Any]:
     wanted = _wanted(sources=sources, log_types=log_types, sweeps_together=sweeps_together)
-    found = (
-        select(tables.slices)
-        .where(wanted)
-        .order_by(
-            case((_is_news(), max(_ORDER.values())), else_=_rank()) if past_first else _rank(),
-            *([_is_news()] if past_first else []),
-            _s.until_us.desc(),
-            _s.id,
-        )
-    )
+    rank = case((_is_news(), _BEHIND_THE_PAST), else_=_rank()) if past_first else _rank()
+    found = select(tables.slices).where(wanted).order_by(rank, _s.until_us.desc(), _s.id)
     return found.limit(1).with_for_update(skip_locked=True)
 
 
@@ -136,7 +130,7 @@ def _is_news() -> ColumnElement[bool]:
 
 
 def _rank() -> ColumnElement[int]:
-    return case((_s.state == SliceState.PARKED, max(_ORDER.values()) + 1), else_=case(_ORDER, value=_s.origin))
+    return case((_s.state == SliceState.PARKED, _PARKED), else_=case(_ORDER, value=_s.origin))
 
 
 def _ready(*, sweeps_together: bool = False) -> ColumnElement[bool]:
