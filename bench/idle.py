@@ -22,7 +22,7 @@ from ocelog.app.sources import sources
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.ledger.ledger import Ledger
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 from tenant import Tenant, tenant
 

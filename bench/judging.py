@@ -17,8 +17,8 @@ import pyarrow as pa
 from ocelog.detect.bundle import Bundle
 from ocelog.detect.checkout import parse_checkout
 from ocelog.detect.evaluate import RuleSet
-from ocelog.judging.judge import Judge
 from ocelog.model import Origin, Stamp
+from ocelog.rule_workers.judge import Judge
 from ocelog.schema.columns.sent import SentRows
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper

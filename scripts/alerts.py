@@ -21,10 +21,10 @@ from ocelog.app.shaping import shaper_of
 from ocelog.detect.bundle import read_bundle
 from ocelog.detect.folders import BUILT_IN
 from ocelog.detect.rule import Kind
-from ocelog.judging.judge import Judge
-from ocelog.judging.wire import LoadedRule
 from ocelog.model import Origin, Stamp
 from ocelog.pull.versions import row_names
+from ocelog.rule_workers.judge import Judge
+from ocelog.rule_workers.wire import LoadedRule
 from wizsim.instants import parse
 from wizsim.world import World
 

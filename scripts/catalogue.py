@@ -14,10 +14,10 @@ from babel.messages.pofile import read_po, write_po
 
 from ocelog.console.languages import spoken
 from ocelog.kept_texts import FORMER
-from ocelog.phrases import KEPT, LANGUAGES
+from ocelog.languages.phrases import KEPT, LANGUAGES
 
 CONSOLE = Path(__file__).parent.parent / "src" / "ocelog" / "console"
-LOCALE = CONSOLE.parent / "locale"
+LOCALE = CONSOLE.parent / "languages"
 METHODS = [("templates/**.html", "jinja2.ext.babel_extract")]
 MARKED = {"Phrase": None, "translatable": None, "say_in": (2,)}
 """Functions of the code one of whose arguments is such a text: `ocelog/phrases.py`."""

@@ -32,7 +32,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 CAUSES = {
     "disk_full": "The disk is full.",

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase, catalogue, translated
+from ocelog.languages.phrases import Phrase, catalogue, translated
 from ocelog.units import about, duration
 
 FORMER: Sequence[str] = (

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from ocelog.model import Kind
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Source
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 
 class SourceSettings(Protocol):

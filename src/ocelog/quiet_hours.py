@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec import Struct
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
-from ocelog.secret import shown
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.secret import shown
 from ocelog.suggest import suggest
 
 _MINUTE = timedelta(minutes=1)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 
 def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase, translatable
-from ocelog.secret import shown
+from ocelog.languages.phrases import Phrase, translatable
+from ocelog.secrets.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import rfc3339
 

@@ -21,7 +21,7 @@ from commands import Ocelog
 from ocelog.access import Role
 from ocelog.app.users import users
 from ocelog.installation.opening import opened
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from visiting import HERE, PASSWORD
 from visiting.events import land, row
 

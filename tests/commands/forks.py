@@ -472,8 +472,8 @@ if __name__ == "__main__":
         from wizsim.cli import main
     elif sys.argv[2] == "sandboxed":
         worker = import_module("ocelog.lake.query.worker")
-        import_module("ocelog.judging.judge_worker")
-        import_module("ocelog.judging.trial_worker")
+        import_module("ocelog.rule_workers.judge_worker")
+        import_module("ocelog.rule_workers.trial_worker")
         import_module("ocelog.schema.language.packaged").packaged_schemas()
         _read_rules()
         # What the engine makes for its first statement is made once, too.

@@ -26,7 +26,7 @@ from ocelog.channels.http_post import HttpPost, Reach
 from ocelog.channels.ports import Channel, Receipt
 from ocelog.channels.webhook import signature
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError, OcelogError
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from receivers import Answer, Receiver, breaks_off, drips, hangs_up, huge, receiver, says
 from receivers.given import channel_of, separate
 from receivers.notices import HOSTILE, notice

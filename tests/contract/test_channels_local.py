@@ -19,7 +19,7 @@ from ocelog.channels.ports import Channel
 from ocelog.channels.registry import CHANNELS, parse
 from ocelog.channels.stdout import Stdout
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from receivers.given import channel_of
 from receivers.notices import HOSTILE, notice
 

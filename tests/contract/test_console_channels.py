@@ -8,7 +8,7 @@ import pytest
 
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role
-from ocelog.alert.delivering import DeliveryDelay, DeliverySuccess, Outcome, OutgoingMessage
+from ocelog.alert.delivery.delivering import DeliveryDelay, DeliverySuccess, Outcome, OutgoingMessage
 from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.channels.ports import Receipt

@@ -12,7 +12,7 @@ from ocelog.channels.addresses import is_forbidden
 from ocelog.console.record_words import of_record
 from ocelog.console.wording import introduced
 from ocelog.lake.query.refusals import put_together, taken_apart
-from ocelog.phrases import Phrase, translated
+from ocelog.languages.phrases import Phrase, translated
 from visiting import SAME_SITE, Console
 from visiting.everything import SECRET
 

@@ -16,7 +16,7 @@ from ocelog.console.endpoints import endpoints
 from ocelog.console.front import Front
 from ocelog.console.site import site
 from ocelog.errors import ConfigError
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from visiting import HERE, PASSWORD, Console, Guest, console_of
 from visiting.provider import Provider, provider
 

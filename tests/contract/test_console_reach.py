@@ -15,7 +15,7 @@ from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import sources
 from ocelog.app.sources.source_changes import Listener, SourceChange, edit
 from ocelog.errors import ConfigError
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.registry import SOURCES
 from ocelog.sources.wiz.client import Client
 from ocelog.sources.wiz.settings import WizSettings, from_mapping

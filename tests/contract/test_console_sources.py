@@ -24,7 +24,6 @@ from ocelog.app.sources import source_changes, sources
 from ocelog.app.sources.source_changes import Listener, SourceChange
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.app.sources.stream_health import alarm_settings
-from ocelog.dispatch.threads import Stop
 from ocelog.errors import LakeUnavailableError
 from ocelog.installation.home_lock import SERVICE, held
 from ocelog.lake.lake import FileLake
@@ -33,8 +32,9 @@ from ocelog.model import REJECTIONS, Origin, Rejection, Stamp
 from ocelog.pull.landing import rejection_key
 from ocelog.pull.ports import HealthItem, HealthState
 from ocelog.schema.columns.table import rejection_rows
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.times import to_us
+from ocelog.workers.threads import Stop
 from visiting import Console, console_of, pages_around, program
 from visiting.events import land, later, row
 from visiting.everything import SECRET, add_source, nothing_is_asked

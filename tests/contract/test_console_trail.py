@@ -56,7 +56,7 @@ def test_every_route_has_words_in_each_language() -> None:
     here = 'add "<name>": translatable("<what it is called>") to WORDS in src/ocelog/console/deeds.py'
     assert sorted({deed_of_route(route) for route in ROUTES} - WORDS.keys()) == [], here
     untranslated = [what for what in WORDS if said(what, "ko") == said(what, "en")]
-    assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/locale/ko.po"
+    assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/languages/ko.po"
 
 
 def test_all_that_is_noted_has_words() -> None:

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from bookkeeping.alerts import alert_of
 from ocelog import errors
 from ocelog.access import Role
-from ocelog.alert import delivering
 from ocelog.alert.changes import CloseReason
+from ocelog.alert.delivery import delivering
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.notice import AlertType, Happened, Notice
-from ocelog.alert.routing import ChannelRow
 from ocelog.app.advice import todo
 from ocelog.channels.kind import Values
 from ocelog.channels.message import headline, render
@@ -21,9 +21,9 @@ from ocelog.channels.registry import CHANNELS
 from ocelog.channels.text import Form
 from ocelog.console.wording import SUMMARIES, introduced, linked, told
 from ocelog.errors import CAUSES, ConfigError, LakeUnavailableError, OcelogError
+from ocelog.languages.phrases import Phrase, catalogue, translated
+from ocelog.languages.rule_titles import title_in
 from ocelog.model import Severity
-from ocelog.phrases import Phrase, catalogue, translated
-from ocelog.rule_titles import title_in
 from ocelog.units import about
 from visiting import console_of
 from visiting.events import land, row
@@ -36,7 +36,7 @@ def test_each_code_of_an_error_has_a_sentence_in_each_language() -> None:
     assert sorted(codes - SUMMARIES.keys()) == [], f'add "<code>": translatable("<a sentence>") to {here}'
     assert sorted(SUMMARIES.keys() - codes) == [], f"no error has these codes any more: delete their lines in {here}"
     untranslated = [text for text in SUMMARIES.values() if not catalogue("ko").has(text)]
-    assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/locale/ko.po"
+    assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/languages/ko.po"
 
 
 def test_an_error_is_told_in_the_language_of_its_reader_with_its_values() -> None:

@@ -20,9 +20,9 @@ from ocelog.detect.bundle import Bundle
 from ocelog.detect.checkout import parse_checkout
 from ocelog.detect.evaluate import RuleSet
 from ocelog.errors import SandboxError
-from ocelog.judging.judge import Allowance, Judge, RowAnswers, SkippedRows
-from ocelog.judging.loaded_child import LoadedChild
-from ocelog.judging.wire import LONGEST_CONTEXT, WireMatch
+from ocelog.rule_workers.judge import Allowance, Judge, RowAnswers, SkippedRows
+from ocelog.rule_workers.loaded_child import LoadedChild
+from ocelog.rule_workers.wire import LONGEST_CONTEXT, WireMatch
 from ocelog.sandbox.kernel import Layers, landlock_version, seccomp_supported
 from ocelog.schema.columns.sent import SentRows
 from ocelog.schema.language.packaged import packaged_schemas

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ocelog.errors import RuleFileError, SandboxError
-from ocelog.judging.trials import Allowance, Trials
+from ocelog.rule_workers.trials import Allowance, Trials
 from ocelog.sandbox.kernel import EVERY, Layers, landlock_version, seccomp_supported
 
 pytestmark = pytest.mark.skipif(

@@ -14,10 +14,10 @@ from bookkeeping.records import Clock, source_row
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert
 from ocelog.alert.changes import CloseReason
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, alert_id, group_key
 from ocelog.alert.listing import AlertFilter, AlertOrder, place_of
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.suppressing import Suppression
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger

@@ -18,7 +18,7 @@ from ocelog.installation import home as homes
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.ledger.ledger import Ledger
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 KEY = bytes(range(32))
 PASSWORD, HERE = Secret("correct horse battery staple"), Origin(address="127.0.0.1")

@@ -10,11 +10,18 @@ from sqlalchemy import select
 from bookkeeping.crashes import before_statement, crash_everywhere
 from bookkeeping.records import Clock
 from ocelog.alert.alert import Alert, Telling
-from ocelog.alert.delivering import DeliveryDelay, DeliveryRefusal, DeliverySuccess, OutgoingMessage, Wait, notice_of
+from ocelog.alert.delivery.delivering import (
+    DeliveryDelay,
+    DeliveryRefusal,
+    DeliverySuccess,
+    OutgoingMessage,
+    Wait,
+    notice_of,
+)
+from ocelog.alert.delivery.routing import ChannelRow, Route, Routing
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
-from ocelog.alert.routing import ChannelRow, Route, Routing
-from ocelog.alert.suppressing import Suppression
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.delivery import DeliveryLedger

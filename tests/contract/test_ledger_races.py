@@ -17,7 +17,7 @@ from bookkeeping.races import at_once
 from bookkeeping.records import ISSUES, NOW, TABLE, Clock, landing, part, planned, rejecting, slice_of
 from ocelog.alert import changes
 from ocelog.alert.deciding import Decision
-from ocelog.alert.delivering import DeliveryRefusal, DeliverySuccess, OutgoingMessage
+from ocelog.alert.delivery.delivering import DeliveryRefusal, DeliverySuccess, OutgoingMessage
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import CommitConflict, Run
 from ocelog.ledger.ledger import Ledger

@@ -11,7 +11,7 @@ from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage, Suspect
 from ocelog.pull.sweep import Stage, Step, Sweep
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.times import to_us
 
 HOUR = timedelta(hours=1)

@@ -10,7 +10,7 @@ from ocelog.errors import HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.vault import Vault
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(32)
 SHOWN = Secret("wiz-client-secret ünï")

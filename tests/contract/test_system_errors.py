@@ -7,9 +7,9 @@ from sqlalchemy import insert, select
 
 from bookkeeping.records import NOW, Clock
 from ocelog.alert.alert import Alert
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.suppressing import Suppression
 from ocelog.app.loops import loop_alerts
 from ocelog.app.loops.health import AlertedErrors
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn

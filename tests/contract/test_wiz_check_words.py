@@ -9,9 +9,9 @@ import pytest
 
 from ocelog.console.wording import linked
 from ocelog.errors import ConfigError
-from ocelog.phrases import say_in, translated
+from ocelog.languages.phrases import say_in, translated
 from ocelog.pull.ports import HealthItem
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz import endpoints
 from ocelog.sources.wiz.check import check
 from ocelog.sources.wiz.settings import from_mapping

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ocelog.errors import AccessRefusedError, ConfigError, ContractBrokenError, OcelogError, SourceUnavailableError
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.client import Client
 from ocelog.sources.wiz.reach import demand_answer
 from ocelog.sources.wiz.settings import from_mapping

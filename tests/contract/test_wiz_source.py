@@ -18,7 +18,7 @@ from ocelog.errors import (
     SourceUnavailableError,
 )
 from ocelog.pull.ports import Answer, Ask, CursorLost, HealthItem, Page, Source, Unusable
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.check import check
 from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.settings import from_mapping

@@ -152,7 +152,7 @@ from ocelog.model import Kind
 from ocelog.product import SECRET, Option, Product, Question, SourceSettings, Step
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Answer, Ask, HealthItem, HealthState, Page
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 LOGINS = Kind(
     log_type="Acme.Logins",

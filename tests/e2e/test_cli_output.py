@@ -123,7 +123,7 @@ def test_an_error_ends_a_command_at_once_if_a_thread_is_still_at_work() -> None:
     program = """
 import atexit, threading
 from ocelog import cli
-from ocelog.dispatch.threads import Threads
+from ocelog.workers.threads import Threads
 from ocelog.errors import LedgerUnavailableError
 
 def run(arguments):

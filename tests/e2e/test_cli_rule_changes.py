@@ -26,9 +26,9 @@ from ocelog.app.judging.jury import FolderJury
 from ocelog.app.judging.rule_suspending import FAILED_TIMES, Suspending
 from ocelog.detect.folders import RULE_FILES
 from ocelog.installation.opening import Installation, opened
-from ocelog.judging.judge import Allowance, Judge
 from ocelog.ledger.rows.unjudged import add_unjudged
 from ocelog.model import Position
+from ocelog.rule_workers.judge import Allowance, Judge
 
 RULE = """\
 AnalysisType: rule
@@ -356,7 +356,7 @@ def test_a_rule_that_hangs_in_three_pulls_is_suspended(
     failing(folder)
     (folder / "Bad.py").write_text("def rule(event):\n    while True:\n        pass\n")
     quick = Allowance(call_seconds=1, hurried_seconds=0.2, overtime_seconds=0.2)
-    monkeypatch.setattr("ocelog.judging.judge.Allowance", lambda: quick)
+    monkeypatch.setattr("ocelog.rule_workers.judge.Allowance", lambda: quick)
     for _ in range(3):
         assert "Mine.Bad" not in {
             name for name, state in installation.ledger.rules.states().items() if state.suspended_us

@@ -15,7 +15,7 @@ from ocelog.app.sources import sources
 from ocelog.cli import main
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 
 

@@ -92,7 +92,7 @@ sys.exit(hatchling())
 
 def of_console(wheel: Path) -> set[str]:
     """Return what the console shows, of the files of a wheel."""
-    folders = ("ocelog/locale/", *(f"ocelog/console/{each}/" for each in ("static", "templates")))
+    folders = ("ocelog/languages/", *(f"ocelog/console/{each}/" for each in ("static", "templates")))
     return {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith(folders)}
 
 
@@ -100,9 +100,9 @@ def test_the_wheel_has_all_that_the_console_shows(wheel: Path) -> None:
     found, here = of_console(wheel), ROOT / "src"
     made = json.loads((here / "ocelog/console/static/files.json").read_text())
     assert {f"ocelog/console/static/{name}" for name in made.values()} <= found
-    kept = [*here.glob("ocelog/console/templates/*.html"), *here.glob("ocelog/locale/*.po")]
+    kept = [*here.glob("ocelog/console/templates/*.html"), *here.glob("ocelog/languages/*.po")]
     assert {str(path.relative_to(here)) for path in kept} <= found
-    assert "ocelog/locale/ko.po" in found
+    assert "ocelog/languages/ko.po" in found
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from ocelog.cli import main
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError, HomeError
 from ocelog.installation.making import make
-from ocelog.ledger.keys import read_key
-from ocelog.secret import shown, shown_path
+from ocelog.secrets.keys import read_key
+from ocelog.secrets.secret import shown, shown_path
 from ocelog.sources.wiz import settings
 from ocelog.sources.wiz.product import WIZ
 

@@ -16,10 +16,10 @@ from ocelog.app.log_types import table_schemas
 from ocelog.app.loops.service import PullResult, Service
 from ocelog.app.maintenance.repair import Repair, examine, repair
 from ocelog.app.sources.purge import purge
-from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
 from ocelog.lake.query.queries import Queries
+from ocelog.workers.threads import Stop
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World

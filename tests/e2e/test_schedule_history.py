@@ -14,9 +14,9 @@ from commands.terminal import conversation
 from ocelog.app.assemble import Assembly
 from ocelog.app.loops.scheduled import ScheduledLoop
 from ocelog.app.loops.service import Service
-from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
+from ocelog.workers.threads import Stop
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World

@@ -18,7 +18,6 @@ from ocelog.app.loops import publishing
 from ocelog.app.loops.service import PullResult, Service
 from ocelog.app.status.status import lost_lines
 from ocelog.cli import main, upkeep
-from ocelog.dispatch.threads import Stop
 from ocelog.errors import HomeError, LakeUnavailableError, LedgerUnavailableError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
@@ -28,6 +27,7 @@ from ocelog.lake.upkeep import maintenance
 from ocelog.lake.upkeep.maintenance import Maintenance
 from ocelog.lake.write.damage import TRIES
 from ocelog.lake.write.parts import write_part
+from ocelog.workers.threads import Stop
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World

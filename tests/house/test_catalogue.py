@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import catalogue
-from ocelog.phrases import LANGUAGES
+from ocelog.languages.phrases import LANGUAGES
 
 TEMPLATES = sorted((catalogue.CONSOLE / "templates").glob("*.html"))
 AS_IT_IS = {"Ocelog", "SQL", "CLI", "Esc", "Enter", "Ctrl"}
@@ -89,4 +89,6 @@ def test_the_titles_of_rules_that_come_along_and_of_their_alerts_are_in_the_cata
     titles = {each[name] for each in rules for name in ("DisplayName", "AlertTitle") if name in each}
     known = {each.id for each in updated("ko")}
     assert len(titles) > len(rules) > 100
-    assert sorted(titles - known) == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/locale/ko.po"
+    assert sorted(titles - known) == [], (
+        "run scripts/catalogue.py, then fill these msgids in src/ocelog/languages/ko.po"
+    )

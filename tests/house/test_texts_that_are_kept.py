@@ -10,7 +10,7 @@ from ocelog.alert.deciding import TITLES
 from ocelog.alert.in_language import DEEDS, KINDS
 from ocelog.alert.notice import Happened
 from ocelog.health.telling import ErrorType
-from ocelog.phrases import catalogue
+from ocelog.languages.phrases import catalogue
 from parsed import nodes, parsed
 
 KEPT = catalogue("ko").kept
@@ -24,9 +24,9 @@ def test_every_word_for_what_happened_has_a_translation() -> None:
     here = "in src/ocelog/alert/in_language.py"
     assert sorted(written - set(DEEDS)) == [], f"add these to DEEDS {here}"
     untranslated = [each for each in DEEDS if not catalogue("ko").has(each)]
-    assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/locale/ko.po"
+    assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/languages/ko.po"
     assert sorted({each.value for each in ErrorType} - set(KINDS)) == [], f"add these to KINDS {here}"
-    assert sorted(set(TITLES) - set(KEPT)) == [], "fill these msgids in src/ocelog/locale/ko.po"
+    assert sorted(set(TITLES) - set(KEPT)) == [], "fill these msgids in src/ocelog/languages/ko.po"
 
 
 def test_no_text_of_ours_goes_to_the_ledger_but_one_that_is_found_again() -> None:

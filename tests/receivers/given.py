@@ -9,7 +9,7 @@ from ocelog.channels.http_post import Reach
 from ocelog.channels.kind import check_names
 from ocelog.channels.ports import Channel
 from ocelog.channels.registry import find_kind, parse
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 
 def separate(kind: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Secret | None]:

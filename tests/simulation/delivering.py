@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from sqlalchemy import select
 
 from ocelog.alert.alert import Alert, Telling
+from ocelog.alert.delivery.routing import ChannelRow, Route, Routing
 from ocelog.alert.ids import failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
-from ocelog.alert.routing import ChannelRow, Route, Routing
 from ocelog.ledger import tables
 from ocelog.ledger.rows import alerts
 from ocelog.model import Severity

@@ -8,8 +8,8 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.notice import Notice
-from ocelog.alert.routing import ChannelRow
 from ocelog.app.loops.delivering import DeliverLoop
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError

@@ -11,11 +11,11 @@ from sqlalchemy import select
 
 from ocelog.alert.changes import CloseReason, assign, close
 from ocelog.alert.deciding import Policy
+from ocelog.alert.delivery.routing import channels_for
 from ocelog.alert.detecting import Detecting
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError, UnjudgedEvents
 from ocelog.alert.notice import AlertType
 from ocelog.alert.ports import CommitSuccess, Outcome, Piece
-from ocelog.alert.routing import channels_for
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.errors import LakeUnavailableError, LostFenceError

@@ -8,7 +8,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from ocelog.alert.routing import ChannelRow, Routing
+from ocelog.alert.delivery.routing import ChannelRow, Routing
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.quiet_hours import read_quiet_hours

@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from bookkeeping.alerts import alert_of
-from ocelog.alert import changes, delivering
+from ocelog.alert import changes
 from ocelog.alert.alert import Alert, TimelineEntry
 from ocelog.alert.changes import CloseReason
+from ocelog.alert.delivery import delivering
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.in_language import answer, detail, kind, texts
 from ocelog.alert.notice import AlertType, Happened, Notice
-from ocelog.alert.routing import ChannelRow
 from ocelog.channels.message import render
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, ClockReading, Facts, State, Trouble, first_look

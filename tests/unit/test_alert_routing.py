@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
+from ocelog.alert.delivery.routing import ChannelRow, Route, Routing, channels_for, is_unrouted, read, written
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.routing import ChannelRow, Route, Routing, channels_for, is_unrouted, read, written
 from ocelog.model import Severity
 from ocelog.quiet_hours import read_quiet_hours
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from ocelog.alert.alert import Alert
+from ocelog.alert.delivery.suppressing import Suppression, conditions, like, suppressed
 from ocelog.alert.notice import AlertType
-from ocelog.alert.suppressing import Suppression, conditions, like, suppressed
 from ocelog.errors import ConfigError
 from ocelog.model import Severity
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.delivering import (
+from ocelog.alert.delivery.delivering import (
     MOST_TRIES,
     DeliveryDelay,
     DeliveryRefusal,
@@ -23,8 +23,8 @@ from ocelog.alert.delivering import (
     says_nothing_new,
     try_again,
 )
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.notice import AlertStatus, Happened, Notice
-from ocelog.alert.routing import ChannelRow
 from ocelog.app.loops.delivering import DeliverLoop, attempt
 from ocelog.channels.http_post import LONGEST_SECONDS, Reach
 from ocelog.channels.ports import Receipt

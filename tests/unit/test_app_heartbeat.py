@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from ocelog.app.loops.heartbeat import HeartbeatLoop, get
 from ocelog.errors import ChannelUnavailableError, OcelogError
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from receiving import far_end
 
 URL = Secret("https://watcher.example.com/4f8a1c99e0d2")

@@ -12,7 +12,7 @@ from ocelog.app.sources.sources import row_of
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.pull.stream import Stream
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 
 SETTINGS = from_mapping({"token_url": "cognito", "client_id": "x", "log_types": ["issues"]})

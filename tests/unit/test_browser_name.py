@@ -3,7 +3,7 @@
 import pytest
 
 from ocelog.console.browser_name import browser_name
-from ocelog.phrases import translated
+from ocelog.languages.phrases import translated
 
 _WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

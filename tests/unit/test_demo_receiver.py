@@ -6,7 +6,7 @@ import time
 from ocelog.channels.webhook import signature
 from ocelog.cli import demo_alerts
 from ocelog.cli.demo_receiver import Receiver
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 
 def test_a_message_is_taken_once_and_only_if_it_is_signed() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from ocelog.dispatch.fair import HANGS, MOST, ROOM, TROUBLED_ROOM, StreamKey, next_stream
+from ocelog.workers.fair import HANGS, MOST, ROOM, TROUBLED_ROOM, StreamKey, next_stream
 
 LIVE, BACKFILL = 0, 2
 A, B, C = ("a", "audit"), ("a", "issues"), ("b", "audit")

@@ -12,8 +12,8 @@ from ocelog.files import disk_full
 from ocelog.installation.home import translated as home_errors
 from ocelog.lake.storage.disk import disk_errors
 from ocelog.lake.storage.faults import translated as lake_errors
-from ocelog.ledger import keys
 from ocelog.ledger.database.faults import of_sqlite
+from ocelog.secrets import keys
 
 FULL = [errno.ENOSPC, errno.EDQUOT, errno.EFBIG]
 

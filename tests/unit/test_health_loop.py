@@ -20,7 +20,6 @@ from ocelog.app.loops.loop import Work
 from ocelog.app.sources.sources import row_of
 from ocelog.app.sources.stream_health import stream_healths
 from ocelog.app.status.status import StreamStatus, stream_statuses
-from ocelog.dispatch.threads import Stop
 from ocelog.errors import LedgerUnavailableError
 from ocelog.health.stream import AlarmState, State
 from ocelog.health.telling import ErrorNotice
@@ -30,6 +29,7 @@ from ocelog.pull.ports import Coverage, Landing, Tally
 from ocelog.pull.sweep import Stage, Step
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.times import to_us
+from ocelog.workers.threads import Stop
 
 START = datetime(2026, 8, 1, 12, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -12,8 +12,8 @@ from typing import Any
 from ocelog.app.loops.loop import Work
 from ocelog.app.loops.publishing import PublishLoop
 from ocelog.app.loops.pulling import Reader, StreamReading
-from ocelog.dispatch.heap import Heap
-from ocelog.dispatch.threads import Stop, Threads
+from ocelog.workers.heap import Heap
+from ocelog.workers.threads import Stop, Threads
 
 STREAM: Any = SimpleNamespace(key=("acme", "Wiz.Issues"), row=SimpleNamespace(id="acme"))
 

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, Clock, next_due, planned, slice_of, taken
 from ocelog.app.loops.pulling import Reader
-from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import (
     AccessRefusedError,
     ContractBrokenError,
@@ -20,6 +19,7 @@ from ocelog.errors import (
 )
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, SliceState
+from ocelog.workers.threads import Stop, Threads
 
 LATER = NOW + timedelta(hours=1)
 STREAM: Any = SimpleNamespace(key=("acme", ISSUES), row=SimpleNamespace(id="acme"))

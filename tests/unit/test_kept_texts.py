@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocelog.kept_texts import FORMER, kept_text, recognised, reworded
-from ocelog.phrases import Phrase, catalogue, translated
+from ocelog.languages.phrases import Phrase, catalogue, translated
 from ocelog.units import about, write_moment
 
 KEPT = sorted(catalogue("ko").kept)

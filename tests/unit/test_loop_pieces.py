@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.delivering import Entry, OutgoingMessage
+from ocelog.alert.delivery.delivering import Entry, OutgoingMessage
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.detecting import Step
 from ocelog.alert.notice import Happened
-from ocelog.alert.routing import ChannelRow
 from ocelog.app.judging.schedule_pace import SchedulePace
 from ocelog.app.log_types import kinds
 from ocelog.app.loops import delivering, publishing
@@ -24,10 +24,10 @@ from ocelog.app.loops.loop import Work
 from ocelog.app.loops.publishing import PublishLoop
 from ocelog.app.loops.scheduled import ScheduledLoop
 from ocelog.detect.rule import Schedule
-from ocelog.dispatch.threads import Stop
 from ocelog.errors import LostFenceError
 from ocelog.model import Severity
 from ocelog.times import to_us
+from ocelog.workers.threads import Stop
 
 HOUR = 3600.0
 ISSUES = "wiz_issues"

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from ocelog.alert.alert import Alert
+from ocelog.alert.delivery.routing import ChannelFault, ChannelRow, ChannelStatus
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.listing import NotJudged
-from ocelog.alert.routing import ChannelFault, ChannelRow, ChannelStatus
-from ocelog.alert.suppressing import Suppression
 from ocelog.app.judging.judging_pace import RuleTime, Slowest
 from ocelog.app.sources.sources import row_of
 from ocelog.app.status.metrics import METRICS, Sample, render, samples

@@ -4,7 +4,7 @@ import pytest
 
 from ocelog.app.users.passwords import check_password
 from ocelog.errors import ConfigError
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 NAME = "minsu.kim@acme-corp.example"
 

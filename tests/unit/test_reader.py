@@ -22,7 +22,6 @@ from ocelog.app.loops import coverage, publishing
 from ocelog.app.loops.planning import REMEMBERED
 from ocelog.app.loops.pulling import LOOK_EVERY, REST, Reader, rest_after
 from ocelog.app.loops.service import RETRY_WITHIN, Service
-from ocelog.dispatch.threads import Stop
 from ocelog.errors import (
     AccessRefusedError,
     LakeUnavailableError,
@@ -40,6 +39,7 @@ from ocelog.pull.stream import Stream
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.streams import KINDS
 from ocelog.times import EPOCH, to_us
+from ocelog.workers.threads import Stop
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 EDGE = {"edge": NOW, "backfill_since": NOW - HOUR, "relook_at": NOW, "swept_at": NOW, "offset": timedelta(0)}

@@ -13,8 +13,8 @@ from ocelog.app.advice import todo
 from ocelog.errors import AccessRefusedError, ContractBrokenError, OcelogError, TransientError
 from ocelog.lake.storage.disk import refusal
 from ocelog.ledger.database import faults
-from ocelog.ledger.keys import read_key
-from ocelog.secret import Secret
+from ocelog.secrets.keys import read_key
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.answers import read_answer
 from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.settings import from_mapping

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from drawn import examples
 from ocelog.errors import OcelogError
-from ocelog.redaction import MARK, Redactor
-from ocelog.secret import Secret
+from ocelog.secrets.redaction import MARK, Redactor
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.answers import read_answer, read_cheap
 from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.settings import from_mapping

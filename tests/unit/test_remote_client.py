@@ -27,7 +27,7 @@ from ocelog.remote.client import Client
 from ocelog.remote.lake import Lake
 from ocelog.remote.sources import Sources
 from ocelog.remote.users import Users
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 TOKEN = "ocelog_" + "t" * 43
 

@@ -18,8 +18,8 @@ from ocelog.app.loops.loop import Work
 from ocelog.app.loops.scheduled import ScheduledLoop
 from ocelog.app.status.status_report import _schedules_behind
 from ocelog.detect.rule import Schedule
-from ocelog.dispatch.threads import Stop
 from ocelog.times import from_us, to_us
+from ocelog.workers.threads import Stop
 
 START = datetime(2026, 5, 4, tzinfo=UTC)
 HOGS, PERIOD, LIMIT = 20, 2, 60.0

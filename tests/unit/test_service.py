@@ -17,11 +17,11 @@ from ocelog.app.loops.heartbeat import HeartbeatLoop
 from ocelog.app.loops.loop import Work
 from ocelog.app.loops.pulling import Reader
 from ocelog.app.loops.service import PullResult, Service
-from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import HANGING, STALLED
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
+from ocelog.workers.threads import Stop, Threads
 
 
 @dataclass(kw_only=True)

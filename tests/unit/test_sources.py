@@ -13,7 +13,7 @@ from ocelog.installation import making
 from ocelog.installation.opening import opened
 from ocelog.ledger.vault import Vault
 from ocelog.model import SourceRow
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 
 

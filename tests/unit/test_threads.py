@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from threading import Event
 
-from ocelog.dispatch.threads import Threads
+from ocelog.workers.threads import Threads
 
 TIMEOUT = 60.0
 

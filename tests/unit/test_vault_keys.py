@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ocelog.errors import HomeError, LakeUnavailableError
-from ocelog.ledger.keys import is_missing, make_key, parse_key, read_key
-from ocelog.secret import Secret
+from ocelog.secrets.keys import is_missing, make_key, parse_key, read_key
+from ocelog.secrets.secret import Secret
 
 
 def test_a_key_is_made_for_its_owner_alone_and_read_back(tmp_path: Path) -> None:

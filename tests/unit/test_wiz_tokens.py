@@ -14,7 +14,7 @@ from ocelog.errors import (
     SourceThrottledError,
     SourceUnavailableError,
 )
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.tokens import Tokens

@@ -21,7 +21,7 @@ from ocelog.console.front import Front
 from ocelog.console.site import Site, site
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 PASSWORD = "correct horse battery staple"
 HERE = Origin(address="127.0.0.1", browser="a test")

@@ -14,7 +14,7 @@ from ocelog.app.sources.source_changes import SourceChange
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.app.users import users
 from ocelog.pull.ports import HealthItem, HealthState
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from visiting import HERE, Console
 from visiting.events import land, row
 

@@ -14,7 +14,7 @@ from ocelog.alert.alert import Alert, TimelineEntry, resolved
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.errors import ConfigError
 from ocelog.kept_texts import keepable
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 OCELOG = "ocelog"
 """Who did it, if no person did."""

@@ -12,8 +12,8 @@ from ocelog.alert.ids import DELIVERY_ERROR, LIMIT_EXCEEDED, LOOP_FAILING, ONBOA
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.detect.folders import RULE_FILES
 from ocelog.kept_texts import in_language, recognised, reworded
-from ocelog.phrases import say_in, translatable
-from ocelog.rule_titles import title_in
+from ocelog.languages.phrases import say_in, translatable
+from ocelog.languages.rule_titles import title_in
 
 KINDS: Mapping[str, str] = {
     "SOURCE_NO_DATA": translatable("No events"),

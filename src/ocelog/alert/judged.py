@@ -24,7 +24,7 @@ _ERRORS = frozenset(
     | {name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, BaseException)}
     | {SUSPENDED, TOO_MUCH, "ProcessEnded", "ForeignAnswer", "Failed"}
 )
-"""By which errors of rules are grouped; the last three are of a process that judges (`judging/exchange.py`)."""
+"""By which errors of rules are grouped; the last three are of a process that judges (`rule_workers/exchange.py`)."""
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 import re
 
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 
 def todo(code: str, source: str, *, idle: bool = False) -> str:

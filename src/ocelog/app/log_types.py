@@ -4,9 +4,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
+from ocelog.languages.phrases import Phrase
 from ocelog.model import REJECTIONS, RULE_MATCHES, Kind, table_name
-from ocelog.phrases import Phrase
-from ocelog.secret import shown
+from ocelog.secrets.secret import shown
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
 from ocelog.units import list_phrase, per_table

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from ocelog.errors import ConfigError
+from ocelog.languages.phrases import Phrase
 from ocelog.model import SourceRow
-from ocelog.phrases import Phrase
 from ocelog.product import SourceSettings
 from ocelog.pull.planner import StreamSettings
 from ocelog.sources.registry import SOURCES

@@ -1,8 +1,8 @@
 """Which addresses a channel may connect to: whoever enters an address must not reach what only this machine can."""
 
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError
+from ocelog.languages.phrases import Phrase
 from ocelog.network import Resolve, is_allowed, resolve, resolved
-from ocelog.phrases import Phrase
 
 
 def allowed_addresses(

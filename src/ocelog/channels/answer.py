@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import one_line
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError
-from ocelog.phrases import Phrase
-from ocelog.redaction import Redactor
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.redaction import Redactor
 
 LONGEST_WAIT = timedelta(hours=1)
 """A far end may ask for more; an alert does not wait longer because of it."""

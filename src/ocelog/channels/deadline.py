@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ocelog.errors import ChannelUnavailableError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 
 @dataclass(frozen=True, slots=True)

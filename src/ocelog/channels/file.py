@@ -13,8 +13,8 @@ from ocelog.channels.kind import ChannelKind, Setting, Values
 from ocelog.channels.payload import canonical, payload
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
-from ocelog.phrases import Phrase
-from ocelog.secret import hidden, shown, shown_path
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.secret import hidden, shown, shown_path
 
 _EXAMPLE = "/var/log/ocelog/alerts.jsonl"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -22,10 +22,10 @@ from ocelog.channels.deadline import Deadline
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import one_line
 from ocelog.errors import ChannelUnavailableError, ConfigError, without_number
+from ocelog.languages.phrases import Phrase
 from ocelog.network import Resolve, resolve
-from ocelog.phrases import Phrase
-from ocelog.redaction import Redactor
-from ocelog.secret import shown_path
+from ocelog.secrets.redaction import Redactor
+from ocelog.secrets.secret import shown_path
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from ocelog.channels.http_post import HttpPost, Reach
 from ocelog.channels.ports import Channel
 from ocelog.errors import ConfigError
-from ocelog.phrases import LANGUAGES, Phrase
-from ocelog.redaction import Redactor
-from ocelog.secret import Secret, hidden, shown, shown_path
+from ocelog.languages.phrases import LANGUAGES, Phrase
+from ocelog.secrets.redaction import Redactor
+from ocelog.secrets.secret import Secret, hidden, shown, shown_path
 from ocelog.suggest import suggest
 from ocelog.units import switch
 

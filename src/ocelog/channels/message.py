@@ -9,7 +9,7 @@ from msgspec import Struct
 from ocelog.alert.in_language import kind, note, texts
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.channels.text import Form, cut, escaped, lines, one_line
-from ocelog.phrases import say_in, translatable
+from ocelog.languages.phrases import say_in, translatable
 from ocelog.times import from_us
 from ocelog.units import write_moment
 

@@ -16,9 +16,9 @@ from ocelog.channels.payload import far_key
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import Form, cut, escaped, one_line
 from ocelog.errors import ConfigError
+from ocelog.languages.phrases import Phrase
 from ocelog.model import Severity
-from ocelog.phrases import Phrase
-from ocelog.secret import Secret, hidden
+from ocelog.secrets.secret import Secret, hidden
 
 _URL = "https://api.opsgenie.com"
 _EXAMPLE = "01234567-89ab-cdef-0123-456789abcdef"

@@ -13,9 +13,9 @@ from ocelog.channels.payload import far_key
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import Form, cut, escaped, one_line
 from ocelog.errors import ConfigError
+from ocelog.languages.phrases import Phrase, say_in
 from ocelog.model import Severity
-from ocelog.phrases import Phrase, say_in
-from ocelog.secret import Secret, hidden
+from ocelog.secrets.secret import Secret, hidden
 from ocelog.times import from_us, rfc3339
 
 _URL = "https://events.pagerduty.com"

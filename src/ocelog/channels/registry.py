@@ -17,8 +17,8 @@ from ocelog.channels.ports import Channel
 from ocelog.channels.stdout import STDOUT
 from ocelog.channels.webhook import WEBHOOK
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
-from ocelog.secret import Secret, may_be_shown, shown
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.secret import Secret, may_be_shown, shown
 from ocelog.suggest import suggest
 
 CHANNELS: Mapping[str, ChannelKind] = {

@@ -12,7 +12,7 @@ from ocelog.channels.message import headline, shown_link
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import cut
 from ocelog.errors import ChannelUnavailableError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 _LONGEST = 2_000
 _WAITS = 10.0

@@ -14,8 +14,8 @@ from ocelog.channels.kind import REACHING, ChannelKind, Setting, Values
 from ocelog.channels.payload import canonical, payload
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
-from ocelog.secret import Secret
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.secret import Secret
 
 _EXAMPLE = "https://hooks.example.com/ocelog"
 _SHORTEST_KEY = 16

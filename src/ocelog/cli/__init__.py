@@ -17,8 +17,8 @@ from ocelog.cli.completion import complete
 from ocelog.cli.show import fitted, harmless_lines
 from ocelog.cli.typed import as_typed, help_as_typed, program
 from ocelog.cli.usage import explained, help_instead
-from ocelog.dispatch import threads
 from ocelog.errors import OcelogError, TransientError
+from ocelog.workers import threads
 
 PERSON_MUST_ACT = 2
 TRY_LATER = 3

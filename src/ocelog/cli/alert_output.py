@@ -11,8 +11,8 @@ from typing import Any
 import typer
 
 from ocelog.alert.alert import Alert
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.listing import AlertDetails
-from ocelog.alert.suppressing import Suppression
 from ocelog.app.alerts.alerts import ChangedAlert
 from ocelog.cli import output, show
 from ocelog.model import Severity

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ocelog.alert.routing import ChannelRow, ChannelStatus, written
+from ocelog.alert.delivery.routing import ChannelRow, ChannelStatus, written
 from ocelog.app.alerts import alerts, channels
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.app.users import users

@@ -10,8 +10,8 @@ import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ocelog.alert.delivery.routing import Routing, written
 from ocelog.alert.notice import AlertType
-from ocelog.alert.routing import Routing, written
 from ocelog.app.alerts.channels import ChannelChange, log_type_pattern, severities
 from ocelog.app.log_types import short_names
 from ocelog.app.sources.sources import GivenSecret
@@ -20,7 +20,7 @@ from ocelog.cli.option_values import option_value
 from ocelog.cli.secret_input import SecretRequest, carried, given_secret
 from ocelog.errors import ConfigError
 from ocelog.quiet_hours import read_quiet_hours
-from ocelog.secret import may_be_shown, shown
+from ocelog.secrets.secret import may_be_shown, shown
 from ocelog.suggest import suggest
 from ocelog.units import between, whole, write_list
 

@@ -21,13 +21,13 @@ from ocelog.cli.news import News
 from ocelog.cli.progress import progress
 from ocelog.cli.signals import listening
 from ocelog.cli.simulator import Tenant, require_simulator, simulated_tenant
-from ocelog.dispatch.threads import Stop
 from ocelog.errors import HomeError
 from ocelog.installation import config
 from ocelog.installation.home_lock import held
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow, table_name
+from ocelog.workers.threads import Stop
 
 _NAME = "demo"
 _LISTENS = "127.0.0.1:0"

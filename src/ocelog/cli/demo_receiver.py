@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 _FRESH = 300
 """Seconds for which a signature holds: an older one may be a replay."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ocelog.cli import show
-from ocelog.dispatch.fair import StreamKey
 from ocelog.model import Slice, SliceState
 from ocelog.pull.puller import Step
 from ocelog.pull.stream import Stream
+from ocelog.workers.fair import StreamKey
 
 if TYPE_CHECKING:
     # Imported only when bars are drawn: a pull without a terminal goes without.

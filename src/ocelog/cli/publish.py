@@ -9,9 +9,9 @@ from ocelog.app.assemble import Assembly
 from ocelog.app.loops.service import Service
 from ocelog.cli import logs, show
 from ocelog.cli.signals import listening
-from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
+from ocelog.workers.threads import Stop
 
 
 def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:

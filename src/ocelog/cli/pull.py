@@ -17,14 +17,14 @@ from ocelog.cli import completion, logs, show
 from ocelog.cli.option_values import option_value
 from ocelog.cli.progress import Progress, progress
 from ocelog.cli.signals import listening
-from ocelog.dispatch.fair import StreamKey
-from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, SourceThrottledError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
 from ocelog.pull.puller import Step
 from ocelog.pull.stream import Stream
 from ocelog.units import instant, write_instant
+from ocelog.workers.fair import StreamKey
+from ocelog.workers.threads import Stop
 
 
 def command(

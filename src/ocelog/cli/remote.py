@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ocelog.cli import place, show
 from ocelog.errors import ConfigError
 from ocelog.installation import config
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 if TYPE_CHECKING:
     # Imported only for whoever asks a remote Ocelog: what speaks HTTP takes long.

@@ -10,7 +10,7 @@ from ocelog.app.maintenance.backup import restore
 from ocelog.cli import show
 from ocelog.cli.secret_input import given_ledger
 from ocelog.installation import config
-from ocelog.secret import ENTER_EACH_AGAIN
+from ocelog.secrets.secret import ENTER_EACH_AGAIN
 
 
 def command(

@@ -7,9 +7,9 @@ from ocelog.app.loops.service import Service
 from ocelog.cli import logs, output, serving_options
 from ocelog.cli.news import News
 from ocelog.cli.signals import listening
-from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import SERVICE, held
 from ocelog.installation.opening import opened
+from ocelog.workers.threads import Stop
 
 
 def command(

@@ -12,7 +12,7 @@ from msgspec import Struct
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import show
 from ocelog.errors import ConfigError
-from ocelog.secret import Secret, hidden, may_be_shown, shown_path
+from ocelog.secrets.secret import Secret, hidden, may_be_shown, shown_path
 
 _LONGEST = 65_536
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")

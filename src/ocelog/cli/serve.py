@@ -7,8 +7,8 @@ import typer
 
 from ocelog.cli import logs, serving_options, show
 from ocelog.cli.signals import listening
-from ocelog.dispatch.threads import Stop
 from ocelog.installation.opening import opened
+from ocelog.workers.threads import Stop
 
 _USUAL = "127.0.0.1:8686"
 _GLANCE = 0.2

@@ -11,7 +11,7 @@ from ocelog.app.log_types import retentions
 from ocelog.cli import show
 from ocelog.installation import config, home
 from ocelog.sandbox.child import describe
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.units import write_duration
 
 

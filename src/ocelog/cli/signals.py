@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ocelog.dispatch.threads import Stop
+from ocelog.workers.threads import Stop
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from ocelog.errors import ConfigError, OperatorError, without_number
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 _STOP_SECONDS = 3
 _NEEDS = ("graphql", "starlette", "uvicorn")

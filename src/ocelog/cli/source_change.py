@@ -18,7 +18,7 @@ from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow
 from ocelog.product import Product
-from ocelog.secret import may_be_shown, shown
+from ocelog.secrets.secret import may_be_shown, shown
 from ocelog.units import write_list
 
 Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False, autocompletion=completion.sources)]

@@ -13,7 +13,7 @@ from ocelog.errors import OcelogError
 from ocelog.installation import config
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
-from ocelog.secret import ENTER_EACH_AGAIN
+from ocelog.secrets.secret import ENTER_EACH_AGAIN
 
 
 def command(

@@ -13,12 +13,12 @@ from ocelog.app.sources.selection import select_streams
 from ocelog.cli import completion, logs, show
 from ocelog.cli.progress import progress
 from ocelog.cli.signals import listening
-from ocelog.dispatch.threads import Stop
 from ocelog.installation.opening import opened
 from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Sweep
 from ocelog.times import from_us
 from ocelog.units import write_instant
+from ocelog.workers.threads import Stop
 
 
 def command(

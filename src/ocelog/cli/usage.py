@@ -8,7 +8,7 @@ from typer import TyperException
 
 from ocelog.cli.app import COMMANDS
 from ocelog.cli.place import words_of
-from ocelog.secret import hidden, may_be_shown
+from ocelog.secrets.secret import hidden, may_be_shown
 from ocelog.suggest import suggest
 
 _NOT_ONE_OF = re.compile("'([^']*)' is not one of ")

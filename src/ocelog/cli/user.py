@@ -14,7 +14,7 @@ from ocelog.cli.option_values import option_value
 from ocelog.cli.secret_input import SecretRequest, asked_secret, given_secret
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.times import from_us
 from ocelog.units import duration, write_instant
 

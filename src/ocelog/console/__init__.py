@@ -1,1 +1,1 @@
-"""What Ocelog serves over HTTP: at present its metrics, and whether it works."""
+"""What Ocelog serves over HTTP: pages, the REST API, its metrics, and whether it works."""

@@ -1,6 +1,6 @@
 """What a person calls a browser that says of itself what browsers say."""
 
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 _BROWSERS = {
     # Most say that they are Chrome or Safari, too: those come last.

@@ -1,7 +1,7 @@
 """Whether a person has typed the name of what is about to be lost."""
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 
 def check_typed(typed: str, name: str, refusal: Phrase) -> None:

@@ -20,7 +20,7 @@ from ocelog.app.users.users import Origin
 from ocelog.console.wording import SUMMARIES
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.phrases import catalogue, say_in, translatable
+from ocelog.languages.phrases import catalogue, say_in, translatable
 
 log = structlog.get_logger()
 _REFUSED = "_refused"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 
 @dataclass(slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from ocelog.app.search.search import Operator
 from ocelog.app.sources import sources
 from ocelog.detect.rule import Kind
 from ocelog.health.stream import AlarmState, State
-from ocelog.phrases import LANGUAGES, translatable
+from ocelog.languages.phrases import LANGUAGES, translatable
 from ocelog.product import Question
 from ocelog.pull.ports import HealthState
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ocelog.kept_texts import recognised
-from ocelog.phrases import say_in, translatable
+from ocelog.languages.phrases import say_in, translatable
 
 _WORDS: Sequence[str] = (
     translatable("%(expected)s: the field is required"),

@@ -21,8 +21,8 @@ from ocelog.console.record_words import of_record
 from ocelog.console.visitor import Visitor
 from ocelog.console.wording import field_name, grouped_by, introduced, linked, told
 from ocelog.errors import OcelogError
-from ocelog.phrases import LANGUAGES, catalogue, translated
-from ocelog.rule_titles import title_in
+from ocelog.languages.phrases import LANGUAGES, catalogue, translated
+from ocelog.languages.rule_titles import title_in
 from ocelog.times import from_us
 from ocelog.units import about, counted_units, write_duration, write_size
 

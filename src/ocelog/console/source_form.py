@@ -10,9 +10,9 @@ from ocelog.app.sources.source_changes import SourceChange
 from ocelog.app.sources.source_editing import BACKFILLS
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.errors import ConfigError, SourceUnavailableError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.product import LOG_TYPES, SECRET, Product, Question, Rights
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 OTHER = "other"
 """In the place of a choice: the answer is in a field of its own."""

@@ -12,7 +12,7 @@ from ocelog.app.search.queries import Stop
 from ocelog.console.asking import Asker, answered
 from ocelog.errors import ConfigError, QueryError
 from ocelog.installation.opening import Installation
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 LONGEST_PAST = timedelta(days=30)
 _WITHIN_S = 50.0

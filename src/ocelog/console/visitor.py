@@ -19,7 +19,7 @@ from ocelog.app.users import users
 from ocelog.app.users.users import Origin, SignedIn
 from ocelog.console.roles import demand, taking
 from ocelog.installation.opening import Installation
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 TOKEN_FIELD, TOKEN_HEADER = "csrf", "x-csrf-token"
 _TOKEN_BYTES = 32

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from ocelog.errors import OcelogError
-from ocelog.phrases import Phrase, catalogue, say_in, translatable, translated
+from ocelog.languages.phrases import Phrase, catalogue, say_in, translatable, translated
 
 SUMMARIES: Mapping[str, str] = {
     "unexpected": translatable("Something went wrong that nobody expected."),

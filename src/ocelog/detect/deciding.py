@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from ocelog.detect.folders import RuleFolder, RuleState
 from ocelog.detect.rule import About, CorrelationRule, Pack, Query, Rule
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 _BY_A_PERSON = {True: Phrase("enabled by a person"), False: Phrase("disabled by a person")}
 _BY_ITS_FILE = {True: Phrase("`Enabled: true` in its file"), False: Phrase("`Enabled: false` in its file")}

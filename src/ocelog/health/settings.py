@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.quiet_hours import QuietHours, read_quiet_hours
 from ocelog.units import duration, write_duration
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ocelog.health.settings import AlarmSettings
 from ocelog.kept_texts import kept_text
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.times import CLOCKS_APART, has_passed
 from ocelog.units import about, write_moment
 

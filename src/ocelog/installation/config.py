@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ocelog.errors import ConfigError, without_number
 from ocelog.files import read_regular
-from ocelog.secret import Secret, hidden
+from ocelog.secrets.secret import Secret, hidden
 from ocelog.suggest import suggest
 from ocelog.units import between, choice, exact_size, host_and_port, per_table, size, switch, whole, write_duration
 

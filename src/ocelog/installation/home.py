@@ -20,9 +20,9 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from ocelog import redaction
 from ocelog.errors import HomeError
 from ocelog.files import disk_full, read_regular
+from ocelog.secrets import redaction
 from ocelog.times import rfc3339
 
 VERSION = 1

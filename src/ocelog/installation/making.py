@@ -12,10 +12,10 @@ from ocelog.installation.home import Home
 from ocelog.lake.catalog.state import NAMESPACE, TableStates
 from ocelog.lake.read.snapshot import checked_mark
 from ocelog.lake.upkeep.repair import candidates
-from ocelog.ledger import keys
 from ocelog.ledger.database.open import absolute
 from ocelog.ledger.ledger import Ledger
-from ocelog.secret import shown_path
+from ocelog.secrets import keys
+from ocelog.secrets.secret import shown_path
 
 
 class MadeHome(Struct, frozen=True, kw_only=True):

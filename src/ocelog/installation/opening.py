@@ -95,7 +95,7 @@ def _open_ledger(place: Home, *, reading: bool) -> "Ledger":
 
 def read_key(settings: Settings, place: Home) -> bytes:
     """Return the key: OCELOG_KEY, else the file that OCELOG_KEY_FILE names, else the home's. Raises HomeError."""
-    from ocelog.ledger import keys  # noqa: PLC0415 - see above
+    from ocelog.secrets import keys  # noqa: PLC0415 - see above
 
     given = config.key_text()
     if given is not None:

@@ -28,10 +28,10 @@ from sqlalchemy import (
 
 from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
 from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, NotJudged, Place, WaitingDelivery
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
-from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.transactions import Database

@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Update, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ocelog.alert.delivery.routing import RESTS_FROM, ChannelFault, ChannelRow, ChannelStatus
 from ocelog.alert.ids import failure_id
-from ocelog.alert.routing import RESTS_FROM, ChannelFault, ChannelRow, ChannelStatus
 from ocelog.errors import ConfigError
+from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox
-from ocelog.phrases import Phrase
 from ocelog.times import from_us, has_passed
 
 _c = tables.channels.c

@@ -8,10 +8,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, delete, exists, func, or_, select, update
 
-from ocelog.alert import delivering
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.changes import OCELOG
-from ocelog.alert.delivering import (
+from ocelog.alert.delivery import delivering
+from ocelog.alert.delivery.delivering import (
     MOST_IN_DIGEST,
     DeliveryDelay,
     DeliverySuccess,
@@ -24,9 +24,9 @@ from ocelog.alert.delivering import (
     says_nothing_new,
     tells_ends_only,
 )
+from ocelog.alert.delivery.routing import RESTS_FROM, ChannelRow, channels_for, is_unrouted
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, Happened
-from ocelog.alert.routing import RESTS_FROM, ChannelRow, channels_for, is_unrouted
 from ocelog.kept_texts import kept_text
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded

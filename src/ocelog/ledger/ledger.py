@@ -26,7 +26,7 @@ from ocelog.ledger.sources import SourceLedger
 from ocelog.ledger.sweeps import SweepLedger
 from ocelog.ledger.system_errors import SystemErrorLedger
 from ocelog.ledger.vault import CHANNELS, Vault
-from ocelog.redaction import without_password
+from ocelog.secrets.redaction import without_password
 from ocelog.times import to_us
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from ocelog.detect.folders import BUILT_IN, RuleFailures, RuleFolder, RuleState, RuleTrouble
 from ocelog.detect.unjudged import ReplayRange, UnjudgedRows
 from ocelog.errors import ConfigError
+from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import seeds
 from ocelog.ledger.rows.unjudged import add_unjudged
-from ocelog.phrases import Phrase
 
 if TYPE_CHECKING:
     # What was judged, which nobody needs who only reads what was not.

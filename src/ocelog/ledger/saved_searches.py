@@ -6,11 +6,11 @@ from sqlalchemy import RowMapping, delete, func, insert, or_, select
 
 from ocelog.access import Deed, SavedSearch
 from ocelog.errors import ConfigError
+from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.users import add_deed
-from ocelog.phrases import Phrase
 
 _s = tables.saved_searches.c
 _u = tables.users.c

@@ -26,11 +26,11 @@ from sqlalchemy.exc import IntegrityError
 from ocelog.alert.changes import resolve
 from ocelog.errors import ConfigError
 from ocelog.kept_texts import kept_text
+from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alert_changes, claims, counters, seeds, suppressions, sweeps
 from ocelog.model import SourceRow
-from ocelog.phrases import Phrase
 
 _s = tables.sources.c
 # Built once: building a statement takes as long as running it, and every process that pulls asks this.

@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from ocelog.access import ApiToken, Deed, Role, Scope, Session, StoredAnswer, User
 from ocelog.errors import ConfigError, HomeError
+from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.database.transactions import Database
-from ocelog.phrases import Phrase
 
 _u = tables.users.c
 _s = tables.sessions.c

@@ -12,10 +12,9 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
 from ocelog.errors import HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
-from ocelog.secret import Secret
+from ocelog.secrets.sealing import KEY_BYTES, seal, unseal
+from ocelog.secrets.secret import Secret
 
-KEY_BYTES = 32
-_NONCE_BYTES = 12
 _LONGEST = 65_536
 """Bytes of a referenced secret: more is a mistaken path."""
 COPIED = "copied in, encrypted"
@@ -73,11 +72,7 @@ class Vault:
 
     def put(self, owner: str, name: str, secret: Secret) -> None:
         """Seal a copy of `secret` in the place of what was there."""
-        # Imported where it is used: it takes 10 ms, and most commands need no secret.
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
-
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + AESGCM(self._key).encrypt(nonce, secret.reveal().encode(), self._place.row_name(owner, name))
+        sealed = seal(self._key, secret, self._place.row_name(owner, name))
         self._replace(owner, name, {"sealed": sealed})
 
     def put_reference(self, owner: str, name: str, reference: str) -> None:
@@ -106,17 +101,12 @@ class Vault:
             tx.execute(insert(self._place.table).values({self._place.owner: owner, "name": name, **values}))
 
     def _unseal(self, owner: str, name: str, sealed: bytes) -> Secret:
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
-
-        row_name = self._place.row_name(owner, name)
         try:
-            plain = AESGCM(self._key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], row_name)
-        except (InvalidTag, ValueError) as error:
+            return unseal(self._key, sealed, self._place.row_name(owner, name))
+        except ValueError as error:
             raise HomeError(
                 f"The key does not open this {self._place.noun}'s {name}: it is another key. {self._told(owner)}"
             ) from error
-        return Secret(plain.decode())
 
     def _told(self, owner: str) -> str:
         return f"Put the right key back, or {self._place.enter_again(owner)}. No data is lost, nothing is pulled again."

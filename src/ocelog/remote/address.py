@@ -4,7 +4,7 @@ import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 from ocelog.errors import ConfigError
-from ocelog.secret import hidden
+from ocelog.secrets.secret import hidden
 
 _API = "/api/v1"
 _EXAMPLE = "such as https://ocelog.example.com"

@@ -6,9 +6,9 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.alert.alert import Alert, TimelineEntry
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.listing import AlertDetails, Attempt, WaitingDelivery
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.suppressing import Suppression
 from ocelog.app.alerts.alerts import AT_ONCE, AlertListing, ChangedAlert
 from ocelog.model import Severity
 from ocelog.remote.client import Client

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ocelog.alert.routing import ChannelRow, ChannelStatus, read
+from ocelog.alert.delivery.routing import ChannelRow, ChannelStatus, read
 from ocelog.channels.ports import Receipt
 from ocelog.remote.client import Client, error_of
 from ocelog.remote.values import us_of

@@ -22,7 +22,7 @@ from ocelog.errors import (
     without_number,
 )
 from ocelog.remote.address import base_of, is_near
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 T = TypeVar("T")
 _CONNECT_S, _ANSWER_S = 10.0, 130.0

@@ -8,7 +8,7 @@ from msgspec import Struct
 from ocelog.alert import changes
 from ocelog.alert.changes import Act, CloseReason
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 RESENT = "alert.resent"
 """What is on the trail of alerts of which people were told once more."""

@@ -13,18 +13,18 @@ from msgspec import Struct
 from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_possible, quietly
 from ocelog.alert.changes import resend as resent
+from ocelog.alert.delivery.routing import ChannelRow, channels_for, is_unrouted
+from ocelog.alert.delivery.suppressing import LONGEST, WHY, Suppression, conditions, like, suppressed
 from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Place, WaitingDelivery, place_of
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
-from ocelog.alert.suppressing import LONGEST, WHY, Suppression, conditions, like, suppressed
 from ocelog.app.log_types import log_types
 from ocelog.app.sources import sources
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.kept_texts import recognised
+from ocelog.languages.phrases import Phrase
 from ocelog.model import Severity
-from ocelog.phrases import Phrase
-from ocelog.secret import shown
+from ocelog.secrets.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import from_us, to_us
 from ocelog.units import duration, instant, list_phrase, write_duration, write_instant, write_list

@@ -14,8 +14,8 @@ from uuid import uuid4
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from ocelog.alert.delivery.routing import ChannelRow, ChannelStatus, Routing, fits
 from ocelog.alert.notice import Happened, Notice
-from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing, fits
 from ocelog.app.log_types import kinds, short_names
 from ocelog.app.sources.sources import GivenSecret, source_id
 from ocelog.app.users.trail import last_done
@@ -26,9 +26,9 @@ from ocelog.channels.registry import CHANNELS, find_kind, parse
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.kept_texts import kept_text
+from ocelog.languages.phrases import Phrase
 from ocelog.model import Severity
-from ocelog.phrases import Phrase
-from ocelog.secret import Secret, hidden, may_be_shown, shown
+from ocelog.secrets.secret import Secret, hidden, may_be_shown, shown
 from ocelog.suggest import suggest
 
 TESTED, TEST_FAILED = "channel.tested", "channel.test_failed"

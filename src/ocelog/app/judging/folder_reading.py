@@ -19,7 +19,7 @@ from ocelog.detect.checkout import Checkout, parse_checkout
 from ocelog.detect.folders import RuleFolder
 from ocelog.detect.roots import find_root
 from ocelog.errors import OcelogError, RuleFileError
-from ocelog.judging.judge import Judge, LoadedFolder
+from ocelog.rule_workers.judge import Judge, LoadedFolder
 from ocelog.schema.language.packaged import packaged_schemas
 
 _MOST_FILES = 100_000

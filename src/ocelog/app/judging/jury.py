@@ -25,9 +25,9 @@ from ocelog.app.log_types import changing
 from ocelog.detect.folders import RuleFolder
 from ocelog.detect.rule import CorrelationRule, Query
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import OF_NETWORK, Judge, RowAnswers
-from ocelog.judging.loaded_child import Rows
-from ocelog.judging.wire import LoadedRule
+from ocelog.rule_workers.judge import OF_NETWORK, Judge, RowAnswers
+from ocelog.rule_workers.loaded_child import Rows
+from ocelog.rule_workers.wire import LoadedRule
 
 _LOOK_EVERY = 5.0
 """Seconds between two looks at whether folders, files or decisions have changed."""

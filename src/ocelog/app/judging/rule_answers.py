@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError, UnjudgedEvents
 from ocelog.detect.rule import Kind
-from ocelog.judging.judge import RowAnswers
-from ocelog.judging.wire import LoadedRule
+from ocelog.rule_workers.judge import RowAnswers
+from ocelog.rule_workers.wire import LoadedRule
 
 
 def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Sequence[RowAnswers]) -> Judgement:

@@ -27,9 +27,9 @@ from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
 from ocelog.kept_texts import kept_text
-from ocelog.phrases import Phrase, translatable
+from ocelog.languages.phrases import Phrase, translatable
 from ocelog.schema.language.packaged import packaged_schemas
-from ocelog.secret import shown
+from ocelog.secrets.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import from_us, rfc3339
 

@@ -9,10 +9,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
+from ocelog.alert.delivery.suppressing import muted_by
 from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.raising import RaisedAlert, over, raised
-from ocelog.alert.suppressing import muted_by
 from ocelog.detect.bundle import kind_of
 from ocelog.detect.folders import RULE_FILES, RuleFolder, RuleState
 from ocelog.kept_texts import kept_text
@@ -21,7 +21,7 @@ from ocelog.model import Severity
 
 if TYPE_CHECKING:
     from ocelog.detect.checkout import Problem
-    from ocelog.judging.judge import LoadedFolder
+    from ocelog.rule_workers.judge import LoadedFolder
 
 _JUDGE_EVENTS = frozenset({None, "rule"})
 _NEEDED = 5

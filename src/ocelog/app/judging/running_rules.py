@@ -10,7 +10,7 @@ from ocelog.app.judging.rule_troubles import Unread
 from ocelog.detect.deciding import decisions, shadowed
 from ocelog.detect.folders import RuleState
 from ocelog.detect.rule import CorrelationRule, Kind, Query
-from ocelog.judging.wire import LoadedRule
+from ocelog.rule_workers.wire import LoadedRule
 
 
 class RunningRules(Struct, frozen=True, kw_only=True):

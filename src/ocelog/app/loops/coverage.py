@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from ocelog.app.log_types import table_schemas
 from ocelog.app.loops.loop import Work
-from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import OcelogError, SourceUnavailableError
 from ocelog.installation.opening import Installation
 from ocelog.lake.query.queries import Limits, Queries
@@ -23,6 +22,7 @@ from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage
 from ocelog.times import EPOCH, from_us, has_passed, rfc3339, to_us
 from ocelog.units import per_table
+from ocelog.workers.fair import StreamKey
 
 # What is put together here are the names of our schemas, and values written as literals.
 # ruff: noqa: S608

@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 from msgspec import Struct
 
-from ocelog.alert.delivering import (
+from ocelog.alert.delivery.delivering import (
     DeliveryDelay,
     DeliveryRefusal,
     DeliverySuccess,
@@ -18,7 +18,7 @@ from ocelog.alert.delivering import (
     Wait,
     notice_of,
 )
-from ocelog.alert.routing import ChannelRow
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.app.alerts.channels import open_channel
 from ocelog.app.loops.loop import Work
 from ocelog.app.loops.loop_faults import WORK

@@ -9,10 +9,10 @@ import structlog
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Policy
+from ocelog.alert.delivery.routing import ChannelRow, channels_for
+from ocelog.alert.delivery.suppressing import suppressed
 from ocelog.alert.detecting import Detecting, Step
 from ocelog.alert.judged import Event, JudgedBy, Judgement
-from ocelog.alert.routing import ChannelRow, channels_for
-from ocelog.alert.suppressing import suppressed
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.log_types import kinds
 from ocelog.app.loops.loop import Work

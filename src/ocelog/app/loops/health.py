@@ -11,11 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.alert.alert import OPEN, Alert
+from ocelog.alert.delivery.suppressing import muted_by
 from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.raising import RaisedAlert, over, raised
-from ocelog.alert.suppressing import muted_by
 from ocelog.app.loops import loop_alerts
 from ocelog.app.loops.loop import Work, log_failure
 from ocelog.app.sources.stream_health import stream_healths

@@ -8,8 +8,8 @@ import structlog
 from ocelog.app.loops.loop import Work
 from ocelog.channels.http_post import HttpPost, Reach
 from ocelog.errors import OcelogError
-from ocelog.redaction import Redactor
-from ocelog.secret import Secret
+from ocelog.secrets.redaction import Redactor
+from ocelog.secrets.secret import Secret
 
 _AGAIN = 30.0
 """Seconds until a beat that could not be sent, or was left out, is tried again."""

@@ -11,10 +11,10 @@ import structlog
 from ocelog.app.assemble import Assembly
 from ocelog.app.loops.failure_log import FailureLog
 from ocelog.app.loops.loop_faults import WORK, LoopFaults
-from ocelog.dispatch.fair import StreamKey
-from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import OcelogError
 from ocelog.pull.stream import Stream
+from ocelog.workers.fair import StreamKey
+from ocelog.workers.threads import Stop, Threads
 
 log = structlog.get_logger()
 

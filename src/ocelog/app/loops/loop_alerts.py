@@ -4,11 +4,11 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from ocelog.alert.alert import OPEN, Alert
+from ocelog.alert.delivery.suppressing import muted_by
 from ocelog.alert.ids import LOOP_FAILING, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
 from ocelog.alert.raising import RaisedAlert, over, raised
-from ocelog.alert.suppressing import muted_by
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import HANGING, STALLED, LoopFault, Severity

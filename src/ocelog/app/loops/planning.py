@@ -8,7 +8,6 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from ocelog.app.loops.sweep_stages import advance
-from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import LostFenceError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Kind, Marks, Origin, Slice, SliceState, StreamFaults
@@ -16,6 +15,7 @@ from ocelog.pull.planner import Plan, plan, still_short
 from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage
 from ocelog.times import EPOCH
+from ocelog.workers.fair import StreamKey
 
 REMEMBERED = timedelta(hours=6)
 """So long the ledger keeps the slices that are read: with 600 streams, each day of live ones is 230,000 rows."""

@@ -18,8 +18,6 @@ from ocelog.app.loops.disk_room import DISK_FULL
 from ocelog.app.loops.failure_log import FailureLog
 from ocelog.app.loops.loop import Work, log_failure
 from ocelog.app.loops.planning import TimeRange, forget_old, plan_due, plan_time_range, totals_are_right_again
-from ocelog.dispatch.fair import StreamKey, next_stream
-from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import (
     LakeUnavailableError,
     LedgerUnavailableError,
@@ -36,6 +34,8 @@ from ocelog.pull.puller import Drained
 from ocelog.pull.stream import Stream
 from ocelog.times import to_us
 from ocelog.units import write_list
+from ocelog.workers.fair import StreamKey, next_stream
+from ocelog.workers.threads import Stop, Threads
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether sources were added, changed, paused or removed."""
@@ -185,7 +185,7 @@ class Reader:
     threads: Threads
     stop: Stop
     limit: int
-    """Threads that may read one stream, as long as no more are reading in all; `dispatch/fair.py` says more."""
+    """Threads that may read one stream, as long as no more are reading in all; `workers/fair.py` says more."""
     home_id: str
     by_hand: bool = False
     """Plan each stream once, now; else it is polled as its settings say."""

@@ -29,15 +29,15 @@ from ocelog.app.loops.publishing import PublishLoop
 from ocelog.app.loops.pulling import PullLoop
 from ocelog.app.loops.scheduled import ScheduledLoop
 from ocelog.app.status.status import lost_lines
-from ocelog.dispatch.fair import StreamKey
-from ocelog.dispatch.heap import Heap
-from ocelog.dispatch.threads import STOP_WITHIN, Stop, Threads
 from ocelog.errors import ConfigError, OcelogError, OperatorError, TransientError
 from ocelog.installation import config
 from ocelog.installation.home import free_bytes
+from ocelog.languages.phrases import Phrase
 from ocelog.model import HANGING, STALLED, LoopFault, SliceState, table_name
-from ocelog.phrases import Phrase
 from ocelog.pull.stream import Stream
+from ocelog.workers.fair import StreamKey
+from ocelog.workers.heap import Heap
+from ocelog.workers.threads import STOP_WITHIN, Stop, Threads
 
 RETRY_WITHIN = timedelta(seconds=10)
 """A pull waits so long for slices to be tried again, and leaves those that must wait longer to the next one."""

@@ -14,9 +14,6 @@ from ocelog.app.loops.coverage import measure_each, to_measure
 from ocelog.app.loops.service import Service
 from ocelog.app.loops.sweep_stages import advance
 from ocelog.app.status.status import lost_lines
-from ocelog.dispatch.fair import StreamKey
-from ocelog.dispatch.heap import Heap
-from ocelog.dispatch.threads import STOP_WITHIN, Stop, Threads
 from ocelog.errors import ConfigError, HaltError, LostFenceError, OcelogError, OperatorError, TransientError
 from ocelog.installation.home_lock import held, holder
 from ocelog.installation.opening import Installation
@@ -26,6 +23,9 @@ from ocelog.model import Slice, SliceState, table_name
 from ocelog.pull.planner import plan_sweep, sweep_wanted
 from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage, Sweep
+from ocelog.workers.fair import StreamKey
+from ocelog.workers.heap import Heap
+from ocelog.workers.threads import STOP_WITHIN, Stop, Threads
 
 _GIVE_BACK_EVERY = 0.5
 """Seconds between two times that freed memory is given back."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ocelog.errors import ConfigError, HomeError
-from ocelog.ledger import keys
+from ocelog.secrets import keys
 
 USER = "ocelog"
 HOME = Path("/var/lib/ocelog")

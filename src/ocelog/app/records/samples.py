@@ -18,8 +18,8 @@ from ocelog.detect.folders import RuleFolder
 from ocelog.detect.rule import Rule
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
+from ocelog.languages.phrases import Phrase
 from ocelog.model import Origin, Rejection, Stamp
-from ocelog.phrases import Phrase
 from ocelog.pull.versions import row_names
 
 MOST_BYTES = 250_000

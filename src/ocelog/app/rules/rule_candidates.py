@@ -17,9 +17,9 @@ from ocelog.detect.roots import find_root
 from ocelog.detect.rule import CorrelationRule, Kind, Query, Rule
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge
-from ocelog.judging.wire import LoadedRule
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
+from ocelog.rule_workers.judge import Judge
+from ocelog.rule_workers.wire import LoadedRule
 from ocelog.suggest import suggest
 
 

@@ -20,10 +20,10 @@ from ocelog.app.rules.schedule_history import try_matches, try_rows
 from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import summaries
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
 from ocelog.model import table_name
+from ocelog.rule_workers.judge import Judge
 from ocelog.times import from_us, rfc3339, to_us
 
 _AT_ONCE = 200_000

@@ -23,9 +23,9 @@ from ocelog.detect.rule import CorrelationRule, Query, Rule
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.read.quoting import literal
+from ocelog.languages.phrases import Phrase
 from ocelog.model import RULE_MATCHES
-from ocelog.phrases import Phrase
-from ocelog.secret import shown
+from ocelog.secrets.secret import shown
 from ocelog.suggest import suggest
 from ocelog.units import write_instant
 

@@ -11,7 +11,7 @@ from ocelog.alert.grouping import Grouping, GroupingInput
 from ocelog.alert.judged import Match
 from ocelog.alert.would_be import PastMatch, WouldBeAlert, WouldBeAlerts
 from ocelog.detect.rule import About, Kind
-from ocelog.judging.judge import RowAnswers
+from ocelog.rule_workers.judge import RowAnswers
 from ocelog.times import from_us
 
 Told: TypeAlias = Callable[[str, int, int], None]

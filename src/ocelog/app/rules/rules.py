@@ -21,10 +21,10 @@ from ocelog.detect.rule import Place
 from ocelog.detect.testing import Failure, Report, TestsNotRun
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.config import home_path
-from ocelog.judging.trials import Trials
+from ocelog.rule_workers.trials import Trials
 from ocelog.schema.language.fields import LogSchema, Text
 from ocelog.schema.language.packaged import packaged_schemas
-from ocelog.secret import shown
+from ocelog.secrets.secret import shown
 from ocelog.yaml_nodes import syntax_fault
 
 __all__ = ["CheckResult", "Failure", "Report", "TestsNotRun", "check_rules", "new_rule", "run_tests"]

@@ -24,12 +24,12 @@ from ocelog.detect.rule import Kind, Query
 from ocelog.detect.timetable import Timetable, timetable
 from ocelog.errors import LakeDamagedError, QueryError
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
+from ocelog.languages.phrases import Phrase
 from ocelog.model import RULE_MATCHES
-from ocelog.phrases import Phrase
+from ocelog.rule_workers.judge import Judge
 from ocelog.times import from_us, rfc3339, to_us
 
 MOST_RUNS = 500

@@ -42,13 +42,13 @@ from ocelog.detect.timetable import timetable
 from ocelog.detect.unjudged import ReplayRange
 from ocelog.errors import ConfigError, LostFenceError
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
+from ocelog.languages.phrases import Phrase
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import RULE_MATCHES
-from ocelog.phrases import Phrase
+from ocelog.rule_workers.judge import Judge
 from ocelog.schema.columns.table import match_rows
 from ocelog.times import from_us, to_us
 

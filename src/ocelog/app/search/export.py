@@ -17,7 +17,7 @@ from ocelog.app.search.answer_values import values
 from ocelog.app.search.queries import REMOTE_ROW_BYTES, Answer, Limits, Stop, ask, remarks
 from ocelog.errors import OcelogError, QueryError, TransientError
 from ocelog.installation.opening import Installation
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 LIMITS = Limits(timeout=timedelta(minutes=9), row_bytes=REMOTE_ROW_BYTES)
 """What the query of an export may use: it takes as long as whoever downloads it."""

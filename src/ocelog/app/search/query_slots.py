@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from ocelog.app.search.queries import Stop
 from ocelog.errors import QueryBusyError, QueryError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 WAITS = timedelta(seconds=2)
 """How long a query waits for others to end before whoever asked is told so, and may ask again."""

@@ -8,7 +8,7 @@ from ocelog.access import Role, SavedSearch, User
 from ocelog.app.users.users import Origin, deed_of
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 MOST = 200
 """A user has at most so many."""

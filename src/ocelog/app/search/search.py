@@ -14,8 +14,8 @@ from ocelog.app.search.summaries import summary_of, summary_paths
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.read.quoting import literal, quoted
+from ocelog.languages.phrases import Phrase
 from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
-from ocelog.phrases import Phrase
 from ocelog.suggest import suggest
 
 # What is put together here are columns of our schemas, quoted, and literals.

@@ -17,8 +17,8 @@ from ocelog.errors import ConfigError, QueryError
 from ocelog.installation.opening import Installation
 from ocelog.lake.read.quoting import quoted
 from ocelog.lake.read.saved_views import saved_views
+from ocelog.languages.phrases import Phrase
 from ocelog.model import ALL_LOGS
-from ocelog.phrases import Phrase
 from ocelog.suggest import suggest
 
 # The statement is a person's: it is checked and run in a child that can only read, whatever is put around it.

@@ -18,8 +18,8 @@ from ocelog.lake.read.quoting import literal
 from ocelog.lake.read.saved_views import saved_views
 from ocelog.lake.read.sql import log_tables, sql_type
 from ocelog.lake.read.views_file import views_folder
+from ocelog.languages.phrases import Phrase
 from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
-from ocelog.phrases import Phrase
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.suggest import suggest
 

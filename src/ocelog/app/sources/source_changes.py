@@ -14,11 +14,11 @@ from ocelog.app.sources.stream_health import NO_EVENTS, alarm_settings
 from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.health.settings import AFTER, changed, read_after, written
 from ocelog.installation.opening import Installation
+from ocelog.languages.phrases import Phrase
 from ocelog.model import SourceRow
-from ocelog.phrases import Phrase
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.ports import HealthItem, HealthState
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 _ACCOUNT = ("address", "token")
 """What a new secret must get right; the rest of a check is about what the account may read."""

@@ -20,11 +20,11 @@ from ocelog.app.sources.sources import GivenSecret, product_of
 from ocelog.app.sources.stream_health import NO_EVENTS
 from ocelog.errors import ConfigError
 from ocelog.health import settings as alarm
+from ocelog.languages.phrases import Phrase, translatable
 from ocelog.model import SourceRow
-from ocelog.phrases import Phrase, translatable
 from ocelog.product import Option, Question
 from ocelog.quiet_hours import read_quiet_hours
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.units import write_duration
 
 BACKFILLS = ("1d", "7d", "30d", "90d", "365d", "all")

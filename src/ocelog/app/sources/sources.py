@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from ocelog.app.source_settings import SECRET_NAME, source_settings, stream_settings
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
+from ocelog.languages.phrases import Phrase
 from ocelog.ledger.vault import Vault
 from ocelog.model import PURGING, SourceRow
-from ocelog.phrases import Phrase
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import sweep_wanted
 from ocelog.pull.ports import HealthItem, HealthState
-from ocelog.secret import Secret, shown
+from ocelog.secrets.secret import Secret, shown
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
 

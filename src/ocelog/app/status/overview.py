@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from msgspec import Struct, field
 
 from ocelog.alert.alert import OPEN, Alert
+from ocelog.alert.delivery.routing import ChannelFault, ChannelStatus
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.listing import AlertFilter, NotJudged
 from ocelog.alert.notice import AlertType
-from ocelog.alert.routing import ChannelFault, ChannelStatus
-from ocelog.alert.suppressing import Suppression
 from ocelog.app.judging.judging_pace import Slowest, slowest
 from ocelog.app.judging.schedule_pace import SchedulesBehind, schedules_behind
 from ocelog.app.log_types import retentions, table_names

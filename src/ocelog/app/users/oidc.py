@@ -24,8 +24,8 @@ from msgspec import Struct
 from ocelog.access import Role
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.installation.config import Settings
-from ocelog.phrases import Phrase
-from ocelog.secret import Secret
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.secret import Secret
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Never those by which anybody could sign who knows the client secret, or nobody has to."""

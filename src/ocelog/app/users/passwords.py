@@ -4,8 +4,8 @@ import re
 import unicodedata
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase, translatable
-from ocelog.secret import Secret
+from ocelog.languages.phrases import Phrase, translatable
+from ocelog.secrets.secret import Secret
 
 LEAST_PASSWORD = 12
 """Characters. NIST SP 800-63B asks for length, and for no mixture of kinds."""

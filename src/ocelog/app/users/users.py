@@ -20,8 +20,8 @@ from ocelog.app.users.oidc import Identity
 from ocelog.app.users.passwords import LONGEST_PASSWORD, check_password
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.installation.opening import Installation
-from ocelog.phrases import Phrase
-from ocelog.secret import Secret
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.secret import Secret
 
 LASTS = timedelta(hours=12)
 """A session is over after so long, whatever happens in it."""

@@ -24,12 +24,12 @@ from ocelog.channels.message import render
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import Form
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
+from ocelog.languages.phrases import Phrase
 from ocelog.model import Severity
-from ocelog.phrases import Phrase
-from ocelog.redaction import MARK, Redactor
 from ocelog.sandbox.channel import Channel as Pipe
 from ocelog.sandbox.channel import Frame
-from ocelog.secret import Secret
+from ocelog.secrets.redaction import MARK, Redactor
+from ocelog.secrets.secret import Secret
 
 _SOURCE = str(Path(__file__).parents[3])
 """Where this package lies: the child takes the same, wherever another may be installed."""

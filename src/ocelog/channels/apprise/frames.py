@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from ocelog.errors import ChannelUnavailableError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 LONGEST = 1 << 20
 

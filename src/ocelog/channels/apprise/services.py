@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
-from ocelog.secret import hidden, may_be_shown
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.secret import hidden, may_be_shown
 from ocelog.suggest import suggest
 
 _CHATS = {

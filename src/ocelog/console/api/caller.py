@@ -25,7 +25,7 @@ from ocelog.console.roles import demand, taking
 from ocelog.console.visitor import origin_of
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 PER_SECOND, AT_ONCE = 10.0, 100
 """Requests of one token: so many a second in the long run, and so many at once."""

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
+from ocelog.alert.delivery.routing import ChannelRow, ChannelStatus, Routing, written
 from ocelog.alert.notice import AlertType
-from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing, written
 from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange, log_type_pattern
 from ocelog.app.sources.sources import GivenSecret
@@ -25,7 +25,7 @@ from ocelog.errors import ChannelRefusedError, ConfigError, TransientError
 from ocelog.installation.opening import Installation
 from ocelog.model import Severity
 from ocelog.quiet_hours import read_quiet_hours
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.units import duration
 
 router = APIRouter(prefix="/channels", tags=["Channels"])

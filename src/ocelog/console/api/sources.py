@@ -25,7 +25,7 @@ from ocelog.model import SourceRow
 from ocelog.product import Product
 from ocelog.pull.ports import HealthItem
 from ocelog.quiet_hours import read_quiet_hours
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 router = APIRouter(prefix="/sources", tags=["Sources"])
 _LONGEST_SECRET = 65_536

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from ocelog.alert.suppressing import Suppression as SuppressionRow
+from ocelog.alert.delivery.suppressing import Suppression as SuppressionRow
 from ocelog.app.alerts import alerts
 from ocelog.console.api.caller import Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of

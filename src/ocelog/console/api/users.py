@@ -16,7 +16,7 @@ from ocelog.console.api.paging import Cursor, Limit, Page, page_of, read_cursor,
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.repeats import IdempotencyKey, once
 from ocelog.console.api.values import Line, Name, instant
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.times import from_us
 from ocelog.units import duration
 

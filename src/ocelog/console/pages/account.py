@@ -12,8 +12,8 @@ from ocelog.console.capacity import hashing
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, SignInRefusedError
-from ocelog.phrases import LANGUAGES
-from ocelog.secret import Secret
+from ocelog.languages.phrases import LANGUAGES
+from ocelog.secrets.secret import Secret
 from ocelog.units import duration
 
 router = APIRouter()

@@ -27,8 +27,8 @@ from ocelog.console.list_pages import list_pages
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
+from ocelog.languages.phrases import Phrase
 from ocelog.model import Severity
-from ocelog.phrases import Phrase
 from ocelog.times import to_us
 
 router = APIRouter()

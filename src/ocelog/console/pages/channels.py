@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.alert.routing import ChannelRow, Routing
+from ocelog.alert.delivery.routing import ChannelRow, Routing
 from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.app.sources.sources import GivenSecret
@@ -24,10 +24,10 @@ from ocelog.console.confirming import check_typed
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
 from ocelog.errors import OcelogError
+from ocelog.languages.phrases import Phrase
 from ocelog.model import Severity
-from ocelog.phrases import Phrase
 from ocelog.quiet_hours import read_quiet_hours
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 router = APIRouter()
 _SAID = ("added", "paused", "resumed", "resent", "removed", "routed")

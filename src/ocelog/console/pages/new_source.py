@@ -19,10 +19,10 @@ from ocelog.console.rendering import page
 from ocelog.console.source_form import SourceForm
 from ocelog.console.visitor import Admin, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.product import LOG_TYPES, SECRET, Product
 from ocelog.pull.ports import HealthItem
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 router = APIRouter()
 _LONGEST = 65_536

@@ -25,8 +25,8 @@ from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.detect.rule import Query
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
-from ocelog.phrases import Phrase
-from ocelog.rule_titles import title_in
+from ocelog.languages.phrases import Phrase
+from ocelog.languages.rule_titles import title_in
 
 router = APIRouter()
 _DIGITS = 7

@@ -32,7 +32,7 @@ from ocelog.console.event_view import at_path, grouped, instants, leaves, page_o
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.suggest import suggest
 from ocelog.times import from_us, to_us
 from ocelog.units import instant

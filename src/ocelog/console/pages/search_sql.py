@@ -14,7 +14,7 @@ from ocelog.console.pages.search import file_of, refused
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, installation_of
 from ocelog.errors import ConfigError, OcelogError
-from ocelog.phrases import Phrase, translatable
+from ocelog.languages.phrases import Phrase, translatable
 
 router = APIRouter()
 _MOST_COLUMNS = 12

@@ -21,8 +21,8 @@ from ocelog.console.visitor import (
     own_path,
 )
 from ocelog.errors import ConfigError, OcelogError, SignInRefusedError
-from ocelog.phrases import Phrase
-from ocelog.secret import Secret
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.secret import Secret
 
 router = APIRouter()
 _STATE = "ocelog-sign-in"

@@ -22,10 +22,10 @@ from ocelog.console.rendering import page
 from ocelog.console.source_form import OTHER
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
+from ocelog.languages.phrases import Phrase
 from ocelog.model import SourceRow
-from ocelog.phrases import Phrase
 from ocelog.pull.ports import HealthItem
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 router = APIRouter()
 _LONGEST = 65_536

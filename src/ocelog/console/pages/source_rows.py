@@ -19,7 +19,7 @@ from ocelog.console.pages import search
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 router = APIRouter()
 _SHOWN = 20

@@ -12,7 +12,7 @@ from ocelog.console.capacity import hashing
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Visitor, installation_of
 from ocelog.errors import ConfigError
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 router = APIRouter()
 

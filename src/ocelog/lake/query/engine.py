@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError, OcelogError, QueryError, SandboxError
 from ocelog.lake.query.refusals import put_together
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.sandbox.channel import Frame
 from ocelog.sandbox.child import Bounds, Child, Spec
 from ocelog.sandbox.kernel import EVERY, Layers

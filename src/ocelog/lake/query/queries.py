@@ -23,8 +23,8 @@ from ocelog.lake.read.sql import all_logs_view, create_view, log_tables, view_of
 from ocelog.lake.storage.checksums import damaged
 from ocelog.lake.storage.scratch import temporary_directory
 from ocelog.lake.storage.verified import Verified
+from ocelog.languages.phrases import Phrase
 from ocelog.model import ALL_LOGS
-from ocelog.phrases import Phrase
 
 __all__ = ["Answer", "AsOf", "ExtraTable", "Guards", "Limits", "Queries", "Stop"]
 

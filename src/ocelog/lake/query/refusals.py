@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 _TEMPLATE = re.compile(r"(?:[^%]|%%|%\(\w{1,40}\)s){1,2000}", re.DOTALL)
 """Values as they are, and no width that fills memory: the child may be hostile."""

@@ -12,7 +12,7 @@ import duckdb
 from ocelog.errors import QueryError
 from ocelog.lake.query.clock import CLOCK
 from ocelog.lake.query.limits import MAX_LENGTH
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.suggest import suggest
 
 _READING = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})

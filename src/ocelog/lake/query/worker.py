@@ -21,7 +21,7 @@ from ocelog.errors import QueryError  # noqa: E402
 from ocelog.lake.query.refusals import taken_apart  # noqa: E402
 from ocelog.lake.query.statement import checked, functions  # noqa: E402
 from ocelog.lake.read.quoting import literal, quoted  # noqa: E402
-from ocelog.phrases import Phrase  # noqa: E402
+from ocelog.languages.phrases import Phrase  # noqa: E402
 from ocelog.sandbox import kernel  # noqa: E402
 from ocelog.sandbox.channel import Channel, Frame  # noqa: E402
 from ocelog.sandbox.kernel import Layers  # noqa: E402

@@ -10,8 +10,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError, OcelogError
 from ocelog.files import sqlite_disk_full
-from ocelog.redaction import Redactor
-from ocelog.secret import Secret
+from ocelog.secrets.redaction import Redactor
+from ocelog.secrets.secret import Secret
 
 _SHORTEST_PASSWORD = 3
 _RESTORE = "if there is a backup (`ocelog backup DIR`), run `{restore}`"

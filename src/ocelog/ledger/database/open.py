@@ -15,7 +15,7 @@ from ocelog.errors import ConfigError, HomeError, without_number
 from ocelog.ledger import tables
 from ocelog.ledger.database.faults import restore_command
 from ocelog.ledger.database.transactions import Database, connect
-from ocelog.redaction import without_password
+from ocelog.secrets.redaction import without_password
 
 REVISIONS = tuple(f"{number:04}" for number in range(1, 26))
 """Every revision of the tables in order; the last is the one that this program reads and writes."""

@@ -9,10 +9,10 @@ from ocelog.alert.changes import Act
 from ocelog.alert.ids import alert_id, dedups_of, group_key
 from ocelog.alert.notice import Happened
 from ocelog.errors import ConfigError, LedgerUnavailableError
+from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.rows import alerts
-from ocelog.phrases import Phrase
 
 _a = tables.alerts.c
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, select, update
 
-from ocelog.alert import routing
-from ocelog.alert.routing import ChannelRow
+from ocelog.alert.delivery import routing
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded

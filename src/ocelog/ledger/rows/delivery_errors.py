@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from ocelog.alert import delivering
 from ocelog.alert.alert import Alert
+from ocelog.alert.delivery import delivering
+from ocelog.alert.delivery.routing import ChannelRow
+from ocelog.alert.delivery.suppressing import muted_by
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.raising import Muted
-from ocelog.alert.routing import ChannelRow
-from ocelog.alert.suppressing import muted_by
 from ocelog.ledger.rows import alerts, raising, suppressions
 
 

@@ -25,10 +25,10 @@ from sqlalchemy import (
 )
 
 from ocelog.alert.alert import Alert, Telling
-from ocelog.alert.delivering import Entry
+from ocelog.alert.delivery.delivering import Entry
+from ocelog.alert.delivery.routing import RANKS, ChannelRow, channels_for, is_unrouted
 from ocelog.alert.ids import failure_id
 from ocelog.alert.notice import Happened
-from ocelog.alert.routing import RANKS, ChannelRow, channels_for, is_unrouted
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from ocelog.alert.alert import Telling, TimelineEntry
+from ocelog.alert.delivery.routing import ChannelRow, channels_for
 from ocelog.alert.raising import RaisedAlert
-from ocelog.alert.routing import ChannelRow, channels_for
 from ocelog.ledger.rows import alerts
 
 

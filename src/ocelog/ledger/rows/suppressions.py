@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, select, update
 
-from ocelog.alert.suppressing import Suppression
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.pull.ports import Answer, CursorLost, Page, Unusable
 from ocelog.sources.wiz.envelope import (
     Envelope,

@@ -14,7 +14,7 @@ from ocelog.errors import (
     SourceUnavailableError,
     TransientError,
 )
-from ocelog.phrases import Phrase, translatable
+from ocelog.languages.phrases import Phrase, translatable
 from ocelog.pull.ports import Answer, Ask, CursorLost, HealthItem, HealthState, Page, Unusable
 from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.settings import WizSettings

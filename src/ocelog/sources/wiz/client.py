@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ocelog.errors import SourceUnavailableError, without_number
-from ocelog.phrases import Phrase, translatable
+from ocelog.languages.phrases import Phrase, translatable
 from ocelog.sources.wiz.confined import check_public, confine
 from ocelog.sources.wiz.deadline import Deadline, OutOfTimeError
 from ocelog.sources.wiz.endpoints import is_loopback

@@ -8,8 +8,8 @@ import httpcore2
 import httpx2
 
 from ocelog.errors import ConfigError
+from ocelog.languages.phrases import Phrase
 from ocelog.network import is_allowed, resolved
-from ocelog.phrases import Phrase
 
 
 def check_public(url: str, within: float) -> None:

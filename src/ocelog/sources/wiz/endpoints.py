@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from ocelog.errors import AccessRefusedError, ConfigError
-from ocelog.phrases import Phrase
-from ocelog.secret import shown
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.secret import shown
 from ocelog.suggest import suggest
 
 TOKEN_URLS = {

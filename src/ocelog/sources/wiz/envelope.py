@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.sources.wiz.malformed import CutShortError, take_apart
 
 _LONGEST_MESSAGE = 500

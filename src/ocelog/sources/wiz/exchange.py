@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from msgspec import Struct
 
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.sources.wiz.envelope import readable
 
 _LONGEST_WAIT = timedelta(hours=1)

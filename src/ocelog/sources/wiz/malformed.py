@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.schema.decode.brackets import split_array, split_object
 
 

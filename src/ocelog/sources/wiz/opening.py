@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ocelog.errors import ConfigError, without_number
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.sources.wiz.settings import WizSettings, demand_ca_file
 
 _MOST_CONNECTIONS = 32

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase, translatable
+from ocelog.languages.phrases import Phrase, translatable
 from ocelog.product import LOG_TYPES, SECRET, Answers, Option, Product, Question, Rights, SourceSettings, Step
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Source
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz import endpoints
 from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.settings import WizSettings, changed, confined, from_mapping, read

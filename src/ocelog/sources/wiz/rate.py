@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import SourceThrottledError, SourceUnavailableError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.times import rfc3339
 
 _SHARE = 0.95

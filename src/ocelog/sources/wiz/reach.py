@@ -1,7 +1,7 @@
 """Whether an address answers at all, before anybody is asked for a secret."""
 
 from ocelog.errors import SourceUnavailableError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.sources.wiz.client import Client
 from ocelog.sources.wiz.settings import WizSettings
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.sources.wiz.envelope import GraphError
 from ocelog.sources.wiz.streams import Root
 

@@ -10,9 +10,9 @@ from msgspec import Struct
 from msgspec.structs import fields, replace
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.product import SourceSettings
-from ocelog.secret import shown, shown_path
+from ocelog.secrets.secret import shown, shown_path
 from ocelog.sources.wiz.endpoints import api_url, audience, token_url
 from ocelog.sources.wiz.streams import MOST_RECORDS, ROOTS, SHORT_NAMES
 from ocelog.suggest import suggest

@@ -11,11 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Answer, Ask, HealthItem, Page, Unusable
-from ocelog.redaction import Redactor
-from ocelog.secret import Secret
+from ocelog.secrets.redaction import Redactor
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_answer, read_cheap
 from ocelog.sources.wiz.check import check
 from ocelog.sources.wiz.client import Client

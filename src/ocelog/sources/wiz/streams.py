@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from ocelog.languages.phrases import Phrase
 from ocelog.model import Kind
-from ocelog.phrases import Phrase
 from ocelog.pull.ports import Ask
 from ocelog.times import from_us, rfc3339
 

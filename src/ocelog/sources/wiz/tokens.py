@@ -19,9 +19,9 @@ from ocelog.errors import (
     SourceThrottledError,
     SourceUnavailableError,
 )
-from ocelog.phrases import Phrase
-from ocelog.redaction import Redactor
-from ocelog.secret import Secret
+from ocelog.languages.phrases import Phrase
+from ocelog.secrets.redaction import Redactor
+from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.settings import WizSettings
 

@@ -29,8 +29,8 @@ from ocelog.detect.evaluate import NO_MATCH, Detector, RuleSet, Verdict  # noqa:
 from ocelog.detect.event import Event, to_plain  # noqa: E402
 from ocelog.detect.modules import Fault  # noqa: E402
 from ocelog.detect.rule import About, Rule  # noqa: E402
-from ocelog.judging.serve import serve, valid  # noqa: E402
-from ocelog.judging.wire import LONGEST_MESSAGE, LONGEST_NAME, LoadedRule, WireLoaded  # noqa: E402
+from ocelog.rule_workers.serve import serve, valid  # noqa: E402
+from ocelog.rule_workers.wire import LONGEST_MESSAGE, LONGEST_NAME, LoadedRule, WireLoaded  # noqa: E402
 from ocelog.sandbox.channel import Channel, Frame  # noqa: E402
 from ocelog.sandbox.kernel import Layers  # noqa: E402
 from ocelog.schema.columns.sent import SentRows, plain_rows  # noqa: E402

@@ -21,10 +21,10 @@ from ocelog.detect.evaluate import Verdict
 from ocelog.detect.modules import Fault
 from ocelog.detect.rule import About, CorrelationRule, Kind, NotRun, Pack, Query
 from ocelog.errors import RuleFileError
-from ocelog.judging.loaded_child import LoadedChild, LostChildError, Piece, Rows
-from ocelog.judging.own_thread import OwnThread
-from ocelog.judging.wire import LoadedRule, WireMatch
 from ocelog.model import JsonObject
+from ocelog.rule_workers.loaded_child import LoadedChild, LostChildError, Piece, Rows
+from ocelog.rule_workers.own_thread import OwnThread
+from ocelog.rule_workers.wire import LoadedRule, WireMatch
 from ocelog.sandbox.kernel import EVERY, Layers
 
 _PIECE_ROWS = 2_000

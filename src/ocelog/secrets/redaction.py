@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import product
 
-from ocelog.secret import Secret
+from ocelog.secrets.secret import Secret
 
 MARK = "[redacted]"
 _LONGEST_TEXT = 32_768

@@ -13,10 +13,10 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from ocelog.alert.alert import Alert
+from ocelog.alert.delivery.routing import RANKS, RESTS_FROM, ChannelRow
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened, Notice
 from ocelog.alert.raising import Muted, RaisedAlert, over, raised
-from ocelog.alert.routing import RANKS, RESTS_FROM, ChannelRow
 from ocelog.kept_texts import kept_text
 from ocelog.model import Severity
 

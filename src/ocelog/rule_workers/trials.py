@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from ocelog.detect.bundle import Bundle, read_bundle
 from ocelog.detect.testing import Report
 from ocelog.errors import RuleFileError, SandboxError
-from ocelog.judging.exchange import NoAnswer, exchange
-from ocelog.judging.wire import WireFound, WireTried
+from ocelog.rule_workers.exchange import NoAnswer, exchange
+from ocelog.rule_workers.wire import WireFound, WireTried
 from ocelog.sandbox.child import Bounds, Child, Spec
 from ocelog.sandbox.kernel import EVERY, Layers
 
@@ -96,7 +96,7 @@ class Trials:
 
     def _spec(self) -> Spec:
         return Spec(
-            entry="ocelog.judging.trial_worker",
+            entry="ocelog.rule_workers.trial_worker",
             bounds=Bounds(
                 memory_bytes=self.allowance.memory_bytes,
                 cpu_seconds=self.allowance.whole_seconds,

@@ -167,7 +167,7 @@ def catalogue(language: str) -> Catalogue:
     # It takes some time, which nobody needs who reads English.
     from babel.messages.pofile import read_po  # noqa: PLC0415 - see above
 
-    path = files("ocelog") / "locale" / f"{language}.po"
+    path = files("ocelog") / "languages" / f"{language}.po"
     found, kept = dict[str, str](), set[str]()
     for message in read_po(BytesIO(path.read_bytes()), locale=language):
         if message.id and message.string:

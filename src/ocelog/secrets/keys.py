@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ocelog.errors import HomeError
 from ocelog.files import check_regular, disk_full
-from ocelog.ledger.vault import KEY_BYTES
-from ocelog.secret import ENTER_EACH_AGAIN, shown_path
+from ocelog.secrets.sealing import KEY_BYTES
+from ocelog.secrets.secret import ENTER_EACH_AGAIN, shown_path
 
 MADE_ANEW = (
     "Put the right one back; or make a new one with `ocelog init`, which renames this one, and "

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 
-from ocelog.judging.wire import LONGEST_TEXT
+from ocelog.rule_workers.wire import LONGEST_TEXT
 from ocelog.sandbox.channel import Channel, Frame
 
 # What rules usually import: of their libraries only what is there by now is sure to be found.

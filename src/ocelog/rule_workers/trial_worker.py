@@ -13,8 +13,8 @@ import msgspec
 from ocelog.detect.bundle import Bundle
 from ocelog.detect.checkout import parse_checkout
 from ocelog.detect.testing import Trial, trials, untested
-from ocelog.judging.serve import serve, valid
-from ocelog.judging.wire import LONGEST_TEXT, WireFound
+from ocelog.rule_workers.serve import serve, valid
+from ocelog.rule_workers.wire import LONGEST_TEXT, WireFound
 from ocelog.sandbox.channel import Channel, Frame
 from ocelog.sandbox.kernel import Layers
 

@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from ocelog.phrases import catalogue
+from ocelog.languages.phrases import catalogue
 
 ACTION = "{action}"
 """Stands in the titles of alerts for the action of the event."""

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from ocelog.detect.bundle import Bundle
 from ocelog.detect.modules import Fault
 from ocelog.errors import SandboxError
-from ocelog.judging.exchange import NoAnswer, exchange, no_answer
-from ocelog.judging.wire import WireAnswer, WireLoaded, WireReady, WireRows
+from ocelog.rule_workers.exchange import NoAnswer, exchange, no_answer
+from ocelog.rule_workers.wire import WireAnswer, WireLoaded, WireReady, WireRows
 from ocelog.sandbox.child import Bounds, Child, Spec
 from ocelog.sandbox.kernel import Layers
 
@@ -198,7 +198,7 @@ class LoadedChild:
     ) -> tuple[WireLoaded, Layers]:
         self.close()
         spec = Spec(
-            entry="ocelog.judging.judge_worker",
+            entry="ocelog.rule_workers.judge_worker",
             bounds=Bounds(memory_bytes=self.memory_bytes, cpu_seconds=_DAY, wall_seconds=_DAY),
             packages=("yaml", "dateutil", "msgspec", "pyarrow"),
             libraries=True,

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from ocelog.phrases import Phrase
+from ocelog.languages.phrases import Phrase
 
 ENTER_EACH_AGAIN = (
     "enter each secret again: `ocelog source rotate NAME` for each NAME of `ocelog source list`, and "

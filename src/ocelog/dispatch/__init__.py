@@ -1,1 +1,0 @@
-"""How work gets to those who do it."""

@@ -1,0 +1,1 @@
+"""Threads that do the work, and in which turn."""
