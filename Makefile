@@ -19,8 +19,8 @@ demo: setup ## Pull from a simulated Wiz tenant, publish, query; prints a link t
 # What is compiled is kept, also where Python is told not to: each worker would compile every test anew.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -n $(JOBS) --dist worksteal
 
-test: setup ## Run the tests, but those that take longest.
-	@HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not slow"
+test: setup ## Run the tests, but those that take longest and those on PostgreSQL.
+	@HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not slow and not postgresql"
 
 test-all: setup ## Run every test, as CI does.
 	@$(PYTEST)

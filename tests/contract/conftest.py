@@ -33,7 +33,7 @@ def postgresql(databases: Databases) -> Iterator[Databases]:
     databases.take_back()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def database(request: pytest.FixtureRequest) -> str:
     """Name the database that the test runs on."""
     return str(request.param)

@@ -24,7 +24,7 @@ KEY = bytes(range(32))
 PASSWORD, HERE = Secret("correct horse battery staple"), Origin(address="127.0.0.1")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return where a copy may begin again."""
     if request.param == "sqlite":

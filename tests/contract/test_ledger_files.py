@@ -95,6 +95,7 @@ def test_a_ledger_in_memory_serves_many_threads() -> None:
     ledger.close()
 
 
+@pytest.mark.postgresql
 def test_a_connection_that_the_server_ended_is_made_anew(postgresql: Callable[[], str]) -> None:
     address = postgresql()
     ledger, other = Ledger.open(address), Ledger.open(address)

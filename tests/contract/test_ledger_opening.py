@@ -82,6 +82,7 @@ def test_two_that_make_a_ledger_at_once_make_one(address: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.postgresql
 def test_the_migrations_make_the_very_tables_that_a_new_ledger_has(
     bare: Database, ledger: Ledger, tmp_path: Path, postgresql: Callable[[], str]
 ) -> None:
@@ -274,12 +275,14 @@ def test_a_server_that_does_not_answer_is_named_without_the_password() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.postgresql
 def test_a_password_is_not_in_the_url_that_is_shown(postgresql: Callable[[], str]) -> None:
     ledger = Ledger.open(postgresql().replace("postgres:@", "postgres:hunter2@"))
     assert "hunter2" not in ledger.url + repr(ledger)
     ledger.close()
 
 
+@pytest.mark.postgresql
 def test_options_in_a_postgresql_address_are_kept(postgresql: Callable[[], str]) -> None:
     ledger = Ledger.open(postgresql() + "&options=-c%20work_mem%3D7MB&application_name=mine")
     with ledger._database.read() as tx:

@@ -171,6 +171,7 @@ def _in_order(ledger: Ledger) -> Iterator[None]:
     assert wrong == []
 
 
+@pytest.mark.postgresql
 def test_rows_are_taken_in_one_order(postgresql: Callable[[], str], clock: Clock) -> None:
     ledger = Ledger.open(postgresql(), durable=False, now=clock)
     one, two = _two_taken(ledger)
@@ -196,6 +197,7 @@ def test_rows_are_taken_in_one_order(postgresql: Callable[[], str], clock: Clock
     ledger.close()
 
 
+@pytest.mark.postgresql
 def test_of_two_that_open_one_alert_at_once_one_is_overtaken(postgresql: Callable[[], str]) -> None:
     address = postgresql()
     one, other = Ledger.open(address, durable=False), Ledger.open(address, durable=False)
