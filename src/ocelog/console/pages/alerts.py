@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from ocelog.alert.alert import Alert
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.ids import ONBOARDED
-from ocelog.alert.listing import AlertOrder
+from ocelog.alert.listing import AlertFilter, AlertOrder
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.alerts import alerts
 from ocelog.app.alerts.alert_wishes import RESENT, Verb, Wish
@@ -27,6 +28,7 @@ from ocelog.console.list_pages import list_pages
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
+from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
 from ocelog.model import Severity
 from ocelog.times import to_us
@@ -47,13 +49,17 @@ def _query(request: Request) -> dict[str, str]:
     return {name: value for name in (*_FILTERS, _ORDER) if (value := request.query_params.get(name, "").strip())}
 
 
+def _places(request: Request) -> list[str]:
+    """Return where the page that is asked for and those before it begin."""
+    return [each for each in request.query_params.getlist("after") if each]
+
+
 def _list(
     request: Request, visitor: Visitor, refused: OcelogError | None = None, chosen: Sequence[str] = ()
 ) -> Response:
     kept = chosen or request.query_params.get("chosen", "").split(",")
     query, installation = _query(request), installation_of(request)
-    places = [each for each in request.query_params.getlist("after") if each]
-    after = places[-1] if places else None
+    places = _places(request)
     found, order = None, AlertOrder.OPENED
     try:
         order = alerts.word(AlertOrder, query.get(_ORDER, order.value))
@@ -70,8 +76,11 @@ def _list(
             text=query.get("text"),
             everything="everything" in query,
         )
-        place = alerts.read_place(after, order) if after is not None and "." in after else after
-        found = alerts.listed(installation, wanted, limit=_PAGE, order=order, after=place)
+        found = _page_of(installation, wanted, order, places)
+        while places and not found.alerts:
+            # All that stood here went elsewhere: what was closed, for one.
+            places.pop()
+            found = _page_of(installation, wanted, order, places)
     except ConfigError as error:
         refused = refused or error
     return page(
@@ -81,6 +90,7 @@ def _list(
         status=200 if refused is None else 422,
         found=found,
         query=query,
+        here=_here(request, places),
         filtered=any(name in query for name in _FILTERS),
         order=order.value,
         orders=list(AlertOrder),
@@ -105,6 +115,20 @@ def _list(
         kept=set(kept),
         now=datetime.now(UTC),
     )
+
+
+def _page_of(
+    installation: Installation, wanted: AlertFilter, order: AlertOrder, places: Sequence[str]
+) -> alerts.AlertListing:
+    after = places[-1] if places else None
+    place = alerts.read_place(after, order) if after is not None and "." in after else after
+    return alerts.listed(installation, wanted, limit=_PAGE, order=order, after=place)
+
+
+def _here(request: Request, places: Sequence[str], more: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Return the address of a page of the list that is asked for, with `more` that it is to say."""
+    asked = urlencode({**_query(request), "after": places, **more}, doseq=True)
+    return f"/alerts?{asked}" if asked else "/alerts"
 
 
 def _count(text: str) -> int:
@@ -149,7 +173,7 @@ def change_many(
     done: dict[str, Any] = {"said": do, "count": count, "left": len(ids) - count}
     if do in _KEEPING:
         done["chosen"] = ",".join(ids)
-    return RedirectResponse(f"/alerts?{urlencode({**_query(request), **done})}", status_code=303)
+    return RedirectResponse(_here(request, _places(request), done), status_code=303)
 
 
 @router.get("/alerts/{alert_id}")
