@@ -55,7 +55,11 @@ def _places(request: Request) -> list[str]:
 
 
 def _list(
-    request: Request, visitor: Visitor, refused: OcelogError | None = None, chosen: Sequence[str] = ()
+    request: Request,
+    visitor: Visitor,
+    refused: OcelogError | None = None,
+    chosen: Sequence[str] = (),
+    reason: str = "",
 ) -> Response:
     kept = chosen or request.query_params.get("chosen", "").split(",")
     query, installation = _query(request), installation_of(request)
@@ -108,6 +112,7 @@ def _list(
         types=list(AlertType),
         log_types=list(kinds()),
         reasons=list(CloseReason),
+        reason=reason,
         refused=refused,
         said=said if (said := request.query_params.get("said", "")) in _BULK else "",
         count=_count(request.query_params.get("count", "")),
@@ -162,12 +167,12 @@ def change_many(
     """Do the same to several alerts; those to which it cannot be done stay as they are."""
     installation = installation_of(request)
     if not ids:
-        return _list(request, visitor, ConfigError(Phrase("Choose at least one alert.")))
+        return _list(request, visitor, ConfigError(Phrase("Choose at least one alert.")), reason=reason)
     try:
         wish = _wish({"do": do, "reason": reason}, visitor.user.name)
         count = alerts.change_many(installation, ids, wish.act(visitor.user.name))
     except ConfigError as error:
-        return _list(request, visitor, error, ids)
+        return _list(request, visitor, error, ids, reason)
     more = {"reason": reason} if do == "close" else {}
     users.note(installation, visitor.user, wish.deed, ", ".join(ids), visitor.origin, count=str(count), **more)
     done: dict[str, Any] = {"said": do, "count": count, "left": len(ids) - count}
@@ -189,7 +194,13 @@ def _has_rule(alert: Alert) -> bool:
     )
 
 
-def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogError | None = None) -> Response:
+def _details(
+    request: Request,
+    visitor: Visitor,
+    alert_id: str,
+    refused: OcelogError | None = None,
+    typed: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
     installation = installation_of(request)
     try:
         (found,) = alerts.details(installation, [alert_id])
@@ -207,6 +218,7 @@ def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogE
         why=alerts.untold_because(installation, found),
         held_up=alerts.waits_because(installation, found),
         reasons=list(CloseReason),
+        typed=typed,
         resent=refused is None and request.query_params.get("said") == "resent",
         now_us=to_us(datetime.now(UTC)),
         refused=refused,
@@ -235,7 +247,7 @@ def change(
             alerts.change(installation, [alert_id], wish.act(visitor.user.name))
             deed = wish.deed
     except ConfigError as error:
-        return _details(request, visitor, alert_id, error)
+        return _details(request, visitor, alert_id, error, form)
     more = {"reason": reason} if do == "close" else {}
     users.note(installation, visitor.user, deed, alert_id, visitor.origin, **more)
     return RedirectResponse(f"/alerts/{alert_id}{'?said=resent' if do == 'resend' else ''}", status_code=303)
