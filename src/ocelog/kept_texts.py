@@ -100,6 +100,7 @@ def _pattern(text: str) -> "re.Pattern[str]":
     return re.compile(pattern + re.escape(text[end:]), re.DOTALL)
 
 
+@cache
 def _template(text: str) -> _Template:
     fixed = _NAMED.split(text)[::2]
     letters = sum(map(str.isalpha, "".join(fixed)))

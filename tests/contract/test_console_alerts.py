@@ -125,6 +125,38 @@ def test_a_list_is_sorted_and_its_pages_hold_whatever_becomes_of_their_last_aler
     assert listed(viewer.get(pages_around(first)["More"]).text) == [3, 2]
 
 
+def test_what_is_done_to_many_leads_back_to_their_page_or_the_one_before_if_none_is_left(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.console.pages.alerts._PAGE", 1)
+    opened(console.installation.ledger, alert_of(5))
+    analyst = console.as_(Role.ANALYST)
+    text = analyst.get("/alerts?status=OPEN&sort=severity").text
+    for _ in range(3):
+        text = analyst.get(pages_around(text)["More"]).text
+    assert listed(text) == [2]
+
+    def done(do: str, number: int) -> str:
+        action = re.search(r'<form method="post" action="(/alerts[^"]*)"', text)
+        assert action
+        form = {"csrf": analyst.token, "do": do, "ids": [alert_of(number).id], "reason": "benign"}
+        answer = analyst.client.post(unescape(action[1]), data=form, headers=SAME_SITE)
+        return str(analyst.get(answer.headers["location"]).text if answer.is_redirect else answer.text)
+
+    text = done("take", 2)
+    assert (listed(text), "Previous page" in text) == ([2], True)
+    assert '<option value="severity" selected>' in text
+    # The one behind it takes its place; then there is none, and the one before it is shown.
+    text = done("close", 2)
+    assert listed(text) == [1]
+    text = done("close", 1)
+    assert (listed(text), "1 alert was closed." in text) == ([3], True)
+    # What is refused stays there, too.
+    assert listed(done("nonsense", 3)) == [3]
+    # Nothing of what was said is sent with the next deed.
+    assert "said=" not in text
+
+
 def test_a_list_leads_back_page_by_page_and_to_its_first(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ocelog.console.pages.alerts._PAGE", 1)
     viewer = console.as_(Role.VIEWER)

@@ -22,6 +22,7 @@ import pytest
 from ocelog.access import Role, User
 from ocelog.app.log_types import kinds
 from ocelog.app.search import saved_searches
+from ocelog.app.search.export import Format, exported
 from ocelog.app.search.queries import Stop, ask
 from ocelog.app.search.query_slots import QuerySlots
 from ocelog.console.event_view import page_of
@@ -694,6 +695,29 @@ def test_what_parquet_cannot_hold_is_told_before_the_first_byte(console: Console
         answer = console.as_(Role.VIEWER).post("/search/sql/export", format="parquet", sql=sql)
         assert answer.status_code == 422, sql
         assert "content-disposition" not in answer.headers
+
+
+def test_a_row_that_is_too_large_for_a_file_is_told(console: Console) -> None:
+    sql = "SELECT range AS n, repeat('x', CASE range WHEN 20003 THEN 9000000 ELSE 1 END) AS much FROM range(30005)"
+    for form in Format:
+        # Of a file that is not large, nothing was sent yet, and a page says it.
+        answer = console.as_(Role.VIEWER).post("/search/sql/export", format=form.value, sql=sql)
+        assert (answer.status_code, "content-disposition" in answer.headers) == (422, False), form
+        assert "Row 20,004 of the answer is larger than 8 MB" in unescape(answer.text)
+
+
+def test_a_file_of_text_ends_with_why_it_is_not_complete(console: Console) -> None:
+    sql = "SELECT repeat('x', CASE range WHEN 30000 THEN 9000000 ELSE 200 END) AS much FROM range(30005)"
+    for form, language, told in (
+        (Format.CSV, "en", '"This file is not complete: Row 30,001 of'),
+        (Format.NDJSON, "ko", '{"error": "이 파일은 완전하지 않습니다: 결과의 30,001번째'),
+    ):
+        made, pieces = exported(console.installation, sql, form, language=language), list[bytes]()
+        with pytest.raises(QueryError, match="Row 30,001"):
+            pieces.extend(made)
+        *rows, last = b"".join(pieces).decode().splitlines()
+        assert last.startswith(told)
+        assert len(rows) == 30_000 + (form is Format.CSV)
 
 
 def user(console: Console, name: str) -> User:

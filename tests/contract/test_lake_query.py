@@ -287,9 +287,22 @@ def test_no_query_may_outlast_the_grace_of_parts(ask: Ask) -> None:
     ],
 )
 def test_a_row_that_is_too_large_to_be_handed_over_is_refused_by_its_column(ask: Ask, value: str) -> None:
-    with pytest.raises(QueryError, match="larger than 1 MB, mostly by its column 'much'"):
+    with pytest.raises(QueryError, match="Row 1 of the answer is larger than 1 MB, mostly by its column 'much'"):
         ask(f"SELECT 1 AS a, {value} AS much", Limits(row_bytes=1_000_000))
     assert len(ask(f"SELECT 1 AS a, {value} AS much", Limits(row_bytes=8_000_000))) == 1
+
+
+def test_a_row_that_is_too_large_is_named_so_that_it_can_be_left_out(ask: Ask) -> None:
+    sql = (
+        "SELECT printf('%032x', range) AS p_row_id, repeat('x', CASE range WHEN 20000 THEN 1100000 ELSE 1 END) AS much "
+        "FROM range(20005)"
+    )
+    with pytest.raises(QueryError) as refused:
+        ask(sql, Limits(row_bytes=1_000_000))
+    assert "Row 20,001 of the answer is larger than 1 MB" in str(refused.value)
+    assert f"p_row_id, which is not to be {20_000:032x}" in str(refused.value)
+    left = ask(f"SELECT * FROM ({sql}) WHERE p_row_id <> '{20_000:032x}'", Limits(row_bytes=1_000_000))
+    assert len(left) == 20_004
 
 
 def test_large_rows_are_handed_over_in_pieces_of_the_size_of_one(queries: Queries) -> None:

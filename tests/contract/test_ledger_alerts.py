@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import func, insert, select
+from sqlalchemy import Engine, event, func, insert, select
 
 from bookkeeping.alerts import DAY_US, HOUR_US, NOW_US, alert_of, channel, opened, told
 from bookkeeping.crashes import crash_everywhere
@@ -420,3 +421,38 @@ def test_hostile_texts_are_kept_as_far_as_both_databases_can(ledger: Ledger) -> 
     opened(ledger, alert_of(1, dedup="a\x00b", title="\ud800", context={"x\x00": "\udfff"}))
     ledger.alerts.change([alert_of(1).id], changes.assign("a\x00", who="\x00"))
     assert now(ledger, alert_of(1)).dedup == "a\ufffdb"
+
+
+def test_severities_are_in_the_order_of_their_ranks(ledger: Ledger) -> None:
+    ranks = select(tables.SEVERITY_RANK).select_from(tables.alerts).order_by(tables.alerts.c.id)
+    opened(ledger, *(alert_of(number, severity=severity) for number, severity in enumerate(Severity, start=1)))
+    with ledger._database.read() as tx:
+        assert list(tx.execute(ranks).scalars()) == list(range(len(Severity)))
+
+
+@pytest.mark.parametrize("order", AlertOrder)
+def test_a_page_of_a_list_is_read_in_its_order_from_an_index(ledger: Ledger, order: AlertOrder) -> None:
+    alerts = [alert_of(number, severity=severity) for number, severity in enumerate(Severity, start=1)]
+    opened(ledger, *alerts)
+    plans = list[str]()
+
+    def explain(_connection: object, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
+        if not ledger._database.is_sqlite:
+            # Of so few rows it reads all, and sorts them, if it may.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute("SET LOCAL enable_sort = off")
+        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if ledger._database.is_sqlite else ''}{statement}", parameters)
+        plans.append(" ".join(str(row[-1]) for row in cursor.fetchall()))
+
+    event.listen(Engine, "before_cursor_execute", explain)
+    try:
+        first = ledger.alerts.listed(AlertFilter(untold=True), limit=3, order=order)
+        behind = ledger.alerts.listed(AlertFilter(untold=True), limit=3, order=order, after=place_of(first[-1], order))
+    finally:
+        event.remove(Engine, "before_cursor_execute", explain)
+    assert [each.id for each in (*first, *behind)] == [each.id for each in reversed(alerts)]
+    assert len(plans) == 2
+    for plan in plans:
+        assert "ix_alerts_" in plan
+        assert "TEMP B-TREE" not in plan
+        assert "Sort" not in plan

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -16,7 +17,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from msgspec.structs import replace
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, Index, inspect, text
 
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import planned, slice_of
@@ -44,9 +45,16 @@ def bare(address: str) -> Database:
 
 def _shape(database: Database) -> dict[str, object]:
     """Return tables, columns, keys and indexes as the database describes them."""
-    with database.read() as tx:
+    made = (
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
+        if database.is_sqlite
+        else "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname"
+    )
+    # Of an index of expressions SQLAlchemy tells little, and warns.
+    with database.read() as tx, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection")
         seen = inspect(tx)
-        return {
+        return {"indexes as they are made": [tuple(row) for row in tx.execute(text(made))]} | {
             name: (
                 [(column["name"], str(column["type"]), column["nullable"]) for column in seen.get_columns(name)],
                 seen.get_pk_constraint(name),
@@ -61,6 +69,10 @@ def _shape(database: Database) -> dict[str, object]:
 def _index(found: Any) -> tuple[object, ...]:
     options = {key: str(value) for key, value in found["dialect_options"].items()}
     return found["name"], found["column_names"], bool(found["unique"]), options
+
+
+def _plain(index: Index) -> bool:
+    return all(isinstance(each, Column) for each in index.expressions)
 
 
 def test_a_ledger_keeps_its_id_and_each_has_its_own(open_ledger: Callable[[], Ledger], tmp_path: Path) -> None:
@@ -89,7 +101,12 @@ def test_the_migrations_make_the_very_tables_that_a_new_ledger_has(
     fresh = connect(f"sqlite:///{tmp_path}/fresh.db" if bare.is_sqlite else postgresql(), durable=False)
     with fresh.write() as tx:
         opening.migrate(tx)
-        differences = compare_metadata(MigrationContext.configure(tx, opts={"compare_type": True}), tables.metadata)
+        # Each database writes expressions in its own way: `_shape` compares those.
+        named = {each.name for table in tables.metadata.sorted_tables for each in table.indexes if not _plain(each)}
+        options = {"compare_type": True, "include_object": lambda _, name, *__: name not in named}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Skipped unsupported reflection|autogenerate skipping")
+            differences = compare_metadata(MigrationContext.configure(tx, opts=options), tables.metadata)
     assert differences == []
     assert _shape(fresh) == _shape(ledger._database)
     fresh.close()

@@ -155,9 +155,16 @@ def test_an_alert_is_worked_with_from_first_to_last(ocelog: Ocelog, ledger: Ledg
         (["suppress", "R", "--reason", "x", "--for", "400d"], "at most 366d"),
         (["suppress", "R", "--reason", "x", "--for", "1h", "--from", "2d"], "is past"),
         (["suppress", "R", "--reason", "x", "--until", "2020-01-01"], "before it begins"),
-        (["suppress", "R", "--reason", "", "--for", "1h"], "A reason is one line"),
+        (["suppress", "R", "--reason", "", "--for", "1h"], "--reason: A reason is one line"),
+        (["suppress", "R", "--reason", "x", "--for", "1h", "--owner", "b\x07"], "--owner: An owner is one line"),
+        (["suppress", "R", "--reason", "x", "--until", "+4x"], "--until: invalid duration '4x'"),
+        (["mute", "--reason", "x", "--for", "1h", "--from", "noon"], "--from: invalid time 'noon'"),
         (["suppress", "R", "--for", "1h"], "--reason"),
-        (["mute", "--reason", "x", "--for", "1h", "--where", "sevrity=LOW"], "did you mean 'severity'?"),
+        (
+            ["mute", "--reason", "x", "--for", "1h", "--where", "sevrity=LOW"],
+            "--where: There is no field",
+        ),
+        (["suppress", "R", "--reason", "x", "--for", "1h", "--where", "x"], "--where: invalid condition 'x'"),
         (["unsuppress", "abc"], "See: ocelog alerts suppressions"),
     ],
 )

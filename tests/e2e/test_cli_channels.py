@@ -112,6 +112,18 @@ def test_a_secret_that_does_not_hold_is_asked_again(ocelog: Ocelog) -> None:
         assert "s3cr3t" not in person.shown
 
 
+def test_a_secret_that_does_not_hold_is_asked_again_when_it_is_changed(ocelog: Ocelog) -> None:
+    ocelog("channel", "add", "apprise", "people", "--secret-file", "url=-", stdin="ntfy://topic-s3cr3t")
+    with conversation(ocelog, "channel", "edit", "people") as person:
+        person.until("url of the apprise channel: ")
+        person.type("slak://s3cr3t/s3cr3t/s3cr3t")
+        assert "did you mean 'slack'?" in " ".join(person.until("url of the apprise channel: ").split())
+        person.type("ntfy://other-s3cr3t")
+        person.until("Changed 'people'")
+        assert person.ended() == 0
+        assert "s3cr3t" not in person.shown
+
+
 def test_a_setting_that_does_not_hold_is_not_asked_for_as_a_secret(ocelog: Ocelog) -> None:
     with conversation(ocelog, "channel", "add", "webhook", "ops", "--set", "allow_private=maybe") as person:
         person.until("url of the webhook channel: ")

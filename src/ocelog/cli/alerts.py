@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 
 from ocelog.alert import changes
 from ocelog.alert.changes import CloseReason
+from ocelog.alert.delivery.suppressing import conditions
 from ocelog.alert.listing import AlertOrder
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.alerts import alerts as use
@@ -470,6 +471,26 @@ def _require_readable(
         option_value("--since", partial(instant, now=datetime.now(UTC)), since)
 
 
+def _require_suppressible(
+    reason: str,
+    where: Sequence[str],
+    lasts: str | None,
+    until: str | None,
+    since: str | None,
+    owner: str | None,
+) -> timedelta | None:
+    """Return how long something is to last. Raises ConfigError, which names the option, for a value that is wrong."""
+    option_value("--where", conditions, where)
+    now = datetime.now(UTC)
+    for option, text in (("--from", since), ("--until", until)):
+        if text is not None:
+            option_value(option, partial(use.planned, now=now), text)
+    option_value("--reason", partial(use.one_line, what="A reason", longest=changes.LONGEST_TEXT), reason)
+    if owner:
+        option_value("--owner", partial(use.one_line, what="An owner", longest=changes.LONGEST_NAME), owner)
+    return None if lasts is None else option_value("--for", duration, lasts)
+
+
 def _suppress(
     rule: str | None,
     reason: str,
@@ -483,6 +504,7 @@ def _suppress(
     *,
     json: bool,
 ) -> None:
+    length = _require_suppressible(reason, where, lasts, until, since, owner)
     if (other := remote.chosen()) is not None:
         _refuse_as(given)
         body = {"rule": rule, "where": list(where), "sources": list(source_names), "lasts": lasts, "until": until}
@@ -494,7 +516,7 @@ def _suppress(
                 rule,
                 where=where,
                 source_names=source_names,
-                lasts=None if lasts is None else option_value("--for", duration, lasts),
+                lasts=length,
                 until=until,
                 since=since,
                 owner=owner or use.person(installation, given),

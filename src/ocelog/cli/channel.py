@@ -85,12 +85,12 @@ def edit(
     if (other := remote.chosen()) is not None:
         before = other.channels.status(name).channel
         named = {} if rename is None else {"name": rename}
-        row = other.channels.edit(before.id, named | chosen.body(_changed(before.kind, chosen, rename))).channel
+        row = other.channels.edit(before.id, named | chosen.body(_changed(before, chosen, rename))).channel
         unknown = _unknown_rules(chosen, row, other)
     else:
         with opened() as installation:
             before = channels.find(installation, name)
-            change = chosen.change(_changed(before.kind, chosen, rename), rename)
+            change = chosen.change(_changed(before, chosen, rename), rename)
             row = channels.edit(installation, before, change)
             unknown = _unknown_rules(chosen, row, installation)
     show.paragraph(f"Changed {row.name!r}.")
@@ -113,11 +113,12 @@ def _say(remarks: list[str]) -> None:
         show.remark(show.harmless(each))
 
 
-def _changed(kind: str, chosen: ChannelOptions, rename: str | None) -> dict[str, GivenSecret]:
+def _changed(before: ChannelRow, chosen: ChannelOptions, rename: str | None) -> dict[str, GivenSecret]:
     """Return the secrets that are to be kept: those that were given, or asked for if nothing was chosen at all."""
     given = chosen.secrets()
     if chosen.is_blank and rename is None:
-        given = _asked(kind, channels.secret_names(kind, required=True), given)
+        names = channels.secret_names(before.kind, required=True)
+        given = _asked_until_fit(before.kind, names, given, before.settings)
         if not given:
             raise ConfigError("No change was given, such as --severity high+. See: ocelog channel edit --help")
     return given

@@ -187,6 +187,7 @@ def _instant(value: datetime | None, *, precise: bool = False) -> Markup | str:
     if value is None:
         return ""
     value = value.astimezone(UTC)
-    mark = Markup(" data-precise") if precise else ""
+    mark = " data-precise" if precise else ""
     shown = f"{value:%Y-%m-%d %H:%M:%S} UTC" if precise else f"{value:%Y-%m-%d %H:%M} UTC"
-    return Markup('<time datetime="{}"{}>{}</time>').format(f"{value:%Y-%m-%dT%H:%M:%SZ}", mark, shown)
+    # A list has a hundred of them: nothing of it needs to be escaped.
+    return Markup(f'<time datetime="{value:%Y-%m-%dT%H:%M:%SZ}"{mark}>{shown}</time>')  # noqa: S704 - digits

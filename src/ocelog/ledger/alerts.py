@@ -14,7 +14,6 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
-    case,
     delete,
     exists,
     func,
@@ -391,12 +390,8 @@ class AlertLedger:
 
 _KEYS: Mapping[AlertOrder, Sequence[ColumnElement[Any]]] = {
     AlertOrder.OPENED: (_a.opened_us, _a.id),
-    AlertOrder.SEVERITY: (
-        case({each.value: rank for rank, each in enumerate(Severity)}, value=_a.severity),
-        _a.opened_us,
-        _a.id,
-    ),
-    AlertOrder.LAST_MATCH: (func.coalesce(_a.last_event_us, _a.opened_us), _a.id),
+    AlertOrder.SEVERITY: (tables.SEVERITY_RANK, _a.opened_us, _a.id),
+    AlertOrder.LAST_MATCH: (tables.LAST_MATCH_US, _a.id),
 }
 """By what alerts are put in order, each the greatest first: as `place_of` has it."""
 

@@ -409,10 +409,10 @@ def suppress(
 ) -> Suppression:
     """Tell nobody of some alerts for a while; None for `rule` is a maintenance window. Raises ConfigError."""
     now = datetime.now(UTC)
-    begins = now if since is None else _planned(since, now)
+    begins = now if since is None else planned(since, now)
     if (lasts is None) == (until is None):
         raise ConfigError(Phrase("Say how long: either --for, such as --for 7d, or --until with a time."))
-    ends = begins + lasts if lasts is not None else _planned(until or "", now)
+    ends = begins + lasts if lasts is not None else planned(until or "", now)
     if since is not None and begins < now:
         ahead = f", or write +{since.strip()} for that time from now" if _DURATION.fullmatch(since.strip()) else ""
         raise ConfigError(
@@ -448,7 +448,7 @@ def suppress(
     return made
 
 
-def _planned(text: str, now: datetime) -> datetime:
+def planned(text: str, now: datetime) -> datetime:
     """Read a time that may lie ahead: `+2h` is in two hours. Raises ConfigError."""
     ahead = text.strip().removeprefix("+")
     return now + duration(ahead) if ahead != text.strip() else instant(text, now=now)

@@ -17,7 +17,7 @@ from ocelog.app.search.answer_values import values
 from ocelog.app.search.queries import REMOTE_ROW_BYTES, Answer, Limits, Stop, ask, remarks
 from ocelog.errors import OcelogError, QueryError, TransientError
 from ocelog.installation.opening import Installation
-from ocelog.languages.phrases import Phrase
+from ocelog.languages.phrases import Phrase, translated
 
 LIMITS = Limits(timeout=timedelta(minutes=9), row_bytes=REMOTE_ROW_BYTES)
 """What the query of an export may use: it takes as long as whoever downloads it."""
@@ -28,6 +28,8 @@ _GROUP_BYTES = 32 << 20
 """A row group of a Parquet file has at most so many rows and bytes: they are held until it is written."""
 _PIECE_BYTES = 1 << 20
 """Lines of more are sent before others are made."""
+_HELD_BYTES = 4 << 20
+"""So much is made before anything is sent: until then, whoever asked can be told on a page what is wrong."""
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
 """A text that begins so would be computed by spreadsheets, some of which take full-width signs for plain ones."""
 
@@ -55,9 +57,19 @@ _MEDIA_TYPES = {
 
 
 def exported(
-    installation: Installation, sql: str, form: Format, *, stop: Stop | None = None, limits: Limits = LIMITS
+    installation: Installation,
+    sql: str,
+    form: Format,
+    *,
+    stop: Stop | None = None,
+    limits: Limits = LIMITS,
+    language: str = "en",
 ) -> Iterator[bytes]:
-    """Yield the answer of `sql` as a file, in pieces of some megabytes at most. Raises what `ask` does."""
+    """Yield the answer of `sql` as a file, in pieces of some megabytes at most. Raises what `ask` does.
+
+    What is wrong with its first megabytes is raised before there is a piece. If rows have been sent, a file of text
+    ends with why it is not complete, in `language`, before that is raised.
+    """
     with ask(installation, sql, limits=limits, stop=stop) as answer:
         names = answer.schema.names
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -66,7 +78,19 @@ def exported(
                     "The answer has several columns named %(twice)s: name them apart with AS.", twice=", ".join(twice)
                 )
             )
-        yield from _WRITERS[form](answer)
+        pieces = _WRITERS[form](answer)
+        held = bytearray()
+        for piece in pieces:
+            held += piece
+            if len(held) >= _HELD_BYTES:
+                break
+        yield bytes(held)
+        try:
+            yield from pieces
+        except (QueryError, TransientError) as error:
+            told = Phrase("This file is not complete: %(error)s", error=error.phrase)
+            yield _cut(form, translated(told, language))
+            raise
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -127,6 +151,19 @@ def _counted(answer: Answer) -> int | None:
         return None
 
 
+def _cut(form: Format, told: str) -> bytes:
+    match form:
+        case Format.CSV:
+            line = io.StringIO(newline="")
+            csv.writer(line, lineterminator="\r\n").writerow([neutral(told)])
+            return line.getvalue().encode("utf-8", "replace")
+        case Format.NDJSON:
+            return f"{json.dumps({'error': told}, ensure_ascii=False)}\n".encode("utf-8", "replace")
+        case Format.PARQUET:
+            # Without its footer nothing reads it.
+            return b""
+
+
 def neutral(text: str) -> str:
     """Return a text of a CSV cell so that no spreadsheet computes it."""
     return f"'{text}" if text.startswith(_FORMULA) else text
@@ -170,8 +207,6 @@ def _cell(value: Any) -> str:
 
 
 def _ndjson(answer: Answer) -> Iterator[bytes]:
-    # Begun even if no row follows: what is wrong is heard before.
-    yield b""
     names = answer.schema.names
     for batch in answer.batches:
         piece = bytearray()

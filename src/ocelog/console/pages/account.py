@@ -1,6 +1,8 @@
 """One's own account: language, password, the browsers in which one has signed in, and tokens for programs."""
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -22,7 +24,12 @@ LASTS = ("7d", "30d", "90d", "365d")
 
 
 def _page(
-    request: Request, visitor: Visitor, refused: Exception | None = None, *, made: Secret | None = None
+    request: Request,
+    visitor: Visitor,
+    refused: Exception | None = None,
+    *,
+    made: Secret | None = None,
+    typed: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
     installation = installation_of(request)
     return page(
@@ -34,6 +41,7 @@ def _page(
         tokens=[token for token, _ in users.tokens(installation, of=visitor.user)],
         scopes=[each for each in Scope if visitor.user.role.covers(each.role)],
         lasts=LASTS,
+        typed=typed,
         made=None if made is None else made.reveal(),
         now_us=time.time_ns() // 1_000,
         refused=refused,
@@ -101,7 +109,8 @@ def add_token(
             installation, visitor.user, name, scope, by=visitor.user, origin=visitor.origin, lasts=duration(lasts)
         )
     except ConfigError as error:
-        return _page(request, visitor, error)
+        typed = {"name": name, "scope": scope.value, "lasts": lasts}
+        return _page(request, visitor, error, typed=typed)
     return _page(request, visitor, made=secret)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from ocelog.alert.alert import Alert
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.ids import ONBOARDED
-from ocelog.alert.listing import AlertOrder
+from ocelog.alert.listing import AlertFilter, AlertOrder
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.alerts import alerts
 from ocelog.app.alerts.alert_wishes import RESENT, Verb, Wish
@@ -27,6 +28,7 @@ from ocelog.console.list_pages import list_pages
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
+from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
 from ocelog.model import Severity
 from ocelog.times import to_us
@@ -47,13 +49,21 @@ def _query(request: Request) -> dict[str, str]:
     return {name: value for name in (*_FILTERS, _ORDER) if (value := request.query_params.get(name, "").strip())}
 
 
+def _places(request: Request) -> list[str]:
+    """Return where the page that is asked for and those before it begin."""
+    return [each for each in request.query_params.getlist("after") if each]
+
+
 def _list(
-    request: Request, visitor: Visitor, refused: OcelogError | None = None, chosen: Sequence[str] = ()
+    request: Request,
+    visitor: Visitor,
+    refused: OcelogError | None = None,
+    chosen: Sequence[str] = (),
+    reason: str = "",
 ) -> Response:
     kept = chosen or request.query_params.get("chosen", "").split(",")
     query, installation = _query(request), installation_of(request)
-    places = [each for each in request.query_params.getlist("after") if each]
-    after = places[-1] if places else None
+    places = _places(request)
     found, order = None, AlertOrder.OPENED
     try:
         order = alerts.word(AlertOrder, query.get(_ORDER, order.value))
@@ -70,8 +80,11 @@ def _list(
             text=query.get("text"),
             everything="everything" in query,
         )
-        place = alerts.read_place(after, order) if after is not None and "." in after else after
-        found = alerts.listed(installation, wanted, limit=_PAGE, order=order, after=place)
+        found = _page_of(installation, wanted, order, places)
+        while places and not found.alerts:
+            # All that stood here went elsewhere: what was closed, for one.
+            places.pop()
+            found = _page_of(installation, wanted, order, places)
     except ConfigError as error:
         refused = refused or error
     return page(
@@ -81,6 +94,7 @@ def _list(
         status=200 if refused is None else 422,
         found=found,
         query=query,
+        here=_here(request, places),
         filtered=any(name in query for name in _FILTERS),
         order=order.value,
         orders=list(AlertOrder),
@@ -98,6 +112,7 @@ def _list(
         types=list(AlertType),
         log_types=list(kinds()),
         reasons=list(CloseReason),
+        reason=reason,
         refused=refused,
         said=said if (said := request.query_params.get("said", "")) in _BULK else "",
         count=_count(request.query_params.get("count", "")),
@@ -105,6 +120,20 @@ def _list(
         kept=set(kept),
         now=datetime.now(UTC),
     )
+
+
+def _page_of(
+    installation: Installation, wanted: AlertFilter, order: AlertOrder, places: Sequence[str]
+) -> alerts.AlertListing:
+    after = places[-1] if places else None
+    place = alerts.read_place(after, order) if after is not None and "." in after else after
+    return alerts.listed(installation, wanted, limit=_PAGE, order=order, after=place)
+
+
+def _here(request: Request, places: Sequence[str], more: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Return the address of a page of the list that is asked for, with `more` that it is to say."""
+    asked = urlencode({**_query(request), "after": places, **more}, doseq=True)
+    return f"/alerts?{asked}" if asked else "/alerts"
 
 
 def _count(text: str) -> int:
@@ -138,18 +167,18 @@ def change_many(
     """Do the same to several alerts; those to which it cannot be done stay as they are."""
     installation = installation_of(request)
     if not ids:
-        return _list(request, visitor, ConfigError(Phrase("Choose at least one alert.")))
+        return _list(request, visitor, ConfigError(Phrase("Choose at least one alert.")), reason=reason)
     try:
         wish = _wish({"do": do, "reason": reason}, visitor.user.name)
         count = alerts.change_many(installation, ids, wish.act(visitor.user.name))
     except ConfigError as error:
-        return _list(request, visitor, error, ids)
+        return _list(request, visitor, error, ids, reason)
     more = {"reason": reason} if do == "close" else {}
     users.note(installation, visitor.user, wish.deed, ", ".join(ids), visitor.origin, count=str(count), **more)
     done: dict[str, Any] = {"said": do, "count": count, "left": len(ids) - count}
     if do in _KEEPING:
         done["chosen"] = ",".join(ids)
-    return RedirectResponse(f"/alerts?{urlencode({**_query(request), **done})}", status_code=303)
+    return RedirectResponse(_here(request, _places(request), done), status_code=303)
 
 
 @router.get("/alerts/{alert_id}")
@@ -165,7 +194,13 @@ def _has_rule(alert: Alert) -> bool:
     )
 
 
-def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogError | None = None) -> Response:
+def _details(
+    request: Request,
+    visitor: Visitor,
+    alert_id: str,
+    refused: OcelogError | None = None,
+    typed: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
     installation = installation_of(request)
     try:
         (found,) = alerts.details(installation, [alert_id])
@@ -183,6 +218,7 @@ def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogE
         why=alerts.untold_because(installation, found),
         held_up=alerts.waits_because(installation, found),
         reasons=list(CloseReason),
+        typed=typed,
         resent=refused is None and request.query_params.get("said") == "resent",
         now_us=to_us(datetime.now(UTC)),
         refused=refused,
@@ -211,7 +247,7 @@ def change(
             alerts.change(installation, [alert_id], wish.act(visitor.user.name))
             deed = wish.deed
     except ConfigError as error:
-        return _details(request, visitor, alert_id, error)
+        return _details(request, visitor, alert_id, error, form)
     more = {"reason": reason} if do == "close" else {}
     users.note(installation, visitor.user, deed, alert_id, visitor.origin, **more)
     return RedirectResponse(f"/alerts/{alert_id}{'?said=resent' if do == 'resend' else ''}", status_code=303)

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_network
@@ -29,6 +29,7 @@ from ocelog.app.sources import sources
 from ocelog.app.users import users
 from ocelog.console.asking import answered, streamed
 from ocelog.console.event_view import at_path, grouped, instants, leaves, page_of, parts, raw
+from ocelog.console.languages import language_of
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
@@ -394,7 +395,12 @@ async def file_of(
         "content-disposition": f'attachment; filename="ocelog-{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{form.value}"',
         "content-type": form.media_type,
     }
-    answer = await streamed(request, visitor, lambda stop: exported(installation, sql, form, stop=stop), headers)
+    language = language_of(request, visitor.user.language)
+
+    def pieces(stop: Stop) -> Iterator[bytes]:
+        return exported(installation, sql, form, stop=stop, language=language)
+
+    answer = await streamed(request, visitor, pieces, headers)
     note = partial(users.note, installation, visitor.user, what, form.value, visitor.origin, asked=told)
     try:
         await run_in_threadpool(note)

@@ -17,7 +17,13 @@ from ocelog.secrets.secret import Secret
 router = APIRouter()
 
 
-def _page(request: Request, visitor: Visitor, refused: ConfigError | None = None, name: str = "") -> Response:
+def _page(
+    request: Request,
+    visitor: Visitor,
+    refused: ConfigError | None = None,
+    name: str = "",
+    role: Role = Role.VIEWER,
+) -> Response:
     listed = users.listed(installation_of(request))
     status = 200 if refused is None else 422
     return page(
@@ -29,6 +35,7 @@ def _page(request: Request, visitor: Visitor, refused: ConfigError | None = None
         roles=list(Role),
         refused=refused,
         name=name,
+        role=role,
         added=next((each.name for each in listed if each.id == request.query_params.get("added")), ""),
     )
 
@@ -61,7 +68,7 @@ def add(
     try:
         made = users.add(installation, name, role, Secret(password), by=visitor.user, origin=visitor.origin)
     except ConfigError as error:
-        return _page(request, visitor, error, name)
+        return _page(request, visitor, error, name, role)
     return RedirectResponse(f"/users?added={made.id}", status_code=303)
 
 

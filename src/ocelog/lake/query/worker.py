@@ -7,6 +7,7 @@ since afterwards nothing can be read.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -33,6 +34,8 @@ functions()
 _CONNECTION = duckdb.connect(":memory:", config={"threads": 1, "async_threads": 0})
 _BATCH_ROWS = 10_000
 _BATCH_BYTES = 16_000_000
+_ROW_ID = "p_row_id"
+_HEX = re.compile("[0-9a-f]{1,64}")
 _STRUCT_BYTES, _LIST_BYTES, _VALUE_BYTES = 64, 32, 8
 """What each of them weighs at least: a million of nothing is a million objects to whoever reads the answer."""
 _WHOLE = "ocelog_whole_answer"
@@ -228,7 +231,7 @@ class _Engine:
 
     def _pieces(self, row_bytes: int) -> Iterator[pa.RecordBatch]:
         """Yield batches that are small enough to be held several times. Raises QueryError for a row that is not."""
-        most = min(_BATCH_BYTES, row_bytes)
+        most, before = min(_BATCH_BYTES, row_bytes), 0
         for batch in self._reader:
             left = [batch]
             while left:
@@ -239,7 +242,8 @@ class _Engine:
                     left += [one.slice(half), one.slice(0, half)]
                     continue
                 if weight > row_bytes:
-                    raise _too_large(one, row_bytes)
+                    raise _too_large(one, row_bytes, before + 1)
+                before += one.num_rows
                 yield one
 
 
@@ -258,14 +262,26 @@ def _weight(values: pa.Array) -> int:
     return max(int(values.nbytes), many * _VALUE_BYTES)
 
 
-def _too_large(row: pa.RecordBatch, row_bytes: int) -> QueryError:
+def _too_large(row: pa.RecordBatch, row_bytes: int, number: int) -> QueryError:
+    """Return which row it is, and how it is left out."""
     weights = dict(zip(row.schema.names, map(_weight, row.columns), strict=False))
     largest = max(weights, key=lambda name: weights[name])
+    values = {"number": f"{number:,}", "value": row_bytes // 1_000_000, "largest": repr(largest[:200])}
+    names = row.schema.names
+    row_id = row.column(names.index(_ROW_ID))[0].as_py() if names.count(_ROW_ID) == 1 else None
+    if isinstance(row_id, str) and _HEX.fullmatch(row_id):
+        return QueryError(
+            Phrase(
+                "Row %(number)s of the answer is larger than %(value)s MB, mostly by its column %(largest)s. Leave out "
+                "that column, or the row by its p_row_id, which is not to be %(row)s.",
+                **values,
+                row=row_id,
+            )
+        )
     return QueryError(
         Phrase(
-            "A row of the answer is larger than %(value)s MB, mostly by its column %(largest)s: "
-            "select less of it at once.",
-            value=row_bytes // 1000000,
-            largest=repr(largest[:200]),
+            "Row %(number)s of the answer is larger than %(value)s MB, mostly by its column %(largest)s: select less "
+            "of it at once, or leave out such rows by a condition on the length of that column.",
+            **values,
         )
     )
