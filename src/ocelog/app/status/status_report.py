@@ -225,7 +225,11 @@ def _schedules_behind(found: Overview) -> list[str]:
     since = write_instant(behind.since)
     lines = [f"Schedules are behind by more than a period: {behind.names[0]}{more}, since {since}."]
     if behind.slowest is not None:
-        lines[0] += f" The {behind.slowest} took the most time: {behind.seconds:,.0f} s for its last run."
+        lines[0] += (
+            f" The {behind.slowest} takes the most time: it has been running for {behind.seconds:,.0f} s."
+            if behind.runs
+            else f" The {behind.slowest} took the most time: {behind.seconds:,.0f} s for its last run."
+        )
         off = f"ocelog rules disable {shlex.quote(behind.slowest.partition(' ')[2])}"
         lines.append(f"    To do: have it read less, or run less often, or turn it off: {off}")
     return lines
