@@ -142,7 +142,7 @@ def _running(found: Overview) -> tuple[str | None, str | None]:
 
 
 def _failing(found: Overview) -> list[str]:
-    """Say which loops fail and which channels take nothing, and what to do."""
+    """Say which loops fail, which channels take nothing, and for which something was given up, and what to do."""
     lines = list[str]()
     for fault in found.loop_faults:
         lines.append(f"The loop {fault.loop!r} has been failing since {write_instant(fault.since)}: {fault.reason}")
@@ -154,6 +154,13 @@ def _failing(found: Overview) -> list[str]:
         lines.append(f"Alerts do not reach the channel {channel.name}, since {since}: {channel.reason}")
         lines.append(f"    To do: see what the far end says: ocelog channel test {channel.id}")
         lines.append(f"    Once it works, send what was given up: ocelog channel resend {channel.id}")
+    for each in found.gave_up:
+        name = each.channel.name
+        what, why = ("alert", "its message was") if each.given_up == 1 else ("alerts", "their messages were")
+        lines.append(f"{each.given_up:,} {what} did not reach the channel {name}: {why} given up.")
+        if each.channel.id not in {fault.id for fault in found.channel_faults}:
+            lines.append(f"    To do: see whether it works: ocelog channel test {each.channel.id}")
+            lines.append(f"    If so, send them again: ocelog channel resend {each.channel.id}")
     return lines
 
 
