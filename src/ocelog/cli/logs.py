@@ -10,7 +10,7 @@ import structlog
 from ocelog.cli.lines import Lines
 from ocelog.cli.show import harmless
 from ocelog.installation.config import Settings
-from ocelog.pull.puller import Step
+from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
 
 
@@ -40,7 +40,7 @@ def configure(settings: Settings, *, quiet: bool = False) -> None:
     )
 
 
-def step(stream: Stream, done: Step) -> None:
+def step(stream: Stream, done: PullStep) -> None:
     """Log what one request came to; called after its commit."""
     log = structlog.get_logger().bind(
         source=stream.row.name, log_type=stream.kind.log_type, slice=done.slice_.id, request_id=done.request_id

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ocelog.app.advice import without_request
 from ocelog.app.status.overview import Overview, overview
-from ocelog.app.status.status import StreamStatus, Verdict, verdict
+from ocelog.app.status.status import StreamStatus, StreamsVerdict, verdict
 from ocelog.app.status.status_values import status_values
 from ocelog.detect.unjudged import oldest_us
 from ocelog.health.stream import AlarmState, State
@@ -259,7 +259,7 @@ def _alerts(found: Overview, todo: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def _verdict(found: Verdict, now: datetime) -> str:
+def _verdict(found: StreamsVerdict, now: datetime) -> str:
     """Say in one line whether all that happened is here, and up to when; else how many streams are how far."""
     if not found.streams:
         return "There is no source yet. Add one: ocelog source add"

@@ -95,7 +95,7 @@ class Watch:
         except requests.RequestException as error:
             self.note(Exchange(status=0, text=_why(error, self._job)))
             raise
-        response.raw = _Bounded(response.raw)
+        response.raw = _BoundedBody(response.raw)
         self.note(
             Exchange(
                 status=response.status_code,
@@ -122,7 +122,7 @@ class Watch:
             return  # only the proxy can resolve it
 
 
-class _Bounded:
+class _BoundedBody:
     """A body that ends after so many bytes, whatever the far end sends."""
 
     def __init__(self, raw: Any) -> None:
