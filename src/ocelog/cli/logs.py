@@ -12,6 +12,7 @@ from ocelog.cli.show import harmless
 from ocelog.installation.config import Settings
 from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
+from ocelog.shorten import shorten
 
 
 def is_for_people(settings: Settings) -> bool:
@@ -63,5 +64,5 @@ def _cut(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[
     """Bound every text: an answer of the other side may be in it."""
     for name, value in event.items():
         if isinstance(value, str) and name != "exception":
-            event[name] = value if len(value) <= 2000 else value[:2000] + "..."
+            event[name] = shorten(value, 2000)
     return event

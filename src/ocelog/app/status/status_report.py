@@ -176,7 +176,7 @@ def _muted(found: Overview) -> list[str]:
     if others:
         until = write_instant(from_us(max(each.until_us for each in others)))
         rules = sorted({each.rule for each in others if each.rule is not None})
-        named = ", ".join(rules[:3]) + (", ..." if len(rules) > 3 else "")
+        named = ", ".join(rules[:3]) + (", …" if len(rules) > 3 else "")
         lines.append(
             f"Suppressed, the longest until {until}: alerts of {named} ({len(others)} "
             f"suppression{'' if len(others) == 1 else 's'}). See: ocelog alerts suppressions"
