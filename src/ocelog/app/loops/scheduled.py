@@ -359,7 +359,7 @@ class ScheduledLoop:
             if query.is_foreign:
                 # It was written for another engine: that it does not run here is shown by `rules list`.
                 log.warning("query not run", query=query.name, reason=str(error))
-                self._land_nothing(firing)
+                self._scheduling.land(firing, Judgement(), match_source([], []))
             else:
                 self._land_error(firing, self.jury.rules_of(query.name), type(error).__name__, str(error))
             return
@@ -404,9 +404,6 @@ class ScheduledLoop:
         failed = {each.rule.id for each in said.errors}.union(each.rule_id for each in said.unjudged)
         for name in sorted(alerts.failing_rules().keys() & rules.keys() - failed):
             alerts.end_errors(name, kept_text("its schedule works again"), of_runs=not said.events)
-
-    def _land_nothing(self, firing: Firing) -> None:
-        self._scheduling.land(firing, Judgement(), match_source([], []))
 
     def _land_error(self, firing: Firing, rules: Mapping[str, JudgedBy], kind: str, message: str) -> None:
         """Tell that a run failed: its rules are blind until it works again, whatever source they look for."""
