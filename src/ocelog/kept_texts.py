@@ -5,7 +5,7 @@ have been made of is found again, with its values.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cache, lru_cache
 from typing import Any
@@ -175,7 +175,7 @@ def _length(text: str) -> str:
 def _line(line: str, language: str) -> str:
     """Return a line in a language, some sentences of it at a time."""
     said = list[str]()
-    sentences = list(_sentences(line))
+    sentences = _ENDS.split(line, maxsplit=_MOST_SENTENCES)
     while sentences:
         for count in range(len(sentences), 0, -1):
             if (found := _whole(" ".join(sentences[:count]), language)) is not None:
@@ -193,7 +193,3 @@ def _line(line: str, language: str) -> str:
 def _bare(text: str, language: str) -> str | None:
     found = _whole(text[:-1], language) if text.endswith(";") else None
     return None if found is None else f"{found};"
-
-
-def _sentences(line: str) -> Iterator[str]:
-    yield from _ENDS.split(line, maxsplit=_MOST_SENTENCES)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ocelog.errors import OperatorError
+from ocelog.shorten import shorten
 from ocelog.suggest import suggest
 
 _MAX_NESTING = 200
@@ -219,8 +220,8 @@ class Node:
         """Return the name here: one line that can be shown, and that every database takes."""
         text = self.filled()
         if not is_name(text):
-            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-            raise self.wrong(f"expected a name of one line, up to {LONGEST_NAME} characters, found {shown!r}")
+            shown = repr(shorten(text, _SHOWN))
+            raise self.wrong(f"expected a name of one line, up to {LONGEST_NAME} characters, found {shown}")
         return text
 
     def truth(self) -> bool:

@@ -187,7 +187,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Check]] = {
     "bad-record": {"id": _ID},
     "bad-record-null": {"id": _ID},
     "bad-record-answer": {"id": _ID, "as": _one_of(*BAD_ANSWERS), "seconds": _SECONDS},
-    "bad-stretch": {"as": _one_of(*BAD_ANSWERS), "ago": _SECONDS, "seconds": _SECONDS},
+    "bad-time-range": {"as": _one_of(*BAD_ANSWERS), "ago": _SECONDS, "seconds": _SECONDS},
     "overcount": {"by": _whole(1, 10**6), "id": _ID},
     "hidden-records": {"every": _whole(1, 10**6), "id": _ID},
     "cut-body": {"at": _PART},

@@ -35,8 +35,8 @@ MEANINGS: Mapping[str, str] = {
     "bad-record-null": "one record (id=) that always fails: any page with it has data null",
     "bad-record-answer": "one record (id=) that always fails: any page with it is answered as=500, 502, 503, 504, 400, "
     "413, 422, or with 200, data null and as=forbidden, not-found, bad-input, or as=cut, garbled, timeout (seconds=60)",
-    "bad-stretch": "a time range of the past that always fails: `seconds`=600 long, that began `ago`=7200 s before the "
-    "first request; any request that includes it is answered as= (as for bad-record-answer; default 500)",
+    "bad-time-range": "a time range of the past that always fails: `seconds`=600 long, that began `ago`=7200 s before "
+    "the first request; any request that includes it is answered as= (as for bad-record-answer; default 500)",
     "dates-ignored": "date filters are ignored: records of all time are listed",
     "overcount": "totalCount is too high `by`=1; id=: only where that record is listed, as if it were counted twice",
     "hidden-records": "one record of `every`=100, or id=, is counted and never shown",

@@ -65,7 +65,7 @@ class Mischief:
 
     def refuse_stretch(self, root: RootField, asked: Json | None, now: int) -> None:
         """Raise Refusal, or have the answer spoilt, if a filter by dates meets a stretch that always errs."""
-        for bad in self.named("bad-stretch"):
+        for bad in self.named("bad-time-range"):
             if bad.type not in {None, root.type}:
                 continue
             begins = bad.args.setdefault("begins", now - int(bad.number("ago", 7200) * SECOND))

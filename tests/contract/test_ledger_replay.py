@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from bookkeeping.crashes import Crash, crash_everywhere, crashing_at
 from bookkeeping.records import NOW, TABLE, Clock, landing, taken
 from ocelog.alert.deciding import Decision, News, Policy
-from ocelog.alert.detecting import Detecting, Step
+from ocelog.alert.detecting import Detecting, JudgingStep
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, UnjudgedEvents
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import CommitSuccess, Piece
@@ -122,7 +122,9 @@ def replaying(ledger: Ledger, shelf: Shelf, again: News = News.HISTORY) -> Detec
     )
 
 
-def land(ledger: Ledger, shelf: Shelf, by: JudgedBy, again: News = News.HISTORY, landed: Any = ()) -> Step | None:
+def land(
+    ledger: Ledger, shelf: Shelf, by: JudgedBy, again: News = News.HISTORY, landed: Any = ()
+) -> JudgingStep | None:
     return replaying(ledger, shelf, again).land_again(TABLE, KIND, ROWS, said(by), landed=landed)
 
 

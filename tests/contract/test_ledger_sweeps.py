@@ -10,7 +10,7 @@ from ocelog.errors import LostFenceError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage, Suspect
-from ocelog.pull.sweep import Stage, Step, Sweep
+from ocelog.pull.sweep import Stage, Sweep, SweepStep
 from ocelog.secrets.secret import Secret
 from ocelog.times import to_us
 
@@ -33,7 +33,7 @@ def end(ledger: Ledger, slice_: Slice, *, complete: bool = True) -> None:
     ledger.pulling.move(slice_, replace(slice_, state=SliceState.DRAINED, checkpoint=Checkpoint(missing=1, met=5)))
     sweep = current(ledger)
     to = replace(sweep, stage=Stage.DONE, complete=complete)
-    ledger.sweeps.step(sweep, Step(to=to, forget_all=not complete))
+    ledger.sweeps.step(sweep, SweepStep(to=to, forget_all=not complete))
 
 
 def current(ledger: Ledger) -> Sweep:
@@ -124,7 +124,7 @@ def test_a_slice_of_an_earlier_sweep_that_was_parked_says_nothing_about_the_pres
     parked = begin(ledger, 2)
     ledger.pulling.move(parked, replace(parked, state=SliceState.PARKED, due_at=NOW + HOUR))
     sweep = current(ledger)
-    ledger.sweeps.step(sweep, Step(to=replace(sweep, stage=Stage.DONE, complete=True)))
+    ledger.sweeps.step(sweep, SweepStep(to=replace(sweep, stage=Stage.DONE, complete=True)))
     ledger.sweeps.suspect(begin(ledger, 3), [missing(), missing("b")])
     ledger.sweeps.suspect(parked, [missing()])
     assert times(ledger) == {"a": 1, "b": 1}
@@ -146,7 +146,7 @@ def alarmed(ledger: Ledger, *names: str) -> Slice:
     ledger.sweeps.verified(slice_, set(), 77)
     end(ledger, slice_)
     sweep = current(ledger)
-    ledger.sweeps.step(sweep, Step(to=replace(sweep, missing=len(names), seen=5, vanished=True, note="gone")))
+    ledger.sweeps.step(sweep, SweepStep(to=replace(sweep, missing=len(names), seen=5, vanished=True, note="gone")))
     return slice_
 
 
@@ -169,7 +169,7 @@ def test_an_acceptance_that_came_meanwhile_is_not_lost(ledger: Ledger) -> None:
     alarmed(ledger, "a")
     before = current(ledger)
     ledger.sweeps.accept_vanished("acme", ISSUES)
-    ledger.sweeps.step(before, Step(to=before))
+    ledger.sweeps.step(before, SweepStep(to=before))
     assert current(ledger).accepted
 
 
@@ -177,12 +177,12 @@ def test_two_that_plan_further_stretches_of_a_stage_do_so_once(ledger: Ledger) -
     slice_ = begin(ledger, 2)
     ledger.pulling.move(slice_, replace(slice_, state=SliceState.DRAINED))
     reading = current(ledger)
-    ledger.sweeps.step(reading, Step(to=replace(reading, stage=Stage.VERIFYING)))
+    ledger.sweeps.step(reading, SweepStep(to=replace(reading, stage=Stage.VERIFYING)))
     sweep = current(ledger)
     more = slice_of(origin=Origin.VERIFY, by="createdAt", sweep_round=2)
-    ledger.sweeps.step(sweep, Step(to=sweep, slices=(more,)))
+    ledger.sweeps.step(sweep, SweepStep(to=sweep, slices=(more,)))
     with pytest.raises(LostFenceError):
-        ledger.sweeps.step(sweep, Step(to=sweep, slices=(more,)))
+        ledger.sweeps.step(sweep, SweepStep(to=sweep, slices=(more,)))
 
 
 def test_only_the_verifications_by_creation_tell_how_far_suspects_were_asked_for(ledger: Ledger) -> None:
@@ -225,9 +225,9 @@ def test_who_has_lost_the_slice_says_nothing_about_what_is_missing(ledger: Ledge
 def test_two_that_carry_on_with_a_sweep_do_so_once(ledger: Ledger) -> None:
     begin(ledger, 2)
     sweep = current(ledger)
-    ledger.sweeps.step(sweep, Step(to=replace(sweep, stage=Stage.VERIFYING)))
+    ledger.sweeps.step(sweep, SweepStep(to=replace(sweep, stage=Stage.VERIFYING)))
     with pytest.raises(LostFenceError):
-        ledger.sweeps.step(sweep, Step(to=replace(sweep, stage=Stage.DONE)))
+        ledger.sweeps.step(sweep, SweepStep(to=replace(sweep, stage=Stage.DONE)))
 
 
 def test_a_sweep_goes_on_only_once_no_slice_waits_and_counts_what_was_not_judged(ledger: Ledger) -> None:

@@ -26,6 +26,7 @@ from ocelog.sources.wiz.client import Client
 from ocelog.sources.wiz.reach import demand_answer
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.source import WizSource
+from receivers.tls import certified
 
 TOKEN = b'{"access_token": "the-token-itself", "expires_in": 3600}'
 
@@ -313,6 +314,18 @@ def test_a_certificate_is_verified_and_a_ca_file_makes_it_trusted(certificate: P
         client().post(far.address, b"secret", {})
     assert far.asked == []
     assert client(ca_file=str(certificate)).post(far.address, b"", {}).status == 200
+    server.shutdown()
+    server.server_close()
+
+
+def test_of_a_certificate_that_has_expired_no_other_authority_is_advised(tmp_path: Path, client: Make) -> None:
+    authority, context = certified(tmp_path, "localhost", begins=timedelta(days=-2), ends=timedelta(days=-1))
+    far = Far()
+    server = far.serve(context)
+    address = far.address.replace("127.0.0.1", "localhost")
+    with pytest.raises(SourceUnavailableError, match=r"has expired\)\. The far end must renew it"):
+        client(ca_file=str(authority)).post(address, b"secret", {})
+    assert far.asked == []
     server.shutdown()
     server.server_close()
 

@@ -239,16 +239,24 @@ def test_a_pull_delivers_and_what_was_given_up_is_sent_again_by_hand(ocelog: Oce
     status = ocelog("status", code=1)
     assert "Alerts do not reach the channel ops, since" in status.err + status.out
     assert "ocelog channel test ops" in status.err + status.out
+    # The channel works again, and what was given up is not forgotten. No tenant answers; people are told all the same.
     far.status = 200
-    ocelog("channel", "resend", "ops")
-    ocelog("channel", "pause", "ops")
-    # The tenant does not answer any more; people are told all the same.
-    ocelog("pull", code=None)
-    assert len(far.posted) == 1
-    ocelog("channel", "resume", "ops")
+    tell(ocelog, "b", Happened.OPENED, "ops")
     ocelog("pull", code=None)
     assert len(far.posted) == 2
-    assert len({each.key for each in far.posted}) == 2
+    said = " ".join(ocelog("status", code=1).out.split())
+    assert "Alerts do not reach" not in said
+    assert "1 alert did not reach the channel ops: its message was given up." in said
+    assert "If so, send them again: ocelog channel resend ops" in said
+    ocelog("channel", "resend", "ops")
+    ocelog("channel", "pause", "ops")
+    ocelog("pull", code=None)
+    assert "given up" not in ocelog("status", code=None).out
+    assert len(far.posted) == 2
+    ocelog("channel", "resume", "ops")
+    ocelog("pull", code=None)
+    assert len(far.posted) == 3
+    assert len({each.key for each in far.posted}) == 3
     (listed,) = ocelog("channel", "list", "--json").json
     assert (listed["state"], listed["given_up"], listed["waiting"]) == ("active", 0, 0)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ocelog.alert.detecting import Step
+from ocelog.alert.detecting import JudgingStep
 from ocelog.app.loops import detecting
 from ocelog.app.loops.detecting import DetectLoop
 from ocelog.app.loops.failure_log import FailureLog
@@ -22,16 +22,16 @@ class Failing:
         self.given_up: list[tuple[str, str]] = []
         self.asked_for_room: list[tuple[str, int]] = []
 
-    def make_room(self, table: str, most_bytes: int) -> Step:
+    def make_room(self, table: str, most_bytes: int) -> JudgingStep:
         self.asked_for_room.append((table, most_bytes))
-        return Step()
+        return JudgingStep()
 
-    def step(self, _table: str, _kind: object) -> Step:
+    def step(self, _table: str, _kind: object) -> JudgingStep:
         raise self.error
 
-    def give_up_old(self, table: str, reason: str) -> Step:
+    def give_up_old(self, table: str, reason: str) -> JudgingStep:
         self.given_up.append((table, reason))
-        return Step(more=len(self.given_up) < 2)
+        return JudgingStep(more=len(self.given_up) < 2)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from ocelog.alert.judged import Judgement
 from ocelog.app.loops import correlating
 from ocelog.app.loops.correlating import Correlator, TooMuchError
-from ocelog.detect.rule import About, Correlation, CorrelationRule, Place, Schedule, Step, Transition
+from ocelog.detect.rule import About, Correlation, CorrelationRule, CorrelationStep, Place, Schedule, Transition
 from ocelog.model import table_name
 from ocelog.schema.columns.table import MATCH_SCHEMA
 from ocelog.times import to_us
@@ -64,7 +64,7 @@ class Matches:
 
 
 def rule_of(*names: str, absent: Collection[str] = ()) -> CorrelationRule:
-    steps = tuple(Step(id=name, rule=name, absent=name in absent) for name in names)
+    steps = tuple(CorrelationStep(id=name, rule=name, absent=name in absent) for name in names)
     joined = tuple(
         Transition(id=f"{a}{b}", start=a, end=b, within_minutes=60, match=(("user.id", "user.id"),))
         for a, b in zip(names, names[1:], strict=False)
@@ -96,7 +96,9 @@ def test_matches_of_one_person_in_order_belong_together() -> None:
 
 def test_an_alert_links_to_the_page_of_the_last_event_that_has_one() -> None:
     both = Correlation(
-        steps=(Step(id="A", rule="A"), Step(id="B", rule="B")), is_sequence=False, schedule=Schedule(rate_minutes=60)
+        steps=(CorrelationStep(id="A", rule="A"), CorrelationStep(id="B", rule="B")),
+        is_sequence=False,
+        schedule=Schedule(rate_minutes=60),
     )
     rule = CorrelationRule(about=About(id="together", place=Place("r.yml", 1)), correlations=(both,))
     lake = Matches()

@@ -13,7 +13,7 @@ from ocelog.app.loops.coverage import CoverageLoop, to_measure
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage
-from ocelog.pull.sweep import Stage, Step
+from ocelog.pull.sweep import Stage, SweepStep
 from ocelog.times import to_us
 
 AUDIT = "Wiz.Audit"
@@ -91,7 +91,7 @@ def test_a_complete_sweep_has_its_stream_measured_again_and_the_log_types_that_a
     sweep = ledger.sweeps.newest("acme", ISSUES)
     assert sweep is not None
     assert due(ledger) == []
-    ledger.sweeps.step(sweep, Step(to=replace(sweep, stage=Stage.DONE, complete=complete)))
+    ledger.sweeps.step(sweep, SweepStep(to=replace(sweep, stage=Stage.DONE, complete=complete)))
     assert due(ledger) == ([ISSUES, AUDIT] if complete else [])
     measure(ledger)
     assert due(ledger) == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ocelog.alert.detecting import Step
+from ocelog.alert.detecting import JudgingStep
 from ocelog.app.loops.detecting import DetectLoop
 from ocelog.app.loops.failure_log import FailureLog
 
@@ -17,11 +17,11 @@ def test_what_is_there_already_in_one_table_holds_up_no_other(monkeypatch: pytes
     left = {"wiz_audit": 1, "wiz_issues": 4, "wiz_vulnerability_finding": 1}
     order = list[str]()
 
-    def step(_loop: DetectLoop, table: str, _kind: object) -> Step:
+    def step(_loop: DetectLoop, table: str, _kind: object) -> JudgingStep:
         order.append(table)
         left[table] -= 1
         seeding = table == "wiz_issues" and left[table] > 0
-        return Step(more=seeding, seeding=seeding)
+        return JudgingStep(more=seeding, seeding=seeding)
 
     def due(_loop: DetectLoop) -> set[str]:
         if order[-1:] == ["wiz_issues"] and order.count("wiz_issues") == 2:

@@ -64,5 +64,5 @@ def test_any_text_is_shown_and_only_our_elements_are_in_it(text: str) -> None:
 
 def test_of_a_very_long_text_the_beginning_is_laid_out() -> None:
     shown = formatted("x" * 1_000_000)
-    assert shown.endswith("x...</p>")
+    assert shown.endswith("x…</p>")
     assert len(shown) < 21_000

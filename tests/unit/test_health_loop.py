@@ -26,7 +26,7 @@ from ocelog.health.telling import ErrorNotice
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Severity, Slice, SliceState
 from ocelog.pull.ports import Coverage, Landing, Tally
-from ocelog.pull.sweep import Stage, Step
+from ocelog.pull.sweep import Stage, SweepStep
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.times import to_us
 from ocelog.workers.threads import Stop
@@ -265,7 +265,7 @@ def _swept(timed: TimedLedger) -> None:
     sweep = timed.ledger.sweeps.newest(*KEY)
     assert sweep is not None
     done = replace(sweep, stage=Stage.DONE, complete=True, complete_us=to_us(timed.now), finished_us=to_us(timed.now))
-    timed.ledger.sweeps.step(sweep, Step(to=done))
+    timed.ledger.sweeps.step(sweep, SweepStep(to=done))
 
 
 def _measured(timed: TimedLedger, at_source: int, in_lake: int) -> None:

@@ -13,7 +13,7 @@ import pytest
 from ocelog.alert.alert import Alert
 from ocelog.alert.delivery.delivering import Entry, OutgoingMessage
 from ocelog.alert.delivery.routing import ChannelRow
-from ocelog.alert.detecting import Step
+from ocelog.alert.detecting import JudgingStep
 from ocelog.alert.notice import Happened
 from ocelog.app.judging.schedule_pace import SchedulePace
 from ocelog.app.log_types import kinds
@@ -72,7 +72,7 @@ def lost(*_: object, **__: object) -> Any:
     raise LostFenceError("another has it")
 
 
-def judging(stage: Stage, step: Callable[..., Step] = lost) -> Callable[[], object]:
+def judging(stage: Stage, step: Callable[..., JudgingStep] = lost) -> Callable[[], object]:
     loop: Any = DetectLoop.__new__(DetectLoop)
     loop.work = stage.work
     stage.patch.setattr(DetectLoop, "_make_room", lambda *_: None)
@@ -155,5 +155,5 @@ def test_a_loop_that_takes_up_the_same_piece_for_an_hour_stalls_until_it_takes_u
 
 
 def test_rules_that_get_to_know_a_long_table_do_not_stall(stage: Stage) -> None:
-    tries = judging(stage, lambda *_: Step(more=True, seeding=True))
+    tries = judging(stage, lambda *_: JudgingStep(more=True, seeding=True))
     assert [stage.at(seconds, tries) for seconds in (0, HOUR, 2 * HOUR)] == [{}, {}, {}]

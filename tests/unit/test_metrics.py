@@ -17,7 +17,7 @@ from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.listing import NotJudged
 from ocelog.app.judging.judging_pace import RuleTime, Slowest
 from ocelog.app.sources.sources import row_of
-from ocelog.app.status.metrics import METRICS, Sample, render, samples
+from ocelog.app.status.metrics import METRICS, MetricValue, render, samples
 from ocelog.app.status.status import stream_statuses
 from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
@@ -160,7 +160,7 @@ def test_prometheus_reads_the_page_whatever_a_source_is_called(found: Any) -> No
         name: spec.doc for name, spec in METRICS.items()
     }
     read = [
-        Sample(
+        MetricValue(
             name=family,
             labels=tuple(found_.labels[label] for label in METRICS[family].labels),
             value=found_.value,

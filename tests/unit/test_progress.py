@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ocelog.cli.progress import Figures
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.landing import PageLanded
-from ocelog.pull.puller import Step
+from ocelog.pull.puller import PullStep
 
 NOON = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ def read(figures: Figures, slice_: Slice, records: int, *, last: bool = False) -
         state=SliceState.DRAINED if last else SliceState.WAITING,
     )
     landed = PageLanded(events=records, repeats=0, rejections=0)
-    figures.note(Step(slice_=after, landed=landed, request_id=None))
+    figures.note(PullStep(slice_=after, landed=landed, request_id=None))
     return after
 
 
@@ -63,7 +63,7 @@ def test_what_is_not_counted_yet_is_said_to_be_more() -> None:
 
 def test_pieces_of_a_slice_count_as_much_of_it_as_of_its_time() -> None:
     figures = Figures()
-    figures.note(Step(slice_=slice_(1, total=20_000, state=SliceState.RETIRED), landed=None, request_id=None))
+    figures.note(PullStep(slice_=slice_(1, total=20_000, state=SliceState.RETIRED), landed=None, request_id=None))
     newer, older = slice_(2, hours=(4, 8)), slice_(3, hours=(0, 4))
     figures.look([newer, older])
     assert figures.counts() == "0 of ~20,000"

@@ -64,13 +64,23 @@ class Stage:
         loop.work.threads = SimpleNamespace(start_once=self.begin, went_on=lambda: None)
         loop.now = lambda: self.now
         loop._pace = SchedulePace(self.home, monotonic=lambda: self.clock)
-        names = {name: SimpleNamespace(schedule=Schedule(rate_minutes=PERIOD), name=name) for name in self.seconds}
-        loop.jury = SimpleNamespace(lock=nullcontext(), queries=lambda: names, correlations=dict, reads_all=True)
+        schedule = Schedule(rate_minutes=PERIOD)
+        names = {
+            name: SimpleNamespace(schedule=schedule, name=name) for name in self.seconds if not name.startswith("Rule")
+        }
+        rules = {
+            name: (SimpleNamespace(correlations=[SimpleNamespace(schedule=schedule)]), "1")
+            for name in self.seconds.keys() - names.keys()
+        }
+        loop._correlator = SimpleNamespace(find=lambda *_, **__: None)
+        loop.jury = SimpleNamespace(
+            lock=nullcontext(), queries=lambda: names, correlations=lambda: rules, reads_all=True
+        )
         return loop
 
     def begin(self, name: str, job: Callable[[], None]) -> bool:
-        query = name.removeprefix("schedule query ")
-        heapq.heappush(self.ends, (self.clock + self.seconds[query], len(self.ran) + len(self.ends), job))
+        ends = self.clock + self.seconds[name.rpartition(" ")[2]]
+        heapq.heappush(self.ends, (ends, len(self.ran) + len(self.ends), job))
         return True
 
 
@@ -98,8 +108,8 @@ class Answers:
             raise Empty
         stage.clock, _, job = heapq.heappop(stage.ends)
         job()
-        firing, query, found, _ = self.found.pop()
-        return firing, query, found, stage.seconds[query.name]
+        firing, landing, _ = self.found.pop()
+        return firing, landing, stage.seconds[firing.schedule.partition(" ")[2]]
 
 
 @pytest.fixture
@@ -150,6 +160,47 @@ def test_a_query_waits_for_one_slow_query_at_most_once_it_has_run(stage: Stage) 
         lateness = [late for query, late in stage.ran if query == name]
         assert max(lateness) <= LIMIT + 5
         assert len(lateness) >= stage.until / 60 / PERIOD - 1
+
+
+def test_no_query_waits_for_correlation_rules_and_these_take_turns(stage: Stage) -> None:
+    stage.seconds = {f"Rule.{at}": LIMIT for at in range(4)} | {"a": 1.0, "b": 2.0}
+    run(stage)
+    for name in ("a", "b"):
+        lateness = [late for query, late in stage.ran if query == name]
+        assert max(lateness) < 10
+        assert len(lateness) >= stage.until / 60 / PERIOD - 1
+    rules = [name for name, _ in stage.ran if name.startswith("Rule")]
+    assert len(rules) >= 0.8 * stage.until / LIMIT, "one runs after the other, one at a time"
+    assert max(map(rules.count, set(rules))) - min(rules.count(f"Rule.{at}") for at in range(4)) <= 1
+
+
+def test_a_run_that_is_not_over_counts_among_the_slowest(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    pace = SchedulePace(tmp_path)
+    pace.took("query Late", 5.0)
+    pace.began("rule Endless", to_us(START))
+    pace.see({"query Late": to_us(START), "rule Endless": None})
+    behind = schedules_behind(tmp_path, START + timedelta(seconds=40))
+    assert behind == SchedulesBehind(
+        names=("query Late",), since=START, slowest="rule Endless", seconds=40.0, runs=True
+    )
+    found: Any = SimpleNamespace(schedules_behind=behind)
+    first, todo = _schedules_behind(found)
+    assert first.endswith("The rule Endless takes the most time: it has been running for 40 s.")
+    assert todo.endswith("ocelog rules disable Endless")
+
+
+def test_a_run_that_is_over_or_of_a_process_that_ended_is_not_told_as_running(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    pace = SchedulePace(tmp_path)
+    pace.began("rule Over", to_us(START))
+    pace.ended("rule Over")
+    pace.began("rule Killed", to_us(START))
+    pace.see({"rule Over": to_us(START), "rule Killed": None})
+    SchedulePace(tmp_path).see({"rule Over": to_us(START), "rule Killed": None})
+    behind = schedules_behind(tmp_path, START + timedelta(seconds=40))
+    assert behind is not None
+    assert behind.slowest is None
 
 
 def test_status_names_what_waits_longest_and_what_takes_the_most_time() -> None:

@@ -14,8 +14,8 @@ from ocelog.pull.sweep import (
     Judge,
     Outcome,
     Stage,
-    Step,
     Sweep,
+    SweepStep,
     closed_version,
     infer,
     next_step,
@@ -39,7 +39,7 @@ def suspect(name: str = "a", hours: float = 0, **more: object) -> Suspect:
     return replace(found, **more)
 
 
-def after(sweep: Sweep, outcome: Outcome = WELL, *suspects: Suspect) -> Step:
+def after(sweep: Sweep, outcome: Outcome = WELL, *suspects: Suspect) -> SweepStep:
     return next_step(sweep, outcome, suspects, kind=KINDS["Wiz.Issues"], now=EDGE + timedelta(hours=1), now_us=9)
 
 

@@ -624,7 +624,7 @@ def test_a_page_with_the_bad_record_can_be_cut_garbled_or_late(client: Client) -
 
 
 def test_a_bad_stretch_errs_for_whatever_meets_it(client: Client) -> None:
-    client.faults.add("bad-stretch", ago=7200, seconds=600, **{"as": "503"})
+    client.faults.add("bad-time-range", ago=7200, seconds=600, **{"as": "503"})
     now = client.api.world.now()
     at = [text(now - ago * SECOND) for ago in (7300, 7201, 7000, 6599)]
     assert client.post(STRETCH, after=at[0], before=at[1]).status == 200

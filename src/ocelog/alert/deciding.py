@@ -246,7 +246,11 @@ class _Deciding:
             if self._policy.again is not None and not self._policy.seeding
             else [
                 *self._judged.unjudged,
-                *(_of_error(error) for error in self._judged.errors if error.type != SUSPENDED),
+                *(
+                    UnjudgedEvents(rule_id=error.rule.id, reason=f"the rule failed: {error.kind}", events=error.events)
+                    for error in self._judged.errors
+                    if error.type != SUSPENDED
+                ),
             ],
         )
 
@@ -712,10 +716,6 @@ def _is_stub(alert: Alert) -> bool:
         and not alert.known
         and alert.record_version is None
     )
-
-
-def _of_error(error: RuleError) -> UnjudgedEvents:
-    return UnjudgedEvents(rule_id=error.rule.id, reason=f"the rule failed: {error.kind}", events=error.events)
 
 
 def _made(match: Match, name: str, now_us: int, record_id: str | None = None) -> Alert:

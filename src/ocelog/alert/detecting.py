@@ -115,7 +115,7 @@ class MatchRows(Protocol):
         ...
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class JudgingStep(Struct, frozen=True, kw_only=True):
     """What one step brought."""
 
     rows: int = 0
@@ -153,7 +153,7 @@ class Detecting:
     piece_rows: int = PIECE_ROWS
     numbers: "count[int]" = field(default_factory=count)
 
-    def step(self, table: str, kind: Kind) -> Step:
+    def step(self, table: str, kind: Kind) -> JudgingStep:
         """Judge the next piece of `table`.
 
         Raises LostFenceError if another process judges it, LakeUnavailableError if a part cannot be read for now, and
@@ -170,10 +170,10 @@ class Detecting:
             return self._seed(self.seeder, table, kind, waiting.since, unseeded)
         taken = self._take(waiting)
         if taken is None:
-            return self._pass(table, waiting) if waiting.last > waiting.since.sequence else Step()
+            return self._pass(table, waiting) if waiting.last > waiting.since.sequence else JudgingStep()
         if taken.rows is None:
             self.ledger.commit(_skipped(table, waiting.since, taken.to, taken.lost))
-            return Step(more=True)
+            return JudgingStep(more=True)
         events = events_of(taken.rows, kind)
         found = self.jury.judge(taken.rows, kind.log_type, events)
         found = replace(
@@ -196,7 +196,7 @@ class Detecting:
         }
         return self.ledger.unseeded(table, keepers)
 
-    def _seed(self, seeder: Seeder, table: str, kind: Kind, mark: Position, unseeded: Sequence[Seed]) -> Step:
+    def _seed(self, seeder: Seeder, table: str, kind: Kind, mark: Position, unseeded: Sequence[Seed]) -> JudgingStep:
         """Let rules know some of the records that are open already: their alerts open, and nobody is told.
 
         The mark stays until they know all of them. Raises as `step` does.
@@ -206,7 +206,7 @@ class Detecting:
         seeds = [first] if first.tries else [each for each in unseeded if (each.after, each.tries) == (first.after, 0)]
         if mark == Position():
             self._move_seeds(table, mark, [(each, replace(each, done=True)) for each in unseeded])
-            return Step(more=True)
+            return JudgingStep(more=True)
         try:
             return self._seed_page(seeder, table, kind, mark, seeds)
         except (LostFenceError, LedgerUnavailableError):
@@ -216,7 +216,7 @@ class Detecting:
             self._move_seeds(table, mark, [(each, _failed(each, error)) for each in left])
             raise
 
-    def _seed_page(self, seeder: Seeder, table: str, kind: Kind, mark: Position, seeds: Sequence[Seed]) -> Step:
+    def _seed_page(self, seeder: Seeder, table: str, kind: Kind, mark: Position, seeds: Sequence[Seed]) -> JudgingStep:
         page, is_last = seeder.page(table, kind, seeds[0].after, mark)
         rows = matches = 0
         for piece in _by_source(page, self.piece_rows):
@@ -228,12 +228,12 @@ class Detecting:
             landed = seeder.landed([match.id for match in found.matches])
             step = self._land_seeds(table, kind, mark, piece, found, landed, moved)
             if step is None:
-                return Step(more=True, seeding=True)
+                return JudgingStep(more=True, seeding=True)
             seeds = [each for _, each in moved]
             rows, matches = rows + step.rows, matches + step.matches
         if is_last:
             self._move_seeds(table, mark, [(each, replace(each, done=True)) for each in seeds])
-        return Step(rows=rows, matches=matches, more=True, seeding=True)
+        return JudgingStep(rows=rows, matches=matches, more=True, seeding=True)
 
     def _land_seeds(
         self,
@@ -244,7 +244,7 @@ class Detecting:
         found: Judgement,
         landed: Collection[str],
         seeds: Sequence[tuple[Seed, Seed]],
-    ) -> Step | None:
+    ) -> JudgingStep | None:
         """Land what rules said of records that were there; None: it stands on what is not so any more."""
         source_id, judged_us = found.events[0].source_id, self.now_us()
         for _ in range(_MAX_TRIES):
@@ -264,7 +264,7 @@ class Detecting:
     def _move_seeds(self, table: str, mark: Position, seeds: Sequence[tuple[Seed, Seed]]) -> None:
         self.ledger.commit(Piece(table=table, since=mark, to=mark, source_id=None, decision=_NOTHING, seeds=seeds))
 
-    def give_up_old(self, table: str, reason: str) -> Step:
+    def give_up_old(self, table: str, reason: str) -> JudgingStep:
         """Pass the next parts if they have waited for too long, and remember that they were not judged."""
         waiting, now_us = self.ledger.waiting(table, most_parts=MOST_PARTS), self.now_us()
         return self._give_up(
@@ -274,11 +274,11 @@ class Detecting:
             reason,
         )
 
-    def make_room(self, table: str, most_bytes: int) -> Step:
+    def make_room(self, table: str, most_bytes: int) -> JudgingStep:
         """Pass the next parts if those that wait in all tables hold more than that, so that others can land."""
         over = sum(self.ledger.held_bytes().values()) - most_bytes
         if over <= 0:
-            return Step()
+            return JudgingStep()
         waiting, gone = self.ledger.waiting(table, most_parts=MOST_PARTS), list[Part]()
         for part in waiting.parts:
             if over <= 0:
@@ -287,9 +287,9 @@ class Detecting:
             over -= part.bytes
         return self._give_up(table, waiting, gone, "what waited for the rules held more than a fifth of the free disk")
 
-    def _give_up(self, table: str, waiting: LoopBacklog, old: Sequence[Part], reason: str) -> Step:
+    def _give_up(self, table: str, waiting: LoopBacklog, old: Sequence[Part], reason: str) -> JudgingStep:
         if not old:
-            return Step()
+            return JudgingStep()
         lost = [
             GivenUp(
                 table=table,
@@ -307,17 +307,17 @@ class Detecting:
         to = Position(sequence=old[-1].sequence)
         lost += [each for each in waiting.given_up if (each.sequence or 0) <= to.sequence]
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
-        return Step(more=True)
+        return JudgingStep(more=True)
 
-    def _pass(self, table: str, waiting: LoopBacklog) -> Step:
+    def _pass(self, table: str, waiting: LoopBacklog) -> JudgingStep:
         """Move the mark to the end of what there is."""
         full = len(waiting.parts) == MOST_PARTS
         to = Position(sequence=waiting.parts[-1].sequence if full else waiting.last)
         if to <= waiting.since:
-            return Step()
+            return JudgingStep()
         lost = [each for each in waiting.given_up if (each.sequence or 0) <= to.sequence]
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
-        return Step(more=full)
+        return JudgingStep(more=full)
 
     def _take(self, waiting: LoopBacklog) -> _RowBatch | None:
         """Read the next rows of one source; None: there are none."""
@@ -352,7 +352,7 @@ class Detecting:
 
     def land_again(
         self, table: str, kind: Kind, rows: "pa.Table", found: Judgement, *, landed: Collection[str]
-    ) -> Step | None:
+    ) -> JudgingStep | None:
         """Land what rules said of rows of one source that the loop has passed already; None: the source is gone.
 
         `landed` are ids of matches that are in the lake, of which the ledger may have forgotten some. The mark stays,
@@ -373,7 +373,7 @@ class Detecting:
                     pass
         raise _overtaken(table)
 
-    def _land(self, table: str, kind: Kind, since: Position, taken: _RowBatch, found: Judgement) -> Step:
+    def _land(self, table: str, kind: Kind, since: Position, taken: _RowBatch, found: Judgement) -> JudgingStep:
         source_id = taken.parts[0].source_id
         judged_us = self.now_us()
         for _ in range(_MAX_TRIES):
@@ -383,7 +383,7 @@ class Detecting:
                     self.jury.committed(found)
                     return _step(found, decision)
                 case StaleCommit():
-                    return Step(more=True)
+                    return JudgingStep(more=True)
                 case CommitConflict():
                     pass
         raise _overtaken(table)
@@ -477,8 +477,10 @@ def _skipped(table: str, since: Position, to: Position, lost: Sequence[GivenUp])
     return Piece(table=table, since=since, to=to, source_id=None, decision=_NOTHING, lost=lost)
 
 
-def _step(found: Judgement, decision: Decision) -> Step:
-    return Step(rows=len(found.events), matches=len(decision.matches), tellings=len(decision.tellings), more=True)
+def _step(found: Judgement, decision: Decision) -> JudgingStep:
+    return JudgingStep(
+        rows=len(found.events), matches=len(decision.matches), tellings=len(decision.tellings), more=True
+    )
 
 
 def _failed(seed: Seed, error: Exception) -> Seed:

@@ -42,7 +42,7 @@ class AlertOrder(StrEnum):
     """Those whose newest event is the latest; of what has no event, when it was opened counts."""
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class ListPlace(Struct, frozen=True, kw_only=True):
     """Where a page of a list ends: what its last alert stood by then, whatever becomes of the alert."""
 
     order: AlertOrder
@@ -52,10 +52,10 @@ class Place(Struct, frozen=True, kw_only=True):
     id: str
 
 
-def place_of(alert: Alert, order: AlertOrder) -> Place:
+def place_of(alert: Alert, order: AlertOrder) -> ListPlace:
     """Return where an alert stands in a list."""
     last_us = alert.opened_us if alert.last_event_us is None else alert.last_event_us
-    return Place(
+    return ListPlace(
         order=order,
         rank=list(Severity).index(alert.severity) if order is AlertOrder.SEVERITY else 0,
         at_us=last_us if order is AlertOrder.LAST_MATCH else alert.opened_us,

@@ -24,7 +24,7 @@ from ocelog.pull.clock import ApiClock
 from ocelog.pull.own_account import OwnAccount
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Source
-from ocelog.pull.puller import Puller, Step
+from ocelog.pull.puller import Puller, PullStep
 from ocelog.pull.stream import Stream
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.sources.registry import SOURCES
@@ -58,7 +58,7 @@ class Assembly:
     """An open installation's lake, and its streams as the ledger has them now."""
 
     installation: Installation
-    told: Callable[[Stream, Step], None]
+    told: Callable[[Stream, PullStep], None]
     """Hears of each request that was answered, after its commit."""
     lake: FileLake = field(init=False)
     publisher: Publisher = field(init=False)
@@ -122,7 +122,7 @@ class Assembly:
             return []
         return [self._stream(row, source, settings, read, product.log_types[name]) for name in settings.log_types]
 
-    def _hear(self, stream: Stream, step: Step) -> None:
+    def _hear(self, stream: Stream, step: PullStep) -> None:
         if step.landed is not None and step.landed.events:
             self.landed += 1
         self.told(stream, step)

@@ -21,6 +21,7 @@ from ocelog.channels.addresses import allowed_addresses, forbidden
 from ocelog.channels.deadline import Deadline
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import one_line
+from ocelog.connection_failure import FailureKind, connection_failure
 from ocelog.errors import ChannelUnavailableError, ConfigError, without_number
 from ocelog.languages.phrases import Phrase
 from ocelog.network import Resolve, resolve
@@ -34,14 +35,6 @@ LONGEST_SECONDS = 60.0
 MOST_BYTES = 16_384
 """Of an answer: what is read of it. The status says whether the message was taken."""
 _AT_ONCE = 16_384
-
-_WRONG_CERTIFICATES = {
-    9: Phrase("It begins later: is the clock of this machine right?"),
-    10: Phrase("The far end must renew it, unless the clock of this machine is wrong."),
-    62: Phrase("It is for another name: is the address right?"),
-    64: Phrase("It is for another address: use the name that it is for."),
-}
-"""What to do about a certificate that no authority makes good, by OpenSSL's number (X509_V_ERR)."""
 
 
 class Reach(Struct, frozen=True, kw_only=True):
@@ -139,23 +132,22 @@ class HttpPost(Struct, frozen=True, kw_only=True):
 
     def _unavailable(self, host: str, error: Exception) -> ChannelUnavailableError:
         """Not chained: what the other side sent is in the error, and may repeat a secret."""
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                todo = _WRONG_CERTIFICATES.get(cause.verify_code) or Phrase(
-                    "If your proxy inspects TLS, or the far end has a certificate authority of its own, name that with "
-                    "ca_file."
+        failure = connection_failure(error)
+        if failure.kind is FailureKind.CERTIFICATE:
+            todo = failure.certificate_advice or Phrase(
+                "If your proxy inspects TLS, or the far end has a certificate authority of its own, name that with "
+                "ca_file."
+            )
+            return ChannelUnavailableError(
+                Phrase(
+                    "The certificate of %(host)s is not trusted (%(verify_message)s). %(todo)s",
+                    host=host,
+                    verify_message=one_line(failure.says, 100),
+                    todo=todo,
                 )
-                return ChannelUnavailableError(
-                    Phrase(
-                        "The certificate of %(host)s is not trusted (%(verify_message)s). %(todo)s",
-                        host=host,
-                        verify_message=one_line(cause.verify_message, 100),
-                        todo=todo,
-                    )
-                )
-            cause = cause.__cause__ or cause.__context__
-        why = answer.readable(without_number(error), self.redact).rstrip(".") or type(error).__name__
+            )
+        why = answer.readable(failure.says, self.redact).rstrip(".") or type(error).__name__
+        why = failure.says if why == failure.says else why
         return ChannelUnavailableError(Phrase("%(host)s did not answer: %(why)s.", host=host, why=why))
 
     def _proxy(self, scheme: str, host: str) -> httpcore2.Proxy | None:

@@ -16,6 +16,7 @@ from ocelog.alert.listing import AlertDetails
 from ocelog.app.alerts.alerts import ChangedAlert
 from ocelog.cli import output, show
 from ocelog.model import Severity
+from ocelog.shorten import shorten
 from ocelog.times import from_us, rfc3339
 from ocelog.units import about, write_instant
 
@@ -133,7 +134,7 @@ def line(alert: Alert, *, untold: bool, narrow: bool) -> dict[str, Any]:
         line["told"] = alert.to_be_told
     if narrow:
         line["status"] = alert.status.lower()
-    title = alert.title if len(alert.title) <= _LONGEST_TITLE else f"{alert.title[: _LONGEST_TITLE - 1]}…"
+    title = shorten(alert.title, _LONGEST_TITLE)
     return line | {"title": f"{title} ({_origin(alert)}, {age})" if narrow else title}
 
 

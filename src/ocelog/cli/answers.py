@@ -17,6 +17,7 @@ from ocelog.app.search.queries import Answer
 from ocelog.cli import show
 from ocelog.cli.pager import paging
 from ocelog.errors import ConfigError, QueryError
+from ocelog.shorten import shorten
 from ocelog.times import rfc3339
 
 SHOWN = 100
@@ -192,7 +193,7 @@ def _cell(value: object) -> object:
     if isinstance(value, Decimal):
         return value
     found = _whole_cell(value)
-    return f"{found[: _WIDEST - 1]}…" if isinstance(found, str) and len(found) > _WIDEST else found
+    return shorten(found, _WIDEST) if isinstance(found, str) else found
 
 
 def _whole_cell(value: object) -> object:

@@ -23,6 +23,7 @@ from ocelog.cli.demo_receiver import Receiver, receiver
 from ocelog.cli.simulator import Tenant
 from ocelog.health.telling import ErrorType
 from ocelog.installation.opening import Installation
+from ocelog.shorten import shorten
 from ocelog.times import rfc3339
 
 MATCHES = """
@@ -173,4 +174,4 @@ def _now() -> str:
 
 def _line(message: Mapping[str, Any]) -> str:
     text = f"{message['event']:<9}  {message['severity']:<8}  {show.harmless(message['title'])}"
-    return text if len(text) <= _WIDE else f"{text[: _WIDE - 1].rstrip()}…"
+    return shorten(text, _WIDE)

@@ -10,8 +10,9 @@ import structlog
 from ocelog.cli.lines import Lines
 from ocelog.cli.show import harmless
 from ocelog.installation.config import Settings
-from ocelog.pull.puller import Step
+from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
+from ocelog.shorten import shorten
 
 
 def is_for_people(settings: Settings) -> bool:
@@ -40,7 +41,7 @@ def configure(settings: Settings, *, quiet: bool = False) -> None:
     )
 
 
-def step(stream: Stream, done: Step) -> None:
+def step(stream: Stream, done: PullStep) -> None:
     """Log what one request came to; called after its commit."""
     log = structlog.get_logger().bind(
         source=stream.row.name, log_type=stream.kind.log_type, slice=done.slice_.id, request_id=done.request_id
@@ -63,5 +64,5 @@ def _cut(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[
     """Bound every text: an answer of the other side may be in it."""
     for name, value in event.items():
         if isinstance(value, str) and name != "exception":
-            event[name] = value if len(value) <= 2000 else value[:2000] + "..."
+            event[name] = shorten(value, 2000)
     return event

@@ -10,7 +10,7 @@ import structlog
 from ocelog.app.status.status import caught_up
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.pull.puller import Step
+from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
 from ocelog.units import write_instant
 
@@ -19,7 +19,7 @@ _EVERY = 10.0
 
 
 @dataclass(slots=True)
-class _Landed:
+class _StreamNews:
     stream: Stream
     rows: int = 0
     rejections: int = 0
@@ -31,11 +31,11 @@ class News:
 
     installation: Installation
     monotonic: Callable[[], float] = time.monotonic
-    _landed: dict[tuple[str, str], _Landed] = field(default_factory=dict)
+    _landed: dict[tuple[str, str], _StreamNews] = field(default_factory=dict)
     _told_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def step(self, stream: Stream, step: Step) -> None:
+    def step(self, stream: Stream, step: PullStep) -> None:
         """Note what a request came to; called by many threads."""
         log = structlog.get_logger().bind(source=stream.row.name, log_type=stream.kind.log_type)
         if step.note is not None:
@@ -43,7 +43,7 @@ class News:
         if step.landed is None or not (step.landed.events or step.landed.rejections):
             return
         with self._lock:
-            landed = self._landed.setdefault(stream.key, _Landed(stream))
+            landed = self._landed.setdefault(stream.key, _StreamNews(stream))
             landed.rows += step.landed.events
             landed.rejections += step.landed.rejections
 

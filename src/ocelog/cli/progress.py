@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ocelog.cli import show
 from ocelog.model import Slice, SliceState
-from ocelog.pull.puller import Step
+from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
 from ocelog.workers.fair import StreamKey
 
@@ -48,7 +48,7 @@ class Figures:
         """Records read so far."""
         return self.events + self.repeats + self.rejections
 
-    def note(self, step: Step) -> None:
+    def note(self, step: PullStep) -> None:
         """Count what a request came to."""
         if step.landed is not None:
             self.events += step.landed.events
@@ -134,7 +134,7 @@ class Progress:
             if self.face is not None:
                 self.face(stream, self.figures[stream.key])
 
-    def told(self, stream: Stream, step: Step) -> None:
+    def told(self, stream: Stream, step: PullStep) -> None:
         """Count a step; called by many threads."""
         with self._lock:
             figures = self.figures.setdefault(stream.key, Figures())

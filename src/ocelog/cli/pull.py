@@ -20,7 +20,7 @@ from ocelog.cli.signals import listening
 from ocelog.errors import ConfigError, SourceThrottledError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
-from ocelog.pull.puller import Step
+from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
 from ocelog.units import instant, write_instant
 from ocelog.workers.fair import StreamKey
@@ -59,7 +59,7 @@ def command(
         logs.configure(installation.settings, quiet=json or with_bars)
         with progress(quiet=json) as bars:
 
-            def told(stream: Stream, step: Step) -> None:
+            def told(stream: Stream, step: PullStep) -> None:
                 bars.told(stream, step)
                 if not with_bars:
                     logs.step(stream, step)

@@ -14,7 +14,7 @@ from ocelog.app.rules.replaying import RuleReplay
 from ocelog.app.rules.rule_candidates import find_candidate
 from ocelog.app.rules.rule_history import try_rule
 from ocelog.app.rules.rule_replay import replay_rule
-from ocelog.app.rules.rule_trial import Sample, TrialResult, UnmatchedRule
+from ocelog.app.rules.rule_trial import TrialMatch, TrialResult, UnmatchedRule
 from ocelog.cli import completion, remote, show
 from ocelog.cli.option_values import option_value
 from ocelog.cli.progress import file_progress
@@ -297,7 +297,7 @@ def _show_alerts(tried: TrialResult) -> None:
         show.remark(f"The first {len(rows)} of {tried.told:,} alerts are shown.")
 
 
-def _with_summary(each: Sample | WouldBeAlert) -> str:
+def _with_summary(each: TrialMatch | WouldBeAlert) -> str:
     """Return a title with what it is about: of one rule, all may have the same title."""
     return f"{each.title} ({each.summary})" if each.summary and each.summary not in each.title else each.title
 

@@ -15,6 +15,7 @@ from ocelog.app.shaping import shaped
 from ocelog.cli import completion, show
 from ocelog.errors import ConfigError
 from ocelog.model import Rejection
+from ocelog.shorten import shorten
 from ocelog.times import rfc3339
 
 _AT_ONCE = 500
@@ -87,7 +88,7 @@ def _rejected(each: Rejection) -> dict[str, Any]:
             "path": each.path,
             "expected": each.expected,
             "found": each.found,
-            "raw": raw if len(raw) <= 2000 else raw[:2000] + "...",
+            "raw": shorten(raw, 2000),
         }
     }
 

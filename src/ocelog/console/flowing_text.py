@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 
 from markupsafe import Markup, escape
 
+from ocelog.shorten import shorten
+
 _ITEM = r"(?:[-*+•]|[0-9]{1,3}[.)])[ \t]"
 _BREAK = re.compile(rf"(?<=\S)[ \t]*+\n[ \t]*+(?!\n|$|{_ITEM}|#|>|\||```)")
 _HEADING = re.compile(r"#{1,6}[ \t]+(.*)")
@@ -31,7 +33,7 @@ def formatted(text: str) -> Markup:
 
     Of a very long one, how it begins.
     """
-    begins = text if len(text) <= _MOST else text[:_MOST] + "..."
+    begins = shorten(text, _MOST)
     return Markup("\n").join(_blocks(flowing(str(begins).replace("\r\n", "\n"))))
 
 

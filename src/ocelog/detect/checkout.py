@@ -36,7 +36,7 @@ from ocelog.yaml_nodes import is_name
 _MAX_ROWS = 200_000
 
 
-class _Placed(Protocol):
+class _HasPlace(Protocol):
     @property
     def place(self) -> Place: ...
 
@@ -46,7 +46,7 @@ class _WithAbout(Protocol):
     def about(self) -> About: ...
 
 
-_T = TypeVar("_T", bound=_Placed)
+_T = TypeVar("_T", bound=_HasPlace)
 
 
 class Problem(Struct, frozen=True, kw_only=True):

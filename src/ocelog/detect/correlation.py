@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from ocelog.detect.rule import Correlation, CorrelationTest, Step, Transition
+from ocelog.detect.rule import Correlation, CorrelationStep, CorrelationTest, Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +249,7 @@ def _by_criteria(
 
 
 def _windows(
-    steps: Sequence[Step], times: Mapping[str, Sequence[float]], least: int, window: float
+    steps: Sequence[CorrelationStep], times: Mapping[str, Sequence[float]], least: int, window: float
 ) -> Iterator[_Window]:
     """Yield each window, as it moves on from match to match, in which at least `least` of `steps` are there."""
     low, high = dict.fromkeys(times, 0), dict.fromkeys(times, 0)
@@ -372,7 +372,7 @@ class _Sequence:
         self._steps = correlation.steps
         self._transitions = correlation.transitions
         self._wanted = [step for step in correlation.steps if not step.absent]
-        self._after: dict[str, list[tuple[Step, Transition | None]]] = {}
+        self._after: dict[str, list[tuple[CorrelationStep, Transition | None]]] = {}
         """Step -> what must not come after its matches, once all that is wanted has come."""
         for absent in self._absent(self._wanted[-1], None):
             transition = next((one for one in self._transitions if one.end == absent.id), None)
@@ -403,14 +403,14 @@ class _Sequence:
             yield next((one for one in self._transitions if one.end == absent.id), None)
         yield self._into(last)
 
-    def _into(self, last: Step) -> Transition | None:
+    def _into(self, last: CorrelationStep) -> Transition | None:
         repeated = self._transition(last.id, last.id)
         return repeated or next((one for one in self._transitions if one.end == last.id), None)
 
     def _is_new(self, match: StepMatch) -> bool:
         return self._new is None or match.id in self._new
 
-    def _absent(self, after: Step | None, before: Step | None) -> list[Step]:
+    def _absent(self, after: CorrelationStep | None, before: CorrelationStep | None) -> list[CorrelationStep]:
         """Return the steps between two that are wanted, all of which must be absent."""
         low = self._steps.index(after) + 1 if after else 0
         high = self._steps.index(before) if before else len(self._steps)
@@ -419,7 +419,7 @@ class _Sequence:
     def _transition(self, start: str, end: str) -> Transition | None:
         return next((one for one in self._transitions if (one.start, one.end) == (start, end)), None)
 
-    def _joined(self, start: Step, end: Step) -> Transition | None:
+    def _joined(self, start: CorrelationStep, end: CorrelationStep) -> Transition | None:
         """Return the transition between two steps, also if it is given by way of one that must be absent."""
         if (direct := self._transition(start.id, end.id)) is not None:
             return direct
@@ -438,7 +438,7 @@ class _Sequence:
                 )
         return None
 
-    def _next(self, start: Step, end: Step, chains: list[_Chain]) -> list[_Chain]:
+    def _next(self, start: CorrelationStep, end: CorrelationStep, chains: list[_Chain]) -> list[_Chain]:
         """Return the matches of `end` that have enough matches of `start` before them, within the time frame."""
         transition = self._joined(start, end)
         pair = transition.match[0] if transition and transition.match else None
@@ -515,7 +515,7 @@ class _Sequence:
             }
         return led
 
-    def _is_before(self, absent: Step, transition: Transition | None, end: StepMatch) -> bool:
+    def _is_before(self, absent: CorrelationStep, transition: Transition | None, end: StepMatch) -> bool:
         """Whether a step that must be absent has a match before one."""
         pairs = transition.match if transition else ()
         low = end.at - self._within(transition)
@@ -525,7 +525,7 @@ class _Sequence:
                 return True
         return False
 
-    def _first_after(self, absent: Step, transition: Transition | None, start: StepMatch) -> float:
+    def _first_after(self, absent: CorrelationStep, transition: Transition | None, start: StepMatch) -> float:
         """Return when a step that must be absent has its first match at or after one; infinity: never."""
         pairs = transition.match if transition else ()
         found = math.inf
@@ -541,7 +541,7 @@ class _Sequence:
             yield one
 
     def _like(
-        self, step: Step, paths: Sequence[str], match: StepMatch, its_paths: Sequence[str]
+        self, step: CorrelationStep, paths: Sequence[str], match: StepMatch, its_paths: Sequence[str]
     ) -> Iterator[tuple[list[float], list[StepMatch]]]:
         """Yield the matches of a step, in order of time, that may have in `paths` what a match has in `its_paths`."""
         index = self._indexes.get((step.id, tuple(paths)))
@@ -559,7 +559,7 @@ class _Sequence:
                 return True
         return False
 
-    def _enough(self, last: Step, chains: list[_Chain]) -> Iterator[CorrelatedMatches]:
+    def _enough(self, last: CorrelationStep, chains: list[_Chain]) -> Iterator[CorrelatedMatches]:
         """Yield the matches of the last step that are enough, and what leads to them, per value they have in common."""
         into, repeated = self._into(last), self._transition(last.id, last.id)
         window = self._within(repeated) if repeated else self._lookback

@@ -14,6 +14,7 @@ from ocelog.detect.rule import (
     ContextEntry,
     Correlation,
     CorrelationRule,
+    CorrelationStep,
     CorrelationTest,
     DataModel,
     Derived,
@@ -33,7 +34,6 @@ from ocelog.detect.rule import (
     RuleTest,
     Schedule,
     Status,
-    Step,
     Transition,
 )
 from ocelog.errors import RuleFileError
@@ -437,12 +437,12 @@ def _correlation(entry: NodeMapping) -> Correlation:
     )
 
 
-def _step(node: Node) -> Step:
+def _step(node: Node) -> CorrelationStep:
     entry = node.mapping()
     entry.only(("ID", "RuleID", "MinMatchCount", "Absence"), " of a step")
     rule = entry.needs("RuleID").name()
     given, least, absent = (entry.get(key) for key in ("ID", "MinMatchCount", "Absence"))
-    return Step(
+    return CorrelationStep(
         id=given.name() if given else rule,
         rule=rule,
         least=least.whole(1, 1_000_000) if least else 1,

@@ -156,7 +156,7 @@ class Schedule(Struct, frozen=True, kw_only=True):
     timeout_minutes: int | None = None
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class CorrelationStep(Struct, frozen=True, kw_only=True):
     """A rule whose matches a correlation wants, or wants not to be there."""
 
     id: str
@@ -179,7 +179,7 @@ class Transition(Struct, frozen=True, kw_only=True):
 class Correlation(Struct, frozen=True, kw_only=True):
     """Which matches of other rules belong together."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[CorrelationStep, ...]
     is_sequence: bool
     transitions: tuple[Transition, ...] = ()
     criteria: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)

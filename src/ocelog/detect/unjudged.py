@@ -22,7 +22,7 @@ class UnjudgedRows(Struct, frozen=True, kw_only=True):
     """When it was last noted, by our clock."""
 
 
-class _Left(Protocol):
+class _UnjudgedRange(Protocol):
     @property
     def rule_id(self) -> str: ...
 
@@ -30,7 +30,7 @@ class _Left(Protocol):
     def first_us(self) -> int: ...
 
 
-def oldest_us(left: Iterable[_Left]) -> dict[str, int]:
+def oldest_us(left: Iterable[_UnjudgedRange]) -> dict[str, int]:
     """Return, by rule, when the oldest of what it said nothing of happened."""
     found = dict[str, int]()
     for each in left:

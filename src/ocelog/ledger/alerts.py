@@ -29,7 +29,7 @@ from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
-from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, NotJudged, Place, WaitingDelivery
+from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, ListPlace, NotJudged, WaitingDelivery
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -93,7 +93,7 @@ class AlertLedger:
         *,
         limit: int,
         order: AlertOrder = AlertOrder.OPENED,
-        after: Place | None = None,
+        after: ListPlace | None = None,
     ) -> list[Alert]:
         """Return alerts, by default the newest first; those behind the place `after`, which is of the same order."""
         keys = _KEYS[order]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -148,12 +148,8 @@ def _columns(memory: Memory) -> dict[str, Any]:
         "received_source_us": None if memory.received is None else to_us(memory.received.source),
         "rejections": memory.rejections,
         "rejected_us": None if memory.rejected_at is None else to_us(memory.rejected_at),
-        "counted": _counted(memory.counted),
+        "counted": [[to_us(at), events] for at, events in memory.counted],
     }
-
-
-def _counted(counted: Sequence[tuple[datetime, int]]) -> list[list[int]]:
-    return [[to_us(at), events] for at, events in counted]
 
 
 def _seen(ours_us: int | None, source_us: int | None) -> ClockReading | None:

@@ -23,7 +23,7 @@ from ocelog.ledger.rows.sweeps import (
 )
 from ocelog.model import SWEEPING, Origin, Slice, SliceState
 from ocelog.pull.ports import AGREEING_SWEEPS, Coverage, Suspect
-from ocelog.pull.sweep import MOST_SUSPECTS, Outcome, Stage, Step, Sweep, vanished
+from ocelog.pull.sweep import MOST_SUSPECTS, Outcome, Stage, Sweep, SweepStep, vanished
 from ocelog.times import to_us
 
 _w = tables.sweeps.c
@@ -76,7 +76,7 @@ class SweepLedger:
                 verified_until_us=max(verifying, default=0),
             )
 
-    def step(self, before: Sweep, step_: Step) -> None:
+    def step(self, before: Sweep, step_: SweepStep) -> None:
         """Save `step_`, if the sweep is still as `before`. Raises LostFenceError: then nothing changed."""
         with self._database.write() as tx:
             streams.hold(tx, before.source_id, before.log_type)

@@ -21,7 +21,7 @@ COPIED = "copied in, encrypted"
 """How a secret is kept that is sealed in the ledger."""
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class SecretOwner(Struct, frozen=True, kw_only=True):
     """Whose secrets are kept in a table."""
 
     table: Table
@@ -46,10 +46,10 @@ class Place(Struct, frozen=True, kw_only=True):
         return f"enter the secret again: {self.enter(owner)}"
 
 
-SOURCES = Place(
+SOURCES = SecretOwner(
     table=tables.secrets, owner="source_id", noun="source", enter=lambda owner: f"ocelog source rotate {owner}"
 )
-CHANNELS = Place(
+CHANNELS = SecretOwner(
     table=tables.channel_secrets,
     owner="channel_id",
     noun="channel",
@@ -63,7 +63,7 @@ class Vault:
 
     __slots__ = ("_database", "_key", "_place")
 
-    def __init__(self, database: Database, key: bytes, place: Place = SOURCES) -> None:
+    def __init__(self, database: Database, key: bytes, place: SecretOwner = SOURCES) -> None:
         if len(key) != KEY_BYTES:
             raise HomeError(f"The key must have {KEY_BYTES} bytes; this one has {len(key)}.")
         self._database = database
@@ -112,13 +112,13 @@ class Vault:
         return f"Put the right key back, or {self._place.enter_again(owner)}. No data is lost, nothing is pulled again."
 
 
-def kept(tx: Connection, owner: str, place: Place = SOURCES) -> dict[str, str]:
+def kept(tx: Connection, owner: str, place: SecretOwner = SOURCES) -> dict[str, str]:
     """Say by its name how each secret is kept, which needs no key: the reference to it, or that it is a copy."""
     found = select(place.table).where(place.table.c[place.owner] == owner).order_by(place.table.c.name)
     return {row.name: row.reference or COPIED for row in tx.execute(found)}
 
 
-def marks(tx: Connection, place: Place = SOURCES) -> dict[str, str]:
+def marks(tx: Connection, place: SecretOwner = SOURCES) -> dict[str, str]:
     """Return, by owner, what changes whenever a secret of it is put in the place of another; needs no key.
 
     For a secret that is left in a file, also when that file changes. Never anything of a secret.
@@ -149,7 +149,7 @@ def _check(reference: str) -> tuple[str, str]:
     return kind, place
 
 
-def _read(reference: str, place: Place, owner: str) -> Secret:
+def _read(reference: str, place: SecretOwner, owner: str) -> Secret:
     kind, path = _check(reference)
     another = f"name another: {place.enter(owner)}"
     text = _from_file(path, another) if kind == "file" else os.environ.get(path, "")

@@ -49,7 +49,7 @@ class Drained(Struct, frozen=True, kw_only=True):
     """None without an error. "stream" after the source failed on an empty time range too, or refused everything."""
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class PullStep(Struct, frozen=True, kw_only=True):
     """What one request came to; told after the commit."""
 
     slice_: Slice
@@ -58,7 +58,7 @@ class Step(Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
-def _ignore(_: Step) -> None:
+def _ignore(_: PullStep) -> None:
     """Tell nobody."""
 
 
@@ -81,7 +81,7 @@ class Puller:
     own: OwnAccount | None = None
     """The account that reads; None: its records do not name it."""
     page_size: int = 500
-    told: Callable[[Step], None] = _ignore
+    told: Callable[[PullStep], None] = _ignore
     our_now: Callable[[], datetime] = _our_clock
     """Our clock, by which slices wait; never compared with the API's."""
     rng: random.Random = field(default_factory=random.Random)
@@ -279,7 +279,7 @@ class _Work:
         to = after.to if isinstance(after, Moved) and onward else self.slice_
         landed = self.lander.land(page, ask, shaped, to=to)
         self.slice_ = to
-        self.puller.told(Step(slice_=to, landed=landed, request_id=page.request_id, note=note))
+        self.puller.told(PullStep(slice_=to, landed=landed, request_id=page.request_id, note=note))
         if isinstance(after, Moved) and onward:
             self._remember(after, ask)
             self._begin_again(after)
@@ -570,4 +570,4 @@ class _Work:
                 ledger.move(self.slice_, to)
                 self.slice_ = to
                 self._begin_again(moved)
-        self.puller.told(Step(slice_=self.slice_, landed=None, request_id=request_id, note=note))
+        self.puller.told(PullStep(slice_=self.slice_, landed=None, request_id=request_id, note=note))

@@ -118,7 +118,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """Suspects that were created before this instant have been asked for with every status, or cannot be."""
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class SweepStep(Struct, frozen=True, kw_only=True):
     """What a sweep does next: saved in one transaction."""
 
     to: Sweep
@@ -129,7 +129,7 @@ class Step(Struct, frozen=True, kw_only=True):
 
 def next_step(
     sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], *, kind: Kind, now: datetime, now_us: int
-) -> Step:
+) -> SweepStep:
     """Decide how `sweep` goes on whose slices of this stage have all ended.
 
     `suspects` are those that this sweep did not show; `now` is by the API's clock, `now_us` by ours.
@@ -142,7 +142,7 @@ def next_step(
         since = now if outcome.edge is None else outcome.edge - OVERLAP
         if suspects and since < now and kind.cursor_field != by:
             changes = _slice(sweep, Origin.VERIFY, kind.cursor_field, since, now)
-            return Step(to=replace(sweep, stage=Stage.CATCHING_UP), slices=(changes,))
+            return SweepStep(to=replace(sweep, stage=Stage.CATCHING_UP), slices=(changes,))
     if sweep.stage is Stage.INFERRING:
         return _after_inferring(sweep, outcome, suspects, now_us)
     # Each suspect is asked for once, so that what cannot be read does not keep the sweep from ending.
@@ -150,15 +150,15 @@ def next_step(
         each for each in suspects if each.verified_round != sweep.round and each.created_us >= outcome.verified_until_us
     ]
     if unverified:
-        return Step(to=replace(sweep, stage=Stage.VERIFYING), slices=_verifying_slices(sweep, unverified, by))
+        return SweepStep(to=replace(sweep, stage=Stage.VERIFYING), slices=_verifying_slices(sweep, unverified, by))
     return _after_verifying(sweep, outcome, suspects, by, now_us)
 
 
-def _ended_early(sweep: Sweep, outcome: Outcome, now_us: int) -> Step | None:
+def _ended_early(sweep: Sweep, outcome: Outcome, now_us: int) -> SweepStep | None:
     """Return how a sweep ends that judges nothing, None if it may judge."""
     if sweep.round <= 1:
         # It fills the lake and judges nothing: there is nothing yet to compare with.
-        return Step(to=replace(sweep, stage=Stage.DONE, finished_us=now_us, complete=False, note=None))
+        return SweepStep(to=replace(sweep, stage=Stage.DONE, finished_us=now_us, complete=False, note=None))
     if outcome.parked or outcome.unjudged or not outcome.same_settings:
         why = (
             "the source's settings changed while it ran"
@@ -167,11 +167,11 @@ def _ended_early(sweep: Sweep, outcome: Outcome, now_us: int) -> Step | None:
         )
         note = f"the sweep was not complete ({why}), so no record was inferred closed"
         ended = replace(sweep, stage=Stage.DONE, finished_us=now_us, complete=False, note=note)
-        return Step(to=ended, forget_all=True)
+        return SweepStep(to=ended, forget_all=True)
     return None
 
 
-def _after_verifying(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], by: str, now_us: int) -> Step:
+def _after_verifying(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], by: str, now_us: int) -> SweepStep:
     # What no status was asked for may have been closed in the usual way: it counts for nothing.
     absent = [each for each in suspects if each.verified_round == sweep.round]
     missing = len(absent) + _forgotten(outcome) * len(absent) // MOST_SUSPECTS
@@ -185,20 +185,20 @@ def _after_verifying(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect]
             missing=missing,
             open=missing + outcome.seen,
         )
-        return Step(to=replace(done, vanished=True, note=note))
+        return SweepStep(to=replace(done, vanished=True, note=note))
     gone = [each for each in absent if each.times >= AGREEING_SWEEPS]
     if not gone:
-        return Step(to=done)
+        return SweepStep(to=done)
     created = [each.created_us for each in gone]
     inference = _slice(sweep, Origin.INFER, by, from_us(min(created)), from_us(max(created)) + _SECOND)
-    return Step(to=replace(sweep, stage=Stage.INFERRING), slices=(inference,))
+    return SweepStep(to=replace(sweep, stage=Stage.INFERRING), slices=(inference,))
 
 
-def _after_inferring(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], now_us: int) -> Step:
+def _after_inferring(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], now_us: int) -> SweepStep:
     left = sum(each.verified_round == sweep.round for each in suspects) + _forgotten(outcome)
     done = replace(_done(sweep, outcome, left, now_us), inferred=outcome.inferred)
     # Or the next sweep would raise the same alarm about what this one could not close yet.
-    return Step(to=replace(done, accepted=sweep.accepted and vanished(left, outcome.seen)))
+    return SweepStep(to=replace(done, accepted=sweep.accepted and vanished(left, outcome.seen)))
 
 
 def _forgotten(outcome: Outcome) -> int:

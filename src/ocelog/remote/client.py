@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 
 from ocelog import errors
+from ocelog.connection_failure import ConnectionFailure, FailureKind, connection_failure
 from ocelog.errors import (
     ConfigError,
     OcelogError,
@@ -213,23 +214,24 @@ class Client:
         """Turn what goes wrong on the wire into an error of ours, which names no header."""
         try:
             yield
-        except httpx2.ConnectTimeout as error:
-            raise RemoteUnavailableError(f"{self.host} did not answer in time.") from error
-        except httpx2.TimeoutException as error:
-            raise RemoteUnavailableError(f"{self.host} stopped answering.") from error
         except httpx2.HTTPError as error:
-            cause: BaseException | None = error
-            while cause is not None:
-                if isinstance(cause, ssl.SSLCertVerificationError):
-                    raise ConfigError(
-                        f"The certificate of {self.host} is not trusted: {cause.verify_message}. If an authority of "
-                        "your own made it, name its file in SSL_CERT_FILE."
-                    ) from error
-                cause = cause.__cause__ or cause.__context__
-            reason = without_number(error).rstrip(".") or type(error).__name__
-            raise RemoteUnavailableError(f"{self.host} cannot be reached: {reason}.") from error
+            raise self._failed(connection_failure(error)) from error
         except httpx2.InvalidURL as error:
             raise ConfigError(f"{self.host} is not a valid address: {error}.") from error
+
+    def _failed(self, failure: ConnectionFailure) -> OcelogError:
+        match failure.kind:
+            case FailureKind.NOT_CONNECTED:
+                return RemoteUnavailableError(f"{self.host} did not answer in time.")
+            case FailureKind.TIMEOUT:
+                return RemoteUnavailableError(f"{self.host} stopped answering.")
+            case FailureKind.CERTIFICATE:
+                todo = failure.certificate_advice or (
+                    "If an authority of your own made it, name its file in SSL_CERT_FILE."
+                )
+                return ConfigError(f"The certificate of {self.host} is not trusted: {failure.says}. {todo}")
+            case FailureKind.OTHER:
+                return RemoteUnavailableError(f"{self.host} cannot be reached: {failure.says}.")
 
 
 def error_of(code: str, text: str, *, later: bool) -> OcelogError:

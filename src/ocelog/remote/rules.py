@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ocelog.alert.would_be import WouldBeAlert
 from ocelog.app.judging.rule_folders import SwitchedRules
-from ocelog.app.rules.rule_trial import Sample, TrialResult, UnmatchedRule
+from ocelog.app.rules.rule_trial import TrialMatch, TrialResult, UnmatchedRule
 from ocelog.detect.rule import Kind
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.model import Severity
@@ -94,6 +94,6 @@ def _tried(found: Mapping[str, Any]) -> TrialResult:
             )
             for each in found["first_alerts"]
         ],
-        samples=[Sample(**{**each, "at": instant_of(each["at"])}) for each in found["samples"]],
+        samples=[TrialMatch(**{**each, "at": instant_of(each["at"])}) for each in found["samples"]],
         lacking=tuple(UnmatchedRule(**each) for each in found["lacking"]),
     )

@@ -24,7 +24,7 @@ class _Answer(Protocol):
 _Said = TypeVar("_Said", bound=_Answer)
 
 
-class _Failed(msgspec.Struct, forbid_unknown_fields=True):
+class _Failure(msgspec.Struct, forbid_unknown_fields=True):
     why: str
 
 
@@ -50,7 +50,7 @@ def exchange(
         child.send(step, msgspec.msgpack.encode({"nonce": nonce, **message}), deadline=deadline)
         frame = child.receive(deadline)
         if frame.kind == "failed":
-            raise NoAnswer(msgspec.json.decode(frame.payload, type=_Failed).why[:1_000], "Failed")
+            raise NoAnswer(msgspec.json.decode(frame.payload, type=_Failure).why[:1_000], "Failed")
         found = msgspec.json.decode(frame.payload, type=expected)
     except TimeoutError:
         raise NoAnswer(f"took longer than {seconds:g} s", "TimeoutError") from None

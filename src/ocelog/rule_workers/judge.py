@@ -22,7 +22,7 @@ from ocelog.detect.modules import Fault
 from ocelog.detect.rule import About, CorrelationRule, Kind, NotRun, Pack, Query
 from ocelog.errors import RuleFileError
 from ocelog.model import JsonObject
-from ocelog.rule_workers.loaded_child import LoadedChild, LostChildError, Piece, Rows
+from ocelog.rule_workers.loaded_child import LoadedChild, LostChildError, Rows, SentRows
 from ocelog.rule_workers.own_thread import OwnThread
 from ocelog.rule_workers.wire import LoadedRule, WireMatch
 from ocelog.sandbox.kernel import EVERY, Layers
@@ -89,7 +89,7 @@ class LoadedFolder(Struct, frozen=True, kw_only=True):
         return members(pack, (*self.rules.values(), *self.correlations.values()))
 
 
-class Match(Struct, frozen=True, kw_only=True):
+class MatchedRow(Struct, frozen=True, kw_only=True):
     """A rule, a row that it matched, and what it says of it."""
 
     rule: str
@@ -123,7 +123,7 @@ class SkippedRows(Struct, frozen=True, kw_only=True):
 class RowAnswers:
     """What rules said of rows. A rule said no of each row that is nowhere here."""
 
-    matches: list[Match] = field(default_factory=list)
+    matches: list[MatchedRow] = field(default_factory=list)
     errors: list[FailedRows] = field(default_factory=list)
     unjudged: list[SkippedRows] = field(default_factory=list)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -279,12 +279,12 @@ def _is_asked(rule: LoadedRule, log_type: str | None) -> bool:
     return rule.kind is Kind.SCHEDULED_RULE if log_type is None else log_type in rule.log_types
 
 
-def _pieces(rows: Rows, total: int, log_type: str | None, channels: Mapping[str, str] | None) -> Iterator[Piece]:
+def _pieces(rows: Rows, total: int, log_type: str | None, channels: Mapping[str, str] | None) -> Iterator[SentRows]:
     """Cut rows into pieces that a child can hold as Python's values."""
     left = [(at, min(_PIECE_ROWS, total - at)) for at in reversed(range(0, total, _PIECE_ROWS))]
     while left:
         first, count = left.pop()
-        piece = Piece.of(rows, first, count, log_type, channels)
+        piece = SentRows.of(rows, first, count, log_type, channels)
         if len(piece.content) > _PIECE_BYTES and count > 1:
             half = count // 2
             left += [(first + half, count - half), (first, half)]
@@ -317,14 +317,14 @@ class _Batch:
     _bytes: dict[str, int] = field(default_factory=dict)
     _given_up: dict[str, str] = field(default_factory=dict)
     """Rules that are not asked any more in this batch, and why."""
-    _matches: list[Match] = field(default_factory=list)
+    _matches: list[MatchedRow] = field(default_factory=list)
     _errors: dict[str, list[FailedRows]] = field(default_factory=dict)
     _unjudged: dict[str, list[SkippedRows]] = field(default_factory=dict)
 
-    def run(self, pieces: Iterable[Piece], rules: Sequence[str]) -> None:
+    def run(self, pieces: Iterable[SentRows], rules: Sequence[str]) -> None:
         """Ask `rules` about all pieces."""
         self._until = time.monotonic() + self.allowance.batch_seconds
-        later = list[tuple[Piece, str]]()
+        later = list[tuple[SentRows, str]]()
         for piece in pieces:
             for rule in rules:
                 if self._alone:
@@ -343,7 +343,7 @@ class _Batch:
             seconds=self._seconds,
         )
 
-    def _run(self, piece: Piece, rule: str) -> None:
+    def _run(self, piece: SentRows, rule: str) -> None:
         """Ask `rule` about one piece."""
         at = 0
         while at < piece.count:
@@ -359,7 +359,7 @@ class _Batch:
                 self._count_kill(rule)
                 at = self._one_by_one(piece, rule, at, was_alone=lost.alone)
 
-    def _one_by_one(self, piece: Piece, rule: str, at: int, *, was_alone: bool) -> int:
+    def _one_by_one(self, piece: SentRows, rule: str, at: int, *, was_alone: bool) -> int:
         """Ask about row after row, up to one that takes the child with it; return the first that is left."""
         for row in range(at, piece.count):
             if self._exhausted(rule) is not None:
@@ -380,7 +380,7 @@ class _Batch:
                 self.hurried.discard(rule)
         return piece.count
 
-    def _is_ready(self, piece: Piece, rule: str, at: int, *, alone: bool) -> bool:
+    def _is_ready(self, piece: SentRows, rule: str, at: int, *, alone: bool) -> bool:
         """See to it that `rule` can be asked about `piece`; if it cannot be, note that of its rows from `at` on."""
         try:
             fault = self.broken.get(rule) or self._made_ready(piece, rule, alone=alone)
@@ -399,7 +399,7 @@ class _Batch:
             self._note_failed(rule, piece, at, piece.count, fault)
         return fault is None
 
-    def _made_ready(self, piece: Piece, rule: str, *, alone: bool) -> Fault | None:
+    def _made_ready(self, piece: SentRows, rule: str, *, alone: bool) -> Fault | None:
         try:
             return self.child.make_ready(rule, piece, alone=alone)
         except LostChildError as lost:
@@ -410,7 +410,7 @@ class _Batch:
         self._alone = True
         return fault
 
-    def _ask(self, piece: Piece, rule: str, first: int, last: int) -> int:
+    def _ask(self, piece: SentRows, rule: str, first: int, last: int) -> int:
         """Ask `rule` about some rows, and note what it says; return the first that it says nothing of.
 
         Raises LostChildError.
@@ -429,7 +429,7 @@ class _Batch:
         self._bytes[rule] = self._bytes.get(rule, 0) + self.child.answer_bytes
         about = self.abouts[rule]
         for match in answer.matches:
-            self._matches.append(Match(rule=rule, row=piece.first + match.row, verdict=_verdict(match, about)))
+            self._matches.append(MatchedRow(rule=rule, row=piece.first + match.row, verdict=_verdict(match, about)))
         for each in answer.failures:
             self._note_failed(rule, piece, each.first, each.last, each.fault.fault())
         return answer.last
@@ -485,7 +485,7 @@ class _Batch:
         self.kills[rule] = self.kills.get(rule, 0) + 1
         self.hurried.add(rule)
 
-    def _note_failed(self, rule: str, piece: Piece, first: int, last: int, fault: Fault) -> None:
+    def _note_failed(self, rule: str, piece: SentRows, first: int, last: int, fault: Fault) -> None:
         first, last = piece.first + first, piece.first + last
         noted = self._errors.setdefault(rule, [])
         if noted and noted[-1].last == first and _is_alike(noted[-1].fault, fault):
@@ -493,7 +493,7 @@ class _Batch:
         else:
             noted.append(FailedRows(rule=rule, first=first, last=last, fault=fault))
 
-    def _note_unjudged(self, rule: str, piece: Piece, at: int, reason: str) -> None:
+    def _note_unjudged(self, rule: str, piece: SentRows, at: int, reason: str) -> None:
         first, last = piece.first + at, piece.first + piece.count
         noted = self._unjudged.setdefault(rule, [])
         if noted and noted[-1].last == first and noted[-1].reason == reason:

@@ -61,7 +61,7 @@ class Load(msgspec.Struct):
     nonce: int
 
 
-class Piece(msgspec.Struct):
+class ReceivedRows(msgspec.Struct):
     """Rows that the rules will be asked about."""
 
     nonce: int
@@ -111,7 +111,7 @@ class _Worker:
             case "load":
                 return self._load(msgspec.msgpack.decode(frame.payload, type=Load))
             case "piece":
-                piece = msgspec.msgpack.decode(frame.payload, type=Piece)
+                piece = msgspec.msgpack.decode(frame.payload, type=ReceivedRows)
                 self._events = []
                 self._channels = piece.channels
                 event = self._rules.event
@@ -194,7 +194,7 @@ class _Worker:
         return told.encode()
 
 
-def _rows(piece: Piece) -> list[dict[str, Any]]:
+def _rows(piece: ReceivedRows) -> list[dict[str, Any]]:
     if piece.plain:
         rows: list[dict[str, Any]] = msgspec.json.decode(piece.content, type=list[dict[str, Any]])
         return rows

@@ -43,7 +43,7 @@ class LostChildError(Exception):
         """Whether no other rule had run in that child."""
 
 
-class Piece(Struct, frozen=True, kw_only=True):
+class SentRows(Struct, frozen=True, kw_only=True):
     """Rows as they are sent to the child."""
 
     first: int
@@ -58,7 +58,7 @@ class Piece(Struct, frozen=True, kw_only=True):
     @classmethod
     def of(
         cls, rows: Rows, first: int, count: int, log_type: str | None, channels: Mapping[str, str] | None
-    ) -> "Piece":
+    ) -> "SentRows":
         """Write down some of `rows`."""
         content: bytes | memoryview
         if isinstance(rows, pa.Table | pa.RecordBatch):
@@ -104,7 +104,7 @@ class LoadedChild:
     """Rules whose module has run in it, and what was wrong."""
     _models: set[str] = field(default_factory=set)
     """Log types whose data model has run in it."""
-    _piece: Piece | None = None
+    _piece: SentRows | None = None
     _stopped: bool = False
 
     def load(self, bundle: Bundle, before: Bundle) -> tuple[WireLoaded, Layers]:
@@ -136,7 +136,7 @@ class LoadedChild:
         if not self._given.issuperset(rules) or time.monotonic() - self._began > oldest:
             self.close()
 
-    def make_ready(self, rule: str, piece: Piece, *, alone: bool) -> Fault | None:
+    def make_ready(self, rule: str, piece: SentRows, *, alone: bool) -> Fault | None:
         """See to it that the child has `piece`, and that the module of `rule` has run. Return why it cannot be asked.
 
         `alone`: in a child in which no other rule has run. Raises LostChildError, SandboxError.

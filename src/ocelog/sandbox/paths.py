@@ -28,7 +28,7 @@ _LONGEST = 4096
 _MOST_LINKS = 40
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, and no error
+class _Refusal(Exception):  # noqa: N818 - an answer, and no error
     """The path is not for the child."""
 
     def __init__(self, number: int = errno.ENOENT) -> None:
@@ -55,7 +55,7 @@ class PathGuard:
     def __post_init__(self) -> None:
         above, inside = {"/"}, set[str]()
         for path in self.read:
-            with suppress(OSError, _Refused):
+            with suppress(OSError, _Refusal):
                 inside.add(_follow(path, above.add))
         self._above, self._inside = frozenset(above), frozenset(inside)
         self._memory = os.open(f"/proc/{self.process}/mem", os.O_RDONLY | os.O_CLOEXEC)
@@ -80,7 +80,7 @@ class PathGuard:
         try:
             self._check(call, arguments)
             answer = _ANSWER.pack(number, 0, 0, _GO_ON)
-        except _Refused as refused:
+        except _Refusal as refused:
             answer = _ANSWER.pack(number, 0, -refused.number, 0)
         # It may have ended, or a signal took it out of its call.
         with suppress(OSError):
@@ -104,14 +104,14 @@ class PathGuard:
             found = _follow(named, self._step)
         except OSError as error:
             # As the kernel would say it: up to there nothing is hidden.
-            raise _Refused(error.errno or errno.ENOENT) from None
+            raise _Refusal(error.errno or errno.ENOENT) from None
         if not self._is_inside(found):
-            raise _Refused
+            raise _Refusal
 
     def _step(self, path: str) -> None:
         """Let pass what the child may read, and what lies on the way to it."""
         if path not in self._above and not self._is_inside(path):
-            raise _Refused
+            raise _Refusal
 
     def _is_inside(self, path: str) -> bool:
         return any(path == each or path.startswith(f"{each}/") for each in self._inside)
@@ -122,7 +122,7 @@ class PathGuard:
         try:
             return os.readlink(f"/proc/{self.process}/fd/{number}")  # noqa: PTH115 - called often
         except OSError:
-            raise _Refused(errno.EBADF) from None
+            raise _Refusal(errno.EBADF) from None
 
     def _text(self, address: int) -> str:
         """Return the text that ends with a zero at `address` of the child."""
@@ -134,11 +134,11 @@ class PathGuard:
             except (OSError, OverflowError, ValueError):
                 piece = b""
             if not piece:
-                raise _Refused(errno.EFAULT)
+                raise _Refusal(errno.EFAULT)
             found += piece
             if b"\0" in piece:
                 return os.fsdecode(found[: found.index(b"\0")])
-        raise _Refused(errno.ENAMETOOLONG)
+        raise _Refusal(errno.ENAMETOOLONG)
 
 
 def _signed(argument: int) -> int:

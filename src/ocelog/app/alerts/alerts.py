@@ -15,7 +15,7 @@ from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_pos
 from ocelog.alert.changes import resend as resent
 from ocelog.alert.delivery.routing import ChannelRow, channels_for, is_unrouted
 from ocelog.alert.delivery.suppressing import LONGEST, WHY, Suppression, conditions, like, suppressed
-from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Place, WaitingDelivery, place_of
+from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, ListPlace, WaitingDelivery, place_of
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.log_types import log_types
 from ocelog.app.sources import sources
@@ -52,7 +52,7 @@ class AlertListing(Struct, frozen=True, kw_only=True):
     """How many others would be among them, of which nobody was to hear; counted as `total` is."""
     total: int
     """How many there are on all pages. No more than MOST_COUNTED are counted: then there may be more."""
-    end: Place | None = None
+    end: ListPlace | None = None
     """Where this page ends."""
 
 
@@ -125,7 +125,7 @@ def listed(
     *,
     limit: int,
     order: AlertOrder = AlertOrder.OPENED,
-    after: Place | str | None = None,
+    after: ListPlace | str | None = None,
 ) -> AlertListing:
     """Return alerts, by default the newest first.
 
@@ -146,18 +146,18 @@ def listed(
     )
 
 
-def write_place(place: Place) -> str:
+def write_place(place: ListPlace) -> str:
     """Return a place as a text, for the address of the next page."""
     return f"{place.rank}.{place.at_us}.{place.id}"
 
 
-def read_place(text: str, order: AlertOrder) -> Place:
+def read_place(text: str, order: AlertOrder) -> ListPlace:
     """Return the place that a text says, in a list of this order. Raises ConfigError."""
     found = _PLACE.fullmatch(text)
     if found is None:
         raise ConfigError(Phrase("There is no such page of this list."))
     rank, at_us, alert_id = found.groups()
-    return Place(order=order, rank=int(rank), at_us=int(at_us), id=alert_id)
+    return ListPlace(order=order, rank=int(rank), at_us=int(at_us), id=alert_id)
 
 
 def details(installation: Installation, given: Collection[str]) -> list[AlertDetails]:

@@ -25,6 +25,8 @@ class _Pace(msgspec.Struct, frozen=True):
     """How long its last run took; None: it is new."""
     behind_us: int | None = None
     """From when on it is behind, unless it runs: it was due twice then. None: never."""
+    running_us: int | None = None
+    """Since when it runs; None: it does not."""
 
 
 class SchedulesBehind(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,9 +37,11 @@ class SchedulesBehind(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     """When the first of them should have run for the second time."""
     slowest: str | None
-    """The schedule whose last run took the most time."""
+    """The schedule whose last run took the most time, or that has been running for longer."""
     seconds: float = 0.0
-    """How long that took."""
+    """How long that took, or takes by now."""
+    runs: bool = False
+    """Whether that run is not over."""
 
 
 @dataclass(slots=True)
@@ -48,6 +52,7 @@ class SchedulePace:
     monotonic: Callable[[], float] = time.monotonic
     _known: dict[str, _Pace] = field(init=False)
     _noted_at: float = float("-inf")
+    _running_us: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._known = dict(_read(self.home))
@@ -57,6 +62,14 @@ class SchedulePace:
         known = self._known.get(schedule)
         return None if known is None else known.seconds
 
+    def began(self, schedule: str, at_us: int) -> None:
+        """Note that a run has begun. Like `ended`, it is called by the thread that runs it."""
+        self._running_us[schedule] = at_us
+
+    def ended(self, schedule: str) -> None:
+        """Note that a run is over."""
+        self._running_us.pop(schedule, None)
+
     def took(self, schedule: str, seconds: float) -> None:
         """Note how long a run took."""
         before = self._known.get(schedule)
@@ -64,7 +77,9 @@ class SchedulePace:
 
     def see(self, behind_us: Mapping[str, int | None]) -> None:
         """Note which schedules there are, and from when on each is behind unless it runs."""
-        self._known = {name: _Pace(self.seconds(name), at) for name, at in behind_us.items()}
+        self._known = {
+            name: _Pace(self.seconds(name), at, self._running_us.get(name)) for name, at in behind_us.items()
+        }
         if self.monotonic() < self._noted_at + _EVERY:
             return
         self._noted_at = self.monotonic()
@@ -79,11 +94,15 @@ def schedules_behind(home: Path, now: datetime) -> SchedulesBehind | None:
     late = [(at, name) for at, name in late if at < now_us]
     if not late:
         return None
-    seconds, slowest = max(
-        ((each.seconds, name) for name, each in known.items() if each.seconds is not None), default=(0.0, None)
-    )
+    lasts = [(each.seconds, name, False) for name, each in known.items() if each.seconds is not None]
+    lasts += [
+        ((now_us - each.running_us) / 1_000_000, name, True)
+        for name, each in known.items()
+        if each.running_us is not None
+    ]
+    seconds, slowest, runs = max(lasts, default=(0.0, None, False))
     return SchedulesBehind(
-        names=tuple(name for _, name in late), since=from_us(late[0][0]), slowest=slowest, seconds=seconds
+        names=tuple(name for _, name in late), since=from_us(late[0][0]), slowest=slowest, seconds=seconds, runs=runs
     )
 
 

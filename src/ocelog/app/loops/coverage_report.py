@@ -13,7 +13,7 @@ from ocelog.app.status.status import Gap, coverage
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
-from ocelog.pull.puller import Step
+from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
 
 
@@ -49,7 +49,7 @@ class CoverageReport(Struct, frozen=True, kw_only=True):
 
 
 def coverage_report(
-    installation: Installation, source: str | None, *, measure_now: bool, told: Callable[[Stream, Step], None]
+    installation: Installation, source: str | None, *, measure_now: bool, told: Callable[[Stream, PullStep], None]
 ) -> CoverageReport:
     """Return what was last measured of the streams of `source`, or of all, after measuring them if wanted.
 

@@ -11,7 +11,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Policy
 from ocelog.alert.delivery.routing import ChannelRow, channels_for
 from ocelog.alert.delivery.suppressing import suppressed
-from ocelog.alert.detecting import Detecting, Step
+from ocelog.alert.detecting import Detecting, JudgingStep
 from ocelog.alert.judged import Event, JudgedBy, Judgement
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.log_types import kinds
@@ -242,6 +242,6 @@ class DetectLoop:
         while self._detecting.give_up_old(table, reason).more:
             log.error("not judged", table=table, reason=reason)
 
-    def _step(self, table: str, kind: Kind) -> Step:
+    def _step(self, table: str, kind: Kind) -> JudgingStep:
         with self.jury.lock:
             return self._detecting.step(table, kind)

@@ -164,7 +164,7 @@ class StreamReading:
 
 
 @dataclass(slots=True, kw_only=True)
-class Trouble:
+class StreamBackoff:
     """What keeps a stream from being read now."""
 
     slices: set[int] = field(default_factory=set)
@@ -214,7 +214,7 @@ class Reader:
     _unreleased: list[Slice] = field(default_factory=list)
     """What nobody reads any more, and nobody else takes before the ledger knows that."""
     _turns: Iterator[int] = field(default_factory=count)
-    _ill: dict[StreamKey, Trouble] = field(default_factory=dict)
+    _ill: dict[StreamKey, StreamBackoff] = field(default_factory=dict)
     _look_at: dict[StreamKey, float] = field(default_factory=dict)
     _forget_at: dict[StreamKey, float] = field(default_factory=dict)
 
@@ -518,7 +518,7 @@ class Reader:
         theirs.
         """
         with self._lock:
-            trouble = self._ill.setdefault(stream.key, Trouble())
+            trouble = self._ill.setdefault(stream.key, StreamBackoff())
             trouble.slices.add(slice_.id)
             trouble.failures += 1
             tired = self.by_hand and trouble.failures >= _ENOUGH
@@ -552,7 +552,7 @@ class Reader:
 
     def _rest(self, key: StreamKey, error: OcelogError, *, at_least: timedelta = timedelta(0)) -> None:
         with self._lock:
-            trouble = self._ill.setdefault(key, Trouble())
+            trouble = self._ill.setdefault(key, StreamBackoff())
             trouble.tries += 1
             trouble.until = self.monotonic() + max(rest_after(error, trouble.tries), at_least).total_seconds()
 

@@ -18,7 +18,7 @@ from ocelog.app.loops.correlating import Correlator, TooMuchError
 from ocelog.app.loops.detecting import HomeClaims, policy_of
 from ocelog.app.loops.loop import Work
 from ocelog.app.loops.query_runs import run_query
-from ocelog.app.loops.scheduled_rows import found_rows, match_source, run_event
+from ocelog.app.loops.scheduled_rows import RunRows, found_rows, match_source, run_event
 from ocelog.detect.cron import due_now, next_due
 from ocelog.detect.rule import CorrelationRule, Query, Schedule
 from ocelog.detect.timetable import written
@@ -41,6 +41,10 @@ _MOST_GLANCES = 50
 """After so many glances at queries that are not answered, correlation rules do not wait for them."""
 _Asked: TypeAlias = tuple[list[dict[str, Any]], str] | Exception
 """The rows of a query and their log type, or why there are none."""
+_Correlated: TypeAlias = tuple[Judgement, RunRows] | Exception
+"""What a correlation rule found, or why it found nothing."""
+_Answers: TypeAlias = "Queue[tuple[Firing, Callable[[], None], float]]"
+"""What was run beside the loop: of each run, what lands it, and how many seconds it took."""
 log = structlog.get_logger()
 
 
@@ -57,6 +61,8 @@ class _Agenda:
     others_due: deque[Firing] = field(default_factory=deque)
     asked: dict[str, float] = field(default_factory=dict)
     """Queries that are not answered yet, and since when."""
+    correlating: set[str] = field(default_factory=set)
+    """Correlation rules that still look for what belongs together: one at most."""
     taken: dict[str, int] = field(default_factory=dict)
     """What was run or tried, and for which fire time."""
     slow: set[str] = field(default_factory=set)
@@ -138,7 +144,6 @@ class ScheduledLoop:
         first: OcelogError | None = None
         agenda = _Agenda(again=again)
         for firing, work in self._each(agenda, sources):
-            began = self.work.monotonic()
             try:
                 self._fire(firing, work, agenda.correlations)
             except LostFenceError as error:
@@ -148,8 +153,6 @@ class ScheduledLoop:
                 first = first or error
             else:
                 self.work.failures.over("schedule failed", {"schedule": firing.schedule})
-            if firing.schedule.startswith("rule "):
-                self._took(agenda, firing.schedule, self.work.monotonic() - began)
             self.work.to_tell += 1
             self.work.went_on()
         if not agenda.schedules:
@@ -184,7 +187,8 @@ class ScheduledLoop:
         due = [
             each
             for name, when in agenda.schedules.items()
-            if name not in agenda.asked and (each := self._due(name, when, fired[name])) is not None
+            if name not in agenda.asked.keys() | agenda.correlating
+            and (each := self._due(name, when, fired[name])) is not None
         ]
         agenda.queries_due = self._sorted(
             each for each in due if each.schedule.startswith("query ") and agenda.takes(each)
@@ -209,46 +213,56 @@ class ScheduledLoop:
         return (self._pace.seconds(schedule) or 0.0) >= LONG
 
     def _each(self, agenda: _Agenda, sources: Mapping[str, str]) -> Iterator[tuple[Firing, Callable[[], None]]]:
-        """Yield what is due, with what lands it: queries as they are answered.
+        """Yield what is due, with what lands it, as it is answered: what takes long runs beside this loop.
 
-        Two are asked at once: each may take its memory and its processor. One that was slow the last time never takes
-        the second place: so what is quick waits for one that is slow at most, if that is new, and for none otherwise.
-        What is due is looked at again after each. Correlation rules come after the queries, whose rules' matches they
-        look at; if one takes long, they do not wait for it.
+        Two queries are asked at once: each may take its memory and its processor. One that was slow the last time never
+        takes the second place: so what is quick waits for one that is slow at most, if that is new, and for none
+        otherwise. What is due is looked at again after each. Correlation rules come one by one, after the queries,
+        whose rules' matches they look at; if a query takes long, they do not wait for it. No query waits for them.
         """
-        answers, waited = Queue[tuple[Firing, Query, _Asked, float]](), 0
+        answers: _Answers = Queue()
+        waited = 0
         while not self.work.stop():
             if self.work.monotonic() >= agenda.look_at:
                 self._look(agenda)
             while (firing := self._next_query(agenda)) is not None:
-                agenda.take(firing)
-                # When it should have run moves on while it does not.
-                self.work.takes_up(self, firing.schedule, firing.fired_us)
                 query = agenda.queries[firing.schedule.partition(" ")[2]]
-                # One that was left behind by an earlier run may still be asked.
-                name = f"{SCHEDULING} {firing.schedule}"
-                if self.work.threads.start_once(name, partial(self._ask, firing, query, answers)):
+                if self._begin(agenda, firing, partial(self._ask, firing, query, sources, answers)):
                     agenda.asked[firing.schedule] = self.work.monotonic()
-            if agenda.others_due and not self._waits_for_query(agenda, waited):
+            if agenda.others_due and not agenda.correlating and not self._waits_for_query(agenda, waited):
                 firing = agenda.others_due.popleft()
-                agenda.take(firing)
-                self.work.takes_up(self, firing.schedule, firing.fired_us)
                 what = agenda.correlations[firing.schedule.partition(" ")[2]]
-                yield firing, partial(self._correlate, firing, *what, agenda.correlations, sources)
-                agenda.look_at = float("-inf")
-                continue
-            if not (agenda.queries_due or agenda.asked or agenda.others_due):
+                job = partial(self._correlate, firing, *what, agenda.correlations, sources, answers)
+                if self._begin(agenda, firing, job):
+                    agenda.correlating.add(firing.schedule)
+            if not (agenda.queries_due or agenda.asked or agenda.others_due or agenda.correlating):
                 return
             try:
-                firing, query, answer, seconds = answers.get(timeout=_GLANCE)
+                firing, landing, seconds = answers.get(timeout=_GLANCE)
             except Empty:
                 waited += 1
                 continue
-            del agenda.asked[firing.schedule]
-            waited = 0
+            agenda.correlating.discard(firing.schedule)
+            if agenda.asked.pop(firing.schedule, None) is not None:
+                waited = 0
             self._took(agenda, firing.schedule, seconds)
-            yield firing, partial(self._query, firing, query, answer, sources)
+            yield firing, landing
             agenda.look_at = float("-inf")
+
+    def _begin(self, agenda: _Agenda, firing: Firing, job: Callable[[], None]) -> bool:
+        """Begin to run a schedule beside this loop, unless a run that an earlier one left behind has not ended."""
+        agenda.take(firing)
+        # When it should have run moves on while it does not.
+        self.work.takes_up(self, firing.schedule, firing.fired_us)
+
+        def run() -> None:
+            self._pace.began(firing.schedule, to_us(self.now()))
+            try:
+                job()
+            finally:
+                self._pace.ended(firing.schedule)
+
+        return self.work.threads.start_once(f"{SCHEDULING} {firing.schedule}", run)
 
     def _took(self, agenda: _Agenda, schedule: str, seconds: float) -> None:
         self._pace.took(schedule, seconds)
@@ -274,7 +288,7 @@ class ScheduledLoop:
             return True
         return waited < _MOST_GLANCES and any(not self._is_slowly_asked(agenda, one) for one in agenda.asked)
 
-    def _ask(self, firing: Firing, query: Query, answers: "Queue[tuple[Firing, Query, _Asked, float]]") -> None:
+    def _ask(self, firing: Firing, query: Query, sources: Mapping[str, str], answers: _Answers) -> None:
         began = self.work.monotonic()
         try:
             found: _Asked = run_query(
@@ -282,7 +296,28 @@ class ScheduledLoop:
             )
         except Exception as error:  # noqa: BLE001 - raised where it is landed
             found = error
-        answers.put((firing, query, found, self.work.monotonic() - began))
+        answers.put((firing, partial(self._land_query, firing, query, found, sources), self.work.monotonic() - began))
+
+    def _correlate(
+        self,
+        firing: Firing,
+        rule: CorrelationRule,
+        revision: str,
+        others: Collection[str],
+        sources: Mapping[str, str],
+        answers: _Answers,
+    ) -> None:
+        began = self.work.monotonic()
+        # After a clock that was wrong, the mark may lie ahead.
+        fired_us = min(firing.fired_us, firing.fires_us)
+        try:
+            found: _Correlated = self._correlator.find(
+                rule, revision, others=others, fired_us=fired_us, now_us=to_us(self.now()), sources=sources
+            )
+        except Exception as error:  # noqa: BLE001 - raised where it is landed
+            found = error
+        landing = partial(self._land_correlation, firing, rule, revision, found)
+        answers.put((firing, landing, self.work.monotonic() - began))
 
     def _fire(
         self, firing: Firing, work: Callable[[], None], correlations: Mapping[str, tuple[CorrelationRule, str]]
@@ -315,7 +350,7 @@ class ScheduledLoop:
 
     # Scheduled queries.
 
-    def _query(self, firing: Firing, query: Query, answer: _Asked, sources: Mapping[str, str]) -> None:
+    def _land_query(self, firing: Firing, query: Query, answer: _Asked, sources: Mapping[str, str]) -> None:
         try:
             if isinstance(answer, Exception):
                 raise answer
@@ -324,7 +359,7 @@ class ScheduledLoop:
             if query.is_foreign:
                 # It was written for another engine: that it does not run here is shown by `rules list`.
                 log.warning("query not run", query=query.name, reason=str(error))
-                self._land_nothing(firing)
+                self._scheduling.land(firing, Judgement(), match_source([], []))
             else:
                 self._land_error(firing, self.jury.rules_of(query.name), type(error).__name__, str(error))
             return
@@ -344,21 +379,11 @@ class ScheduledLoop:
 
     # Correlation rules.
 
-    def _correlate(
-        self,
-        firing: Firing,
-        rule: CorrelationRule,
-        revision: str,
-        others: Collection[str],
-        sources: Mapping[str, str],
-    ) -> None:
-        now_us = to_us(self.now())
-        # After a clock that was wrong, the mark may lie ahead.
-        fired_us = min(firing.fired_us, firing.fires_us)
+    def _land_correlation(self, firing: Firing, rule: CorrelationRule, revision: str, answer: _Correlated) -> None:
         try:
-            said, found = self._correlator.find(
-                rule, revision, others=others, fired_us=fired_us, now_us=now_us, sources=sources
-            )
+            if isinstance(answer, Exception):
+                raise answer
+            said, found = answer
         except TooMuchError as error:
             by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
             self._land_error(firing, {rule.id: by}, TOO_MUCH, str(error))
@@ -379,9 +404,6 @@ class ScheduledLoop:
         failed = {each.rule.id for each in said.errors}.union(each.rule_id for each in said.unjudged)
         for name in sorted(alerts.failing_rules().keys() & rules.keys() - failed):
             alerts.end_errors(name, kept_text("its schedule works again"), of_runs=not said.events)
-
-    def _land_nothing(self, firing: Firing) -> None:
-        self._scheduling.land(firing, Judgement(), match_source([], []))
 
     def _land_error(self, firing: Firing, rules: Mapping[str, JudgedBy], kind: str, message: str) -> None:
         """Tell that a run failed: its rules are blind until it works again, whatever source they look for."""

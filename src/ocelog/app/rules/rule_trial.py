@@ -27,7 +27,7 @@ class UnmatchedRule(Struct, frozen=True, kw_only=True):
     """Whether it is on; empty: there is no such rule."""
 
 
-class Sample(Struct, frozen=True, kw_only=True):
+class TrialMatch(Struct, frozen=True, kw_only=True):
     """A match, as it would be told."""
 
     at: datetime
@@ -66,7 +66,7 @@ class TrialResult:
     first_alerts: list[WouldBeAlert] = field(default_factory=list)
     signal: bool = False
     """Whether its matches make no alerts."""
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[TrialMatch] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
     """What went wrong -> on how many events."""
     unjudged: dict[str, int] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class Trial:
         )
         if len(self.tried.samples) < MOST_SAMPLES:
             self.tried.samples.append(
-                Sample(
+                TrialMatch(
                     at=from_us(event.event_us),
                     log_type=event.log_type,
                     row_id=event.row_id,

@@ -1,7 +1,7 @@
 """What SQL sees of alerts, of their timelines and deliveries, read from the ledger when a query asks for it."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -92,12 +92,8 @@ def alert_table(ledger: "Ledger", name: str, schema: pa.Schema) -> pa.Table:
         "alert_events": lambda: ([_event(*each) for each in page] for page in ledger.alerts.every_event()),
         "deliveries": lambda: ([_delivery(each) for each in page] for page in ledger.delivery.every()),
     }
-    return pa.Table.from_batches(_batches(pages[name](), schema), schema=schema)
-
-
-def _batches(pages: Iterable[list[dict[str, object]]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for page in pages:
-        yield pa.RecordBatch.from_pylist(page, schema=schema)
+    batches = (pa.RecordBatch.from_pylist(page, schema=schema) for page in pages[name]())
+    return pa.Table.from_batches(batches, schema=schema)
 
 
 def _alert(each: "Alert") -> dict[str, object]:
@@ -120,7 +116,7 @@ def _alert(each: "Alert") -> dict[str, object]:
         "record_id": each.record_id,
         "visible": each.visible,
         "link": each.link,
-        "context": _json(each.context),
+        "context": json.dumps(dict(each.context), ensure_ascii=False),
         "matches": each.matches,
         "told": each.to_be_told,
         "told_at": each.told_us,
@@ -160,7 +156,3 @@ def _delivery(each: "DeliveryAttempt") -> dict[str, object]:
         "error_code": each.code,
         "merged": each.merged,
     }
-
-
-def _json(context: Mapping[str, object]) -> str:
-    return json.dumps(dict(context), ensure_ascii=False)

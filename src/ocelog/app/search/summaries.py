@@ -9,6 +9,7 @@ from ocelog.app.log_types import kinds
 from ocelog.model import Kind
 from ocelog.schema.language.fields import LogSchema, Text
 from ocelog.schema.language.packaged import packaged_schemas
+from ocelog.shorten import shorten
 from ocelog.times import rfc3339
 
 _BETWEEN = " · "
@@ -79,4 +80,4 @@ def _written(value: Any) -> str:
         case _:
             return ""
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return shorten(line, _LONGEST)

@@ -160,7 +160,7 @@ _LIST = (
 METRICS = {each.name: each for each in _LIST}
 
 
-class Sample(Struct, frozen=True, kw_only=True):
+class MetricValue(Struct, frozen=True, kw_only=True):
     """One value of one metric."""
 
     name: str
@@ -169,63 +169,63 @@ class Sample(Struct, frozen=True, kw_only=True):
     value: float
 
 
-def samples(found: Overview) -> Iterator[Sample]:
+def samples(found: Overview) -> Iterator[MetricValue]:
     """Yield every value that is known; what is not known is left out."""
-    yield Sample(name="ocelog_build_info", labels=(version("ocelog"),), value=1)
-    yield Sample(name="ocelog_well", value=found.well)
-    yield Sample(name="ocelog_disk_free_bytes", value=found.disk_free)
+    yield MetricValue(name="ocelog_build_info", labels=(version("ocelog"),), value=1)
+    yield MetricValue(name="ocelog_well", value=found.well)
+    yield MetricValue(name="ocelog_disk_free_bytes", value=found.disk_free)
     yield from _of_alerts(found)
     for stream in found.streams:
         yield from _of_stream(stream)
     waiting = {table_name(each.log_type): each.waiting.rows for each in found.streams}
     for table, rows in waiting.items():
-        yield Sample(name="ocelog_table_unpublished_rows", labels=(table,), value=rows)
+        yield MetricValue(name="ocelog_table_unpublished_rows", labels=(table,), value=rows)
     for fault in found.loop_faults:
-        yield Sample(name="ocelog_loop_failing", labels=(fault.loop,), value=1)
+        yield MetricValue(name="ocelog_loop_failing", labels=(fault.loop,), value=1)
     for channel in found.channel_faults:
-        yield Sample(name="ocelog_channel_failing", labels=(channel.name,), value=1)
+        yield MetricValue(name="ocelog_channel_failing", labels=(channel.name,), value=1)
     for status in found.channels:
-        yield Sample(name="ocelog_channel_waiting", labels=(status.channel.name,), value=status.waiting)
-        yield Sample(name="ocelog_channel_given_up", labels=(status.channel.name,), value=status.given_up)
+        yield MetricValue(name="ocelog_channel_waiting", labels=(status.channel.name,), value=status.waiting)
+        yield MetricValue(name="ocelog_channel_given_up", labels=(status.channel.name,), value=status.given_up)
     for folder_id, count in Counter(each.folder_id for each in found.rule_troubles).items():
         name = found.rule_folders[folder_id].name if folder_id in found.rule_folders else folder_id
-        yield Sample(name="ocelog_rule_files_wrong", labels=(name,), value=count)
+        yield MetricValue(name="ocelog_rule_files_wrong", labels=(name,), value=count)
     for mark in found.loops:
-        yield Sample(name="ocelog_loop_rows_behind", labels=(mark.loop, mark.table), value=mark.rows)
+        yield MetricValue(name="ocelog_loop_rows_behind", labels=(mark.loop, mark.table), value=mark.rows)
     if found.judging_behind is not None:
         rule = "" if found.slowest is None else found.slowest.rule
         value = found.judging_behind.timestamp()
-        yield Sample(name="ocelog_judging_behind_since_timestamp_seconds", labels=(rule,), value=value)
+        yield MetricValue(name="ocelog_judging_behind_since_timestamp_seconds", labels=(rule,), value=value)
 
 
-def _of_alerts(found: Overview) -> Iterator[Sample]:
+def _of_alerts(found: Overview) -> Iterator[MetricValue]:
     errors = Counter(each.type.value for each in found.system_errors)
     errors.update(each.rule_id for each in found.other_errors)
     for kind in dict.fromkeys((*ErrorType, DELIVERY_ERROR, LIMIT_EXCEEDED, LOOP_FAILING, *sorted(errors))):
-        yield Sample(name="ocelog_system_errors_open", labels=(str(kind),), value=errors[kind])
+        yield MetricValue(name="ocelog_system_errors_open", labels=(str(kind),), value=errors[kind])
     for severity in Severity:
         count = found.alerts.told.get(severity, 0)
-        yield Sample(name="ocelog_alerts_open", labels=(severity.value,), value=count)
+        yield MetricValue(name="ocelog_alerts_open", labels=(severity.value,), value=count)
     if found.alerts.oldest_us is not None:
-        yield Sample(name="ocelog_alerts_oldest_open_timestamp_seconds", value=found.alerts.oldest_us / 1e6)
-    yield Sample(name="ocelog_alerts_open_untold", value=found.alerts.untold)
-    yield Sample(name="ocelog_suppressions_active", value=len(found.suppressions))
+        yield MetricValue(name="ocelog_alerts_oldest_open_timestamp_seconds", value=found.alerts.oldest_us / 1e6)
+    yield MetricValue(name="ocelog_alerts_open_untold", value=found.alerts.untold)
+    yield MetricValue(name="ocelog_suppressions_active", value=len(found.suppressions))
     for each in found.not_judged:
-        yield Sample(name="ocelog_rows_not_judged", labels=(each.table, each.rule_id), value=each.rows)
+        yield MetricValue(name="ocelog_rows_not_judged", labels=(each.table, each.rule_id), value=each.rows)
     for rule in found.failing_rules:
-        yield Sample(name="ocelog_rule_failing", labels=(rule,), value=1)
+        yield MetricValue(name="ocelog_rule_failing", labels=(rule,), value=1)
     for state in found.suspended_rules:
-        yield Sample(name="ocelog_rule_suspended", labels=(state.rule_id,), value=1)
+        yield MetricValue(name="ocelog_rule_suspended", labels=(state.rule_id,), value=1)
 
 
-def _of_stream(each: StreamStatus) -> Iterator[Sample]:
+def _of_stream(each: StreamStatus) -> Iterator[MetricValue]:
     names = (each.source, each.log_type)
     for state in State:
         value = each.health.state is state
-        yield Sample(name="ocelog_stream_health", labels=(*names, state.value), value=value)
+        yield MetricValue(name="ocelog_stream_health", labels=(*names, state.value), value=value)
     for alarm in AlarmState:
         value = each.health.alarm is alarm
-        yield Sample(name="ocelog_stream_no_events_alarm", labels=(*names, alarm.value), value=value)
+        yield MetricValue(name="ocelog_stream_no_events_alarm", labels=(*names, alarm.value), value=value)
     values: dict[str, float | None] = {
         "ocelog_stream_needs_attention": each.needs_attention,
         "ocelog_stream_silent_seconds": each.health.silence.total_seconds(),
@@ -242,9 +242,9 @@ def _of_stream(each: StreamStatus) -> Iterator[Sample]:
     }
     for name, known in values.items():
         if known is not None:
-            yield Sample(name=name, labels=names, value=known)
+            yield MetricValue(name=name, labels=names, value=known)
     if each.error is not None:
-        yield Sample(name="ocelog_stream_error", labels=(*names, each.error_code or ""), value=1)
+        yield MetricValue(name="ocelog_stream_error", labels=(*names, each.error_code or ""), value=1)
     ranges = {
         "left": each.slices_left,
         "parked": len(each.parked),
@@ -252,11 +252,11 @@ def _of_stream(each: StreamStatus) -> Iterator[Sample]:
         "failing": len(each.failing),
     }
     for state_of_ranges, count in ranges.items():
-        yield Sample(name="ocelog_stream_time_ranges", labels=(*names, state_of_ranges), value=count)
+        yield MetricValue(name="ocelog_stream_time_ranges", labels=(*names, state_of_ranges), value=count)
     for gap in each.coverage:
         labels = (*names, gap.status)
-        yield Sample(name="ocelog_stream_records_at_source", labels=labels, value=gap.at_source)
-        yield Sample(name="ocelog_stream_records_in_lake", labels=labels, value=gap.in_lake)
+        yield MetricValue(name="ocelog_stream_records_at_source", labels=labels, value=gap.at_source)
+        yield MetricValue(name="ocelog_stream_records_in_lake", labels=labels, value=gap.in_lake)
 
 
 def render(found: Overview) -> tuple[bytes, str]:
@@ -265,7 +265,7 @@ def render(found: Overview) -> tuple[bytes, str]:
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - see above
     from prometheus_client.exposition import CONTENT_TYPE_LATEST  # noqa: PLC0415 - see above
 
-    by_name = defaultdict[str, list[Sample]](list)
+    by_name = defaultdict[str, list[MetricValue]](list)
     for sample in samples(found):
         by_name[sample.name].append(sample)
     registry = CollectorRegistry(auto_describe=False)
@@ -277,7 +277,7 @@ def render(found: Overview) -> tuple[bytes, str]:
 class _Collector:
     """Hands out samples as Prometheus's library takes them."""
 
-    by_name: dict[str, list[Sample]]
+    by_name: dict[str, list[MetricValue]]
 
     def collect(self) -> "Iterator[Metric]":
         """Yield each metric with its values."""
@@ -285,7 +285,7 @@ class _Collector:
             yield _family(spec, self.by_name.get(name, ()))
 
 
-def _family(spec: MetricSpec, values: Sequence[Sample]) -> "Metric":
+def _family(spec: MetricSpec, values: Sequence[MetricValue]) -> "Metric":
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - see `render`
 
     made = CounterMetricFamily if spec.kind == "counter" else GaugeMetricFamily

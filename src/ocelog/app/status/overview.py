@@ -115,6 +115,11 @@ class Overview(Struct, frozen=True, kw_only=True):
         return self.disk_free < _LITTLE_DISK
 
     @property
+    def gave_up(self) -> Sequence[ChannelStatus]:
+        """The channels for which messages were given up that nobody has sent again; not those that are paused."""
+        return [each for each in self.channels if each.given_up and not each.channel.paused]
+
+    @property
     def held_up(self) -> bool:
         """Whether events, and alerts with them, have waited too long for rules that are slow."""
         return self.judging_late and self.slowest is not None and self.slowest.holds_up
@@ -128,6 +133,7 @@ class Overview(Struct, frozen=True, kw_only=True):
             and not self.disk_is_short
             and not self.held_up
             and self.schedules_behind is None
+            and not self.gave_up
             and not any(each.needs_attention for each in self.streams)
         )
 

@@ -189,7 +189,7 @@ class StreamStatus(Struct, frozen=True, kw_only=True):
     """How it goes on, if it is paused."""
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class StreamsVerdict(Struct, frozen=True, kw_only=True):
     """What is said of all streams in one line."""
 
     streams: int
@@ -205,12 +205,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """Time ranges that those still have to read which catch up."""
 
 
-def verdict(streams: Sequence[StreamStatus]) -> Verdict:
+def verdict(streams: Sequence[StreamStatus]) -> StreamsVerdict:
     """Say of all streams how far they are."""
     complete = [each.complete_through for each in streams if each.state in _COMPLETE and each.complete_through]
     paused = [each.complete_through for each in streams if each.state == "paused" and each.complete_through]
     states = Counter(each.state for each in streams if each.state not in _COMPLETE)
-    return Verdict(
+    return StreamsVerdict(
         streams=len(streams),
         complete=len(complete),
         through=min(complete, default=None),

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ocelog.app.advice import without_request
 from ocelog.app.status.overview import Overview, overview
-from ocelog.app.status.status import StreamStatus, Verdict, verdict
+from ocelog.app.status.status import StreamStatus, StreamsVerdict, verdict
 from ocelog.app.status.status_values import status_values
 from ocelog.detect.unjudged import oldest_us
 from ocelog.health.stream import AlarmState, State
@@ -142,7 +142,7 @@ def _running(found: Overview) -> tuple[str | None, str | None]:
 
 
 def _failing(found: Overview) -> list[str]:
-    """Say which loops fail and which channels take nothing, and what to do."""
+    """Say which loops fail, which channels take nothing, and for which something was given up, and what to do."""
     lines = list[str]()
     for fault in found.loop_faults:
         lines.append(f"The loop {fault.loop!r} has been failing since {write_instant(fault.since)}: {fault.reason}")
@@ -154,6 +154,13 @@ def _failing(found: Overview) -> list[str]:
         lines.append(f"Alerts do not reach the channel {channel.name}, since {since}: {channel.reason}")
         lines.append(f"    To do: see what the far end says: ocelog channel test {channel.id}")
         lines.append(f"    Once it works, send what was given up: ocelog channel resend {channel.id}")
+    for each in found.gave_up:
+        name = each.channel.name
+        what, why = ("alert", "its message was") if each.given_up == 1 else ("alerts", "their messages were")
+        lines.append(f"{each.given_up:,} {what} did not reach the channel {name}: {why} given up.")
+        if each.channel.id not in {fault.id for fault in found.channel_faults}:
+            lines.append(f"    To do: see whether it works: ocelog channel test {each.channel.id}")
+            lines.append(f"    If so, send them again: ocelog channel resend {each.channel.id}")
     return lines
 
 
@@ -169,7 +176,7 @@ def _muted(found: Overview) -> list[str]:
     if others:
         until = write_instant(from_us(max(each.until_us for each in others)))
         rules = sorted({each.rule for each in others if each.rule is not None})
-        named = ", ".join(rules[:3]) + (", ..." if len(rules) > 3 else "")
+        named = ", ".join(rules[:3]) + (", …" if len(rules) > 3 else "")
         lines.append(
             f"Suppressed, the longest until {until}: alerts of {named} ({len(others)} "
             f"suppression{'' if len(others) == 1 else 's'}). See: ocelog alerts suppressions"
@@ -225,7 +232,11 @@ def _schedules_behind(found: Overview) -> list[str]:
     since = write_instant(behind.since)
     lines = [f"Schedules are behind by more than a period: {behind.names[0]}{more}, since {since}."]
     if behind.slowest is not None:
-        lines[0] += f" The {behind.slowest} took the most time: {behind.seconds:,.0f} s for its last run."
+        lines[0] += (
+            f" The {behind.slowest} takes the most time: it has been running for {behind.seconds:,.0f} s."
+            if behind.runs
+            else f" The {behind.slowest} took the most time: {behind.seconds:,.0f} s for its last run."
+        )
         off = f"ocelog rules disable {shlex.quote(behind.slowest.partition(' ')[2])}"
         lines.append(f"    To do: have it read less, or run less often, or turn it off: {off}")
     return lines
@@ -248,7 +259,7 @@ def _alerts(found: Overview, todo: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def _verdict(found: Verdict, now: datetime) -> str:
+def _verdict(found: StreamsVerdict, now: datetime) -> str:
     """Say in one line whether all that happened is here, and up to when; else how many streams are how far."""
     if not found.streams:
         return "There is no source yet. Add one: ocelog source add"

@@ -13,6 +13,7 @@ import requests
 from ocelog.channels.addresses import allowed_addresses
 from ocelog.channels.apprise.frames import Exchange, Job
 from ocelog.channels.apprise.guard import ForbiddenError, Guard
+from ocelog.connection_failure import FailureKind, connection_failure
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError
 
 _MOST_BYTES = 16_384
@@ -94,7 +95,7 @@ class Watch:
         except requests.RequestException as error:
             self.note(Exchange(status=0, text=_why(error, self._job)))
             raise
-        response.raw = _Bounded(response.raw)
+        response.raw = _BoundedBody(response.raw)
         self.note(
             Exchange(
                 status=response.status_code,
@@ -121,7 +122,7 @@ class Watch:
             return  # only the proxy can resolve it
 
 
-class _Bounded:
+class _BoundedBody:
     """A body that ends after so many bytes, whatever the far end sends."""
 
     def __init__(self, raw: Any) -> None:
@@ -146,17 +147,14 @@ def _text(body: bytes) -> str:
 
 def _why(error: BaseException, job: Job) -> str:
     """Return the innermost reason: the texts around it repeat the address."""
-    limit = job.connect_seconds if isinstance(error, requests.ConnectTimeout) else job.total_seconds
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({cause.verify_message}); ca_file names whom to trust besides"
-        inner = cause.__cause__ or cause.__context__
-        if inner is None and cause.args and isinstance(cause.args[0], BaseException):
-            inner = cause.args[0]
-        if isinstance(cause, TimeoutError):
-            return f"it took longer than {limit:g} s"
-        if inner is None:
-            return (cause.strerror if isinstance(cause, OSError) else None) or type(cause).__name__
-        cause = inner
-    return type(error).__name__
+    failure = connection_failure(error)
+    match failure.kind:
+        case FailureKind.CERTIFICATE:
+            todo = failure.certificate_advice or "ca_file names whom to trust besides"
+            return f"its certificate is not trusted ({failure.says}); {todo}"
+        case FailureKind.NOT_CONNECTED:
+            return f"it took longer than {job.connect_seconds:g} s"
+        case FailureKind.TIMEOUT:
+            return f"it took longer than {job.total_seconds:g} s"
+        case FailureKind.OTHER:
+            return failure.innermost

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from ocelog.alert.alert import Alert as AlertRow
 from ocelog.alert.changes import Act, CloseReason
-from ocelog.alert.listing import AlertOrder, Place
+from ocelog.alert.listing import AlertOrder, ListPlace
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.alerts import alerts
 from ocelog.app.alerts.alert_wishes import Verb, Wish
@@ -267,7 +267,7 @@ def list_alerts(
         everything=everything,
         untold=untold,
     )
-    place: Place | str | None = after
+    place: ListPlace | str | None = after
     if cursor is not None:
         (given,) = read_cursor(cursor, str)
         try:

@@ -74,6 +74,10 @@ def _troubles(found: Overview) -> list[Trouble]:
     troubles += [
         Trouble(about="channel", text=f"{each.name}: {each.reason}", code=each.code) for each in found.channel_faults
     ]
+    troubles += [
+        Trouble(about="channel", text=f"{each.channel.name}: alerts whose messages were given up: {each.given_up:,}.")
+        for each in found.gave_up
+    ]
     troubles += [Trouble(about="rules", text=each.reason) for each in found.rule_troubles]
     troubles += [
         Trouble(

@@ -54,7 +54,7 @@ _MATTERS = (
     *("vulnerableAsset.subscriptionName", "assignee.name", "projects[0].name", "dueAt", "fixedVersion"),
     "projects[0].projectOwners[0].name",
 )
-"""What it is about, how bad it is, and whose it is."""
+"""What an event is about, how bad it is, and whose it is: by these fields a person judges it."""
 
 
 class SearchAddress(Struct, frozen=True, kw_only=True):
@@ -438,11 +438,6 @@ def _columns(log_type: str) -> dict[str, str]:
     }
 
 
-def _first(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the fields by which a person judges an event, those that it has."""
-    return {name: values[name] for name in _MATTERS if values.get(name)}
-
-
 @router.get("/events/{log_type}/{row_id}")
 async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -> Response:
     """Show one event with every field, and the versions of its record side by side."""
@@ -463,8 +458,8 @@ async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -
         return refused(request, visitor, error)
     if found is None:
         raise HTTPException(404)
-    seen = [leaves(each) for each in history]
-    names = list(dict.fromkeys(name for each in [leaves(found), *seen] for name in each))
+    values, seen = leaves(found), [leaves(each) for each in history]
+    names = list(dict.fromkeys(name for each in [values, *seen] for name in each))
     differing = [name for name in names if len({each.get(name) for each in seen}) > 1]
     return page(
         request,
@@ -480,9 +475,9 @@ async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -
         alerts=told,
         filters=_filters(log_type, found),
         columns=_columns(log_type),
-        first=_first(leaves(found)),
+        first={name: values[name] for name in _MATTERS if values.get(name)},
         remedy=remedy_of(log_type, found),
-        groups=grouped(leaves(found)),
+        groups=grouped(values),
         moments=[instants(each) for each in history],
         history=history,
         said=[summary_of(log_type, each) for each in history],

@@ -39,7 +39,7 @@ def delete_rows(home: Path, table: str, source_id: str) -> int:
     """
     if TableStates(home).state(table) is None:
         return 0
-    return _delete(home, table, lambda rows: _of(rows.column("p_source_id"), source_id))
+    return _delete(home, table, lambda rows: pc.is_in(rows.column("p_source_id"), value_set=pa.array([source_id])))
 
 
 def keep_rows(home: Path, table: str, *, sources: Collection[str], without: Collection[str], named: str) -> int:
@@ -113,8 +113,3 @@ def _copy_rest(path: Path, is_gone: Callable[[pa.Table], pa.ChunkedArray], files
             if rest.num_rows:
                 files.append(by_event_time(rest))
     return count
-
-
-def _of(sources: pa.ChunkedArray, source_id: str) -> pa.ChunkedArray:
-    """Tell for each row whether it is of the source; false if that is null."""
-    return pc.is_in(sources, value_set=pa.array([source_id]))

@@ -113,7 +113,7 @@ def _select(schema: pa.Schema, paths: Sequence[str], alone: Sequence[int], befor
     )
 
 
-class _Doomed:
+class _RowsToDelete:
     """The places of the rows that go, kept by an engine that spills."""
 
     def __init__(self, engine: duckdb.DuckDBPyConnection) -> None:
@@ -136,11 +136,11 @@ class _Doomed:
 
 
 @contextmanager
-def _doomed(home: Path, select: str) -> Iterator[_Doomed]:
+def _doomed(home: Path, select: str) -> Iterator[_RowsToDelete]:
     with engine_that_spills(home, memory_mb=_MEMORY_MB) as engine:
         try:
             engine.execute(f"CREATE TEMP TABLE doomed AS SELECT {PLACE} AS place FROM ({select})")
-            yield _Doomed(engine)
+            yield _RowsToDelete(engine)
         except duckdb.Error as error:
             raise LakeUnavailableError(f"Old rows could not be found: {error}. Run it again.") from error
 

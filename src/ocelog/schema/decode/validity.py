@@ -24,7 +24,7 @@ def check(text: str, validate: Validate, path: str) -> str:
 
 def _some(texts: frozenset[str]) -> str:
     listed = sorted(texts)
-    return ", ".join(listed[:10]) + (", ..." if len(listed) > 10 else "")
+    return ", ".join(listed[:10]) + (", …" if len(listed) > 10 else "")
 
 
 def _is_ip(text: str, wanted: str) -> bool:

@@ -1,7 +1,5 @@
 """How one request goes over the wire: one POST, bounded in time and size, to the one host that it is meant for."""
 
-import re
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from ocelog.errors import SourceUnavailableError, without_number
+from ocelog.connection_failure import ConnectionFailure, FailureKind, connection_failure
+from ocelog.errors import SourceUnavailableError
 from ocelog.languages.phrases import Phrase, translatable
 from ocelog.sources.wiz.confined import check_public, confine
 from ocelog.sources.wiz.deadline import Deadline, OutOfTimeError
@@ -21,23 +20,6 @@ from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.opening import open_http
 from ocelog.sources.wiz.settings import WizSettings
-
-_WORDS = frozenset(
-    {
-        translatable("Connection refused"),
-        translatable("Connection reset by peer"),
-        translatable("Name or service not known"),
-        translatable("Network is unreachable"),
-        translatable("No address associated with hostname"),
-        translatable("No route to host"),
-        translatable("Server disconnected without sending a response"),
-        translatable("Temporary failure in name resolution"),
-    }
-)
-"""What the system and the library most often say of a connection."""
-_CUT_SHORT = re.compile(
-    r"peer closed connection without sending complete message body \(received (\d+) bytes, expected (\d+)\)"
-)
 
 
 def user_agent() -> str:
@@ -173,41 +155,35 @@ def _translated(host: str, redact: Callable[[str], str]) -> Iterator[None]:
     """
     try:
         yield
-    except httpx2.ConnectTimeout as error:
-        raise SourceUnavailableError(Phrase("%(host)s did not answer in time.", host=host)) from error
-    except httpx2.TimeoutException as error:
-        raise SourceUnavailableError(Phrase("%(host)s stopped answering.", host=host)) from error
     except (httpx2.HTTPError, RuntimeError) as error:
         # RuntimeError is what httpx raises in threads that still ask while another closes the client.
-        reason = _reason(error)
-        clean = redact(reason)
-        is_clean = clean == reason
-        shown = reason if is_clean and readable(clean) == reason else readable(clean)
-        told = SourceUnavailableError(Phrase("%(host)s did not answer: %(reason)s", host=host, reason=shown))
-        raise told from (error if is_clean else None)
+        failure = connection_failure(error)
+        clean = redact(failure.says)
+        is_clean = clean == failure.says
+        reason = failure.says if is_clean and readable(clean) == failure.says else readable(clean)
+        raise SourceUnavailableError(_told(host, failure, reason)) from (error if is_clean else None)
     except httpx2.InvalidURL as error:
         raise SourceUnavailableError(
             Phrase("%(host)s is not a valid address: %(error)s.", host=host, error=str(error).rstrip("."))
         ) from error
 
 
-def _reason(error: Exception) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return Phrase(
-                "its certificate is not trusted (%(why)s). If your proxy inspects TLS, name its "
-                "certificate authority (--ca-file, or SSL_CERT_FILE).",
-                why=cause.verify_message,
+def _told(host: str, failure: ConnectionFailure, reason: str) -> Phrase:
+    """Return the message of a failure, and what to do; `reason` is what it says, fit to be shown."""
+    match failure.kind:
+        case FailureKind.NOT_CONNECTED:
+            return Phrase("%(host)s did not answer in time.", host=host)
+        case FailureKind.TIMEOUT:
+            return Phrase("%(host)s stopped answering.", host=host)
+        case FailureKind.CERTIFICATE:
+            todo = failure.certificate_advice or Phrase(
+                "If your proxy inspects TLS, name its certificate authority (--ca-file, or SSL_CERT_FILE)."
             )
-        cause = cause.__cause__ or cause.__context__
-    text = without_number(error).rstrip(".") or type(error).__name__
-    cut_short = _CUT_SHORT.fullmatch(text)
-    if cut_short is not None:
-        return Phrase(
-            "peer closed connection without sending complete message body (received %(received)s bytes, expected "
-            "%(expected)s).",
-            received=cut_short[1],
-            expected=cut_short[2],
-        )
-    return Phrase("%(text)s.", text=Phrase(text)) if text in _WORDS else f"{text}."
+            return Phrase(
+                "%(host)s did not answer: its certificate is not trusted (%(why)s). %(todo)s",
+                host=host,
+                why=reason,
+                todo=todo,
+            )
+        case FailureKind.OTHER:
+            return Phrase("%(host)s did not answer: %(why)s.", host=host, why=reason)

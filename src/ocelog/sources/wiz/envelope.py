@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ocelog.languages.phrases import Phrase
+from ocelog.shorten import shorten
 from ocelog.sources.wiz.malformed import CutShortError, take_apart
 
 _LONGEST_MESSAGE = 500
@@ -172,5 +173,5 @@ def _text(value: _Json, clean: Callable[[str], str]) -> str | None:
 
 def readable(text: str) -> str:
     """Return `text` from outside as one line of bounded length, fit for a message."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST_MESSAGE]).split())
-    return line if len(text) <= _LONGEST_MESSAGE else f"{line}..."
+    begins = shorten(text, _LONGEST_MESSAGE)
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in begins).split())
