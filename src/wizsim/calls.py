@@ -1,11 +1,13 @@
 """What each admin call must say: its fields, their types and bounds."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
+from wizsim.record_types import RECORD_TYPES
+
 Json = dict[str, Any]
-Type: TypeAlias = Literal["audit", "issues", "findings"]
+Type: TypeAlias = Annotated[str, msgspec.Meta(pattern=f"^(?:{'|'.join(RECORD_TYPES)})$")]
 LONGEST_STEP = 10 * 366 * 86_400
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
