@@ -16,8 +16,8 @@ from wizsim.behaviour import Behaviour
 from wizsim.clock import START, Clock
 from wizsim.faults import MEANINGS, Faults, UnknownFaultError
 from wizsim.limits import LIMITERS
-from wizsim.nearest import did_you_mean, shown
-from wizsim.record_types import RECORD_TYPES, listed
+from wizsim.nearest import shown
+from wizsim.record_types import RECORD_TYPES, checked_type, listed
 from wizsim.server import Server, listen
 from wizsim.settings import Inclusive, Settings, options
 from wizsim.truth import Truth
@@ -95,8 +95,10 @@ def put(
 
     It happens now and has a new id. Fields that are not given are as in the newest record of that type.
     """
-    if type_ not in RECORD_TYPES:
-        raise typer.BadParameter(f"{shown(type_)} is not known{did_you_mean(type_, RECORD_TYPES)}", param_hint="TYPE")
+    try:
+        checked_type(type_)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="TYPE") from wrong
     try:
         fields = json.loads(record)
     except (ValueError, RecursionError) as wrong:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from wizsim import audit, findings, issues
 from wizsim.estate import Estate
+from wizsim.nearest import did_you_mean, shown
 
 Json = dict[str, Any]
 Change: TypeAlias = Callable[[Random, Json, int, Estate], Json | None]
@@ -99,6 +100,13 @@ RECORD_TYPES: Mapping[str, RecordType] = {
 """Every type, by its name in options, faults and admin calls. `read:all` does not open the audit log."""
 ROOT_TYPES: Mapping[str, str] = {root: name for name, type_ in RECORD_TYPES.items() for root in type_.roots}
 """Fields of Query that are served, and the type of what they show."""
+
+
+def checked_type(name: str) -> str:
+    """Return `name`. Raises ValueError if no type is called so."""
+    if name not in RECORD_TYPES:
+        raise ValueError(f"{shown(name)} is not known{did_you_mean(name, RECORD_TYPES)}")
+    return name
 
 
 def listed(conjunction: str) -> str:

@@ -9,8 +9,7 @@ from wizsim.clock import Clock
 from wizsim.dice import dice, pick
 from wizsim.estate import Estate, build_estate
 from wizsim.instants import DAY, SECOND
-from wizsim.nearest import did_you_mean, shown
-from wizsim.record_types import RECORD_TYPES, Change
+from wizsim.record_types import RECORD_TYPES, Change, checked_type
 from wizsim.tables import Table, Version
 from wizsim.truth import Gone, Truth
 
@@ -50,9 +49,8 @@ class World:
         truth: Truth | None = None,
         **counts: int,
     ) -> None:
-        if unknown := [name for name in counts if name not in RECORD_TYPES]:
-            raise TypeError(f"there is no type of records {shown(unknown[0])}{did_you_mean(unknown[0], RECORD_TYPES)}")
-        counts = {name: counts.get(name, type_.in_world) for name, type_ in RECORD_TYPES.items()}
+        given = {checked_type(name): count for name, count in counts.items()}
+        counts = {name: type_.in_world for name, type_ in RECORD_TYPES.items()} | given
         self.seed = seed
         self.rate, self.late, self.ties, self.age = rate, late, ties, age
         self.clock = clock or Clock()

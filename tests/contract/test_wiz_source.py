@@ -149,6 +149,18 @@ def test_a_sweep_asks_for_open_records_alone_and_everything_else_for_all(source:
     assert len(every) > len(swept) > 0
 
 
+@pytest.mark.parametrize("short", [short for short in SHOWN if ROOTS[SHORT_NAMES[short]].project_filter])
+def test_projects_bound_what_comes(connect: Connect, server: Server, short: str) -> None:
+    (project_, *_) = server.world.estate.busiest_projects()
+    source = connect(projects=[project_], log_types=[short])
+    source.prime()
+    bound = {record["id"] for record in _records(_page(source.ask(_ask(source, short))))}
+    assert bound, f"does PATHS in src/wizsim/filters.py say where {SHOWN[short]} have their projects?"
+    versions = server.world.current(SHOWN[short])
+    assert all(project_ in {each["id"] for each in versions[id_].get("projects")} for id_ in bound)
+    assert len(bound) < len(versions)
+
+
 def test_stamps_grow_and_are_the_apis_time(source: WizSource, server: Server) -> None:
     stamps = [_page(source.ask(_ask(source))).asked_us for _ in range(5)]
     assert stamps == sorted(set(stamps))

@@ -89,7 +89,7 @@ def test_each_type_comes_by_a_date_and_can_be_asked_for_by_id(name: str) -> None
 
 
 def test_a_world_has_the_types_that_there_are() -> None:
-    with pytest.raises(TypeError, match="'isues'; did you mean 'issues'"):
+    with pytest.raises(ValueError, match="'isues' is not known; did you mean 'issues'"):
         World(isues=3)
     assert {name: len(World(seed=1).current(name)) for name in RECORD_TYPES} == {
         name: type_.in_world for name, type_ in RECORD_TYPES.items()
