@@ -14,27 +14,20 @@ import msgspec
 from wizsim.dice import dice, uuid
 from wizsim.instants import SECOND
 from wizsim.nearest import did_you_mean, shown
+from wizsim.record_types import RECORD_TYPES
 
 Json = dict[str, Any]
 
-DEFAULT_SCOPES = ("read:resources", "admin:audit", "read:issues", "read:vulnerabilities")
+DEFAULT_SCOPES = ("read:resources", *dict.fromkeys(type_.scopes[-1] for type_ in RECORD_TYPES.values()))
 AUDIENCES = frozenset({"wiz-api", "beyond-api"})
-_AUDIT = ("admin:all", "admin:audit")
-_ISSUES = ("admin:all", "read:all", "read:issues")
-_FINDINGS = ("admin:all", "read:all", "read:vulnerabilities")
+_AUDIT = RECORD_TYPES["audit"].scopes
 _RESOURCES = ("admin:all", "read:all", "read:resources")
 SCOPES: Mapping[str, tuple[str, ...]] = {
-    "Query.auditLogEntries": _AUDIT,
-    "Query.auditLogEntry": _AUDIT,
-    "Query.issue": _ISSUES,
-    "Query.issues": _ISSUES,
-    "Query.issuesV2": _ISSUES,
-    "Query.vulnerabilityFinding": _FINDINGS,
-    "Query.vulnerabilityFindings": _FINDINGS,
+    **{f"Query.{root}": type_.scopes for type_ in RECORD_TYPES.values() for root in type_.roots},
     "Issue.entitySnapshot": _RESOURCES,
     "VulnerabilityFinding.vulnerableAsset": _RESOURCES,
 }
-"""Field -> scopes, of which one is enough. `read:all` does not open the audit log."""
+"""Field -> scopes, of which one is enough: of every root, and of fields that take one of their own."""
 RESOURCE_FIELDS = frozenset(field for field, scopes in SCOPES.items() if scopes == _RESOURCES)
 SCOPE_NAMES = tuple(sorted({scope for scopes in SCOPES.values() for scope in scopes}))
 

@@ -31,6 +31,7 @@ from wizsim.api import Api
 from wizsim.calls import AccountAsked, BehaviourAsked, Change, FaultsAsked, Named, Nothing, Pace, Put, Remove, Step
 from wizsim.instants import text
 from wizsim.nearest import shown
+from wizsim.record_types import checked_type
 from wizsim.records import fitting
 
 Json = dict[str, Any]
@@ -127,14 +128,14 @@ def _behaviour(api: Api, asked: BehaviourAsked) -> Json:
 def _put(api: Api, asked: Put) -> Json:
     if not isinstance(asked.record.get("id"), str):
         raise AdminError("a record has an id, which is text")
-    version = api.world.put(asked.type, fitting(asked.type, asked.record))
+    version = api.world.put(checked_type(asked.type), fitting(asked.type, asked.record))
     return {"id": version.id, "version": version.number}
 
 
 def _change(api: Api, asked: Change) -> Json:
     if asked.fields.get("id", asked.id) != asked.id:
         raise AdminError("a record keeps its id")
-    fields = fitting(asked.type, asked.fields)
+    fields = fitting(checked_type(asked.type), asked.fields)
     try:
         version = api.world.change(asked.type, asked.id, **fields)
     except KeyError as missing:
@@ -144,7 +145,7 @@ def _change(api: Api, asked: Change) -> Json:
 
 def _remove(api: Api, asked: Remove) -> Json:
     try:
-        api.world.remove(asked.type, asked.id)
+        api.world.remove(checked_type(asked.type), asked.id)
     except KeyError as missing:
         raise _no_record(asked.type, asked.id) from missing
     return {}

@@ -6,6 +6,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from uuid import uuid4
 
+from wizsim.record_types import RECORD_TYPES
+
 Json = dict[str, Any]
 
 
@@ -15,16 +17,12 @@ class RefusedError(Exception):
 
 def put(host: str, port: int, token: str, type_: str, fields: Mapping[str, Any]) -> str:
     """Show a new record now, and return its id. What `fields` leaves out is as in the newest record of its type."""
-    admin = _Admin(host, port, token)
+    admin, born = _Admin(host, port, token), RECORD_TYPES[type_].born
     records: list[Json] = [record for _, record in admin.call("GET", "current")[type_].values()]
-    newest = max(records, key=lambda record: str(record[_BORN[type_]]), default={})
+    newest = max(records, key=lambda record: str(record[born]), default={})
     now = admin.call("GET", "state")["now"]
-    new = {"id": str(uuid4()), _BORN[type_]: now} | ({"updatedAt": now} if "updatedAt" in newest else {})
+    new = {"id": str(uuid4()), born: now} | ({"updatedAt": now} if "updatedAt" in newest else {})
     return str(admin.call("POST", "put", {"type": type_, "record": {**newest, **new, **fields}})["id"])
-
-
-_BORN = {"audit": "timestamp", "issues": "createdAt", "findings": "firstDetectedAt"}
-"""Which field says when a record began."""
 
 
 class _Admin:

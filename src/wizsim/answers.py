@@ -19,7 +19,7 @@ from wizsim.listings import Listing
 from wizsim.mischief import Mischief, twist_records, without_dates
 from wizsim.orders import order_of
 from wizsim.pages import connection_of, size_of, turn
-from wizsim.plans import CONNECTIONS, Plan, RootField, plan_of
+from wizsim.plans import Plan, RootField, plan_of
 from wizsim.refusals import Refusal, access_denied, error, invalid
 from wizsim.sdl import schema
 from wizsim.tables import Version
@@ -111,7 +111,7 @@ class Answering:
     ) -> Any:
         query = schema().query_type
         arguments = get_argument_values(query.fields[root.name], root.node, values) if query else {}
-        if root.name not in CONNECTIONS:
+        if not root.paged:
             return self._single(root, arguments, question, answer)
         mischief.refuse_stretch(root, arguments.get("filterBy"), self.world.now())
         if "dates-ignored" in question.faults:
@@ -200,7 +200,7 @@ class Answering:
             needed = account.lacks(coordinate, extra.get(coordinate))
             if needed is not None:
                 message = access_denied(list(needed), held)
-                if root.name in CONNECTIONS:  # it may not be null, so there is no data at all
+                if root.paged:  # it may not be null, so there is no data at all
                     raise Refusal(message, code="UNAUTHORIZED", path=[root.key])
                 nulled.add(coordinate)
                 answer.errors.append(

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from graphql import GraphQLInterfaceType, GraphQLObjectType
 
 from wizsim.nearest import did_you_mean, shown
+from wizsim.record_types import RECORD_TYPES
 from wizsim.sdl import schema
 
 Check: TypeAlias = Callable[[Any], Any]
@@ -42,7 +43,7 @@ BAD_ANSWERS = (
     "garbled",
     "timeout",
 )
-TYPES = ("audit", "issues", "findings", "token")
+TYPES = (*RECORD_TYPES, "token")
 _NEXT = re.compile(r":(?=[A-Za-z_-]+=)")
 _DIGITS = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 _NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*")

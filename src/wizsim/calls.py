@@ -1,11 +1,10 @@
 """What each admin call must say: its fields, their types and bounds."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 Json = dict[str, Any]
-Type: TypeAlias = Literal["audit", "issues", "findings"]
 LONGEST_STEP = 10 * 366 * 86_400
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
@@ -66,14 +65,14 @@ class BehaviourAsked(msgspec.Struct, forbid_unknown_fields=True):
 class Put(msgspec.Struct, forbid_unknown_fields=True):
     """A whole record to show."""
 
-    type: Type
+    type: str
     record: Json
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True):
     """What changes in a record."""
 
-    type: Type
+    type: str
     id: str
     fields: Json
 
@@ -81,5 +80,5 @@ class Change(msgspec.Struct, forbid_unknown_fields=True):
 class Remove(msgspec.Struct, forbid_unknown_fields=True):
     """A record to show no more."""
 
-    type: Type
+    type: str
     id: str

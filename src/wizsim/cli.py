@@ -1,7 +1,6 @@
 """How a tenant is served from the command line: `wizsim serve`, and `wizsim faults` to see what can go wrong."""
 
 import gc
-import inspect
 import json
 import math
 import socket
@@ -17,10 +16,10 @@ from wizsim.behaviour import Behaviour
 from wizsim.clock import START, Clock
 from wizsim.faults import MEANINGS, Faults, UnknownFaultError
 from wizsim.limits import LIMITERS
-from wizsim.nearest import did_you_mean, shown
-from wizsim.records import TYPE_NAMES
+from wizsim.nearest import shown
+from wizsim.record_types import RECORD_TYPES, checked_type, listed
 from wizsim.server import Server, listen
-from wizsim.settings import Inclusive, Settings
+from wizsim.settings import Inclusive, Settings, options
 from wizsim.truth import Truth
 from wizsim.world import World
 
@@ -55,7 +54,8 @@ def serve(**given: Any) -> None:
         # No bound keeps NaN out: it is neither below nor above any.
         if isinstance(value, float) and math.isnan(value):
             raise typer.BadParameter("nan is not a number here", param_hint=f"--{name.replace('_', '-')}")
-    settings = Settings(**given)
+    records = {type_: given.pop(type_) for type_ in RECORD_TYPES}
+    settings = Settings(records=records, **given)
     struck = _faults(settings)
     with _listener(settings) as listener, closing(_truth(settings)) as truth:
         world = _world(settings, truth)
@@ -76,13 +76,13 @@ def serve(**given: Any) -> None:
         )
 
 
-serve.__signature__ = inspect.signature(Settings)  # type: ignore[attr-defined] # typer reads the options from it
+serve.__signature__ = options()  # type: ignore[attr-defined] # typer reads the options from it
 app.command()(serve)
 
 
 @app.command()
 def put(
-    type_: Annotated[str, typer.Argument(metavar="TYPE", help="audit, issues or findings.")],
+    type_: Annotated[str, typer.Argument(metavar="TYPE", help=f"{listed('or')}.")],
     record: Annotated[str, typer.Argument(metavar="JSON", help="Fields of the record, as a JSON object.")],
     *,
     host: Annotated[str, typer.Option(help="Address of the tenant.")] = "127.0.0.1",
@@ -95,8 +95,10 @@ def put(
 
     It happens now and has a new id. Fields that are not given are as in the newest record of that type.
     """
-    if type_ not in TYPE_NAMES:
-        raise typer.BadParameter(f"{shown(type_)} is not known{did_you_mean(type_, TYPE_NAMES)}", param_hint="TYPE")
+    try:
+        checked_type(type_)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="TYPE") from wrong
     try:
         fields = json.loads(record)
     except (ValueError, RecursionError) as wrong:
@@ -147,15 +149,13 @@ def _world(settings: Settings, truth: Truth) -> World:
     try:
         return World(
             seed=settings.seed,
-            audit=settings.audit,
-            issues=settings.issues,
-            findings=settings.findings,
             rate=settings.rate,
             late=settings.late,
             ties=settings.ties,
             age=settings.age,
             clock=Clock(START) if settings.stepped else Clock.wall(settings.clock_offset),
             truth=truth,
+            **settings.records,
         )
     finally:
         gc.enable()

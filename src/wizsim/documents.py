@@ -25,6 +25,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_variable_values
 
+from wizsim.record_types import ROOT_TYPES
 from wizsim.refusals import Refusal, invalid
 from wizsim.sdl import schema
 
@@ -32,15 +33,6 @@ Json = dict[str, Any]
 
 LONGEST_DOCUMENT = 200_000
 _NO_OPERATION = "Must provide an operation."
-ROOT_TYPES = {
-    "auditLogEntries": "audit",
-    "auditLogEntry": "audit",
-    "issues": "issues",
-    "issuesV2": "issues",
-    "issue": "issues",
-    "vulnerabilityFindings": "findings",
-    "vulnerabilityFinding": "findings",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,8 +81,8 @@ PATHS: Mapping[str, Mapping[str, str]] = {
         "vulnerabilityType": "=VULNERABILITY",
     },
 }
-"""Where a condition looks, when not in the record's field of the same name: one path, several (|), or what is so of
-all that this tenant has (=)."""
+"""Where a condition looks, by type, when not in the record's field of the same name: one path, several (|), or what is
+so of all that this tenant has (=)."""
 NESTED: Mapping[str, Mapping[str, str]] = {
     "relatedEntity": {
         "": "entitySnapshot",
@@ -118,7 +118,7 @@ class Filtering:
 
     def compile(self, type_: str, given: Json | None, now: int) -> tuple[Test, bool]:
         """Return the test, and whether it depends on `now`. Raises Refusal."""
-        tests, moves = self._tests(PATHS[type_], "", given or {}, now)
+        tests, moves = self._tests(PATHS.get(type_, {}), "", given or {}, now)
         if type_ == "findings" and not (given or {}).get("status"):
             tests.append(_at("status", lambda found: found[0] == "OPEN"))
         return (lambda version: all(test(version) for test in tests)), moves

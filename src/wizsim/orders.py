@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from zlib import crc32
 
 from wizsim.instants import parse
+from wizsim.record_types import RECORD_TYPES
 from wizsim.tables import Version
 
 Json = dict[str, Any]
@@ -13,15 +14,12 @@ Key: TypeAlias = tuple[int, Any]
 
 RANKS = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3, "INFORMATIONAL": 4, "NONE": 5}
 FIELDS = {
-    ("audit", None): ("Timestamp", "timestamp"),
-    ("issues", None): ("CreatedAt", "createdAt"),
     ("issues", "CREATED_AT"): ("CreatedAt", "createdAt"),
     ("issues", "STATUS_CHANGED_AT"): ("StatusChangedAt", "statusChangedAt"),
     ("issues", "RESOLVED_AT"): ("ResolvedAt", "resolvedAt"),
     ("issues", "THREAT_LAST_GROUPED_AT"): ("LastEventAt", "lastEventAt"),
     ("issues", "SEVERITY"): ("Severity", "severity"),
     ("issues", "SEVERITY_EXPLOITABLE"): ("Severity", "severity"),
-    ("issues", "ID"): ("Id", "id"),
     ("findings", None): ("UpdatedAt", "updatedAt"),
     ("findings", "INCREMENTAL"): ("UpdatedAt", "updatedAt"),
     ("findings", "CREATED_AT"): ("FirstSeenAt", "firstDetectedAt"),
@@ -29,7 +27,11 @@ FIELDS = {
     ("findings", "RELATED_SOURCE_MAPPED_ISSUE_SEVERITY"): ("Severity", "severity"),
     ("findings", "TECHNOLOGY_END_OF_LIFE_DATE"): ("TechnologyEndOfLifeAt", "technologyEndOfLifeAt"),
 }
-"""(type, order asked for) -> (the cursor's name of it, the record's field). Which field comes unasked is not public."""
+"""(type, order asked for) -> (the cursor's name of it, the record's field); None: none was asked for.
+
+By `ID`, each type can be asked for. What is not here comes as without an order, and that is by the field `born` of
+`RECORD_TYPES`. Which field comes unasked is not public.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +61,20 @@ def order_of(
         return Order(name="Position", key=lambda v: (0, crc32(v.id.encode(), shuffled)), dated=False)
     wanted = given or {"direction": "ASC" if oldest_first else "DESC"}
     asked = wanted.get("field")
-    name, field = FIELDS.get((type_, asked), FIELDS[type_, None])
+    name, field = _field(type_, asked)
     down = (wanted.get("direction") == "DESC") != descending
     if field == "id":
         return Order(name=name, key=_by_id_down if down else _by_id, dated=False, descending=down)
     if field == "severity":
         return Order(name=name, key=_by_rank(down=down), dated=False, descending=down)
     return Order(name=name, key=_by_instant(field, down=down), dated=True, descending=down)
+
+
+def _field(type_: str, asked: str | None) -> tuple[str, str]:
+    if asked == "ID":
+        return "Id", "id"
+    born = RECORD_TYPES[type_].born
+    return FIELDS.get((type_, asked)) or FIELDS.get((type_, None)) or (born[:1].upper() + born[1:], born)
 
 
 def _by_id(version: Version) -> Key:

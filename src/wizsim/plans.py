@@ -7,13 +7,12 @@ from typing import Any
 
 from graphql import FieldNode, GraphQLObjectType, OperationDefinitionNode, get_named_type
 
-from wizsim.documents import ROOT_TYPES, operation_of, read_document
+from wizsim.documents import operation_of, read_document
+from wizsim.record_types import ROOT_TYPES
 from wizsim.sdl import schema
 from wizsim.selection import Compiler, Show, Use
 
 Json = dict[str, Any]
-
-CONNECTIONS = frozenset({"auditLogEntries", "issues", "issuesV2", "vulnerabilityFindings"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +23,11 @@ class RootField:
     """Its name in the answer."""
     name: str
     type: str
-    """audit, issues or findings."""
+    """One of RECORD_TYPES."""
     node: FieldNode
     """Where its arguments are."""
+    paged: bool
+    """A list that has pages, rather than one record."""
     render: Show
     """Shows the connection, or the one record."""
     show: Show
@@ -87,33 +88,32 @@ def _root(compiler: Compiler, query: GraphQLObjectType, key: str, nodes: list[Fi
     render = compiler.show(type_, nodes, (key,))
     uses = tuple(compiler.uses.values())
     named = get_named_type(type_)
-    if name not in CONNECTIONS or not isinstance(named, GraphQLObjectType):
-        return _field(key, name, nodes, render, render, frozenset(), (), uses)
+    if not isinstance(named, GraphQLObjectType) or "pageInfo" not in named.fields:
+        return RootField(
+            key=key,
+            name=name,
+            type=ROOT_TYPES[name],
+            node=nodes[0],
+            paged=False,
+            render=render,
+            show=render,
+            wanted=frozenset(),
+            records_path=(),
+            uses=uses,
+        )
     inside = compiler.fields(named, [n.selection_set for n in nodes if n.selection_set])
     wanted = frozenset(n[0].name.value for n in inside.values())
     show, path = _records(compiler, named, inside)
-    return _field(key, name, nodes, render, show, wanted, (key, *path) if path else (), uses)
-
-
-def _field(
-    key: str,
-    name: str,
-    nodes: list[FieldNode],
-    render: Show,
-    show: Show,
-    wanted: frozenset[str],
-    path: tuple[str, ...],
-    uses: tuple[Use, ...],
-) -> RootField:
     return RootField(
         key=key,
         name=name,
         type=ROOT_TYPES[name],
         node=nodes[0],
+        paged=True,
         render=render,
         show=show,
         wanted=wanted,
-        records_path=path,
+        records_path=(key, *path) if path else (),
         uses=uses,
     )
 

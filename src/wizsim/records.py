@@ -15,11 +15,11 @@ from graphql import (
 
 from wizsim.instants import parse
 from wizsim.nearest import did_you_mean, shown
+from wizsim.record_types import RECORD_TYPES
 from wizsim.sdl import concrete, object_type
 
 Json = dict[str, Any]
 
-TYPE_NAMES = {"audit": "AuditLogEntry", "issues": "Issue", "findings": "VulnerabilityFinding"}
 PYTHON: Mapping[str, tuple[type, ...]] = {
     "Int": (int,),
     "Float": (int, float),
@@ -37,7 +37,7 @@ class UnfitError(ValueError):
 
 def fitting(type_: str, given: Json) -> Json:
     """Return `given`, fields of a record of `type_`. Raises UnfitError, which names the path of what does not fit."""
-    _object((object_type(TYPE_NAMES[type_]),), given, "record")
+    _object((object_type(RECORD_TYPES[type_].graphql),), given, "record")
     return given
 
 

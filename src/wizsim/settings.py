@@ -1,5 +1,7 @@
 """How a served tenant can be set up: every option of `wizsim serve`."""
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +11,7 @@ import typer
 
 from wizsim.accounts import DEFAULT_SCOPES
 from wizsim.limits import LimiterKind
+from wizsim.record_types import RECORD_TYPES
 
 MOST_RECORDS = 10_000_000
 YEARS = 10 * 366 * 86_400
@@ -31,9 +34,8 @@ class Settings:
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 0
     seed: Annotated[int, typer.Option(help="The same seed gives the same tenant.")] = 0
-    audit: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Audit entries at the start.")] = 500
-    issues: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Issues at the start.")] = 300
-    findings: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Vulnerability findings at the start.")] = 2_000
+    records: Mapping[str, int]
+    """How many there are at the start, by type: an option for each."""
     rate: Annotated[float, typer.Option(min=0, max=10_000, help="Changes per second.")] = 0.0
     late: Annotated[float, typer.Option(min=0, max=YEARS, help="Mean seconds until a change is seen.")] = 20.0
     age: Annotated[
@@ -101,3 +103,23 @@ class Settings:
         bool,
         typer.Option("--until-stdin-closes", help="End with the program that holds the other end of standard input."),
     ] = False
+
+
+def options() -> inspect.Signature:
+    """Return each field of Settings as an option, and in place of `records` one for each type."""
+    found = list[inspect.Parameter]()
+    for field in inspect.signature(Settings).parameters.values():
+        found += _counts() if field.name == "records" else [field]
+    return inspect.Signature(found)
+
+
+def _counts() -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=type_.served,
+            annotation=Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help=f"{type_.title} at the start.")],
+        )
+        for name, type_ in RECORD_TYPES.items()
+    ]

@@ -9,7 +9,7 @@ from wizsim.clock import Clock
 from wizsim.dice import dice, pick
 from wizsim.estate import Estate, build_estate
 from wizsim.instants import DAY, SECOND
-from wizsim.lives import AGES, BIRTHS, BORN, CHANGED, LIVED, SHARES, TYPES
+from wizsim.record_types import RECORD_TYPES, Change, checked_type
 from wizsim.tables import Table, Version
 from wizsim.truth import Gone, Truth
 
@@ -29,7 +29,9 @@ class _Pending:
 
 
 class World:
-    """A tenant. `rate` changes happen a second of its clock; each is seen `late` seconds (mean, exponential) after.
+    """A tenant with so many records of each type at the start: `issues=40`; of others, as RECORD_TYPES has it.
+
+    `rate` changes happen a second of its clock; each is seen `late` seconds (mean, exponential) after.
 
     Every method may be called from any thread. `ties` is the share of records that share the instant of the one
     before, `age` scales how old the first ones are. The clock is stepped by `advance` unless another is given.
@@ -39,25 +41,25 @@ class World:
         self,
         *,
         seed: int = 0,
-        audit: int = 100,
-        issues: int = 100,
-        findings: int = 100,
         rate: float = 0.0,
         late: float = 20.0,
         ties: float = 0.0,
         age: float = 1.0,
         clock: Clock | None = None,
         truth: Truth | None = None,
+        **counts: int,
     ) -> None:
+        given = {checked_type(name): count for name, count in counts.items()}
+        counts = {name: type_.in_world for name, type_ in RECORD_TYPES.items()} | given
         self.seed = seed
         self.rate, self.late, self.ties, self.age = rate, late, ties, age
         self.clock = clock or Clock()
         self.truth = truth if truth is not None else Truth()
         self.lock = threading.RLock()
-        self.estate: Estate = build_estate(seed, findings=findings, issues=issues)
-        self.tables = {type_: Table() for type_ in TYPES}
+        self.estate: Estate = build_estate(seed, findings=counts["findings"], issues=counts["issues"])
+        self.tables = {type_: Table() for type_ in RECORD_TYPES}
         self._births, self._changes = dice(seed, "births"), dice(seed, "changes")
-        self._ids: dict[str, list[str]] = {type_: [] for type_ in TYPES}
+        self._ids: dict[str, list[str]] = {type_: [] for type_ in RECORD_TYPES}
         self._ahead: dict[str, Version] = {}
         """States that are not visible yet."""
         self._ending: set[str] = set()
@@ -66,7 +68,7 @@ class World:
         self._agenda: list[tuple[int, int, str, str, Json]] = []
         self._count = 0
         self._through = self.clock.now()
-        self._settle({"audit": audit, "issues": issues, "findings": findings})
+        self._settle(counts)
         self._next = self._through + self._gap()
 
     def now(self) -> int:
@@ -127,14 +129,17 @@ class World:
             return dict(self.tables[type_].current)
 
     def _settle(self, counts: dict[str, int]) -> None:
-        start, before = self._through, dict.fromkeys(TYPES, self._through)
-        for type_, count in counts.items():
-            median, spread, most = AGES[type_]
-            for _ in range(count):
+        start, before = self._through, dict.fromkeys(RECORD_TYPES, self._through)
+        for type_, kind in RECORD_TYPES.items():
+            median, spread, most = kind.age
+            for _ in range(counts[type_]):
                 age = self.age * min(most, median * self._births.lognormvariate(0.0, spread))
                 if self._births.random() >= self.ties:
                     before[type_] = start - int(age * DAY * (1 - self._births.random() / 1000))
-                own, base = LIVED[type_](self._births, self.estate, before[type_], start)
+                if kind.lived is None:
+                    own, base = kind.make(self._births, self.estate, before[type_])
+                else:
+                    own, base = kind.lived(self._births, self.estate, before[type_], start)
                 version = Version(type=type_, id=own["id"], number=1, visible_us=before[type_], own=own, base=base)
                 self.tables[type_].current[version.id] = version
                 self._ids[type_].append(version.id)
@@ -159,20 +164,22 @@ class World:
 
     def _befall(self, at: int) -> None:
         rng = self._changes
-        type_ = rng.choices(TYPES, [SHARES[t] * bool(self._ids[t]) for t in TYPES])[0]
-        if rng.random() < BIRTHS[type_] or not self._ids[type_]:
-            own, base = BORN[type_](rng, self.estate, at)
+        shares = [kind.share * bool(self._ids[type_]) for type_, kind in RECORD_TYPES.items()]
+        type_ = rng.choices(list(RECORD_TYPES), shares)[0]
+        kind = RECORD_TYPES[type_]
+        if rng.random() < kind.births or not self._ids[type_]:
+            own, base = kind.make(rng, self.estate, at)
             self._ids[type_].append(own["id"])
             self._schedule(type_, own, base, at)
-        else:
-            self._change_one(type_, at)
+        elif kind.change is not None:
+            self._change_one(type_, kind.change, at)
 
-    def _change_one(self, type_: str, at: int) -> None:
+    def _change_one(self, type_: str, change: Change, at: int) -> None:
         rng = self._changes
         known = self._latest(type_, pick(rng, self._ids[type_]))
         if known is None:
             return
-        fields = CHANGED[type_](rng, known.full(), at, self.estate)
+        fields = change(rng, known.full(), at, self.estate)
         if fields is None:
             self._schedule_end(type_, known.id, at)
         elif fields:

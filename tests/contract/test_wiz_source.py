@@ -24,8 +24,9 @@ from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.source import WizSource
 from ocelog.sources.wiz.streams import KINDS, ROOTS, SHORT_NAMES
-from wizsim.documents import ROOT_TYPES
 from wizsim.limits import LIMITERS, LimiterKind
+from wizsim.orders import FIELDS
+from wizsim.record_types import RECORD_TYPES, ROOT_TYPES
 from wizsim.server import Server
 from wizsim.truth import project
 from wizsim.world import World
@@ -34,11 +35,13 @@ EVER = timedelta(days=800)
 SHOWN = {root.short: ROOT_TYPES[root.root] for root in ROOTS.values() if root.root in ROOT_TYPES}
 """Which of the simulator's records a log type has; those that it does not show cannot be read here."""
 EACH = pytest.mark.parametrize("short", SHOWN)
+RECORDS: dict[str, Any] = dict.fromkeys(RECORD_TYPES, 30) | {"issues": 40, "findings": 60}
+"""How many of each type the tenant has."""
 
 
 @pytest.fixture(scope="module")
 def tenant() -> Iterator[Server]:
-    world = World(seed=11, audit=30, issues=40, findings=60)
+    world = World(seed=11, **RECORDS)
     with Server(world) as server:
         yield server
 
@@ -122,7 +125,7 @@ def test_pages_lead_to_every_record_that_there_is(source: WizSource, short: str)
         if not page.has_next:
             break
     assert len(seen) == len(set(seen)) == total
-    assert len(seen) >= {"audit": 30, "issues": 40, "findings": 50}[SHOWN[short]]
+    assert len(seen) >= 0.8 * RECORDS[SHOWN[short]], "some findings began before EVER, but few records of any type"
 
 
 @EACH
@@ -145,6 +148,24 @@ def test_a_sweep_asks_for_open_records_alone_and_everything_else_for_all(source:
         record["id"] for record in every if record["status"] in {"OPEN", "IN_PROGRESS"}
     }
     assert len(every) > len(swept) > 0
+
+
+@pytest.mark.parametrize("short", [short for short in SHOWN if ROOTS[SHORT_NAMES[short]].project_filter])
+def test_projects_bound_what_comes(connect: Connect, server: Server, short: str) -> None:
+    (project_, *_) = server.world.estate.busiest_projects()
+    source = connect(projects=[project_], log_types=[short])
+    source.prime()
+    bound = {record["id"] for record in _records(_page(source.ask(_ask(source, short))))}
+    assert bound, f"does PATHS in src/wizsim/filters.py say where {SHOWN[short]} have their projects?"
+    versions = server.world.current(SHOWN[short])
+    assert all(project_ in {each["id"] for each in versions[id_].get("projects")} for id_ in bound)
+    assert len(bound) < len(versions)
+
+
+@EACH
+def test_the_simulator_knows_the_order_that_is_asked_for(short: str) -> None:
+    asked = (ROOTS[SHORT_NAMES[short]].order_by or {}).get("field", "ID")
+    assert asked == "ID" or (SHOWN[short], asked) in FIELDS, "add it to FIELDS in src/wizsim/orders.py"
 
 
 def test_stamps_grow_and_are_the_apis_time(source: WizSource, server: Server) -> None:
@@ -548,7 +569,8 @@ def test_a_field_absent_as_a_key_is_null_and_not_unknown(source: WizSource, serv
     server.faults.add("absent-keys")
     page = _page(source.ask(_ask(source, short)))
     assert len(_records(page)) == len(_records(whole))
-    assert _records(page) != _records(whole)
+    has_nulls = any(None in record.values() for record in _records(whole))
+    assert (_records(page) != _records(whole)) == has_nulls
     assert (page.refused, page.unknown) == (whole.refused, whole.unknown)
 
 
@@ -585,22 +607,27 @@ def test_a_source_that_works_is_well_in_every_item(connect: Connect) -> None:
 
 
 def test_each_item_that_fails_says_what_to_do(connect: Connect, server: Server) -> None:
-    server.accounts.replace(server.client_id, scopes=("read:resources", "read:issues"))
+    scopes = ("read:resources", "read:issues")
+    server.accounts.replace(server.client_id, scopes=scopes)
     items = connect().check()
     failed = {item.name: item for item in items if item.state == "fail"}
-    assert set(failed) == {"Wiz.Audit", "Wiz.VulnerabilityFinding"}
+    lacking = {SHORT_NAMES[short]: ROOTS[SHORT_NAMES[short]].scope for short in SHOWN}
+    lacking = {log_type: scope for log_type, scope in lacking.items() if scope not in scopes}
+    assert lacking.keys() >= {"Wiz.Audit", "Wiz.VulnerabilityFinding"}
+    assert failed.keys() == lacking.keys()
     assert not any(item.later for item in items)
     assert not any("projects" in item.text + item.todo for item in items)
     assert not any("read:resources" in item.todo for item in items)
-    assert "admin:audit" in failed["Wiz.Audit"].todo
-    assert "read:vulnerabilities" in failed["Wiz.VulnerabilityFinding"].todo
+    assert all(scope in failed[log_type].todo for log_type, scope in lacking.items())
     assert all(item.todo for item in items if item.state != "ok")
 
 
 def test_projects_and_the_audit_log_do_not_go_together(connect: Connect, server: Server) -> None:
-    items = {item.name: item for item in connect(projects=["p1"]).check()}
-    assert items["projects"].state == "warn"
-    assert "all of the audit log is read" in items["projects"].text
+    told = [item for item in connect(projects=["p1"]).check() if item.name == "projects"]
+    whole = [root for root in (ROOTS[SHORT_NAMES[short]] for short in SHOWN) if root.project_filter is None]
+    assert ROOTS["Wiz.Audit"] in whole
+    assert {item.state for item in told} == {"warn"}
+    assert [item.text.partition("; ")[2] for item in told] == [f"all of {root.title} is read" for root in whole]
     server.accounts.replace(server.client_id, projects=frozenset({"p1"}))
     items = {item.name: item for item in connect(log_types=["issues", "audit"]).check()}
     assert items["projects"].state == "fail"

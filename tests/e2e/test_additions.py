@@ -1,4 +1,4 @@
-"""What CONTRIBUTING says is enough to add: a log type, a field, a product.
+"""What CONTRIBUTING says is enough to add: a log type, a field, a product, a type of records of the simulator.
 
 A copy of the code gets exactly that, and is then used as a person uses it: `make golden`, tests, commands.
 """
@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
@@ -90,6 +91,145 @@ COUNTS = """
     SELECT count(*) AS old, (SELECT count(*) FROM wiz_issues_current) AS issues,
         count(*) FILTER (WHERE status = 'OPEN') AS open
     FROM wiz_old_issues_current
+"""
+
+CONFIGS_SCHEMA = """
+schema: Wiz.Configs
+version: 1
+referenceURL: https://example.org/configs
+description: What is configured badly.
+fields:
+  - name: id
+    type: string
+    required: true
+    description: Its own id.
+  - name: status
+    type: string
+    description: OPEN or RESOLVED.
+  - name: severity
+    type: string
+    description: How bad it is.
+  - name: firstSeenAt
+    type: timestamp
+    required: true
+    timeFormats: [rfc3339]
+    description: When it was found.
+  - name: updatedAt
+    type: timestamp
+    required: true
+    timeFormats: [rfc3339]
+    isEventTime: true
+    description: When anything of it changed last.
+  - name: resolvedAt
+    type: timestamp
+    timeFormats: [rfc3339]
+    description: When it was resolved.
+  - name: projects
+    type: array
+    description: To which projects it belongs.
+    element:
+      type: object
+      fields:
+        - name: id
+          type: string
+          description: The project's own id.
+"""
+CONFIGS_QUERY = """
+query OcelogConfigs($first: Int, $after: String, $filterBy: ConfigFilters) {
+  configs(first: $first, after: $after, filterBy: $filterBy) {
+    nodes { id status severity firstSeenAt updatedAt resolvedAt projects { id } }
+    pageInfo { hasNextPage endCursor }
+    totalCount
+  }
+}
+"""
+CONFIGS_ENTRY = """
+Root(
+    kind=Kind(
+        log_type="Wiz.Configs",
+        short="configs",
+        title="configurations",
+        cursor_field="updatedAt",
+        created_field="firstSeenAt",
+        version_times=("updatedAt",),
+        sweep_by="firstSeenAt",
+        created_filter="firstSeenAt",
+        version_fields=("id", "status", "severity", "firstSeenAt", "updatedAt", "resolvedAt", "projects"),
+        set_like=frozenset({"projects"}),
+        statuses=("OPEN", "RESOLVED"),
+        open_statuses=("OPEN",),
+    ),
+    root="configs",
+    scope="read:configs",
+    record_type="Config",
+    types={"projects": "Project"},
+    project_filter=("project", "equals"),
+),
+"""
+CONFIGS_API = """
+type Config {
+  id: ID!
+  status: ConfigStatus!
+  severity: Severity
+  firstSeenAt: DateTime!
+  updatedAt: DateTime!
+  resolvedAt: DateTime
+  projects: [Project!]
+}
+type ConfigConnection {
+  nodes: [Config!]
+  pageInfo: PageInfo!
+  totalCount: Int!
+}
+input ConfigFilters {
+  firstSeenAt: VulnerabilityDateFilters
+  project: ConfigProjectFilter
+  status: [ConfigStatus!]
+  updatedAt: VulnerabilityDateFilters
+}
+input ConfigProjectFilter {
+  equals: [ID!]
+}
+enum ConfigStatus {
+  OPEN
+  RESOLVED
+}
+"""
+CONFIGS_LIFE = '''
+"""What a configuration holds, and what becomes of it."""
+
+from random import Random
+from typing import Any
+
+from wizsim.dice import pick, uuid
+from wizsim.estate import Estate
+from wizsim.instants import text
+
+Json = dict[str, Any]
+
+
+def make_config(rng: Random, estate: Estate, at: int) -> tuple[Json, Json]:
+    """Draw a configuration that is found at `at`."""
+    projects = pick(rng, estate.assets).projects
+    dates = {"firstSeenAt": text(at), "updatedAt": text(at), "resolvedAt": None}
+    return {"id": uuid(rng), "status": "OPEN", "severity": "HIGH", "projects": projects or None, **dates}, {}
+
+
+def change_config(rng: Random, config: Json, at: int, _estate: Estate) -> Json:
+    """Draw what changes in it at `at`."""
+    return {"status": "RESOLVED", "resolvedAt": text(at), "updatedAt": text(at)}
+'''
+CONFIGS_TYPE = """
+"configs": RecordType(
+    title="Configurations",
+    graphql="Config",
+    roots=("configs",),
+    scopes=("admin:all", "read:all", "read:configs"),
+    born="firstSeenAt",
+    make=configs.make_config,
+    change=configs.change_config,
+    births=0.2,
+),
 """
 
 FIELDS = """
@@ -293,17 +433,21 @@ class Copy:
 
     folder: Path
 
-    def _python(self, *arguments: str, stdin: str = "") -> str:
-        environment = os.environ | {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a Python of the copy is started with."""
+        return os.environ | {
             "PYTHONPATH": os.pathsep.join(map(str, (self.folder / each for each in ("src", "scripts", "tests")))),
             "OCELOG_HOME": str(self.folder / "home"),
             "OCELOG_TEST_SECRET": "sesame",
             "COLUMNS": "200",
         }
+
+    def _python(self, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
-            env=environment,
+            env=self.environment,
             input=stdin,
             capture_output=True,
             text=True,
@@ -319,6 +463,19 @@ class Copy:
         for command, (code, out, err) in zip(commands, answers, strict=True):
             assert code == 0, f"{' '.join(command)}: {code}\n{out}{err}"
         return [*(out for _, out, _ in answers), documents]
+
+    @contextmanager
+    def tenant(self, *options: str) -> Iterator[dict[str, str]]:
+        """Serve a tenant by the simulator of the copy within the block; yields what it prints."""
+        serve = [sys.executable, "-m", "wizsim", "serve", "--json", "--until-stdin-closes", *options]
+        with subprocess.Popen(
+            serve, cwd=self.folder, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                yield json.loads(process.stdout.readline())
+            finally:
+                process.kill()
 
     def golden(self) -> None:
         """Run `make golden`."""
@@ -355,12 +512,27 @@ def tenant() -> Iterator[Server]:
         yield server
 
 
-def add_log_type(copy: Copy) -> None:
+def add_log_type(copy: Copy, file: str, schema: str, short: str, query: str, entry: str) -> None:
     code = copy.folder / "src" / "ocelog"
-    put(code / "content" / "schemas" / "wiz" / "old_issues.yml", SCHEMA)
-    put(code / "sources" / "wiz" / "old.graphql", QUERY)
+    put(code / "content" / "schemas" / "wiz" / file, schema)
+    put(code / "sources" / "wiz" / f"{short}.graphql", query)
     end = '\n)\n"""Every log type of Wiz.'
-    change(code / "sources" / "wiz" / "streams.py", end, f"\n{indent(ENTRY.strip(), '    ')}{end}")
+    change(code / "sources" / "wiz" / "streams.py", end, f"\n{indent(entry.strip(), '    ')}{end}")
+
+
+def add_record_type(copy: Copy) -> None:
+    code = copy.folder / "src" / "wizsim"
+    put(code / "configs.py", CONFIGS_LIFE)
+    schema = code / "schema.graphql"
+    root = "  configs(first: Int, after: String, filterBy: ConfigFilters): ConfigConnection!\n"
+    schema.write_text(schema.read_text().replace("type Query {\n", f"type Query {{\n{root}", 1) + CONFIGS_API)
+    types = code / "record_types.py"
+    change(
+        types, "from wizsim import audit, findings, issues\n", "from wizsim import audit, configs, findings, issues\n"
+    )
+    end = '\n}\n"""Every type, by its name'
+    change(types, end, f"\n{indent(CONFIGS_TYPE.strip(), '    ')}{end}")
+    change(code / "filters.py", '    "issues": {\n', '    "configs": {"project": "projects.id"},\n    "issues": {\n')
 
 
 def add_fields(copy: Copy) -> None:
@@ -392,7 +564,7 @@ def add_product(copy: Copy) -> None:
 @pytest.mark.slow
 def test_what_contributing_says_is_enough(copy: Copy, tenant: Server) -> None:
     # One copy gets all of it: each has a Python of its own that imports and tests everything.
-    add_log_type(copy)
+    add_log_type(copy, "old_issues.yml", SCHEMA, "old", QUERY, ENTRY)
     add_product(copy)
     (copy.folder / "secret").write_text(tenant.client_secret)
     logins = copy.folder / "logins.jsonl"
@@ -439,6 +611,34 @@ def test_what_contributing_says_is_enough(copy: Copy, tenant: Server) -> None:
     copy.golden()
     by_name = ("tests/contract/test_wiz_source.py", "tests/unit/test_reader.py")
     copy.test(*LISTED, *by_name, "-k", "not (test_wiz_source or test_reader) or old or every_item or idle_service")
+
+
+@pytest.mark.slow
+def test_a_type_of_records_of_its_own_is_simulated_and_read(copy: Copy) -> None:
+    add_log_type(copy, "configs.yml", CONFIGS_SCHEMA, "configs", CONFIGS_QUERY, CONFIGS_ENTRY)
+    add_record_type(copy)
+    copy.golden()
+    copy.test("tests/unit/test_wizsim_roots.py", "tests/unit/test_wizsim_world.py", "tests/unit/test_wizsim_admin.py")
+    copy.test("tests/contract/test_wiz_source.py", "-m", "not slow")
+    copy.test(*LISTED)
+    with copy.tenant("--configs", "12", "--audit", "0", "--issues", "3", "--findings", "0") as tenant:
+        (copy.folder / "secret").write_text(tenant["client_secret"])
+        of_wiz = [
+            "--token-url",
+            tenant["token_url"],
+            "--api-url",
+            tenant["api_url"],
+            "--client-id",
+            tenant["client_id"],
+        ]
+        of_wiz += ["--client-secret-file", str(copy.folder / "secret"), "--rate", "1000", "--backfill", "all"]
+        *_, found, _ = copy(
+            ["init"],
+            ["source", "add", "wiz", "prod", *of_wiz],
+            ["pull"],
+            ["query", "-o", "json", "SELECT count(*) AS n FROM wiz_configs_current"],
+        )
+    assert json.loads(found) == [{"n": 12}]
 
 
 def _has_the_log_type(told: Sequence[str], files: Sequence[Path], documents: str) -> None:

@@ -53,7 +53,7 @@ def call(api: Api, method: str, name: str, **said: Any) -> Any:
         ("behaviour", '{"tie_break": 3}', "`$.tie_break`"),
         ("behaviour", '{"nope": 1}', "unknown field `nope`"),
         ("put", '{"type": "issues"}', "missing required field `record`"),
-        ("put", '{"type": "issue", "record": {"id": "x"}}', "Invalid enum value 'issue'"),
+        ("put", '{"type": "issue", "record": {"id": "x"}}', "'issue' is not known; did you mean 'issues'?"),
         ("put", '{"type": "issues", "record": {}}', "a record has an id"),
         ("put", '{"type": "issues", "record": {"id": "x", "duAt": null}}', "did you mean 'dueAt'?"),
         ("put", '{"type": "issues", "record": {"id": "x", "createdAt": "soon"}}', "record.createdAt is an RFC 3339"),

@@ -10,7 +10,7 @@ import pytest
 
 from wizsim.clock import START, Clock
 from wizsim.instants import SECOND, parse, text
-from wizsim.lives import TYPES
+from wizsim.record_types import RECORD_TYPES
 from wizsim.truth import Truth, project
 from wizsim.world import World
 
@@ -36,7 +36,7 @@ def test_a_world_is_the_same_however_its_time_is_cut() -> None:
     for _ in range(200):
         pieces.advance(3)
     assert sorted(history(whole), key=str) == sorted(history(pieces), key=str)
-    assert [whole.current(t) for t in TYPES] == [pieces.current(t) for t in TYPES]
+    assert [whole.current(t) for t in RECORD_TYPES] == [pieces.current(t) for t in RECORD_TYPES]
 
 
 def test_what_is_visible_is_the_latest_version_of_the_truth() -> None:
@@ -50,7 +50,7 @@ def test_what_is_visible_is_the_latest_version_of_the_truth() -> None:
             last[line["type"], line["id"]] = line
         elif line["kind"] == "gone":
             del last[line["type"], line["id"]]
-    for type_ in TYPES:
+    for type_ in RECORD_TYPES:
         current = world.current(type_)
         assert {id_: v.number for id_, v in current.items()} == {
             i: x["version"] for (t, i), x in last.items() if t == type_
@@ -135,7 +135,7 @@ def test_nothing_is_seen_before_it_is_due() -> None:
     world = World(seed=2, audit=50, issues=50, findings=50, rate=2.0)
     for _ in range(100):
         world.advance(7)
-        assert all(v.visible_us <= world.now() for t in TYPES for v in world.current(t).values())
+        assert all(v.visible_us <= world.now() for t in RECORD_TYPES for v in world.current(t).values())
 
 
 def test_ties_share_one_microsecond() -> None:

@@ -44,12 +44,15 @@ class Root(Struct, frozen=True, kw_only=True):
     """What a service account needs to read it, beside read:resources."""
     record_type: str
     types: Mapping[str, str]
-    """GraphQL type of each nested object that is asked for, by path: an error names fields by their type."""
+    """GraphQL type of each nested object that is asked for, by dotted path: an error names fields by their type."""
     kept_whole: frozenset[str] = frozenset()
-    """Paths of nested values that are kept as the text they came in: one place in them fails, and all of it has."""
+    """Dotted paths of the fields that are `json` in the log schema and inside which the query asks for fields. They are
+    kept as the text they came in: if one place in them fails, all of it has."""
     project_filter: tuple[str, ...] | None = None
-    """Path of the project ids inside filterBy; None: the API has no such filter here."""
+    """Names that lead to the list of project ids inside filterBy: ("project",) is {project: [ids]}, and
+    ("projectIdV2", "equals") is {projectIdV2: {equals: [ids]}}. None: the API has no such filter here."""
     order_by: Mapping[str, str] | None = None
+    """What `orderBy` says; None: the query has none."""
 
     @property
     def short(self) -> str:
