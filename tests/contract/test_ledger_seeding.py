@@ -12,7 +12,8 @@ from sqlalchemy import delete, func, insert, select
 
 from bookkeeping.crashes import Crash, crashing_at
 from bookkeeping.records import TABLE, Clock, landing, taken
-from ocelog.alert.alert import Alert
+from ocelog.alert import changes
+from ocelog.alert.alert import RULE_OFF, Alert
 from ocelog.alert.deciding import Decision, Policy
 from ocelog.alert.detecting import SEED_TRIES, Detecting
 from ocelog.alert.ids import record_alert_id
@@ -258,6 +259,38 @@ def test_a_rule_that_is_turned_on_again_knows_what_is_so_by_then(passed: Ledger)
     assert {each.status for each in found.values()} == {AlertStatus.OPEN}
     assert [each.matches for each in found.values()] == [3, 1, 1, 1, 1]
     assert written(passed)["outbox"] == before["outbox"]
+
+
+@pytest.mark.parametrize("severity", [Severity.HIGH, Severity.CRITICAL])
+def test_what_people_were_told_of_is_so_again_once_its_rule_is_back(passed: Ledger, severity: Severity) -> None:
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    before = alerts(passed, EARLY)["a"]
+    assert (before.to_be_told, before.known) == (True, False)
+    passed.alerts.change([before.id], changes.assign("ann", who="ann"))
+    passed.rules.forget_seeds(())
+    passed.alerts.end_rules([EARLY], "it was disabled")
+    assert alerts(passed, EARLY)["a"].close_reason == RULE_OFF
+    told, shown = written(passed)["outbox"], passed.alerts.open()
+    to_the_end(judging(passed, House(on=(rule(EARLY),), there=table_of(["a"], 3), severity=severity)))
+    after = alerts(passed, EARLY)["a"]
+    assert (after.status, after.to_be_told, after.known, after.close_reason) == (AlertStatus.OPEN, True, False, None)
+    assert (after.assignee, after.told_severity) == ("ann", severity)
+    assert after.acknowledged_us is not None
+    assert written(passed)["outbox"] == told + (severity is Severity.CRITICAL), (
+        "it was told anew, or is worse in silence"
+    )
+    assert sum(passed.alerts.open().told.values()) == sum(shown.told.values()) + 1
+
+
+def test_what_was_resolved_before_its_rule_was_off_comes_back_in_silence(passed: Ledger) -> None:
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    before = alerts(passed, EARLY)["a"]
+    passed.alerts.change([before.id], changes.resolve("its record does not match any more"))
+    passed.rules.forget_seeds(())
+    passed.alerts.end_rules([EARLY], "it was disabled")
+    to_the_end(judging(passed, House(on=(rule(EARLY),), there=table_of(["a"], 3))))
+    after = alerts(passed, EARLY)["a"]
+    assert (after.status, after.to_be_told, after.known) == (AlertStatus.OPEN, False, True)
 
 
 def test_what_rules_fail_on_is_told_and_listed_as_elsewhere(passed: Ledger) -> None:

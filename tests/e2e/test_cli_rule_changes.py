@@ -42,6 +42,11 @@ Detection:
 """
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocelog.app.judging.jury._PAUSE", 0.01)
+
+
 @pytest.fixture
 def ocelog(tmp_path: Path) -> Ocelog:
     found = Ocelog(tmp_path / "home")
@@ -79,7 +84,7 @@ def jury(installation: Installation) -> Iterator[FolderJury]:
 
 def mine(jury: FolderJury) -> dict[str, str]:
     """Return the rules of the folder that judge issues now, and in which revision."""
-    jury.look_again()
+    jury.look_again(waits=True)
     found = jury.rules("Wiz.Issues").items()
     return {name: rule.revision for name, rule in found if name.startswith("Mine.")}
 

@@ -7,12 +7,15 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
+from ocelog.languages.phrases import translatable
 from ocelog.model import Severity
 
 ENDED = frozenset({AlertStatus.CLOSED, AlertStatus.RESOLVED})
+"""Statuses of alerts at which nobody has to look any more."""
 OPEN = frozenset(AlertStatus) - ENDED
 """What somebody has to look at."""
-"""Statuses of alerts at which nobody has to look any more."""
+RULE_OFF = translatable("rule_off")
+"""The close reason of an alert that was resolved only because its rule is off."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):

@@ -163,13 +163,13 @@ def reopen(text: str = "", *, who: str) -> Act:
     return act
 
 
-def resolve(why: str, *, who: str = OCELOG) -> Act:
+def resolve(why: str, *, who: str = OCELOG, reason: str | None = None) -> Act:
     """Say that what it was about is over. What a person has closed stays closed."""
 
     def act(alert: Alert, now_us: int) -> Change | None:
         if not alert.is_open:
             return None
-        after = resolved(alert, now_us)
+        after = replace(resolved(alert, now_us), close_reason=reason)
         entry = _entry(alert, now_us, who, "resolved", why)
         return Change(alert=after, entry=entry, happened=Happened.RESOLVED)
 

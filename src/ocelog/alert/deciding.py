@@ -11,7 +11,7 @@ from enum import Enum, auto
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ocelog.alert.alert import Alert, Telling, TimelineEntry, gone_on, resolved
+from ocelog.alert.alert import RULE_OFF, Alert, Telling, TimelineEntry, gone_on, resolved
 from ocelog.alert.grouping import Group, Grouping, GroupingInput, heard_us, join, quiet_until_us
 from ocelog.alert.ids import (
     ERROR,
@@ -530,8 +530,13 @@ class _Deciding:
                 acknowledged_us=None,
                 opened_us=self._now_us,
             )
+            is_history = self._news(event) is News.HISTORY
+            if is_history and before.close_reason == RULE_OFF:
+                self._note(alert.id, "reopened", kept_text("its rule is on again, and its record is still so"))
+                alert = replace(alert, acknowledged_us=before.acknowledged_us)
+                return self._tell(alert, Happened.REOPENED) if escalates and before.to_be_told else alert
             self._note(alert.id, "reopened", kept_text("its record is so again"))
-            if self._news(event) is News.HISTORY:
+            if is_history:
                 # Whoever heard of it before has heard of its end.
                 return replace(alert, known=True, to_be_told=False, told_severity=alert.severity)
             # Once in its dedup period is enough for an alert that comes and goes.
@@ -559,6 +564,9 @@ class _Deciding:
             self._save(self._unseen(replace(alert, record_version=event.row_id)))
             return
         if alert.status is AlertStatus.RESOLVED:
+            if alert.close_reason == RULE_OFF:
+                # It would be over by now with its rule, too.
+                self._save(replace(alert, close_reason=None, record_version=event.row_id))
             return
         was_closed = alert.status is AlertStatus.CLOSED
         over = replace(

@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from ocelog.alert.alert import ENDED, Alert, TimelineEntry
+from ocelog.alert.alert import ENDED, RULE_OFF, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
@@ -260,7 +260,7 @@ class AlertLedger:
         """
         with self._database.write() as tx:
             ids = alert_changes.open_ids(tx, and_(_a.rule_id.in_(list(rule_ids)), _a.record_id.is_not(None)))
-            return len(alert_changes.change(tx, ids, resolve(why), self._now_us()))
+            return len(alert_changes.change(tx, ids, resolve(why, reason=RULE_OFF), self._now_us()))
 
     def failing_rules(self) -> dict[str, set[str]]:
         """Return the rules whose errors are an open alert, each with the revisions that failed."""

@@ -2,7 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,29 @@ from ocelog.rule_workers.judge import Judge, LoadedFolder
 from ocelog.schema.language.packaged import packaged_schemas
 
 _MOST_FILES = 100_000
+_RESTED = 10.0
+"""Seconds since the last change in a folder after which its files are taken to be all there: two looks at least."""
+_TOLD_AFTER = 60.0
+"""Seconds after which people hear of files that change from look to look."""
 log = structlog.get_logger()
+
+
+class _Found(Struct, frozen=True):
+    """What a look at a folder found that is not what is judged by."""
+
+    revision: str
+    refused: Mapping[str, str]
+    since: float
+    """When it was found first."""
+
+
+class _Mark(Struct, frozen=True):
+    """What a checkout looks like."""
+
+    text: str
+    """Changes when a file is written, added or deleted."""
+    changed: float
+    """When a file or a folder of it changed last, in seconds since 1970: by its inode, so that nobody can set it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +59,14 @@ class Bench:
     """What the folder looked like when it was read."""
     files: tuple[str, Mapping[str, str]] | None = None
     """What files were read then: their revision, and those that were refused."""
+    there_since: float = float("-inf")
+    """Since when looks have found these, and nothing else."""
+    is_confirmed: bool = False
+    """Whether a second look found them, too: only then is anything over that is not there any more."""
+    found: _Found | None = None
+    """What the last look found instead: it is judged by once another finds the same."""
+    changing_since: float | None = None
+    """Since when each look has found something else."""
     loaded: LoadedFolder | None = None
     trouble: str | None = None
     """Why its files are not what is judged by."""
@@ -53,51 +84,110 @@ class Bench:
 
 
 class FolderReader(Struct, frozen=True):
-    """Reads folders again when they look different, and goes back to what was good."""
+    """Reads folders again when they look different and have come to rest, and goes back to what was good.
+
+    A checkout that is just being written has files of two versions, or lacks some: what a look finds is judged by only
+    once another look finds the same, or if nothing there has changed for some time.
+    """
 
     good: GoodRules
+    monotonic: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = time.time
 
-    def read(self, bench: Bench) -> None:
-        """Read a folder again if it looks different; what does not read leaves the rules as they were."""
+    def read(self, bench: Bench, least: float) -> bool:
+        """Read a folder again if it looks different; what does not read leaves the rules as they were.
+
+        Two looks are at least so many seconds apart. Return whether another is not needed.
+        """
         path = Path(bench.folder.path)
         try:
             mark = _mark(path)
-            if mark == bench.mark:
-                bench.trouble = None
-                return
+            if mark.text == bench.mark:
+                return self._is_as_before(bench, least)
             had = self.good.read(bench.folder.id) if bench.loaded is None else bench.loaded.bundle
             bundle = read_rules(bench.folder, had)
-            files = (bundle.revision(), bundle.refused)
-            if files == bench.files:
+            found = (bundle.revision(), bundle.refused)
+            if found == bench.files:
                 # Something else changed in the checkout that the folder lies in.
-                bench.mark, bench.trouble = mark, None
-                return
-            if bench.loaded is None:
-                self._load_good(bench, but=bundle)
-            # Ours are checked before they are released.
-            refused = {} if bench.folder.is_built_in else refused_rules(parse_checkout(bundle, changing()))
-            loaded = bench.judge.load(_mended(bundle, refused, bench))
+                bench.mark = mark.text
+                return self._is_as_before(bench, least)
+            rested = self.clock() - mark.changed >= _RESTED and _mark(path).text == mark.text
+            if bench.loaded is None and had is not None and (had.revision(), had.refused) == found:
+                # The process before this one judged by it.
+                rested = True
+            if not rested and not self._is_found_again(bench, *found, least):
+                return False
+            self._use(bench, bundle, mark.text)
         except RuleFileError as error:
+            if not self._is_found_again(bench, str(error), {}, least):
+                return False
             _note(bench, str(error))
             if bench.loaded is None:
                 self._load_good(bench)
-            return
+            return True
         except OcelogError as error:
             _note(bench, error.beside(None))
             if bench.loaded is None:
                 raise
-            return
+            return True
         except Exception as error:
             # What is in the files of one folder must stop no other.
             log.exception("bug in Ocelog", folder=bench.folder.name)
             _note(bench, f"a bug in Ocelog keeps its files from being read: {type(error).__name__}")
             if bench.loaded is None:
                 self._load_good(bench)
+            return True
+        bench.is_confirmed = rested
+        return rested
+
+    def goes_on_changing(self, bench: Bench, *, at_once: bool) -> None:
+        """Judge by what was good of a folder that does not come to rest, and note that if it has lasted long.
+
+        `at_once`: however long it has lasted.
+        """
+        if bench.changing_since is None:
             return
+        if at_once or self.monotonic() >= bench.changing_since + _TOLD_AFTER:
+            _note(bench, f"{bench.folder.path}: its files go on changing while they are read")
+        if bench.loaded is None:
+            self._load_good(bench)
+
+    def _is_as_before(self, bench: Bench, least: float) -> bool:
+        """Note that a folder is as it is judged by; return whether that is so for the second time."""
+        now = self.monotonic()
+        if bench.found is not None:
+            bench.there_since = now
+        bench.trouble = bench.found = bench.changing_since = None
+        bench.is_confirmed = bench.is_confirmed or now >= bench.there_since + least
+        return bench.is_confirmed
+
+    def _is_found_again(self, bench: Bench, revision: str, refused: Mapping[str, str], least: float) -> bool:
+        """Note what a look found; return whether an earlier one found the same."""
+        now, before = self.monotonic(), bench.found
+        bench.is_confirmed = False
+        if bench.changing_since is None:
+            bench.changing_since = now
+        if before is None or (before.revision, before.refused) != (revision, refused):
+            bench.found = _Found(revision, refused, now)
+            return False
+        if now < before.since + least:
+            return False
+        bench.changing_since = None
+        return True
+
+    def _use(self, bench: Bench, bundle: Bundle, mark: str) -> None:
+        """Judge by the files of a folder."""
+        if bench.loaded is None:
+            self._load_good(bench, but=bundle)
+        # Ours are checked before they are released.
+        refused = {} if bench.folder.is_built_in else refused_rules(parse_checkout(bundle, changing()))
+        loaded = bench.judge.load(_mended(bundle, refused, bench))
         # Of what is judged by, be it of before: a rule that was refused from the start was never good.
         of_now = {} if bench.folder.is_built_in else refused_rules(parse_checkout(loaded.bundle, changing()))
         bench.off = frozenset(of_now)
-        bench.mark, bench.files, bench.loaded, bench.trouble, bench.refused = mark, files, loaded, None, refused
+        bench.mark, bench.files, bench.loaded = mark, (bundle.revision(), bundle.refused), loaded
+        bench.trouble, bench.refused, bench.there_since = None, refused, self.monotonic()
+        bench.found = bench.changing_since = None
         if not bench.folder.is_built_in:
             self.good.keep(bench.folder.id, loaded.bundle)
         log.info("rules read", folder=bench.folder.name, rules=len(loaded.rules))
@@ -109,7 +199,7 @@ class FolderReader(Struct, frozen=True):
     def has_changed(self, bench: Bench) -> bool:
         """Whether a folder that reads looks different since it was read."""
         try:
-            return bench.trouble is None and bench.mark != _mark(Path(bench.folder.path))
+            return bench.trouble is None and bench.mark != _mark(Path(bench.folder.path)).text
         except RuleFileError:
             return False
 
@@ -176,20 +266,22 @@ def _mended(bundle: Bundle, refused: Collection[str], bench: Bench) -> Bundle:
     return replace(bundle, files=files)
 
 
-def _mark(path: Path) -> str:
-    """Return what changes when a file of a checkout is written, added or deleted. Raises RuleFileError."""
+def _mark(path: Path) -> _Mark:
+    """Return what a checkout looks like. Raises RuleFileError."""
     try:
         return _mark_of(path)
     except OSError as error:
         raise RuleFileError(f"{error.filename or path}: it cannot be read: {error.strerror or error}") from error
 
 
-def _mark_of(path: Path) -> str:
+def _mark_of(path: Path) -> _Mark:
     if not path.exists():
         raise RuleFileError(f"{path}: there is no such file or folder")
-    found, count, root = list[str](), 0, find_root(path)
+    found, count, root, changed = list[str](), 0, find_root(path), 0.0
     for folder, folders, names in os.walk(root, onerror=fails):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        # A file that was deleted leaves no other trace.
+        changed = max(changed, os.stat(folder).st_ctime)  # noqa: PTH116 - called for each folder
         for name in sorted(names):
             count += 1
             if count > _MOST_FILES:
@@ -198,6 +290,7 @@ def _mark_of(path: Path) -> str:
                 there = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - called for each file
             except OSError:
                 continue
+            changed = max(changed, there.st_ctime)
             inside = os.path.relpath(folder, root)
             found.append(f"{inside}/{name}:{there.st_ino}:{there.st_size}:{there.st_mtime_ns}")
-    return str(hash("\n".join(found)))
+    return _Mark(str(hash("\n".join(found))), changed)

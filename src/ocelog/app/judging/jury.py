@@ -31,6 +31,12 @@ from ocelog.rule_workers.wire import LoadedRule
 
 _LOOK_EVERY = 5.0
 """Seconds between two looks at whether folders, files or decisions have changed."""
+_AGAIN_AFTER = 2.0
+"""So many to the next if a folder may just be being written."""
+_PAUSE = 0.5
+"""Seconds between two looks of which the second follows for that at once,"""
+_PATIENCE = 5.0
+"""and so many until what was good goes on judging."""
 
 
 @dataclass(slots=True)
@@ -41,6 +47,7 @@ class FolderJury:
     channels: Callable[[], Mapping[str, str]]
     """Returns the id of each channel by its name and by its id."""
     monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     went_on: Callable[[], None] = lambda: None
     """Called once a folder has judged."""
     lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
@@ -56,11 +63,13 @@ class FolderJury:
     _unread: Sequence[Unread] = ()
     """What would judge, were its files good; a folder whose rules are not known is named by what stands for them."""
     _looked_at: float = float("-inf")
+    _waits: bool = False
+    """Whether the next look goes on until the folders have come to rest."""
 
     def __post_init__(self) -> None:
         ledger = self.installation.ledger
         self._pace = JudgingPace(self.installation.home.path)
-        self._reader = FolderReader(GoodRules(self.installation.home.path))
+        self._reader = FolderReader(GoodRules(self.installation.home.path), monotonic=self.monotonic)
         self._troubles, self._suspending, self._off = FolderTroubles(ledger), Suspending(ledger), RulesOff(ledger)
 
     def rules(self, log_type: str) -> Mapping[str, JudgedBy]:
@@ -124,7 +133,11 @@ class FolderJury:
     def reads_all(self) -> bool:
         """Whether every file of every folder reads: else nobody knows that a rule which is not there is off."""
         return all(
-            each.loaded is not None and each.trouble is None and not each.silent and not each.loaded.faults
+            each.is_confirmed
+            and each.loaded is not None
+            and each.trouble is None
+            and not each.silent
+            and not each.loaded.faults
             for each in self.benches.values()
         )
 
@@ -193,9 +206,12 @@ class FolderJury:
         for bench in self.benches.values():
             bench.judge.close()
 
-    def look_again(self) -> None:
-        """Look at the folders before the next piece, however soon that is."""
-        self._looked_at = float("-inf")
+    def look_again(self, *, waits: bool = False) -> None:
+        """Look at the folders before the next piece, however soon that is.
+
+        `waits`: until those that are just being written have come to rest, for some seconds at most.
+        """
+        self._looked_at, self._waits = float("-inf"), self._waits or waits
 
     def _of(self, log_type: str) -> list[tuple[str, tuple[Bench, LoadedRule]]]:
         return [each for each in self._running.rules.items() if log_type in each[1][1].log_types]
@@ -218,18 +234,36 @@ class FolderJury:
         for gone in self.benches.keys() - benches.keys():
             self.benches[gone].judge.close()
         self.benches = benches
+        writing = self._read(list(benches.values()))
         for bench in benches.values():
-            self._reader.read(bench)
             bench.unread = [] if bench.loaded is None else unread_rules(bench.loaded, states)
         self._running = running(benches, states)
-        self._suspending.forget_others(
-            {*self._running.rules, *self._running.scheduled} - self._running.suspended.keys()
-        )
+        if all(bench.is_confirmed for bench in benches.values()):
+            self._suspending.forget_others(
+                {*self._running.rules, *self._running.scheduled} - self._running.suspended.keys()
+            )
         self._troubles.note(benches, self._running.wanted, states)
         self._off.end(benches, self._running, states)
         self._unread = unread(benches, self._running)
         # Last: after a failure the rules are looked at again, and nothing is passed for lack of them meanwhile.
-        self._looked_at = self.monotonic()
+        self._looked_at = self.monotonic() - (_LOOK_EVERY - _AGAIN_AFTER if writing else 0)
+        self._waits = False
+
+    def _read(self, benches: Sequence[Bench]) -> bool:
+        """Read folders that look different; return whether they have to be looked at again soon.
+
+        With the first look of a process nothing was read that could go on judging until the next one.
+        """
+        waits = self._waits or any(bench.loaded is None and bench.trouble is None for bench in benches)
+        until = self.monotonic() + _PATIENCE
+        left = [bench for bench in benches if not self._reader.read(bench, _PAUSE if waits else _AGAIN_AFTER)]
+        while waits and left and self.monotonic() < until:
+            self.sleep(_PAUSE)
+            self.went_on()
+            left = [bench for bench in left if not self._reader.read(bench, _PAUSE)]
+        for bench in left:
+            self._reader.goes_on_changing(bench, at_once=waits)
+        return bool(left)
 
     def _judge_of(self, folder: RuleFolder) -> Judge:
         home = self.installation.home.path

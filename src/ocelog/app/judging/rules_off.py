@@ -31,14 +31,17 @@ class RulesOff:
     def end(self, benches: Mapping[str, Bench], now: RunningRules, states: Mapping[str, RuleState]) -> None:
         """Resolve the alerts of rules that are not on any more, of records and about errors: nothing else would.
 
-        A file or a folder that does not read tells of no rule that it is off; a person does, whatever does not read.
+        A file or a folder that does not read tells of no rule that it is off, nor does a single look at one that may
+        just be being written; a person does, whatever does not read.
         """
         off = frozenset(name for name, state in states.items() if state.enabled is False)
         if off != self._were_off:
             self._end(off.intersection)
             self._were_off = off
         wrong = {each.id for bench in benches.values() if bench.loaded is not None for each in bench.loaded.faults}
-        whole = all(bench.loaded is not None and bench.trouble is None for bench in benches.values())
+        whole = all(
+            bench.is_confirmed and bench.loaded is not None and bench.trouble is None for bench in benches.values()
+        )
         if not whole or any(name.endswith((".yml", ".yaml", ".py")) for name in wrong):
             return
         unknown = frozenset({*wrong, *(name for bench in benches.values() for name in bench.silent)})

@@ -158,7 +158,7 @@ class DetectLoop:
 
     def finish(self) -> None:
         """Judge everything that has landed, and end the processes that did."""
-        self.jury.look_again()
+        self.jury.look_again(waits=True)
         try:
             self._judge()
         finally:

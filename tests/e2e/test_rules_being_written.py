@@ -1,0 +1,301 @@
+"""A folder of rules that is just being written, as by a checkout: nothing of it is taken for deleted."""
+
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bookkeeping.alerts import alert_of
+from bookkeeping.alerts import opened as put
+from commands import Ocelog
+from ocelog.alert.deciding import Decision
+from ocelog.alert.ports import CommitSuccess, Piece
+from ocelog.app.judging.folder_reading import Bench
+from ocelog.app.judging.jury import FolderJury
+from ocelog.detect.folders import RuleFailures
+from ocelog.installation.opening import Installation, opened
+from ocelog.model import Position
+
+TABLE, LOG_TYPE, MOST_SECONDS = "wiz_issues", "Wiz.Issues", 10.0
+NAMES = [f"Mine.R{number}" for number in range(10)]
+RULE = """\
+AnalysisType: rule
+RuleID: Mine.{name}
+Enabled: true
+LogTypes: [Wiz.Issues]
+Severity: {severity}
+AlertLivesWithRecord: true
+Detection:
+  - {{Key: status, Condition: Equals, Value: OPEN}}
+"""
+
+
+@dataclass(slots=True)
+class Time:
+    """Time passes as a test says, and as the jury waits."""
+
+    now: float = 1_000.0
+    waited: list[float] = field(default_factory=list)
+    meanwhile: Path | None = None
+    """A folder in which a file is written whenever the jury waits."""
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.waited.append(seconds)
+        if self.meanwhile is not None:
+            write(self.meanwhile, "Busy", ("HIGH", "LOW")[len(self.waited) % 2])
+
+
+@dataclass(slots=True, kw_only=True)
+class Judging:
+    """A jury that looks when a piece is judged."""
+
+    jury: FolderJury
+    time: Time
+
+    def after(self, seconds: float) -> set[str]:
+        """Return the rules of the folder that judge what lands after so long."""
+        self.time.now += seconds
+        return {name for name in self.jury.rules(LOG_TYPE) if name.startswith("Mine.")}
+
+    def ends_schedules(self) -> bool:
+        """Whether the schedules of rules that are not there are over."""
+        return self.jury.reads_all
+
+    def until(self, wanted: set[str], *, most: float = MOST_SECONDS) -> None:
+        """Let time pass, second by second, until these judge."""
+        began = self.time.now
+        while self.after(1) != wanted:
+            assert self.time.now - began < most, f"still {self.after(0)}"
+
+
+@pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog.init()
+    ocelog("rules", "add", str(checkout(tmp_path)), "--name", "mine")
+    monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
+    # However long a test takes: its files were written just now.
+    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 1e9)
+    with opened() as found:
+        yield found
+
+
+def checkout(folder: Path) -> Path:
+    rules = folder / "rules"
+    rules.mkdir(exist_ok=True)
+    for number in range(10):
+        write(rules, f"R{number}")
+    return rules
+
+
+def write(folder: Path, name: str, severity: str = "HIGH") -> None:
+    (folder / f"{name}.yml").write_text(RULE.format(name=name, severity=severity))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "rules"
+
+
+@pytest.fixture
+def judging(installation: Installation) -> Iterator[Judging]:
+    with closing(jury_of(installation, time := Time())) as jury:
+        found = Judging(jury=jury, time=time)
+        assert found.after(0) == set(NAMES)
+        yield found
+
+
+def jury_of(installation: Installation, time: Time) -> FolderJury:
+    return FolderJury(installation, channels=dict, monotonic=time, sleep=time.sleep)
+
+
+def with_all_that_ends(installation: Installation) -> None:
+    """Have each rule have an open alert, know what is there, and have failed; one is suspended."""
+    put(installation.ledger, *(alert_of(at, rule_id=name, record_id="r") for at, name in enumerate(NAMES)))
+    seeds = installation.ledger.judging.unseeded(TABLE, folders(installation))
+    known = [(each, replace(each, done=True)) for each in seeds]
+    start = Position()
+    piece = Piece(table=TABLE, since=start, to=start, source_id=None, decision=Decision(), seeds=known)
+    assert isinstance(installation.ledger.judging.commit(piece), CommitSuccess)
+    installation.ledger.rules.suspend(NAMES[1], "it failed")
+    failed = (None, RuleFailures(revision="1", failed=3))
+    installation.ledger.rules.count_failures(dict.fromkeys(set(NAMES) - {NAMES[1]}, failed))
+
+
+def folders(installation: Installation) -> dict[str, str]:
+    (here,) = (each.id for each in installation.ledger.rules.folders() if each.name == "mine")
+    return dict.fromkeys(NAMES, here)
+
+
+def kept(installation: Installation) -> tuple[list[str], set[str], set[str], set[str]]:
+    """Return of which rules there are open alerts, what they know, how they failed, and which are suspended."""
+    ledger = installation.ledger
+    unseeded = {each.rule_id for each in ledger.judging.unseeded(TABLE, folders(installation))}
+    suspended = {name for name, state in ledger.rules.states().items() if state.suspended_us is not None}
+    return ledger.alerts.rules_of_records(), set(NAMES) - unseeded, set(ledger.rules.failures()), suspended
+
+
+ALL = (NAMES, set(NAMES), set(NAMES) - {NAMES[1]}, {NAMES[1]})
+
+
+def test_a_checkout_that_lacks_most_rules_at_one_look_ends_nothing(
+    folder: Path, judging: Judging, installation: Installation
+) -> None:
+    with_all_that_ends(installation)
+    asked = set(NAMES) - {NAMES[1]}
+    assert judging.after(5) == asked
+    assert judging.ends_schedules()
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    assert judging.after(5) == asked, "rules were taken for deleted in the middle of a checkout"
+    assert not judging.ends_schedules(), "schedules of rules end by this look"
+    assert kept(installation) == ALL
+    checkout(folder.parent)
+    for seconds in (1, 2, 5, 5):
+        assert judging.after(seconds) == asked
+        assert kept(installation) == ALL
+    assert judging.ends_schedules()
+    assert installation.ledger.rules.troubles() == []
+
+
+def test_rules_that_are_gone_end_with_a_second_look_that_agrees(
+    folder: Path, judging: Judging, installation: Installation
+) -> None:
+    with_all_that_ends(installation)
+    judging.after(5)
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    judging.until({NAMES[0]})
+    assert kept(installation) == ALL, "a single look at what is left ended what was theirs"
+    assert not judging.ends_schedules()
+    judging.after(5)
+    assert kept(installation) == ([NAMES[0]], {NAMES[0]}, {NAMES[0]}, set())
+    assert judging.ends_schedules()
+
+
+def test_what_a_single_look_used_ends_nothing_if_the_next_differs(
+    folder: Path, judging: Judging, installation: Installation
+) -> None:
+    with_all_that_ends(installation)
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    judging.until({NAMES[0]})
+    checkout(folder.parent)
+    judging.after(5)
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    judging.after(2)
+    assert kept(installation) == ALL, "it was something else at the look before"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_event_is_judged_by_a_rule_or_noted_while_files_come_and_go(
+    folder: Path, judging: Judging, installation: Installation, seed: int
+) -> None:
+    drawn = random.Random(seed)
+    with_all_that_ends(installation)
+    for _ in range(40):
+        for path in sorted(folder.iterdir()):
+            path.unlink()
+        for number in drawn.sample(range(10), drawn.randrange(1, 10)):
+            write(folder, f"R{number}", drawn.choice(["LOW", "HIGH"]))
+        judged = judging.after(drawn.choice([0.1, 1, 2, 5]))
+        assert judged | judging.jury.passed(LOG_TYPE).keys() >= set(NAMES), "events passed a rule without a trace"
+        assert kept(installation) == ALL
+    (trouble,) = installation.ledger.rules.troubles()
+    assert "go on changing" in trouble.reason
+    assert "last good version runs" in trouble.reason
+    checkout(folder.parent)
+    judging.after(5)
+    judging.after(5)
+    assert installation.ledger.rules.troubles() == []
+
+
+def test_an_edit_is_used_within_ten_seconds(folder: Path, judging: Judging) -> None:
+    judging.after(5)
+    write(folder, "R0", "LOW")
+    write(folder, "New")
+    judging.until({*NAMES, "Mine.New"})
+    assert judging.jury.rules(LOG_TYPE)[NAMES[0]].about.severity == "LOW"
+
+
+def test_an_edit_of_some_time_ago_is_used_at_the_first_look(
+    folder: Path, judging: Judging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging.after(5)
+    write(folder, "New")
+    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 0.0)
+    assert judging.after(5) == {*NAMES, "Mine.New"}
+
+
+def test_a_log_that_is_written_beside_the_rules_delays_no_edit(
+    folder: Path, judging: Judging, installation: Installation
+) -> None:
+    write(folder, "New")
+    for second in range(30):
+        (folder / "some.log").write_text(f"{second}")
+        found = judging.after(4)
+    assert found == {*NAMES, "Mine.New"}
+    assert judging.ends_schedules()
+    assert installation.ledger.rules.troubles() == []
+
+
+def test_who_disables_a_rule_is_not_delayed_by_files_that_change(
+    folder: Path, judging: Judging, installation: Installation
+) -> None:
+    with_all_that_ends(installation)
+    judging.after(5)
+    write(folder, "New")
+    installation.ledger.rules.enable([NAMES[2]], enabled=False)
+    assert NAMES[2] not in judging.after(5)
+    assert NAMES[2] not in kept(installation)[0]
+
+
+def test_the_first_look_of_a_process_waits_until_a_checkout_is_there(
+    folder: Path, judging: Judging, installation: Installation
+) -> None:
+    judging.jury.close()
+    write(folder, "New")
+    with closing(jury_of(installation, time := Time())) as jury:
+        assert {*NAMES, "Mine.New"} <= jury.rules(LOG_TYPE).keys()
+        assert jury.reads_all
+        assert 0 < sum(time.waited) < 5
+        (mine,) = (each for each in jury.benches.values() if each.folder.name == "mine")
+        again = Bench(folder=mine.folder, judge=mine.judge)
+        assert jury._reader.read(again, 1), "what the process before it judged by has to be found twice"
+
+
+def test_a_process_that_begins_while_files_keep_changing_judges_by_the_last_good_ones(
+    folder: Path, judging: Judging, installation: Installation
+) -> None:
+    with_all_that_ends(installation)
+    judging.jury.close()
+    (folder / "R0.yml").unlink()
+    with closing(jury_of(installation, time := Time(meanwhile=folder))) as jury:
+        found = Judging(jury=jury, time=time)
+        assert found.after(0) == set(NAMES) - {NAMES[1]}
+        assert sum(time.waited) == pytest.approx(5, abs=1)
+        assert kept(installation) == ALL
+        (trouble,) = installation.ledger.rules.troubles()
+        assert "go on changing" in trouble.reason
+    (copy,) = (installation.home.path / "rules").iterdir()
+    copy.unlink()
+    with closing(jury_of(installation, Time(meanwhile=folder))) as jury:
+        assert not any(name.startswith("Mine.") for name in jury.rules(LOG_TYPE))
+        assert "go on changing" in jury.passed(LOG_TYPE)["mine/*"]
+
+
+def test_a_look_by_hand_uses_what_was_just_written(folder: Path, judging: Judging) -> None:
+    judging.after(5)
+    write(folder, "New")
+    judging.jury.look_again(waits=True)
+    assert judging.after(0) == {*NAMES, "Mine.New"}
+    assert judging.ends_schedules()
