@@ -355,9 +355,10 @@ def displayed_width(text: str) -> int:
 
 
 def fields(values: Mapping[str, Any]) -> None:
-    """Print each value on a line of its own, behind its name; on a terminal it is `wrapped`."""
+    """Print each value on a line of its own, behind its name; on a terminal it is `wrapped`, below its beginning."""
+    begins = max((displayed_width(harmless(name)) for name in values), default=0) + len(": ")
     for line in named_lines(values, values.values()):
-        typer.echo(fitted(line, sys.stdout))
+        typer.echo(fitted(line, sys.stdout, indent=begins if begins <= _SHORT else 4))
 
 
 def named_lines(names: Iterable[str], values: Iterable[object]) -> Iterator[str]:
