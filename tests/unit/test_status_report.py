@@ -75,6 +75,8 @@ def test_why_a_stream_is_so_is_said_once(streams: list[StreamStatus]) -> None:
     assert second["why"] == "the same as prod Wiz.Audit"
     first, second = _all_details([audit, issues], {("prod", "Wiz refused it.", "To do"): "prod Wiz.Audit"})
     assert first["why"] == second["why"] == "see above"
+    (details,) = _all_details([silent(audit)], {})
+    assert details["why"] == "see above"
 
 
 def test_a_stream_of_which_nothing_was_read_says_so_and_not_that_nothing_is_left(streams: list[StreamStatus]) -> None:

@@ -310,7 +310,7 @@ def _all_details(streams: Sequence[StreamStatus], told: Mapping[tuple[str | None
     errors = {error for _, error, _ in told}
     for each in streams:
         name, why = f"{each.source} {each.log_type}", without_request(each.health.why)
-        if why in errors:
+        if why in errors or _is_told_silent(each):
             said = "see above"
         elif why and (first := whys.setdefault(why, name)) != name:
             said = f"the same as {first}"
@@ -432,7 +432,7 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
             "wrong. Nothing is missed, but ages are wrong. If it is this machine's, set it by NTP; if not, rows that "
             "land meanwhile bear a wrong p_observed_at."
         )
-    if each.health.state is State.SILENT and each.state != "empty" and each.error is None:
+    if _is_told_silent(each):
         lines.append(f"{name}: silent. {each.health.why}")
         lines.append(
             f"    To do: see whether the tenant still writes it, and run: ocelog source check {each.source_id}. If so "
@@ -460,6 +460,11 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
     if each.still_rejected:
         lines.append(f"{name}: {each.still_rejected} records did not fit. See: ocelog rejections")
     return lines
+
+
+def _is_told_silent(each: StreamStatus) -> bool:
+    """Whether a remark says that a stream is silent, and why that is known."""
+    return each.health.state is State.SILENT and each.state != "empty" and each.error is None
 
 
 def _swept(name: str, each: StreamStatus) -> list[str]:
