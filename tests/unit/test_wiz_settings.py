@@ -70,11 +70,6 @@ def test_each_cloud_that_is_offered_is_told_by_its_login_address() -> None:
     assert all(f" is {cloud}" in asks.before for cloud in asks.choices)
 
 
-def test_a_client_id_with_a_space_is_refused() -> None:
-    with pytest.raises(ConfigError, match="Invalid client id"):
-        from_mapping(GIVEN | {"client_id": "30 days"})
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -174,7 +174,7 @@ def _log_type(name: object) -> str:
 
 def _checked(settings: WizSettings) -> WizSettings:
     client_id = settings.client_id.strip()
-    if not client_id or len(client_id) > 200 or not client_id.isprintable() or " " in client_id:
+    if not client_id or len(client_id) > 200 or not client_id.isprintable():
         raise ConfigError(Phrase("Invalid client id: use the one that Wiz showed together with the client secret."))
     if not settings.log_types:
         raise ConfigError(Phrase("A source needs at least one log type."))
