@@ -1,14 +1,17 @@
 """Whether each rule is kept by a test: leave the rule out of the code, and the tests named beside it must turn red.
 
 While nothing is left out they must be green. Tried are the breaks of tests/break, without which most would be lost,
-doubled, leaked or hang; with `--all` those of tests/break/further, too; with words, those of both that have one in
-their rule. Each YAML file is a list of breaks: `rule` (what is left out); `in` (a file, or `FILE::function`); `code`,
-an expression or statements that occur there once, however they are laid out; `becomes`, what takes their place
+doubled, leaked or hang; with `--all` those of tests/break/further, too; with words, those of both whose rule has all of
+them, as whole words. Each YAML file is a list of breaks: `rule` (what is left out); `in` (a file, or `FILE::function`);
+`code`, an expression or statements that occur there once, however they are laid out; `becomes`, what takes their place
 (nothing, if it is not there); or several of these three in `changes`; `tests` (pytest arguments); maybe `env`.
 """
 
+import argparse
 import ast
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,6 +33,8 @@ _LEFT_WITHIN = shutil.ignore_patterns("__pycache__", "node_modules")
 LONGEST = 300
 """Seconds that the tests of one break may take; more of them says nothing about the rule, and counts as unnoticed."""
 _ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "break"}
+_FAILED = re.compile(r"(?:FAILED|ERROR) (.+?)(?: - |$)")
+"""A line of pytest's summary about one test."""
 RED = 1
 """How pytest ends when a test failed; its other endings say that nothing was tested."""
 
@@ -62,6 +67,8 @@ class Outcome:
     code: int | None
     seconds: float
     last_line: str
+    failing: str = ""
+    """The first test that failed, as pytest takes it."""
 
     @property
     def red(self) -> bool:
@@ -197,7 +204,10 @@ def run_tests(tests: Sequence[str], tree: Path, env: Mapping[str, str], *, longe
     except subprocess.TimeoutExpired:
         return Outcome(code=None, seconds=longest, last_line="still running")
     lines = (done.stdout + done.stderr).strip().splitlines() or [""]
-    return Outcome(code=done.returncode, seconds=time.monotonic() - began, last_line=lines[-1].strip("= "))
+    failing = next((found[1] for line in lines if (found := _FAILED.match(line)) is not None), "")
+    return Outcome(
+        code=done.returncode, seconds=time.monotonic() - began, last_line=lines[-1].strip("= "), failing=failing
+    )
 
 
 def try_break(each: Break) -> Outcome:
@@ -209,27 +219,40 @@ def try_break(each: Break) -> Outcome:
         return run_tests(each.tests, tree, each.env)
 
 
-def main(words: Sequence[str]) -> int:
-    """Try the breaks that `words` choose; 0 where each turned a test red that is green without it."""
-    if not words:
-        breaks = read("*.yml")
-    elif words == ["--all"]:
-        breaks = read()
-    else:
-        breaks = [each for each in read() if any(word.lower() in each.rule.lower() for word in words)]
+def main(arguments: Sequence[str]) -> int:
+    """Try the breaks that `arguments` choose; 0 where each turned a test red that is green without it."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/breaks.py",
+        description="Leave rules out of the code, one at a time: the tests named beside each must turn red. Without "
+        "words, the breaks of tests/break are tried, which takes minutes.",
+    )
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only rules that have all of these, as whole words")
+    parser.add_argument("--all", action="store_true", help="those of tests/break/further, too")
+    parser.add_argument("--list", action="store_true", help="only say which rules would be tried, and by which tests")
+    given = parser.parse_args(arguments)
+    breaks = [each for each in read("**/*.yml" if given.all or given.words else "*.yml") if has_all(each, given.words)]
     wrong = [problem for each in breaks for problem in problems(each)]
     if wrong or not breaks:
-        print("\n".join(wrong) or "No break matches.")
+        print("\n".join(wrong) or "No rule has all of these words. See them all: python scripts/breaks.py --list --all")
         return 2
+    if given.list:
+        print("\n".join(f"{each.rule}: {' '.join(each.tests)}" for each in breaks))
+        return 0
     tried, failed = [*_unbroken(breaks), *breaks], 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for each, outcome in zip(tried, pool.map(try_break, tried), strict=True):
             failed += not outcome.fits(each)
-            print(_line(each, outcome), flush=True)
+            print(line_of(each, outcome), flush=True)
     print(
-        f"{len(breaks)} breaks, and {len(tried) - len(breaks)} files of tests without one: {failed} not as they must."
+        f"{len(breaks)} breaks, and {len(tried) - len(breaks)} files of tests with nothing left out: {failed} did not "
+        "end as expected."
     )
     return 1 if failed else 0
+
+
+def has_all(each: Break, words: Sequence[str]) -> bool:
+    """Whether the rule has all `words`, whatever their case."""
+    return all(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", each.rule, re.IGNORECASE) for word in words)
 
 
 def _unbroken(breaks: Sequence[Break]) -> list[Break]:
@@ -239,15 +262,24 @@ def _unbroken(breaks: Sequence[Break]) -> list[Break]:
     for test in (test for each in breaks for test in each.tests):
         files.setdefault(test.split("::")[0], set()).add(test)
     return [
-        Break(rule=f"nothing, for {file}", changes=(), tests=[file] if file in tests else sorted(tests), env=env)
+        Break(
+            rule=f"{file}, with nothing left out", changes=(), tests=[file] if file in tests else sorted(tests), env=env
+        )
         for file, tests in sorted(files.items())
     ]
 
 
-def _line(each: Break, outcome: Outcome) -> str:
+def line_of(each: Break, outcome: Outcome) -> str:
+    """Say how the tests of `each` ended; if they are red with nothing left out, which failed, and how to see it."""
     colour = "red" if outcome.red else "green" if outcome.code == 0 else "broken"
     verdict = "" if outcome.fits(each) else f"NOT {'RED' if each.changes else 'GREEN'}: "
-    return f"{colour:6} {outcome.seconds:5.0f} s  {verdict}{each.rule}: {outcome.last_line}"
+    line = f"{colour:6} {outcome.seconds:5.0f} s  {verdict}{each.rule}: {outcome.last_line}"
+    if each.changes or outcome.fits(each):
+        return line
+    env = "".join(f"{name}={shlex.quote(value)} " for name, value in each.env.items())
+    again = shlex.join([outcome.failing] if outcome.failing else each.tests)
+    failing = f"{outcome.failing} fails. " if outcome.failing else ""
+    return f"{line}\n          {failing}See it: {env}{sys.executable} -m pytest -x {again}"
 
 
 if __name__ == "__main__":

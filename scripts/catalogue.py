@@ -20,7 +20,7 @@ CONSOLE = Path(__file__).parent.parent / "src" / "ocelog" / "console"
 LOCALE = CONSOLE.parent / "languages"
 METHODS = [("templates/**.html", "jinja2.ext.babel_extract")]
 MARKED = {"Phrase": None, "translatable": None, "say_in": (2,)}
-"""Functions of the code one of whose arguments is such a text: `ocelog/phrases.py`."""
+"""Functions of the code one of whose arguments is such a text: `ocelog/languages/phrases.py`."""
 STORED = {"kept_text": None, "keepable": None}
 """Those whose texts the ledger keeps: `ocelog/kept_texts.py`."""
 OPTIONS = {"templates/**.html": {"trimmed": "false", "silent": "false"}}
@@ -40,7 +40,7 @@ def extracted() -> Catalog:
     for text in FORMER:
         found.add(text, locations=[("kept_texts.py", 0)], auto_comments=(KEPT,))
     for text in spoken():
-        found.add(text, locations=[("languages.py", 0)])
+        found.add(text, locations=[("console/languages.py", 0)])
     return found
 
 

@@ -12,6 +12,12 @@ def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     It ends a clause that has no full stop yet, so a caller writes `{suggest(name, known) or "."}`. `cutoff` is how
     alike they must be, from 0 to 1.
     """
+    found = nearest(name, known, cutoff=cutoff)
+    return "" if found is None else Phrase("; did you mean %(name)s?", name=repr(found))
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the name in `known` that is most like `name`; None if none is, by `cutoff`."""
     by_fold = {one.casefold(): one for one in sorted(known)}
     found = get_close_matches(name[:100].casefold(), by_fold, n=1, cutoff=cutoff)
-    return Phrase("; did you mean %(name)s?", name=repr(by_fold[found[0]])) if found else ""
+    return by_fold[found[0]] if found else None

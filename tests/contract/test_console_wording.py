@@ -215,7 +215,7 @@ def test_times_and_counts_are_written_as_the_reader_writes_them(tmp_path: Path) 
 
 
 def test_how_long_something_is_so_is_told_in_each_language() -> None:
-    text = Phrase("No event for %(time)s, though the source answers.", time=about(timedelta(hours=50, minutes=3)))
-    assert text == "No event for 2d 2h, though the source answers."
+    text = Phrase("No event for %(time)s, as of %(asked)s", time=about(timedelta(hours=50, minutes=3)), asked="12:00")
+    assert text == "No event for 2d 2h, as of 12:00"
     assert "2일 2시간" in translated(text, "ko")
     assert translated(about(timedelta(0)), "ko") == "0초"

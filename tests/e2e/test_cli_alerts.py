@@ -60,7 +60,7 @@ def test_alerts_are_listed_newest_first_and_page_by_page(ocelog: Ocelog, ledger:
     ledger.sources.add(source_row("acme"))
     opened(ledger, *alerts(), alert_of(3, to_be_told=False), alert_of(4, status=AlertStatus.CLOSED, ended_us=1))
     shown = ocelog("alerts", "list")
-    assert "1 more of which nobody was to hear" in shown.err
+    assert "1 more alert was not sent to anyone; add --untold to list it." in shown.err
     # A long title goes on below itself.
     first = [line.split()[0] for line in shown.out.splitlines() if not line.startswith(" ")]
     assert first == ["id", TWO[:10], ONE[:10]]

@@ -133,7 +133,10 @@ def test_the_sql_may_come_from_a_file_or_stdin(ocelog: Ocelog, tmp_path: Path) -
     ("sql", "says"),
     [
         ("SELECT * FROM wiz_isues", "There is no table 'wiz_isues'; did you mean 'wiz_issues'?"),
-        ("SELECT severty FROM wiz_issues", "severity"),
+        (
+            "SELECT severty FROM wiz_issues",
+            "no column severty. Did you mean severity? If you mean text, write 'severty'.",
+        ),
         ("SELECT id FROM open_issues WHERE severity = CRITICAL", "Text is written in single quotes: 'CRITICAL'."),
         ('SELECT id FROM wiz_issues WHERE severity = "HIGH"', "Text is written in single quotes: 'HIGH'."),
         ("SELECT id FROM wiz_audit WHERE action = GraphSearch", "Text is written in single quotes: 'GraphSearch'."),

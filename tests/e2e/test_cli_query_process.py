@@ -168,6 +168,30 @@ def test_of_whole_records_a_narrow_terminal_shows_when_who_and_how_bad(ocelog: O
     assert chosen[0].split()[0] == "id", "who names columns has chosen their order"
 
 
+def test_of_records_of_one_log_type_a_narrow_terminal_shows_what_sums_them_up(ocelog: Ocelog) -> None:
+    sql = (
+        "SELECT uuid() AS id, now() AS statusChangedAt, 'CHANGED' AS openReason, 'Wiz.Issues' AS p_log_type, "
+        "{'id': 'r1', 'name': 'Bucket is public to everyone on the internet'} AS sourceRule, 'OPEN' AS status, "
+        "'HIGH' AS severity, {'id': 'e1', 'name': 'invoices-of-the-year-2026'} AS entitySnapshot, "
+        "now() AS p_event_time, uuid() AS p_row_id FROM range(2)"
+    )
+    lines = bare_lines(on_a_terminal(ocelog, "query", sql))
+    assert lines[0].split()[:4] == ["p_event_time", "severity", "sourceRule.name", "entitySnapshot.name"]
+    assert "HIGH" in lines[1]
+    assert "Bucket is public" in lines[1]
+    assert "invoices-of-the" in lines[1]
+    assert max(map(len, lines)) <= 80
+    said = " ".join(lines[3:])
+    assert "sourceRule," in said
+    assert "sourceRule.name" not in said, "a column that is only made for the table is not missing"
+
+
+def test_lines_show_instants_as_a_table_does(ocelog: Ocelog) -> None:
+    sql = "SELECT TIMESTAMPTZ '2026-08-01 12:00:00.123456Z' AS at"
+    assert ocelog("query", sql, "-o", "line").out == "at: 2026-08-01T12:00:00Z\n"
+    assert ocelog("query", sql, "-o", "ndjson").lines == [{"at": "2026-08-01T12:00:00.123456Z"}]
+
+
 def test_what_lists_many_things_is_a_table_at_80_columns(ocelog: Ocelog) -> None:
     for command in ("issues", "findings"):
         lines = bare_lines(on_a_terminal(ocelog, "schema", "show", command))

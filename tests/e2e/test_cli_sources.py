@@ -108,7 +108,8 @@ def test_a_check_tells_what_it_knows_before_it_ends_and_what_stopping_it_means(
     [
         (["wiz"], "Missing: wiz NAME, --token-url, --client-id"),
         (["wix", "prod"], "no kind of source 'wix'; did you mean 'wiz'?"),
-        (["prod"], "no kind of source 'prod'; did you mean ocelog source add wiz prod?"),
+        (["prod"], "no kind of source 'prod'. If that is its name, run: ocelog source add wiz prod"),
+        (["wizz"], "no kind of source 'wizz'; did you mean 'wiz'?"),
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x"], "no terminal to ask for the client secret"),
         (["wiz", "prod", "--token-ulr", "cognito"], "There is no option --token-ulr; did you mean '--token-url'?"),
         (["wiz", "a\nb", "--token-url", "cognito", "--client-id", "x"], "name is one line"),

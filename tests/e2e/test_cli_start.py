@@ -292,7 +292,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
     for mistake in (
         "A source's name is one line of 1 to 200 characters.",
         "'-' is not a name: type what you call the tenant",
-        "The client id is one line of text, as Wiz shows it.",
+        "The client id is one word without spaces, as Wiz shows it.",
         "There is a source 'taken' already",
         "API URL must be a URL",
         "did you mean 'cognito'?",
@@ -303,7 +303,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         "Type y for yes or n for no.",
         "'US1' is a data center: it belongs to the question before (API Endpoint URL). Here, type cognito.",
         "'https://app.wiz.io' looks like an address.",
-        "looks like a token URL (--token-url), and not like the API's.",
+        "looks like the token URL, which is asked for next.",
         "Type one of r, u, i, s, l, n, k, q.",
     ):
         assert told.count(mistake) == 1, mistake

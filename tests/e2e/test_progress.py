@@ -20,7 +20,7 @@ def test_bars_fit_a_terminal_of_80_columns_and_leave_a_table(tmp_path: Path) -> 
             shown = on_a_terminal(ocelog, command)
             lines = bare_lines(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.replace("\r", "\n")))
             assert max(map(len, lines)) <= 80, command
-            assert any(re.search(r"━{16} +[\d,]+ \d:\d\d:\d\d$", line) for line in lines), shown
+            assert any(re.search(r"━{16} +[\d,]+ records in \d:\d\d:\d\d$", line) for line in lines), shown
             assert "━" not in next(line for line in lines if "Wiz." in line)
             assert not any("{" in line or "landed" in line for line in lines), command
         off_terminal = ocelog("sweep", "--log-type", "issues")

@@ -1,5 +1,6 @@
 """The list of deliberate breaks stays fit to be carried out; `make break` carries it out."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,33 @@ def test_a_break_changes_what_it_names_in_its_function_alone(
     one, two = (tmp_path / "code.py").read_text().split("def two")
     assert one.split("-> int:\n")[1].strip() == body
     assert "check(self, now=True)\n        return max(1, 2)" in two
+
+
+def test_words_choose_the_rules_that_have_all_of_them_as_whole_words() -> None:
+    each = a_break("1")
+    assert breaks.has_all(each, ["ONE", "is"])
+    assert not breaks.has_all(each, ["one", "two"])
+    assert not breaks.has_all(each, ["on"])
+
+
+def test_the_rules_are_listed_and_the_help_says_how_they_are_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    rule = ALL[0].rule
+    assert breaks.main(["--list", *re.findall(r"\w+", rule)]) == 0
+    assert capsys.readouterr().out.startswith(f"{rule}: tests/")
+    assert breaks.main(["--list", "nosuchword"]) == 2
+    assert "--list --all" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        breaks.main(["--help"])
+    assert ended.value.code == 0
+    assert "--list" in capsys.readouterr().out
+
+
+def test_a_test_that_fails_with_nothing_left_out_is_named_with_the_command_to_see_it(tmp_path: Path) -> None:
+    test = str(write(tmp_path, ONE_FAILS))
+    unbroken = breaks.Break(rule="test_it.py, with nothing left out", changes=(), tests=[test], env={})
+    outcome = breaks.run_tests([test], tmp_path, {})
+    assert outcome.failing.endswith("test_it.py::test_wrong")
+    said = breaks.line_of(unbroken, outcome)
+    assert "NOT GREEN: test_it.py, with nothing left out" in said
+    assert f"{outcome.failing} fails. See it: " in said
+    assert said.endswith(f" -m pytest -x {outcome.failing}")

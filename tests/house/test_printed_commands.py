@@ -175,7 +175,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "source edit --help": ("", 0, "--poll"),
     "source edit X --help": ("source edit prod --help", 0, "--poll"),
     "source edit X": ("source edit prod", 2, "No change was given"),
-    "source edit X --no-events-after 7d": ("source edit prod --no-events-after 7d", 0, "Changed"),
+    "source edit X --no-events-after X": ("source edit prod --no-events-after audit=7d", 0, "Changed"),
     "source rotate X": ("source rotate prod", 2, "secret"),
     "source rotate NAME": ("source rotate prod", 2, "secret"),
     "source resume X": ("source resume prod", 0, "Resumed"),

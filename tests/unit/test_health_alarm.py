@@ -119,6 +119,28 @@ def test_it_says_when_the_last_event_came_unless_a_clock_that_was_set_contradict
     assert " nothing is left to read. Check " in world.told[0][1].text
 
 
+def test_how_long_no_event_came_is_said_as_of_the_last_poll() -> None:
+    world = World()
+    world.run(HOUR, every=HOUR)
+    world.run(30 * HOUR)
+    first = world.memory.why
+    assert first == "No event for 1d 6h, as of 2026-03-03T18:55:00Z, though the source answers."
+    world.answers = False
+    world.run(10 * MINUTE)
+    assert world.memory.why == first
+
+
+def test_an_event_of_before_the_stream_was_watched_is_not_said_to_begin_its_silence() -> None:
+    world = World(alarm=AlarmSettings(after=15 * MINUTE))
+    before = world.now()
+    old = replace(before, ours=before.ours - 10 * HOUR, source=before.source - 10 * HOUR)
+    world.facts = replace(world.facts, received=old)
+    world.run(20 * MINUTE)
+    assert world.memory.why == (
+        "No event in the 15m that it has been watched, as of 2026-03-02T12:15:00Z, though the source answers."
+    )
+
+
 def test_a_source_that_never_delivered_anything_says_so_at_once_and_is_told_after_a_day() -> None:
     world = World()
     world.run(HOUR)

@@ -41,13 +41,21 @@ def test_a_lost_key_is_no_matter_for_wiz(tmp_path: Path) -> None:
 
 def test_what_wiz_refuses_and_what_nobody_knows_are_told_apart() -> None:
     refused, odd = todo(AccessRefusedError.code, "prod"), todo(ContractBrokenError.code, "prod")
-    assert refused.startswith("Do what the message says")
+    assert refused.startswith("Correct the service account")
     assert "report the message" in odd
     assert "ocelog source check prod" in refused
     assert "ocelog source check prod" in odd
 
 
-@pytest.mark.parametrize("code", ["access_refused", "scope_missing", "access_denied", "web_page"])
+def test_advice_names_what_to_do_and_does_not_send_back_to_the_message() -> None:
+    codes = [*errors.CAUSES, *(kind.code for kind in descendants(OcelogError))]
+    assert not any("the message says" in todo(code, "prod", idle=idle) for code in codes for idle in (True, False))
+    assert "enter the new one: ocelog source rotate prod." in todo("credentials_refused", "prod")
+
+
+@pytest.mark.parametrize(
+    "code", ["access_refused", "credentials_refused", "scope_missing", "access_denied", "web_page"]
+)
 def test_what_was_put_right_at_the_source_is_read_again_by_the_service_or_by_a_pull(code: str) -> None:
     assert todo(code, "prod", idle=True).endswith("ocelog source check prod, and if all is well: ocelog pull")
     assert "goes on within minutes" in todo(code, "prod")

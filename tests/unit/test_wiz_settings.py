@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from ocelog.errors import AccessRefusedError, ConfigError
+from ocelog.product import Question
 from ocelog.sources.wiz.endpoints import TOKEN_URLS, api_url, api_url_of, audience, is_loopback, token_url
+from ocelog.sources.wiz.product import WIZ
 from ocelog.sources.wiz.settings import WizSettings, changed, from_mapping
 from ocelog.sources.wiz.streams import KINDS
 
@@ -40,6 +42,32 @@ def _jwt(claims: object) -> str:
 )
 def test_an_api_address_may_be_short_or_long(text: str, token: str, url: str) -> None:
     assert api_url(text, TOKEN_URLS[token]) == url
+
+
+def question(option: str) -> Question:
+    questions = [each for step in WIZ.steps for each in step.questions if isinstance(each, Question)]
+    return next(each for each in questions if each.option == option)
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "said"),
+    [
+        ("api_url", "app.wiz.io", r"Leave it empty \(press Enter\) to have it read from the token"),
+        ("api_url", "https://auth.app.wiz.io/oauth/token", "looks like the token URL, which is asked for next"),
+        ("api_url", "https://127.0.0.1:1/oauth/token", "looks like the token URL, which is asked for next"),
+        ("token_url", "http://127.0.0.1:1/graphql", "belongs to the question before"),
+        ("client_id", "30 days", "one word without spaces"),
+    ],
+)
+def test_whoever_answers_questions_is_told_of_them_and_of_no_option(option: str, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        question(option).read(text, {})
+    assert "--" not in str(caught.value)
+
+
+def test_each_cloud_that_is_offered_is_told_by_its_login_address() -> None:
+    asks = question("token_url")
+    assert all(f" is {cloud}" in asks.before for cloud in asks.choices)
 
 
 @pytest.mark.parametrize(

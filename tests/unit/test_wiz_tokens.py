@@ -166,7 +166,7 @@ def test_a_secret_that_cannot_be_read_stops_the_streams_of_this_source_alone() -
     ("endpoint", "error", "match"),
     [
         (Endpoint(401, {"error": "access_denied", "error_description": SECRET}), AccessRefusedError, "access_denied"),
-        (Endpoint(400, {"error": SECRET}), AccessRefusedError, "has not been rotated"),
+        (Endpoint(400, {"error": SECRET}), AccessRefusedError, "was not rotated"),
         (Endpoint(403, b"<html>"), AccessRefusedError, "403"),
         (Endpoint(404, SECRET), ContractBrokenError, "404"),
         (Endpoint(302, SECRET, location="https://evil.example/?s=" + SECRET), ContractBrokenError, "evil.example/[.]"),
@@ -220,7 +220,7 @@ def test_a_web_page_in_place_of_a_token_names_proxy_and_firewall_and_the_pages_t
     assert f'("{shown}' in str(caught.value)
     assert len(str(caught.value)) < 500
     assert str(caught.value).isprintable()
-    assert "secret has not been rotated" not in str(caught.value)
+    assert "secret was not rotated" not in str(caught.value)
 
 
 def test_the_reason_that_the_token_endpoint_gives_is_told() -> None:

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from commands.terminal import bare_lines
 from ocelog.cli import settings
-from ocelog.cli.show import cell, fitting_table, named_lines, table, wrapped
+from ocelog.cli.show import cell, fields, fitting_table, named_lines, table, wrapped
 from ocelog.installation.making import make
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -130,3 +130,16 @@ def test_a_mapping_is_written_for_people() -> None:
     assert cell({"allow_private": True, "url": None}) == "allow_private: yes; url: -"
     assert cell({"Wiz.Audit": {"after": "1d", "hours": []}, "a\x1b": 1}) == "Wiz.Audit (after: 1d; hours: -); a\\x1b: 1"
     assert cell({}) == "-"
+
+
+def test_what_does_not_fit_beside_its_name_goes_on_below_where_it_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    fields({"state": "silent", "why": "No event for two days, though the source answers."})
+    assert capsys.readouterr().out.splitlines() == [
+        "state: silent",
+        "why:   No event for two days, though the",
+        "       source answers.",
+    ]

@@ -18,8 +18,8 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
     match code:
         case "secret_unreadable":
             return Phrase(
-                "Do what the message says. To enter the secret again under a usable key: ocelog source rotate "
-                "%(source)s",
+                "Bring the key back, or whatever keeps the secret. If that is lost, enter the secret again under a "
+                "usable key: ocelog source rotate %(source)s",
                 source=source,
             )
         case "web_page":
@@ -29,9 +29,30 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
                 source=source,
                 again=again,
             )
-        case "access_refused" | "credentials_refused" | "scope_missing" | "access_denied":
+        case "credentials_refused":
             return Phrase(
-                "Do what the message says, then run: ocelog source check %(source)s%(again)s",
+                "If the secret was rotated, enter the new one: ocelog source rotate %(source)s. Otherwise, once the "
+                "account is in order, run: ocelog source check %(source)s%(again)s",
+                source=source,
+                again=again,
+            )
+        case "scope_missing":
+            return Phrase(
+                "Add the scope to the service account, then run: ocelog source check %(source)s%(again)s",
+                source=source,
+                again=again,
+            )
+        case "access_denied":
+            return Phrase(
+                "Correct the scopes or the projects of the service account, then run: ocelog source check "
+                "%(source)s%(again)s",
+                source=source,
+                again=again,
+            )
+        case "access_refused":
+            return Phrase(
+                "Correct the service account, or how the source is set up (ocelog source edit %(source)s --help). Then "
+                "run: ocelog source check %(source)s%(again)s",
                 source=source,
                 again=again,
             )
@@ -69,9 +90,9 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
                 source=source,
             )
         case _ if idle:
-            return Phrase("Do what the message says, then run: ocelog pull, or to keep it going: ocelog run.")
+            return Phrase("Correct the cause that is named, then run: ocelog pull, or to keep it going: ocelog run.")
         case _:
-            return Phrase("Do what the message says; it is tried again every few minutes.")
+            return Phrase("Correct the cause that is named; it is tried again every few minutes.")
 
 
 def without_request(text: str) -> str:

@@ -68,7 +68,8 @@ class AlertChoice(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     untold: Annotated[
-        bool, typer.Option("--untold", help="Of those, also what nobody was to hear of; as alerts list --untold.")
+        bool,
+        typer.Option("--untold", help="Of those, also alerts that were not sent to anyone; as alerts list --untold."),
     ] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many are selected.")] = False
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before many are changed.")] = False

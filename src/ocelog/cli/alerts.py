@@ -103,7 +103,8 @@ def list_(
     untold: Annotated[
         bool,
         typer.Option(
-            "--untold", help="Also what nobody was to hear of: suppressed, below a threshold, or known from the start."
+            "--untold",
+            help="Also alerts that were not sent to anyone: suppressed, below a threshold, or known from the start.",
         ),
     ] = False,
     all_: Annotated[bool, typer.Option("--all", help="Whatever their status is, and --untold.")] = False,
@@ -160,7 +161,8 @@ def list_(
     else:
         show.paragraph("There are no such alerts.")
     if found.untold and not json:
-        show.remark(f"{found.untold:,} more of which nobody was to hear: add --untold to see them.")
+        more, them = ("more alert was", "it") if found.untold == 1 else ("more alerts were", "them")
+        show.remark(f"{found.untold:,} {more} not sent to anyone; add --untold to list {them}.")
     if found.more:
         most = " or more" if found.total == use.MOST_COUNTED else ""
         next_ones = f"add --after {found.alerts[-1].id[: alert_output.SHORT]} for the next ones"

@@ -22,8 +22,8 @@ from ocelog.times import rfc3339
 
 SHOWN = 100
 """Rows of a table."""
-_TELLING = ("p_event_time", "p_any_usernames", "severity", "status", "action")
-"""What of a whole record is shown first if not all of it fits: when, who, how bad."""
+_TELLING = ("p_any_usernames", "severity", "status", "action")
+"""What of a whole record is shown if not all of it fits, after when it was and what sums it up: who, how bad."""
 _WIDEST = 200
 """Characters of a cell in a table."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -42,8 +42,15 @@ def as_table(answer: Answer, *, counted: bool = True, paged: bool = False, chose
     found = list(islice(_rows(answer), SHOWN + 1))
     with paging(wanted=paged) as write:
         # Nobody has chosen the columns of SELECT *.
-        first = _TELLING if "p_row_id" in names else ()
-        fitted = show.fitting_table(names, [list(map(_cell, row)) for row in found[:SHOWN]], write, first=first)
+        is_record = "p_row_id" in names
+        summary = _summary(names, found[:SHOWN]) if is_record and sys.stdout.isatty() else {}
+        fitted = show.fitting_table(
+            names,
+            [list(map(_cell, row)) for row in found[:SHOWN]],
+            write,
+            first=tuple(dict.fromkeys(("p_event_time", *summary, *_TELLING))) if is_record else (),
+            added={name: values for name, values in summary.items() if name not in names},
+        )
         hidden = fitted.hidden
         if hidden and len(found) == 1:
             _write_lines(names, found[0], write)
@@ -56,6 +63,17 @@ def as_table(answer: Answer, *, counted: bool = True, paged: bool = False, chose
         show.remark(f"{_counted(answer)}, the first {SHOWN} of them shown; {chosen_by} ndjson writes all.")
     elif counted:
         show.remark(f"{len(found)} {'row' if len(found) == 1 else 'rows'}.")
+
+
+def _summary(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, list[str | None]]:
+    """Return what sums up these records, if all are of one log type."""
+    # It reads log schemas, which no other form of an answer needs.
+    from ocelog.app.search.summaries import summary_columns  # noqa: PLC0415 - see above
+
+    events = [dict(zip(names, row, strict=True)) for row in rows]
+    log_types = {event.get("p_log_type") for event in events}
+    log_type = log_types.pop() if len(log_types) == 1 else None
+    return {} if log_type is None else summary_columns(str(log_type), events)
 
 
 def _counted(answer: Answer) -> str:
@@ -76,7 +94,8 @@ def as_lines(answer: Answer, *, paged: bool = False) -> None:
 
 
 def _write_lines(names: Sequence[str], row: Sequence[object], write: Callable[[str], object]) -> None:
-    for line in show.named_lines(names, map(_whole_cell, row)):
+    # Instants are as a table has them; all digits are in the forms for programs.
+    for line in show.named_lines(names, map(_whole_cell, map(_to_the_second, row))):
         write(f"{line}\n")
 
 
@@ -188,12 +207,14 @@ def _text(value: object) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, datetime):
-        value = value.replace(microsecond=0)
     if isinstance(value, Decimal):
         return value
-    found = _whole_cell(value)
+    found = _whole_cell(_to_the_second(value))
     return shorten(found, _WIDEST) if isinstance(found, str) else found
+
+
+def _to_the_second(value: object) -> object:
+    return value.replace(microsecond=0) if isinstance(value, datetime) else value
 
 
 def _whole_cell(value: object) -> object:

@@ -12,6 +12,7 @@ from ocelog.cli import show
 from ocelog.model import Slice, SliceState
 from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
+from ocelog.units import counted
 from ocelog.workers.fair import StreamKey
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ class Figures:
     def counts(self) -> str:
         """Write how many records were read, and of how many: `~` is a guess, `+` means that more are to be counted."""
         if self.fraction == 1.0 or not self._total:
-            return f"{self.met:,}"
+            return counted(self.met, "record")
         total = max(self.met, self._total)
-        return f"{self.met:,} of {'~' if self._guessed else ''}{total:,}{'+' if self._more else ''}"
+        return f"{self.met:,} of {'~' if self._guessed else ''}{total:,}{'+' if self._more else ''} records"
 
     def _left(self) -> tuple[int, int, bool]:
         """Return how many records are left for certain, how many more by a guess, and whether that is all of them."""
@@ -231,6 +232,7 @@ def _bars() -> "Bars":
         rich_progress.TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         rich_progress.TextColumn("{task.fields[bar]}", table_column=Column(no_wrap=True)),
         rich_progress.TextColumn("{task.fields[counts]}", justify="right", table_column=Column(no_wrap=True)),
+        rich_progress.TextColumn("in", table_column=Column(no_wrap=True)),
         rich_progress.TimeElapsedColumn(table_column=Column(no_wrap=True)),
         console=Console(stderr=True),
         expand=True,

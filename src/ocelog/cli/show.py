@@ -149,13 +149,15 @@ def fitting_table(
     *,
     first: Sequence[str] = (),
     whole: Sequence[str] = (),
+    added: Mapping[str, Sequence[Any]] | None = None,
 ) -> Fitted:
     """Print `rows` under their names, on a terminal no more columns than fit beside each other; return what did not.
 
     Long values are cut there, where there is no room for them. A single row of which columns do not fit is not printed.
     Elsewhere each row is whole. `write` takes what is printed; by default it goes to stdout. If not all fits and
     `first` names columns, they come first, then those that are short, and at last what is empty or repeats another
-    column. Columns in `whole` are not cut as long as they fit.
+    column. Columns in `whole` are not cut as long as they fit. Those that are `added` are shown only if not all fits:
+    what they hold is in others that are too wide.
     """
     write = write or sys.stdout.write
     heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
@@ -174,6 +176,13 @@ def fitting_table(
     widths = dict[int, int]()
     longest = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
     cut = sum(longest) + _GAP * (len(longest) - 1) > room
+    own = list(names)
+    if cut and added:
+        names, heads = [*names, *added], [*heads, *map(harmless, added)]
+        more = [[cell(value) for value in values] for values in added.values()]
+        cells = [[*row, *rest] for row, rest in zip(cells, zip(*more, strict=True), strict=True)]
+        numeric += [False] * len(added)
+        longest = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
     order = list(range(len(names)))
     if cut and first:
         ranks = {name: rank for rank, name in enumerate(first)}
@@ -186,7 +195,8 @@ def fitting_table(
             keys[at] = (worthless, ranks.get(names[at], len(ranks)), longest[at] > _SHORT)
         order.sort(key=keys.__getitem__)
     for at in order:
-        width = longest[at] if names[at] in whole or not cut else min(_LONGEST_CELL, longest[at])
+        most = _LONGEST_CELL if at < len(own) else _LEAST_CELL
+        width = longest[at] if names[at] in whole or not cut else min(most, longest[at])
         if kept and room < min(width, _LEAST_CELL):
             hidden.append(names[at])
             continue
@@ -204,7 +214,7 @@ def fitting_table(
     if not (hidden and len(rows) == 1):
         shown = [[row[at] for at in kept] for row in cells]
         write(_drawn([heads[at] for at in kept], shown, [numeric[at] for at in kept]))
-    return Fitted(hidden=tuple(sorted(hidden, key=list(names).index)), cut=was_cut)
+    return Fitted(hidden=tuple(name for name in own if name in hidden), cut=was_cut)
 
 
 def _is_numeric(values: Iterable[Any]) -> bool:
@@ -355,9 +365,10 @@ def displayed_width(text: str) -> int:
 
 
 def fields(values: Mapping[str, Any]) -> None:
-    """Print each value on a line of its own, behind its name; on a terminal it is `wrapped`."""
+    """Print each value on a line of its own, behind its name; on a terminal it is `wrapped`, below its beginning."""
+    begins = max((displayed_width(harmless(name)) for name in values), default=0) + len(": ")
     for line in named_lines(values, values.values()):
-        typer.echo(fitted(line, sys.stdout))
+        typer.echo(fitted(line, sys.stdout, indent=begins if begins <= _SHORT else 4))
 
 
 def named_lines(names: Iterable[str], values: Iterable[object]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`ocelog source add`, `edit` and `rotate`: how a tenant is reached, proven before it is kept."""
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow
 from ocelog.product import Product
 from ocelog.secrets.secret import may_be_shown, shown
+from ocelog.suggest import suggest
 from ocelog.units import write_list
 
 Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False, autocompletion=completion.sources)]
@@ -72,10 +74,13 @@ def _product(kind: str | None, name: str | None) -> Product:
     first = next(iter(known))
     if kind is None or kind in known:
         return known[kind or first]
+    there_is_none = f"There is no kind of source {shown(kind)}"
+    near = suggest(kind, known) if may_be_shown(kind) else ""
+    if near or name is not None:
+        raise ConfigError(there_is_none + (near or f"; it is {write_list(map(repr, known), 'or')}."))
     # Whoever forgets the product puts the name in its place.
-    is_name = name is None and may_be_shown(kind)
-    meant = f"ocelog source add {first} {kind}" if is_name else write_list(map(repr, known), "or")
-    raise ConfigError(f"There is no kind of source {shown(kind)}; did you mean {meant}?")
+    named = shlex.quote(kind) if may_be_shown(kind) else "NAME"
+    raise ConfigError(f"{there_is_none}. If that is its name, run: ocelog source add {first} {named}")
 
 
 def _described(

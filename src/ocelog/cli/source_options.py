@@ -91,7 +91,9 @@ class SourceOptions(Struct, frozen=True, kw_only=True):
     ] = None
     no_events_repeat: Annotated[
         list[str] | None,
-        typer.Option("--no-events-repeat", metavar="6h|off", help="Tell of it again as often. Default: off."),
+        typer.Option(
+            "--no-events-repeat", metavar="6h|off", help="Repeat the alert this often while it lasts. Default: off."
+        ),
     ] = None
     no_events_quiet_hours: Annotated[
         list[str] | None,

@@ -18,6 +18,7 @@ from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
 from ocelog.product import LOG_TYPES, SECRET, Product, Question, Step
+from ocelog.units import write_list
 
 T = TypeVar("T")
 _LISTENER = replace(health.LISTENER, stopped=lambda _: None)
@@ -141,7 +142,7 @@ def _corrected(
     choices |= {
         "s": ("change the client secret", lambda: replace(answers, secret=questions.secret())),
         "l": (
-            f"change what is read ({', '.join(chosen.log_type or ())})",
+            f"change what is read ({write_list(_titles(product, chosen))})",
             lambda: change_choice(lambda: questions.log_types(chosen, product)),
         ),
         "n": (
@@ -156,6 +157,11 @@ def _corrected(
         )
     choices["q"] = ("quit; nothing is saved", _quit)
     return _decided(choices, default="r" if may_be_saved else None)
+
+
+def _titles(product: Product, chosen: SourceOptions) -> list[str]:
+    """Return what the questions call the log types that are read."""
+    return [product.log_types[each].title if each in product.log_types else each for each in chosen.log_type or ()]
 
 
 def _changes(

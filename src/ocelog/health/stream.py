@@ -16,7 +16,7 @@ from ocelog.health.settings import AlarmSettings
 from ocelog.kept_texts import kept_text
 from ocelog.languages.phrases import Phrase
 from ocelog.times import CLOCKS_APART, has_passed
-from ocelog.units import about, write_moment
+from ocelog.units import about, write_instant
 
 REJECTED_WITHIN = timedelta(days=1)
 """Records that did not fit are told of for so long after the last one came."""
@@ -26,6 +26,8 @@ _COUNTED_EVERY = timedelta(hours=1)
 _LEAST_HOURS = 0.25
 """In less time than that nobody can tell how many come in an hour."""
 _NOTHING = timedelta(0)
+_WATCHED_LATE = timedelta(minutes=1)
+"""What came before the silence by more than that came before anybody watched, or a clock was set since."""
 
 
 class State(StrEnum):
@@ -230,14 +232,14 @@ def _state(facts: Facts, settings: AlarmSettings, silence: timedelta) -> tuple[S
     if facts.news_unreadable:
         return State.BROKEN, facts.unreadable_text
     if not facts.fresh:
-        since = write_moment(facts.polled.source)
+        since = write_instant(facts.polled.source)
         return State.CATCHING_UP, Phrase("What happened since %(since)s was not read yet.", since=since)
     if silence >= max(settings.silent_after, 2 * facts.poll):
         if facts.counts_equal:
             return State.QUIET, Phrase(
-                "No event for %(time)s, and the source counts what the lake has.", time=about(silence)
+                "%(silence)s, and the source counts what the lake has.", silence=_silence_text(facts, silence)
             )
-        return State.SILENT, Phrase("No event for %(time)s, though the source answers.", time=about(silence))
+        return State.SILENT, Phrase("%(silence)s, though the source answers.", silence=_silence_text(facts, silence))
     if facts.past_left:
         return State.CATCHING_UP, Phrase(
             "Time ranges of its past that are still to be read: %(count)s.", count=format(facts.past_left, ",")
@@ -245,3 +247,12 @@ def _state(facts: Facts, settings: AlarmSettings, silence: timedelta) -> tuple[S
     if facts.received is None:
         return State.SILENT, Phrase("No event has ever come, though the source answers.")
     return State.HEALTHY, "" if facts.trouble is None else facts.trouble_text
+
+
+def _silence_text(facts: Facts, silence: timedelta) -> Phrase:
+    """Say how long no event has come, as of the last poll, or since when the stream has been watched."""
+    asked, received = facts.polled or ClockReading(ours=facts.now, source=facts.now), facts.received
+    values = {"time": about(silence), "asked": write_instant(asked.ours)}
+    if received is None or asked.ours - received.ours > silence + _WATCHED_LATE:
+        return Phrase("No event in the %(time)s that it has been watched, as of %(asked)s", **values)
+    return Phrase("No event for %(time)s, as of %(asked)s", **values)

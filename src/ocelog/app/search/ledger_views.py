@@ -18,7 +18,11 @@ _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("source", pa.string(), "Name of the source."),
     ("source_id", pa.string(), "Its id, as in p_source_id."),
     ("log_type", pa.string(), "The log type, as in p_log_type."),
-    ("state", pa.string(), "new, paused, broken, retrying, catching up, live, or empty (no record was ever returned)."),
+    (
+        "state",
+        pa.string(),
+        "How reading goes: new, paused, broken, retrying, catching up, live, or empty (no record was ever returned).",
+    ),
     ("needs_attention", pa.bool_(), "Whether `ocelog status` ends with 1 because of this stream."),
     (
         "health",
@@ -32,11 +36,11 @@ _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     (
         "last_received",
         INSTANT,
-        "When the newest event came that our own account did not cause, by this machine's clock.",
+        "When the newest event that others caused was read, by this machine's clock; of the past, when it happened.",
     ),
     ("events_per_hour", pa.float64(), "How many rows land in an hour, of late; null: not known yet."),
     ("last_success", INSTANT, "When a page landed last, by this machine's clock."),
-    ("last_event", INSTANT, "Latest p_event_time that was read, no later than it was read."),
+    ("last_event", INSTANT, "Latest p_event_time that was read, whoever caused it, no later than it was read."),
     ("complete_through", INSTANT, "Everything before this is read, except parked and incomplete time ranges."),
     ("lag_seconds", pa.int64(), "Age of the oldest time range that live reading has not read yet."),
     ("slices_left", pa.int64(), "Time ranges that are still to be read."),

@@ -40,6 +40,18 @@ def summary_of(log_type: str, event: Mapping[str, Any]) -> str:
     return _BETWEEN.join(filter(None, found)) or _written(event.get("id")) or str(event["p_row_id"])
 
 
+def summary_columns(log_type: str, events: Sequence[Mapping[str, Any]]) -> dict[str, list[str | None]]:
+    """Return what sums up each of `events`, by the path where most of it stands; none if there is no such log type."""
+    if log_type not in kinds():
+        return {}
+    found = dict[str, list[str | None]]()
+    for paths in summary_paths(log_type):
+        named = next((path for path in paths if any(_first(each, (path,)) for each in events)), None)
+        if named is not None:
+            found[named] = [_first(each, paths) or None for each in events]
+    return found
+
+
 def remedy_of(log_type: str, event: Mapping[str, Any]) -> str:
     """Return how to put right what an event is about, as its source words it, lines and all; empty: it does not say."""
     found = (_at(event, path.split(".")) for path in kinds()[log_type].remedy)

@@ -133,8 +133,12 @@ class StreamStatus(Struct, frozen=True, kw_only=True):
     """When its source was added."""
     last_success: datetime | None
     last_event: datetime | None
+    """The newest time that an event bears, whoever caused it."""
     last_received: datetime | None
-    """When the newest event was received that our own account did not cause, by our clock."""
+    """When the newest event was received that our own account did not cause, by our clock.
+
+    News is received when it is read; of what was there before, this is the event's own time.
+    """
     rate: float | None
     """How many events land in an hour, of late; None: nobody has looked for long enough."""
     complete_through: datetime | None
@@ -263,7 +267,7 @@ def caught_up(installation: Installation, source_id: str, log_type: str) -> tupl
 
 
 def _broken(each: StreamStatus, source_id: str, error: ConfigError) -> StreamStatus:
-    todo = f"Do what the message says. To change its settings: ocelog source edit {source_id} --help"
+    todo = f"Correct the setting that the message names. How: ocelog source edit {source_id} --help"
     return replace(
         each,
         state="broken",

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.app.advice import without_request
+from ocelog.app.log_types import kinds
 from ocelog.app.status.overview import Overview, overview
 from ocelog.app.status.status import StreamStatus, StreamsVerdict, verdict
 from ocelog.app.status.status_values import status_values
@@ -15,12 +16,17 @@ from ocelog.detect.unjudged import oldest_us
 from ocelog.health.stream import AlarmState, State
 from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import Installation
+from ocelog.languages.phrases import say_in
 from ocelog.model import Severity, Slice
 from ocelog.times import from_us
 from ocelog.units import about, write_duration, write_instant, write_list, write_size
 
 _SAYS_MORE = frozenset({State.SILENT, State.QUIET, State.FORBIDDEN})
 """States of health that say more of a stream than how far it is read."""
+_LOOSER = (timedelta(days=7), timedelta(days=30))
+"""After how long without an event people may be told instead, the shortest first."""
+_SEEM_WELL = frozenset({"live", "empty", "catching up"})
+"""States in which a stream is read, though some of its news may not be."""
 _OTHERWISE = {
     "new": "not read yet",
     "catching up": "catching up",
@@ -118,7 +124,7 @@ def report_of(
         first=_verdict(verdict(found.streams), now) if found.well else heading,
         urgent=[*lines, *_muted(found)],
         streams=[_row(each) for each in found.streams],
-        details=[_details(each) for each in found.streams] if details else [],
+        details=_all_details(found.streams, told) if details else [],
         notes=[*notes, *(() if found.held_up else _behind(found)), *_alerts(found, todo)],
         service=service,
         idle=instead,
@@ -283,29 +289,55 @@ def _verdict(found: StreamsVerdict, now: datetime) -> str:
 
 
 def _row(each: StreamStatus) -> dict[str, Any]:
-    through = None if each.complete_through is None else f"{each.complete_through:%Y-%m-%d %H:%MZ}"
     return {
         "source": each.source,
         "log type": each.log_type,
-        "state": each.health.state.value if each.health.state in _SAYS_MORE else each.state,
-        "complete through": through,
+        "state": _state(each),
+        "complete through": write_instant(each.complete_through),
         "lag": None if each.lag is None else about(each.lag),
     }
 
 
-def _details(each: StreamStatus) -> dict[str, Any]:
+def _state(each: StreamStatus) -> str:
+    """Return in one word how a stream is: how far it is read, unless its health says more."""
+    hides_it = each.health.state is State.BROKEN and each.state in _SEEM_WELL
+    return each.health.state.value if hides_it or each.health.state in _SAYS_MORE else each.state
+
+
+def _all_details(streams: Sequence[StreamStatus], told: Mapping[tuple[str | None, ...], str]) -> list[dict[str, Any]]:
+    """Return more of each stream; why it is so stands there once, and not if it is an error that was `told` of."""
+    whys, found = dict[str, str](), list[dict[str, Any]]()
+    errors = {error for _, error, _ in told}
+    for each in streams:
+        name, why = f"{each.source} {each.log_type}", without_request(each.health.why)
+        if why in errors or _is_told_silent(each):
+            said = "see above"
+        elif why and (first := whys.setdefault(why, name)) != name:
+            said = f"the same as {first}"
+        else:
+            said = each.health.why
+        found.append(_details(each, said))
+    return found
+
+
+def _details(each: StreamStatus, why: str) -> dict[str, Any]:
+    state = _state(each)
+    is_health = state == each.health.state.value or (state == "live" and each.health.state is State.HEALTHY)
+    received, newest = write_instant(each.last_received), write_instant(each.last_event)
+    if each.last_received is not None:
+        # The past is as old as it says; news is received when it is read.
+        old = each.last_received < each.added
+        received = f"{received}, {'its own time: older than this source' if old else 'when it was received'}"
     return {
         "stream": f"{each.source} {each.log_type}",
-        "state": each.state,
-        "health": f"{each.health.state} since {write_instant(each.health.since)}",
-        **({"why": each.health.why} if each.health.why else {}),
+        "state": f"{state} since {write_instant(each.health.since)}" if is_health else state,
+        **({"why": why} if why else {}),
         "no-events alarm": _alarm(each),
-        "last received": write_instant(each.last_received),
+        "last from others": received,
         **({} if each.rate is None else {"events per hour": f"{each.rate:,.1f}"}),
         "last success": write_instant(each.last_success),
-        "last event": write_instant(each.last_event),
-        "complete through": write_instant(each.complete_through),
-        "time ranges left": each.slices_left,
+        "newest event": None if newest is None else f"{newest}, its own time",
+        **_read_so_far(each),
         **({} if each.eta is None else {"done in": f"about {about(each.eta)}"}),
         **({"parked": len(each.parked)} if each.parked else {}),
         **({"incomplete": len(each.short)} if each.short else {}),
@@ -316,14 +348,33 @@ def _details(each: StreamStatus) -> dict[str, Any]:
     }
 
 
+def _read_so_far(each: StreamStatus) -> dict[str, Any]:
+    """Say through when a stream is complete, and how much is left that is known of."""
+    if each.complete_through is None and not each.slices_left and each.last_success is None:
+        return {"complete through": "nothing was read yet"}
+    return {"complete through": write_instant(each.complete_through), "time ranges left": each.slices_left}
+
+
 def _alarm(each: StreamStatus) -> str:
     """Say how the no-events alarm is and what it is set to."""
     settings = each.alarm
     if settings.after is None:
         return "off"
-    again = f", again every {write_duration(settings.repeat)}" if settings.repeat else ""
+    again = f", repeated every {write_duration(settings.repeat)}" if settings.repeat else ""
     hours = f", not within {settings.quiet_hours}" if settings.quiet_hours else ""
-    return f"{each.health.alarm}, after {write_duration(settings.after)}{again}{hours}"
+    after = write_duration(settings.after)
+    return f"{say_in('en', each.health.alarm.value)} (set to {after} without an event{again}{hours})"
+
+
+def _looser_alarm(each: StreamStatus) -> str:
+    """Return the command by which people are told later of silence, of this log type alone."""
+    after = next((longer for longer in _LOOSER if longer > each.alarm.silent_after), None)
+    kind = kinds().get(each.log_type)
+    which = each.log_type if kind is None else kind.short
+    return (
+        f"ocelog source edit {each.source_id} --no-events-after "
+        f"{which}={'off' if after is None else write_duration(after)}"
+    )
 
 
 def _only_waits(each: StreamStatus) -> bool:
@@ -381,11 +432,11 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
             "wrong. Nothing is missed, but ages are wrong. If it is this machine's, set it by NTP; if not, rows that "
             "land meanwhile bear a wrong p_observed_at."
         )
-    if each.health.state is State.SILENT and each.state != "empty" and each.error is None:
+    if _is_told_silent(each):
         lines.append(f"{name}: silent. {each.health.why}")
         lines.append(
             f"    To do: see whether the tenant still writes it, and run: ocelog source check {each.source_id}. If so "
-            f"little happens there: ocelog source edit {each.source_id} --no-events-after 7d"
+            f"little happens there: {_looser_alarm(each)}"
         )
     if each.state == "empty":
         lines.append(
@@ -409,6 +460,11 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
     if each.still_rejected:
         lines.append(f"{name}: {each.still_rejected} records did not fit. See: ocelog rejections")
     return lines
+
+
+def _is_told_silent(each: StreamStatus) -> bool:
+    """Whether a remark says that a stream is silent, and why that is known."""
+    return each.health.state is State.SILENT and each.state != "empty" and each.error is None
 
 
 def _swept(name: str, each: StreamStatus) -> list[str]:

@@ -20,7 +20,7 @@ from ocelog.languages.phrases import Phrase
 from ocelog.sandbox.channel import Frame
 from ocelog.sandbox.child import Bounds, Child, Spec
 from ocelog.sandbox.kernel import EVERY, Layers
-from ocelog.suggest import suggest
+from ocelog.suggest import nearest
 
 _ROOM = 2 * 1024**3
 """Bytes for the interpreter, libraries and buffers that the engine does not count."""
@@ -297,15 +297,8 @@ class Run:
                     line=text.strip().splitlines()[0],
                 )
             )
-        if refusal.kind == "binder" and (word := _meant_as_text(text)) is not None:
-            return QueryError(
-                Phrase(
-                    "%(text)s\nText is written in single quotes: '%(word)s'. `ocelog tables T` lists the columns of a "
-                    "table.",
-                    text=text.strip(),
-                    word=word,
-                )
-            )
+        if refusal.kind == "binder" and (told := _no_such_column(text.strip())) is not None:
+            return QueryError(told)
         if refusal.kind == "binder":
             return QueryError(Phrase("%(text)s\n`ocelog tables T` lists the columns of a table.", text=text.strip()))
         return QueryError(text.strip())
@@ -382,11 +375,35 @@ def _stream(table: pa.Table) -> memoryview:
     return memoryview(sink.getvalue())
 
 
-def _meant_as_text(refusal: str) -> str | None:
-    """Return what was written like a column and is none, if it looks like a value: upper case, or like no column."""
+def _no_such_column(refusal: str) -> Phrase | None:
+    """Say which column there is not, and what was meant: one that is like it, or a text; None: it is not about that."""
     found = _NO_COLUMN.search(refusal)
     if found is None:
         return None
-    word, rest = found[1], refusal[found.end() :].partition("\n\n")[0]
-    is_like_one = suggest(word, _QUOTED.findall(rest), cutoff=_ALIKE)
-    return word if "'" not in word and (word.isupper() or not is_like_one) else None
+    word = found[1]
+    candidates, at_line, line = refusal[found.end() :].partition("\n\nLINE ")
+    near, where = nearest(word, _QUOTED.findall(candidates), cutoff=_ALIKE), f"{at_line}{line}"
+    if near is not None and "'" not in word:
+        return Phrase(
+            "There is no column %(word)s. Did you mean %(near)s? If you mean text, write '%(word)s'. `ocelog tables T` "
+            "lists the columns of a table.%(where)s",
+            word=word,
+            near=near,
+            where=where,
+        )
+    if near is not None:
+        return Phrase(
+            "There is no column %(word)s. Did you mean %(near)s? `ocelog tables T` lists the columns of a "
+            "table.%(where)s",
+            word=word,
+            near=near,
+            where=where,
+        )
+    if "'" in word:
+        return None
+    return Phrase(
+        "There is no column %(word)s. Text is written in single quotes: '%(word)s'. `ocelog tables T` lists the "
+        "columns of a table.%(where)s",
+        word=word,
+        where=where,
+    )

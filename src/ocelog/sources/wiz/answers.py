@@ -229,22 +229,24 @@ def _refuse_if_denied(answered: HttpAnswer, errors: Sequence[GraphError], root: 
     if denied is None and answered.status != 403:
         return
     what = (_summary(errors) if denied is None else denied.message) or "HTTP 403"
-    told = answered.told(Phrase("Wiz refused %(title)s: %(what)s.", title=root.title, what=what))
+    told = Phrase("Wiz refused %(title)s: %(what)s.", title=root.title, what=what)
     if denied is not None and denied.code == "FORBIDDEN_IP":
-        raise AccessRefusedError(told, todo=_ALLOW_ADDRESS)
+        raise AccessRefusedError(told, todo=answered.told(_ALLOW_ADDRESS))
     listed = _REQUIRED.search(what)
     if listed is not None and set(listed[1].split()).isdisjoint(listed[2].split()):
         raise AccessRefusedError(
             told,
-            todo=Phrase(
-                "Add the scope %(scope)s to the service account in Wiz (Settings > Access Management > Service "
-                "Accounts), or leave %(log_type)s out of this source.",
-                scope=root.scope,
-                log_type=root.kind.log_type,
+            todo=answered.told(
+                Phrase(
+                    "Add the scope %(scope)s to the service account in Wiz (Settings > Access Management > Service "
+                    "Accounts), or leave %(log_type)s out of this source.",
+                    scope=root.scope,
+                    log_type=root.kind.log_type,
+                )
             ),
             code="scope_missing",
         )
-    raise AccessRefusedError(told, todo=_check_access(root), code="access_denied")
+    raise AccessRefusedError(told, todo=answered.told(_check_access(root)), code="access_denied")
 
 
 def _check_access(root: Root) -> Phrase:

@@ -32,15 +32,19 @@ _TENANT_INFO = Phrase(
     "The API endpoint URL is in Wiz under your user icon > Tenant Info; it looks like "
     "https://api.us1.app.wiz.io/graphql. If you leave it out, it is read from the token."
 )
+_TENANT_INFO_ASKED = Phrase(
+    "The API endpoint URL is in Wiz under your user icon > Tenant Info; it looks like "
+    "https://api.us1.app.wiz.io/graphql. Leave it empty (press Enter) to have it read from the token."
+)
 _NAMED = ", ".join(name for name in TOKEN_URLS if name != "auth0")
 """What is offered: Auth0 is taken, but no longer recommended."""
 _DATA_CENTRE = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 
 
-def token_url(text: str) -> str:
+def token_url(text: str, *, asked: bool = False) -> str:
     """Return the token endpoint that `text` means: a short name, a URL, or where people log in to that cloud.
 
-    Raises ConfigError.
+    Raises ConfigError, which names no options if `asked`: whoever answers questions typed none.
     """
     text = text.strip()
     if text.lower() in TOKEN_URLS:
@@ -79,6 +83,15 @@ def token_url(text: str) -> str:
         return next(url for url in TOKEN_URLS.values() if urlsplit(url).hostname == host)
     url = _checked(_with_scheme(text), Phrase("token URL"))
     if urlsplit(url).path.rstrip("/").endswith("/graphql"):
+        if asked:
+            raise ConfigError(
+                Phrase(
+                    "%(text)s looks like the API URL, which belongs to the question before (API Endpoint URL). The "
+                    "token URL is one of %(named)s, or a URL.",
+                    text=text,
+                    named=_NAMED,
+                )
+            )
         raise ConfigError(
             Phrase(
                 "%(text)s looks like the API URL (--api-url). The token URL is one of %(named)s, or a URL.",
@@ -94,12 +107,13 @@ def is_data_centre(text: str) -> bool:
     return re.fullmatch(r"[a-z]{2,8}-?\d{1,3}", text.strip().lower()) is not None
 
 
-def api_url(text: str, token_endpoint: str) -> str:
+def api_url(text: str, token_endpoint: str, *, asked: bool = False) -> str:
     """Return the API's endpoint that `text` means: a data center (us1), its host, or a URL, with or without /graphql.
 
-    Raises ConfigError, which says what to give in the place of the portal or the token endpoint.
+    Raises ConfigError, which says what to give in the place of the portal or the token endpoint; if `asked`, as it is
+    said to whoever answers questions, of which the token URL is the next.
     """
-    text = text.strip()
+    text, tenant_info = text.strip(), _TENANT_INFO_ASKED if asked else _TENANT_INFO
     host = _host(text)
     if host is None:
         if not _DATA_CENTRE.fullmatch(text.lower()):
@@ -115,12 +129,20 @@ def api_url(text: str, token_endpoint: str) -> str:
             Phrase(
                 "%(host)s is Wiz's portal, where people log in, and not its API. %(tenant_info)s",
                 host=host,
-                tenant_info=_TENANT_INFO,
+                tenant_info=tenant_info,
+            )
+        )
+    if asked and (host in _API_DOMAINS or urlsplit(text).path.rstrip("/").endswith("/token")):
+        raise ConfigError(
+            Phrase(
+                "%(text)s looks like the token URL, which is asked for next. %(tenant_info)s",
+                text=shown(text),
+                tenant_info=tenant_info,
             )
         )
     if host in _API_DOMAINS:
         raise ConfigError(
-            Phrase("%(host)s gives tokens, and is not the API. %(tenant_info)s", host=host, tenant_info=_TENANT_INFO)
+            Phrase("%(host)s gives tokens, and is not the API. %(tenant_info)s", host=host, tenant_info=tenant_info)
         )
     centre, _, domain = host.partition(".")
     if domain in _PORTALS and _DATA_CENTRE.fullmatch(centre) and centre != "api":
@@ -132,7 +154,7 @@ def api_url(text: str, token_endpoint: str) -> str:
             Phrase(
                 "%(text)s looks like a token URL (--token-url), and not like the API's. %(tenant_info)s",
                 text=text,
-                tenant_info=_TENANT_INFO,
+                tenant_info=tenant_info,
             )
         )
     return urlunsplit(url._replace(path=path if path.endswith("/graphql") else f"{path}/graphql"))

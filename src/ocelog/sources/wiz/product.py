@@ -17,7 +17,7 @@ from ocelog.units import write_list
 
 _LONGEST_ID = 200
 _CLOUDS = {"app.wiz.us": "fedramp", "gov.wiz.io": "govcloud"}
-_LIMITED = write_list(root.short for root in ROOTS.values() if root.project_filter is not None)
+_LIMITED = write_list(root.title for root in ROOTS.values() if root.project_filter is not None)
 _WHOLE = write_list(root.title for root in ROOTS.values() if root.project_filter is None)
 
 _OPTIONS = (
@@ -123,7 +123,7 @@ def _cloud_of(address: str) -> str:
 def _read_api_url(text: str, _: Answers) -> str | None:
     if not text:
         return None
-    meant = endpoints.api_url(text, endpoints.TOKEN_URLS[_cloud_of(text)])
+    meant = endpoints.api_url(text, endpoints.TOKEN_URLS[_cloud_of(text)], asked=True)
     # A data center alone is completed when the cloud is known.
     return meant if "." in text else text.lower()
 
@@ -139,7 +139,7 @@ def _read_token_url(text: str, answers: Answers) -> str:
                 cloud=cloud,
             )
         )
-    meant = endpoints.token_url(text)
+    meant = endpoints.token_url(text, asked=True)
     return next((name for name, url in endpoints.TOKEN_URLS.items() if url == meant), meant)
 
 
@@ -161,8 +161,8 @@ def _read_projects(text: str, _: Answers) -> list[str] | None:
 
 
 def _read_client_id(text: str, _: Answers) -> str:
-    if not text.isprintable() or not 0 < len(text) <= _LONGEST_ID:
-        raise ConfigError(Phrase("The client id is one line of text, as Wiz shows it."))
+    if not text.isprintable() or " " in text or not 0 < len(text) <= _LONGEST_ID:
+        raise ConfigError(Phrase("The client id is one word without spaces, as Wiz shows it."))
     return text
 
 
@@ -219,7 +219,8 @@ _STEPS = (
             Question(
                 option="token_url",
                 before=(
-                    "  On the same page, the login address says which cloud: app.wiz.io is cognito, app.wiz.us fedramp."
+                    "  On the same page, the login address says which cloud: app.wiz.io is cognito, app.wiz.us is "
+                    "fedramp, gov.wiz.io is govcloud."
                 ),
                 hint=translatable("On the same page, the login address says which cloud."),
                 prompt="Token URL: cognito, fedramp, govcloud or a URL",
@@ -257,7 +258,7 @@ _STEPS = (
             Question(
                 option="client_id",
                 before=(
-                    "  Click Add Service Account. Wiz shows the Client ID and, this once only, the Client Secret: copy "
+                    "  Click Add Service Account. Wiz shows the Client ID and, only this once, the Client Secret: copy "
                     "both."
                 ),
                 prompt="Client ID",

@@ -219,16 +219,17 @@ def _refuse(answered: HttpAnswer) -> NoReturn:
         raise AccessRefusedError(told, code="web_page")
     if status in (400, 401, 403):
         raise AccessRefusedError(
-            answered.told(
-                Phrase(
-                    "Wiz refused this client id and secret (HTTP %(status)s%(reason)s).",
-                    status=status,
-                    reason=_reason(answered),
-                )
+            Phrase(
+                "Wiz refused this client id and secret (HTTP %(status)s%(reason)s).",
+                status=status,
+                reason=_reason(answered),
             ),
-            todo=Phrase(
-                "Check both, the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the "
-                "service account is there, that it has not expired, and that its secret has not been rotated."
+            todo=answered.told(
+                Phrase(
+                    "Check the client ID, the client secret and the token URL. In Wiz (Settings > Access Management > "
+                    "Service Accounts), check that the service account exists and has not expired, and that its secret "
+                    "was not rotated."
+                )
             ),
             code="credentials_refused",
         )

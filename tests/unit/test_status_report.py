@@ -1,0 +1,102 @@
+"""What `ocelog status` prints of a stream: one word for how it is, each reason once, and commands that fit it."""
+
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bookkeeping.records import NOW
+from ocelog.app.sources.sources import row_of
+from ocelog.app.status.status import StreamStatus, stream_statuses
+from ocelog.app.status.status_report import _all_details, _remarks, _row
+from ocelog.health.stream import AlarmState, State
+from ocelog.ledger.ledger import Ledger
+from ocelog.sources.wiz.settings import from_mapping
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def streams(tmp_path: Path) -> list[StreamStatus]:
+    settings = from_mapping({"token_url": "cognito", "client_id": "x", "log_types": ["audit", "issues"]})
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", durable=False)
+    with closing(ledger):
+        ledger.sources.add(row_of("prod", settings, {}))
+        return stream_statuses(ledger, NOW)
+
+
+def silent(each: StreamStatus) -> StreamStatus:
+    health = replace(each.health, state=State.SILENT, why="No event for 2d.", alarm=AlarmState.ALARM)
+    return replace(each, state="live", health=health)
+
+
+@pytest.mark.parametrize(
+    ("after", "looser"), [(timedelta(minutes=15), "7d"), (7 * DAY, "30d"), (30 * DAY, "off"), (None, "7d")]
+)
+def test_a_silent_stream_is_told_of_later_without_a_change_of_the_others(
+    streams: list[StreamStatus], after: timedelta | None, looser: str
+) -> None:
+    each = silent(streams[0])
+    told = _remarks(replace(each, alarm=replace(each.alarm, after=after)), {}, idle=False)
+    assert told[1].endswith(f"ocelog source edit prod --no-events-after audit={looser}")
+
+
+@pytest.mark.parametrize(
+    ("state", "health", "said"),
+    [
+        ("live", State.SILENT, "silent"),
+        ("broken", State.FORBIDDEN, "forbidden"),
+        ("live", State.BROKEN, "broken"),
+        ("retrying", State.HEALTHY, "retrying"),
+        ("live", State.HEALTHY, "live"),
+        ("new", State.CATCHING_UP, "new"),
+    ],
+)
+def test_the_table_and_the_details_call_how_a_stream_is_by_one_word(
+    streams: list[StreamStatus], state: str, health: State, said: str
+) -> None:
+    each = streams[0]
+    each = replace(each, state=state, health=replace(each.health, state=health))
+    (details,) = _all_details([each], {})
+    assert _row(each)["state"] == said
+    assert details["state"].partition(" since ")[0] == said
+    assert "health" not in details
+
+
+def test_why_a_stream_is_so_is_said_once(streams: list[StreamStatus]) -> None:
+    audit, issues = (
+        replace(each, health=replace(each.health, why=f"Wiz refused it. (Wiz request {number})"))
+        for number, each in enumerate(streams)
+    )
+    first, second = _all_details([audit, issues], {})
+    assert first["why"] == "Wiz refused it. (Wiz request 0)"
+    assert second["why"] == "the same as prod Wiz.Audit"
+    first, second = _all_details([audit, issues], {("prod", "Wiz refused it.", "To do"): "prod Wiz.Audit"})
+    assert first["why"] == second["why"] == "see above"
+    (details,) = _all_details([silent(audit)], {})
+    assert details["why"] == "see above"
+
+
+def test_a_stream_of_which_nothing_was_read_says_so_and_not_that_nothing_is_left(streams: list[StreamStatus]) -> None:
+    (details, _) = _all_details(streams, {})
+    assert details["complete through"] == "nothing was read yet"
+    assert "time ranges left" not in details
+
+
+def test_which_event_came_last_is_told_apart_from_the_newest_by_its_own_time(streams: list[StreamStatus]) -> None:
+    each = streams[0]
+    old = replace(each, added=NOW, last_received=NOW - DAY, last_event=NOW - DAY / 2)
+    (details,) = _all_details([old], {})
+    assert details["last from others"] == "2026-05-03T12:00:00Z, its own time: older than this source"
+    assert details["newest event"] == "2026-05-04T00:00:00Z, its own time"
+    (details,) = _all_details([replace(old, last_received=NOW)], {})
+    assert details["last from others"] == "2026-05-04T12:00:00Z, when it was received"
+
+
+def test_the_alarm_is_told_in_words(streams: list[StreamStatus]) -> None:
+    each = streams[0]
+    each = replace(each, alarm=replace(each.alarm, repeat=timedelta(hours=6)))
+    (details,) = _all_details([each], {})
+    assert details["no-events alarm"] == "not known yet (set to 1d without an event, repeated every 6h)"
