@@ -1,12 +1,12 @@
 """Alerts are listed, changed by people, kept quiet and forgotten; whatever happens to them is on their timeline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Engine, event, func, insert, select
+from sqlalchemy import Connection, Engine, event, func, insert, select
 
 from bookkeeping.alerts import DAY_US, HOUR_US, NOW_US, alert_of, channel, opened, told
 from bookkeeping.crashes import crash_everywhere
@@ -22,6 +22,7 @@ from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows import alerts
 from ocelog.model import Severity
 from ocelog.times import from_us
 
@@ -218,6 +219,24 @@ def test_a_rule_that_is_off_ends_its_alerts_of_records(ledger: Ledger) -> None:
     assert ledger.alerts.rules_of_records() == ["Wiz.Issue.Public", "another"]
     assert ledger.alerts.end_rules(["Wiz.Issue.Public", "gone"], "its rule was disabled") == 1
     assert [now(ledger, alert_of(n)).status for n in (1, 2, 3)] == ["RESOLVED", "OPEN", "OPEN"]
+
+
+def test_however_many_alerts_end_with_their_rule_few_are_read_at_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._AT_ONCE", 2)
+    opened(ledger, *(alert_of(n, record_id=f"i-{n}") for n in range(1, 6)))
+    read = list[int]()
+    of_ids = alerts.of_ids
+
+    def counted(tx: Connection, ids: Collection[str], *, hold: bool = False) -> dict[str, Alert]:
+        read.append(len(ids))
+        return of_ids(tx, ids, hold=hold)
+
+    monkeypatch.setattr(alerts, "of_ids", counted)
+    crash_everywhere(ledger, lambda: ledger.alerts.end_rules(["Wiz.Issue.Public"], "its rule was disabled"))
+    assert {now(ledger, alert_of(n)).status for n in range(1, 6)} == {AlertStatus.RESOLVED}
+    assert max(read) == 2
 
 
 @pytest.mark.slow

@@ -260,7 +260,7 @@ class AlertLedger:
         """
         with self._database.write() as tx:
             ids = alert_changes.open_ids(tx, and_(_a.rule_id.in_(list(rule_ids)), _a.record_id.is_not(None)))
-            return len(alert_changes.change(tx, ids, resolve(why), self._now_us()))
+            return alert_changes.change_many(tx, ids, resolve(why), self._now_us())
 
     def failing_rules(self) -> dict[str, set[str]]:
         """Return the rules whose errors are an open alert, each with the revisions that failed."""
@@ -287,7 +287,7 @@ class AlertLedger:
             failed.append((_a.dedup == SUSPENDED) if suspended else (_a.dedup != SUSPENDED))
         with self._database.write() as tx:
             ids = alert_changes.open_ids(tx, and_(_a.rule_id == rule_id, *failed))
-            return len(alert_changes.change(tx, ids, resolve(why), self._now_us()))
+            return alert_changes.change_many(tx, ids, resolve(why), self._now_us())
 
     def suppress(self, suppression: Suppression) -> None:
         """Add a suppression."""

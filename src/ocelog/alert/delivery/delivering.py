@@ -60,7 +60,7 @@ class OutgoingMessage(Struct, frozen=True, kw_only=True):
     entries: Mapping[str, Sequence[Entry]]
     """By alert, each in its order."""
     alerts: Mapping[str, Alert]
-    """As they are now."""
+    """As they are now; those of a digest without what is long in them."""
 
     def key(self, ledger_id: str) -> str:
         """Return what names the message at its receiver, who may drop one that it knows.

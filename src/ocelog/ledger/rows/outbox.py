@@ -277,7 +277,7 @@ def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_u
     gone = delete(tables.outbox).where(_o.channel_id == channel_id).returning(*tables.outbox.c)
     rows = sorted(tx.execute(gone).mappings(), key=lambda row: int(row["id"]))
     entries = _by_alert(rows)
-    found = alerts.of_ids(tx, entries)
+    found = alerts.heads_of(tx, entries)
     again, nowhere = list[Telling](), list[Alert]()
     for name, alert in found.items():
         takers = set(channels_for(alert, others))
