@@ -43,7 +43,7 @@ LEASE = timedelta(minutes=5)
 _COMMITTED_WITHIN = timedelta(minutes=10)
 """How long after it was decided what happens to an alert is committed, at most."""
 _OCELOG = "ocelog"
-_AT_ONCE = 5_000
+_AT_ONCE = 500
 _US = timedelta(microseconds=1)
 _a = tables.alerts.c
 _c = tables.channels.c

@@ -26,7 +26,11 @@ _TEXTS = frozenset(
 _LONG = frozenset({"context", "description", "runbook", "reference"})
 HEAD = tuple(each for each in tables.alerts.c if each.name not in _LONG)
 """The columns of an alert without its longest: thousands of contexts take gigabytes."""
+CONTEXTLESS = tuple(each for each in tables.alerts.c if each.name != "context")
+"""The columns of an alert but for its context."""
 _HEAD_COLUMNS = {name: column for name, column in _COLUMNS.items() if column not in _LONG}
+
+_CONTEXTLESS_COLUMNS = {name: column for name, column in _COLUMNS.items() if column != "context"}
 
 
 def alert_of(row: RowMapping) -> Alert:
@@ -37,6 +41,11 @@ def alert_of(row: RowMapping) -> Alert:
 def head_of(row: RowMapping) -> Alert:
     """Read the columns `HEAD` of an alert as a value that is never saved: the others are empty."""
     return _read(row, _HEAD_COLUMNS)
+
+
+def contextless_of(row: RowMapping) -> Alert:
+    """Read the columns `CONTEXTLESS` of an alert as a value that is never saved: its context is empty."""
+    return _read(row, _CONTEXTLESS_COLUMNS)
 
 
 def _read(row: RowMapping, columns: Mapping[str, str]) -> Alert:
