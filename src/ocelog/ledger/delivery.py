@@ -122,9 +122,10 @@ class DeliveryLedger:
         with self._database.write() as tx:
             channels.release_home(tx, home_id)
 
-    def hand(self, claim: Claim) -> OutgoingMessage | Wait:
+    def hand(self, claim: Claim, *, one_by_one: bool = False) -> OutgoingMessage | Wait:
         """Return what is to be sent to a channel now, or how long nothing is. Raises LostFenceError.
 
+        If it takes less than comes, the rest goes together, unless it is to hear of each alert `one_by_one`.
         What was handed out before, and of which no outcome was noted, comes first, and as it was.
         """
         now_us = self._now_us()
@@ -137,7 +138,7 @@ class DeliveryLedger:
             under_way = outbox.handed(tx, channel.id)
             if under_way is not None:
                 return _handed(tx, channel, *under_way)
-            return _next(tx, channel, now_us)
+            return _next(tx, channel, now_us, one_by_one=one_by_one)
 
     def settle(self, claim: Claim, handed: OutgoingMessage, outcome: Outcome) -> None:
         """Note what came of an attempt. Raises LostFenceError: then nothing was noted, and it is sent once more."""
@@ -361,7 +362,7 @@ def _rests_until(row: RowMapping, now_us: int) -> int | None:
     return int(until_us)
 
 
-def _next(tx: Connection, channel: ChannelRow, now_us: int) -> OutgoingMessage | Wait:
+def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool) -> OutgoingMessage | Wait:
     """Choose what is sent next."""
     routing, severity, quiet_until_us = channel.routing, None, None
     if routing.quiet_hours is not None and routing.quiet_hours.cover(from_us(now_us)):
@@ -373,7 +374,8 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int) -> OutgoingMessage |
     allowed = allowance(sent, routing.per_hour, now_us)
     if allowed.from_us > now_us:
         return Wait(until_us=allowed.from_us)
-    most = 1 if allowed.single else MOST_IN_DIGEST
+    together = not allowed.single or (not one_by_one and outbox.is_behind(tx, channel, now_us))
+    most = MOST_IN_DIGEST if together else 1
     while names := outbox.heads(tx, channel.id, now_us, most=most, severity=severity):
         entries = outbox.of_alerts(tx, channel.id, names)
         found = alerts.heads_of(tx, entries)
