@@ -1,5 +1,6 @@
 """Every kind of channel that sends over HTTP, against a server on this machine that answers by a script."""
 
+import gzip
 import hashlib
 import hmac
 import json
@@ -8,6 +9,7 @@ import socket
 import threading
 import time
 import traceback
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -133,6 +135,22 @@ def test_a_port_on_which_nobody_listens_may_work_later(kind: Kind) -> None:
         kind.channel(far.url).send(notice())
     assert "Connection refused" in str(refused.value)
     assert "Errno" not in str(refused.value)
+
+
+def test_an_answer_that_unpacks_to_gigabytes_is_not_unpacked(own: Kind) -> None:
+    packed = gzip.compress(bytes(100_000_000))
+    bomb = says(202, packed, **{"Content-Encoding": "gzip"})
+    with receiver(bomb, bomb) as far:
+        own.channel(far.url).send(notice())
+        tracemalloc.start()
+        try:
+            receipt = own.channel(far.url).send(notice())
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert receipt.status == "202"
+    assert len(receipt.text) < 1_000
+    assert peak < 10_000_000
 
 
 def test_an_answer_that_drips_is_given_up(kind: Kind) -> None:

@@ -133,7 +133,9 @@ def test_what_happened_later_is_left_out_of_every_view(land: Land, queries: Quer
 def test_what_is_known_of_the_present_only_is_not_read_in_the_past(
     lake: FileLake, ledger: MemoryLedger, sql: str, named: str
 ) -> None:
-    known = ExtraTable(schema=pa.schema([("id", pa.string())]), rows=lambda: pa.table({"id": ["a"]}))
+    known = ExtraTable(
+        schema=pa.schema([("id", pa.string())]), rows=lambda _: iter(pa.table({"id": ["a"]}).to_batches())
+    )
     queries = Queries(lake.home, ledger, SCHEMAS, extras={"known": known})
     with pytest.raises(QueryError, match=f"about the past: {named}") as raised, queries.run(sql, at=AsOf(at=HELD)):
         pass

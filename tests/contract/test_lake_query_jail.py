@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,14 +162,16 @@ from ocelog.lake.query.worker import _Worker
 
 asked = Frame(
     kind="check",
-    payload=json.dumps({"sql": "FROM t", "names": ["t"], "macros": [], "checking": True, "held": False}).encode(),
+    payload=json.dumps(
+        {"sql": "FROM t", "names": ["t"], "macros": [], "columns": [], "checking": True, "held": False}
+    ).encode(),
 )
 worker = _Worker(Layers(landlock=7, seccomp=True))
 print(worker.answer(asked), threads() - before)
 """
     # In a process of its own: other threads of the tests would be counted, too.
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "('tables', b'[\"t\"]') 0\n"
+    assert done.stdout == """('tables', b'{"tables": ["t"], "named": ["t"], "columns": null}') 0\n"""
 
 
 def test_with_neither_layer_the_file_would_be_gone(home: Home) -> None:
@@ -216,13 +218,80 @@ def test_scratch_space_is_at_most_half_of_what_is_free(home: Home, monkeypatch: 
     assert home.ask("SELECT id FROM wiz_audit") == [{"id": "a"}]
 
 
+@pytest.mark.parametrize(
+    ("sql", "wanted"),
+    [
+        ("SELECT count(*) AS n FROM notes", []),
+        ("SELECT id, upper(n.kind) AS kind FROM notes n", ["id", "kind"]),
+        ("SELECT * FROM notes", ["id", "kind", "text"]),
+        ("SELECT n FROM notes n", ["id", "kind", "text"]),
+        ("SELECT a.id FROM notes a JOIN notes b USING (Text)", ["id", "text"]),
+        ("SELECT id FROM notes, (SHOW TABLES) LIMIT 1", ["id", "kind", "text"]),
+    ],
+)
+def test_of_a_table_from_elsewhere_only_the_columns_are_read_that_a_statement_names(
+    home: Home, sql: str, wanted: list[str]
+) -> None:
+    rows = [{"id": "1", "kind": "a", "text": "long"}, {"id": "2", "kind": "b", "text": "longer"}]
+    schema = pa.schema([("id", pa.string()), ("kind", pa.string()), ("text", pa.string())])
+    asked = list[list[str]]()
+
+    def read(columns: Collection[str]) -> Iterator[pa.RecordBatch]:
+        asked.append(list(columns))
+        some = pa.schema([schema.field(name) for name in columns] or [schema.field("id")])
+        yield pa.RecordBatch.from_pylist(rows, schema=some)
+
+    queries = Queries(home.path, home.ledger, SCHEMAS, {"notes": ExtraTable(schema=schema, rows=read)})
+    with queries.run(sql) as answer:
+        found = [row for batch in answer.batches for row in batch.to_pylist()]
+    assert asked == [wanted]
+    assert found
+
+
+def test_what_lists_the_tables_reads_no_rows_of_those_from_elsewhere(home: Home) -> None:
+    def read(_: Collection[str]) -> Iterator[pa.RecordBatch]:
+        asked.append(1)
+        yield from pa.table({"id": ["a"]}).to_batches()
+
+    asked = list[int]()
+    schema = pa.schema([("id", pa.string())])
+    queries = Queries(home.path, home.ledger, SCHEMAS, {"notes": ExtraTable(schema=schema, rows=read)})
+    with queries.run("SELECT column_name FROM information_schema.columns WHERE table_name = 'notes'") as answer:
+        assert [row for batch in answer.batches for row in batch.to_pylist()] == [{"column_name": "id"}]
+    assert asked == []
+
+
+def test_a_table_from_elsewhere_is_copied_piece_by_piece_and_within_the_limits_of_the_query(home: Home) -> None:
+    schema = pa.schema([("text", pa.string())])
+    pieces = list[int]()
+
+    def endless(_: Collection[str]) -> Iterator[pa.RecordBatch]:
+        try:
+            while True:
+                pieces.append(len(pieces))
+                letters = [f"{number:06}".encode().hex() * 80 for number in range(len(pieces), len(pieces) + 1_000)]
+                yield pa.record_batch([pa.array(letters)], schema=schema)
+        finally:
+            pieces.append(-1)
+
+    queries = Queries(home.path, home.ledger, SCHEMAS, {"notes": ExtraTable(schema=schema, rows=endless)})
+    limits = Limits(memory_mb=64, temp_mb=16)
+    with (
+        pytest.raises(QueryError, match=r"more than its 64 MB of memory and 16 MB of disk\. Read fewer columns"),
+        queries.run("SELECT count(text) FROM notes", limits=limits),
+    ):
+        pass
+    assert pieces[-1] == -1
+    assert len(pieces) < 200
+
+
 def test_a_small_table_from_elsewhere_is_queried_like_one_of_the_lake(home: Home) -> None:
     table = pa.table({"source": ["prod", "test"], "lag_seconds": [1, None], "tags": [["a"], []]})
     made = list[int]()
 
-    def make() -> pa.Table:
+    def make(_: Collection[str]) -> Iterator[pa.RecordBatch]:
         made.append(1)
-        return table
+        yield from table.to_batches(max_chunksize=1)
 
     queries = Queries(home.path, home.ledger, SCHEMAS, {"streams": ExtraTable(schema=table.schema, rows=make)})
     assert queries.names[-1] == "streams"

@@ -1,12 +1,12 @@
 """Alerts are listed, changed by people, kept quiet and forgotten; whatever happens to them is on their timeline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Engine, event, func, insert, select
+from sqlalchemy import Connection, Engine, event, func, insert, select
 
 from bookkeeping.alerts import DAY_US, HOUR_US, NOW_US, alert_of, channel, opened, told
 from bookkeeping.crashes import crash_everywhere
@@ -19,9 +19,12 @@ from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, alert_id, group_key
 from ocelog.alert.listing import AlertFilter, AlertOrder, place_of
 from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.app.search import alert_tables
+from ocelog.app.search.ledger_views import ledger_schemas
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows import alerts
 from ocelog.model import Severity
 from ocelog.times import from_us
 
@@ -220,6 +223,58 @@ def test_a_rule_that_is_off_ends_its_alerts_of_records(ledger: Ledger) -> None:
     assert [now(ledger, alert_of(n)).status for n in (1, 2, 3)] == ["RESOLVED", "OPEN", "OPEN"]
 
 
+def test_sql_reads_contexts_only_if_it_asks_for_them_and_few_at_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(ledger, *(alert_of(n, context={"large": "x"}) for n in range(1, 6)))
+    monkeypatch.setattr("ocelog.ledger.alerts._WITH_CONTEXT_AT_ONCE", 2)
+    schema = ledger_schemas()["alerts"]
+    seen = list[str]()
+    event.listen(ledger._database.readers, "before_cursor_execute", lambda *told: seen.append(told[2]))
+    (page,) = alert_tables.pieces(ledger, "alerts", schema, ["severity"])
+    assert page.schema.names == ["severity"]
+    assert page.num_rows == 5
+    (page,) = alert_tables.pieces(ledger, "alerts", schema, [])
+    assert page.num_rows == 5
+    assert [each for each in seen if "context" in each] == []
+    found = list(alert_tables.pieces(ledger, "alerts", schema, ["context", "severity"]))
+    assert [page.num_rows for page in found] == [2, 2, 1]
+    assert found[0].column("context").to_pylist() == ['{"large": "x"}'] * 2
+
+
+def test_a_long_list_is_read_without_contexts_and_with_them_few_at_a_time(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.alerts._WITH_CONTEXT_AT_ONCE", 2)
+    opened(ledger, *(alert_of(n, context={"n": n}) for n in range(1, 6)))
+    seen = list[str]()
+    event.listen(ledger._database.readers, "before_cursor_execute", lambda *told: seen.append(told[2]))
+    listed = ledger.alerts.listed(AlertFilter(), limit=4, with_context=False)
+    assert [each for each in seen if "context" in each] == []
+    whole = ledger.alerts.whole([each.id for each in listed])
+    assert [next(whole).context for _ in range(2)] == [{"n": int(each.id, 16)} for each in listed[:2]]
+    assert len([each for each in seen if "context" in each]) == 1
+    assert [each.id for each in whole] == [each.id for each in listed[2:]]
+
+
+def test_however_many_alerts_end_with_their_rule_few_are_read_at_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._AT_ONCE", 2)
+    opened(ledger, *(alert_of(n, record_id=f"i-{n}") for n in range(1, 6)))
+    read = list[int]()
+    of_ids = alerts.of_ids
+
+    def counted(tx: Connection, ids: Collection[str], *, hold: bool = False) -> dict[str, Alert]:
+        read.append(len(ids))
+        return of_ids(tx, ids, hold=hold)
+
+    monkeypatch.setattr(alerts, "of_ids", counted)
+    crash_everywhere(ledger, lambda: ledger.alerts.end_rules(["Wiz.Issue.Public"], "its rule was disabled"))
+    assert {now(ledger, alert_of(n)).status for n in range(1, 6)} == {AlertStatus.RESOLVED}
+    assert max(read) == 2
+
+
 @pytest.mark.slow
 def test_a_purge_leaves_nothing_of_a_source(ledger: Ledger) -> None:
     ledger.sources.add(source_row("acme"))
@@ -399,7 +454,8 @@ def test_what_was_not_judged_is_counted_by_table_and_rule(ledger: Ledger) -> Non
 
 def test_all_alerts_and_entries_are_read_some_at_a_time(ledger: Ledger) -> None:
     opened(ledger, *(alert_of(n, to_be_told=False) for n in range(1, 502)))
-    assert [len(page) for page in ledger.alerts.every()] == [500, 1]
+    assert [len(page) for page in ledger.alerts.every(with_context=False)] == [500, 1]
+    assert {len(page) for page in ledger.alerts.every()} == {50, 1}
     assert [number for page in ledger.alerts.every_event() for number, _ in page] == list(range(1, 502))
 
 

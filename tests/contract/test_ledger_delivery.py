@@ -1,16 +1,18 @@
 """What is delivered next, in which order, and what becomes of it: on both databases."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import select
+from sqlalchemy import RowMapping, event, select
 
 from bookkeeping.crashes import before_statement, crash_everywhere
 from bookkeeping.records import Clock
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivery.delivering import (
+    BEHIND_AFTER,
+    MOST_BEHIND,
     DeliveryDelay,
     DeliveryRefusal,
     DeliverySuccess,
@@ -527,6 +529,148 @@ def test_an_alert_that_no_channel_takes_is_told_of_once(desk: Desk, clock: Clock
     error = desk.alert(failure_id(""))
     assert error is not None
     assert (error.status, clock_us) == (AlertStatus.RESOLVED, desk.now_us)
+
+
+def statements(desk: Desk) -> list[str]:
+    """Return a list to which each statement is added that the ledger runs from now on."""
+    seen = list[str]()
+    for engine in {desk.ledger._database.readers, desk.ledger._database.writers}:
+        event.listen(engine, "before_cursor_execute", lambda *told: seen.append(told[2]))
+    return seen
+
+
+def test_what_no_channel_takes_and_nobody_acknowledges_is_found_without_a_context(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel(route=Route(types=frozenset({AlertType.SYSTEM_ERROR}))))
+    desk.ledger.channels.add(channel("boss", escalate_after=HOUR, route=Route(rules=("other",))))
+    desk.tell("a", Happened.OPENED)
+    desk.tell("b", Happened.OPENED, "boss", rule_id="other")
+    clock.now += 2 * HOUR
+    seen = statements(desk)
+    desk.delivery.watch_routes(0)
+    assert [each for each in seen if "alerts.context" in each and "alerts.id IN" not in each] == []
+    assert desk.alert(failure_id("")) is not None
+    seen.clear()
+    desk.delivery.watch_routes(desk.now_us)
+    assert desk.delivery.escalate() == 0
+    assert [each for each in seen if "alerts.context" in each and "alerts.id IN" not in each] == []
+
+
+def test_whether_any_alert_goes_nowhere_still_is_known_by_the_first(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.ledger.channels.add(channel(route=Route(types=frozenset({AlertType.SYSTEM_ERROR}))))
+    for number in range(20):
+        desk.tell(f"a{number}", Happened.OPENED)
+    desk.delivery.watch_routes(0)
+    clock.now += HOUR
+    read = list[str]()
+    head_of = alerts.head_of
+
+    def counted(row: RowMapping) -> Alert:
+        read.append(row["id"])
+        return head_of(row)
+
+    monkeypatch.setattr(alerts, "head_of", counted)
+    desk.delivery.watch_routes(desk.now_us)
+    assert len(read) == 1
+    error = desk.alert(failure_id(""))
+    assert error is not None
+    assert error.is_open
+
+
+def test_a_suppression_by_a_context_keeps_from_escalating(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel("boss", escalate_after=HOUR))
+    desk.ledger.alerts.suppress(
+        Suppression(
+            id="s",
+            rule="r",
+            fields={"context.team": ["red"]},
+            owner="kim",
+            reason="known",
+            since_us=desk.now_us,
+            until_us=to_us(clock() + 5 * HOUR),
+            added_us=desk.now_us,
+        )
+    )
+    desk.tell("a", Happened.OPENED, context={"team": "red"})
+    desk.tell("b", Happened.OPENED, context={"team": "blue"})
+    clock.now += 2 * HOUR
+    assert desk.delivery.escalate() == 1
+    assert desk.happened(desk.take("boss")) == [("b", Happened.ESCALATED, 1)]
+
+
+def test_what_a_slow_channel_does_not_take_in_time_goes_together(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    for number in range(MOST_BEHIND + 2):
+        desk.tell(f"a{number:02}", Happened.OPENED, "ops")
+    began_us = desk.now_us
+    claim = desk.take()
+    clock.now += BEHIND_AFTER - MINUTE
+    handed = desk.hand(claim)
+    assert len(handed.entries) == 1, "they have not waited for long"
+    desk.delivery.settle(claim, handed, DeliverySuccess(answer="200"))
+    clock.now += MINUTE
+    (status,) = desk.ledger.channels.statuses()
+    assert (status.waiting, status.waiting_since_us, status.is_behind) == (MOST_BEHIND + 1, began_us, True)
+    desk.tell("new", Happened.OPENED, "ops")
+    handed = desk.hand(claim)
+    assert len(handed.entries) == MOST_BEHIND + 2
+    desk.delivery.settle(claim, handed, DeliverySuccess(answer="200"))
+    (status,) = desk.ledger.channels.statuses()
+    assert (status.waiting, status.waiting_since_us, status.is_behind) == (0, None, False)
+
+
+def test_few_that_waited_for_long_go_one_by_one(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    for number in range(MOST_BEHIND):
+        desk.tell(f"a{number:02}", Happened.OPENED, "ops")
+    clock.now += HOUR
+    (status,) = desk.ledger.channels.statuses()
+    assert not status.is_behind
+    assert len(desk.happened(desk.take())) == MOST_BEHIND
+
+
+def test_a_channel_that_is_to_wait_is_not_behind(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(replace(channel(), paused=True))
+    desk.ledger.channels.add(channel("quiet", quiet_hours=read_quiet_hours("00:00-23:59 UTC")))
+    for number in range(MOST_BEHIND + 1):
+        desk.tell(f"a{number:02}", Happened.OPENED, "ops", "quiet")
+    clock.now += HOUR
+    assert [each.is_behind for each in desk.ledger.channels.statuses()] == [False, False]
+
+
+def test_what_quiet_hours_held_up_has_a_while_to_go_one_by_one(desk: Desk, clock: Clock) -> None:
+    local = clock().astimezone(UTC)
+    quiet = read_quiet_hours(f"{local - HOUR:%H:%M}-{local + HOUR:%H:%M} UTC")
+    desk.ledger.channels.add(channel(quiet_hours=quiet))
+    for number in range(MOST_BEHIND + 5):
+        desk.tell(f"a{number:02}", Happened.OPENED, "ops")
+    clock.now += HOUR + MINUTE
+    claim = desk.take()
+    handed = desk.hand(claim)
+    assert len(handed.entries) == 1
+    desk.delivery.settle(claim, handed, DeliverySuccess(answer="200"))
+    clock.now += BEHIND_AFTER
+    assert len(desk.hand(desk.take()).entries) == MOST_BEHIND + 4
+
+
+def test_a_channel_that_keeps_incidents_hears_of_each_alert_however_slow_it_is(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    for number in range(MOST_BEHIND + 1):
+        desk.tell(f"a{number:02}", Happened.OPENED, "ops")
+    clock.now += HOUR
+    handed = desk.delivery.hand(desk.take(), one_by_one=True)
+    assert isinstance(handed, OutgoingMessage)
+    assert len(handed.entries) == 1
+
+
+def test_a_digest_is_made_without_the_contexts(desk: Desk) -> None:
+    desk.ledger.channels.add(channel(per_hour=1))
+    for name in ("a", "b"):
+        desk.tell(name, Happened.OPENED, "ops", context={"large": "x" * 1_000})
+    seen = statements(desk)
+    assert len(desk.hand(desk.take()).alerts) == 2
+    assert [each for each in seen if "alerts.context" in each] == []
 
 
 def test_the_error_of_a_channel_ends_with_it(desk: Desk) -> None:

@@ -14,6 +14,29 @@ NAMES = ["wiz_audit", "wiz_issues", "all_logs"]
 
 
 @pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("SELECT count(*) AS n FROM wiz_audit ORDER BY n", set()),
+        ('SELECT a."ID" FROM wiz_audit a WHERE status IS NULL', {"id", "status"}),
+        ("SELECT t.c FROM (SELECT status AS c FROM wiz_audit) t", {"status"}),
+        ("SELECT 1 FROM wiz_audit a JOIN wiz_audit b USING (id)", {"id"}),
+        ("SELECT count(id) OVER (PARTITION BY status) FROM wiz_audit", {"id", "status"}),
+        ("FROM wiz_audit", None),
+        ("SELECT a FROM wiz_audit a", None),
+        ("SELECT to_json(wiz_audit) FROM wiz_audit", None),
+        ("SELECT COLUMNS('stat.*') FROM wiz_audit", None),
+        ("SELECT * EXCLUDE (id) FROM wiz_audit", None),
+        ("SELECT 1 FROM wiz_audit NATURAL JOIN all_logs", None),
+        ("SELECT x FROM wiz_audit a(x)", None),
+        ("SELECT #1 FROM wiz_audit", None),
+        ("SUMMARIZE wiz_audit", None),
+    ],
+)
+def test_which_columns_it_may_read_is_known(sql: str, columns: set[str] | None) -> None:
+    assert checked(sql, NAMES, columns=("id", "status")).columns == columns
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         "SELECT 1",

@@ -55,6 +55,14 @@ def test_a_list_shows_the_beginning_of_a_very_long_title(ocelog: Ocelog, ledger:
     assert " ".join(ocelog("alerts", "show", ONE).out.split()).count("long") == 200
 
 
+def test_a_list_as_json_is_written_like_any_other(ocelog: Ocelog, ledger: Ledger) -> None:
+    odd = "one\ntwo\u2028three\x85four"
+    opened(ledger, *(alert_of(n, context={"text": odd}) for n in range(1, 4)))
+    shown = ocelog("alerts", "list", "--json")
+    assert [each["context"] for each in shown.json] == [{"text": odd}] * 3
+    assert shown.out == json.dumps(shown.json, indent=2, ensure_ascii=False) + "\n"
+
+
 def test_alerts_are_listed_newest_first_and_page_by_page(ocelog: Ocelog, ledger: Ledger) -> None:
     assert "There are no such alerts." in ocelog("alerts", "list").out
     ledger.sources.add(source_row("acme"))

@@ -9,15 +9,22 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bookkeeping.alerts import alert_of
+from bookkeeping.alerts import opened as put
 from commands import Ocelog, simulator
 from commands.kept import Kept
 from commands.terminal import conversation, on_a_terminal
 from ocelog.alert.alert import Alert, Telling
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.app.alerts import channels
+from ocelog.app.alerts.channels import keeps_incidents
+from ocelog.channels.registry import CHANNELS
 from ocelog.installation.opening import opened
 from ocelog.ledger.rows import alerts
 from ocelog.model import Severity
+from ocelog.times import from_us
+from ocelog.units import write_instant
 from receiving import FarEnd, far_end
 
 
@@ -259,6 +266,29 @@ def test_a_pull_delivers_and_what_was_given_up_is_sent_again_by_hand(ocelog: Oce
     assert len({each.key for each in far.posted}) == 3
     (listed,) = ocelog("channel", "list", "--json").json
     assert (listed["state"], listed["given_up"], listed["waiting"]) == ("active", 0, 0)
+
+
+def test_how_many_messages_wait_and_since_when_is_told_of_a_slow_channel(ocelog: Ocelog, far: FarEnd) -> None:
+    add_webhook(ocelog, far)
+    with opened(ocelog.home) as installation:
+        several = [alert_of(number) for number in range(1, 30)]
+        put(installation.ledger, *several, told=["ops"])
+        since = write_instant(from_us(several[-1].opened_us))
+    (listed,) = ocelog("channel", "list", "--json").json
+    assert (listed["state"], listed["waiting"]) == ("behind", 29)
+    assert f"ops: 29 messages wait, the oldest since {listed['waiting_since']}." in " ".join(
+        ocelog("channel", "list").err.split()
+    )
+    said = " ".join(ocelog("status", code=None).out.split())
+    assert f"29 messages wait for the channel ops, the oldest since {listed['waiting_since']}: they come faster" in said
+    (told,) = ocelog("status", "--json", code=None).json["channels"]
+    assert (told["waiting"], told["is_behind"], told["waiting_since"]) == (29, True, listed["waiting_since"])
+    assert listed["waiting_since"] < since
+
+
+def test_only_kinds_that_open_and_end_something_for_each_alert_are_never_sent_a_digest_unasked() -> None:
+    rows = [ChannelRow(id=name, name=name, kind=name, added_us=1) for name in CHANNELS]
+    assert {row.kind for row in rows if keeps_incidents(row)} == {"opsgenie", "pagerduty"}
 
 
 def test_a_message_under_way_when_the_process_is_killed_is_sent_again_under_its_key(

@@ -92,6 +92,7 @@ def found(tmp_path: Path) -> Iterator[Any]:
                 trouble_code=None,
                 rests_until_us=None,
                 waiting=4,
+                waiting_since_us=7_000_000,
                 delivered_us=None,
                 given_up=2,
             )
@@ -144,6 +145,7 @@ def test_values_are_those_of_the_status(found: Any) -> None:
     assert value(found, "ocelog_rule_failing", "A.B") == value(found, "ocelog_rule_suspended", "A.C") == 1
     assert value(found, "ocelog_channel_waiting", NAME) == 4
     assert value(found, "ocelog_channel_given_up", NAME) == 2
+    assert value(found, "ocelog_channel_waiting_since_timestamp_seconds", NAME) == 7
     assert value(found, "ocelog_well") == 0
     assert value(found, "ocelog_loop_failing", "coverage") == 1
     assert value(found, "ocelog_channel_failing", "ops") == 1

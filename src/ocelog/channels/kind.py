@@ -183,6 +183,8 @@ class ChannelKind(Struct, frozen=True, kw_only=True):
     settings: tuple[Setting, ...]
     build: Callable[[Values], Channel]
     """Raises ConfigError."""
+    keeps_incidents: bool = False
+    """Whether it opens and ends something for each alert: a digest of several does not say which is over."""
 
 
 def check_names(kind: ChannelKind, given: Mapping[str, Any]) -> None:

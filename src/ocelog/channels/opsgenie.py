@@ -109,6 +109,7 @@ def _build(values: Values) -> Opsgenie:
 
 OPSGENIE = ChannelKind(
     name="opsgenie",
+    keeps_incidents=True,
     title="Opsgenie: alerts that are created, escalated, acknowledged and closed with ours",
     settings=(
         Setting(

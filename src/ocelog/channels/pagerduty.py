@@ -102,6 +102,7 @@ def _build(values: Values) -> PagerDuty:
 
 PAGERDUTY = ChannelKind(
     name="pagerduty",
+    keeps_incidents=True,
     title="PagerDuty: incidents that are triggered, acknowledged and resolved with the alert",
     settings=(
         Setting(

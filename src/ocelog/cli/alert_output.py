@@ -4,7 +4,7 @@ import json as json_format
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -263,5 +263,20 @@ def seconds(us: int | None) -> str | None:
 def print_json(value: object) -> None:
     """Print JSON whose texts are data: nothing in them is changed."""
     output.in_utf8()
+    typer.echo(_json(value))
+
+
+def print_json_list(values: Iterable[object]) -> None:
+    """Print a list as `print_json` does, one value after the other: all of them may be larger than the memory."""
+    output.in_utf8()
+    before = "["
+    for each in values:
+        # A line break within a text is written as one in JSON: each that is there begins a line.
+        typer.echo(before + ("\n" + _json(each)).replace("\n", "\n  "), nl=False)
+        before = ","
+    typer.echo("[]" if before == "[" else "\n]")
+
+
+def _json(value: object) -> str:
     text = json_format.dumps(value, indent=2, ensure_ascii=False)
-    typer.echo("\n".join(map(show.harmless_json, text.split("\n"))) if sys.stdout.isatty() else text)
+    return "\n".join(map(show.harmless_json, text.split("\n"))) if sys.stdout.isatty() else text

@@ -152,9 +152,13 @@ def list_(
                 source_names=source or (),
                 **wanted,
             )
-            found = use.listed(installation, chosen, limit=limit, order=order, after=after)
-    if json:
-        alert_output.print_json([alert_output.as_json(each) for each in found.alerts])
+            found = use.listed(installation, chosen, limit=limit, order=order, after=after, with_context=False)
+            if json:
+                alert_output.print_json_list(map(alert_output.as_json, use.whole(installation, found.alerts)))
+    if json and other is not None:
+        alert_output.print_json_list(map(alert_output.as_json, found.alerts))
+    elif json:
+        pass
     elif found.alerts:
         narrow = sys.stdout.isatty() and show.displayed_columns() < _WIDE
         show.table([alert_output.line(each, untold=all_ or untold, narrow=narrow) for each in found.alerts], paged=True)

@@ -149,6 +149,11 @@ def list_(*, json: Json = False) -> None:
         since = f", failing since {row['failing_since']}" if row["failing_since"] else ""
         show.paragraph(f"{row['name']}{since}: {row['trouble']}")
     for row in rows:
+        if row["state"] == "behind":
+            show.remark(
+                f"{row['name']}: {row['waiting']:,} messages wait, the oldest since {row['waiting_since']}. They come "
+                "faster than it takes them."
+            )
         if row["given_up"]:
             many = "1 alert was" if row["given_up"] == 1 else f"{row['given_up']} alerts were"
             show.remark(f"{row['name']}: {many} given up. To send them again: ocelog channel resend {row['id']}")
@@ -327,7 +332,7 @@ def _hears(row: Mapping[str, Any], *, wide: bool) -> str:
 def _line(status: ChannelStatus) -> dict[str, Any]:
     row = status.channel
     kept = written(status.channel.routing)
-    state = "paused" if row.paused else "failing" if status.failures else "active"
+    state = "paused" if row.paused else "failing" if status.failures else "behind" if status.is_behind else "active"
     return {
         "name": row.name,
         "id": row.id,
@@ -341,6 +346,7 @@ def _line(status: ChannelStatus) -> dict[str, Any]:
         "per_hour": kept["per_hour"],
         "escalate_after": kept["escalate_after"],
         "waiting": status.waiting,
+        "waiting_since": None if status.waiting_since_us is None else write_instant(from_us(status.waiting_since_us)),
         "given_up": status.given_up,
         "last_delivered": None if status.delivered_us is None else write_instant(from_us(status.delivered_us)),
         "failing_since": None if status.failing_us is None else write_instant(from_us(status.failing_us)),

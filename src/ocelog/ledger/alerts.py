@@ -1,8 +1,9 @@
 """Alerts as people work with them: the ledger as whoever lists, changes, suppresses and forgets them uses it."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct
@@ -48,6 +49,8 @@ SUPPRESSIONS_KEPT = timedelta(days=90)
 """How long a suppression that is over is still listed."""
 _AT_ONCE = 500
 """Rows that one transaction deletes, so that others write between two of them; or that are read at once."""
+_WITH_CONTEXT_AT_ONCE = 50
+"""Alerts that are read at once with their contexts, each of which may have 200 KB."""
 _US = timedelta(microseconds=1)
 _a = tables.alerts.c
 _d = tables.deliveries.c
@@ -94,15 +97,29 @@ class AlertLedger:
         limit: int,
         order: AlertOrder = AlertOrder.OPENED,
         after: ListPlace | None = None,
+        with_context: bool = True,
     ) -> list[Alert]:
-        """Return alerts, by default the newest first; those behind the place `after`, which is of the same order."""
+        """Return alerts, by default the newest first; those behind the place `after`, which is of the same order.
+
+        Their contexts are empty, if nobody wants those.
+        """
         keys = _KEYS[order]
-        found = select(tables.alerts).where(*_filter(wanted)).order_by(*(each.desc() for each in keys))
+        read = rows.alert_of if with_context else rows.contextless_of
+        columns = tables.alerts.c if with_context else rows.CONTEXTLESS
+        found = select(*columns).where(*_filter(wanted)).order_by(*(each.desc() for each in keys))
         if after is not None:
             values = (after.rank, after.at_us, after.id)[-len(keys) :]
             found = found.where(tuple_(*keys) < tuple_(*map(literal, values)))
         with self._database.read() as tx:
-            return [rows.alert_of(row) for row in tx.execute(found.limit(limit)).mappings()]
+            return [read(row) for row in tx.execute(found.limit(limit)).mappings()]
+
+    def whole(self, ids: Iterable[str]) -> Iterator[Alert]:
+        """Yield alerts in the order of `ids`, few of which are held at once; what is gone by now is left out."""
+        left = iter(ids)
+        while some := list(islice(left, _WITH_CONTEXT_AT_ONCE)):
+            with self._database.read() as tx:
+                found = rows.of_ids(tx, some)
+            yield from (found[name] for name in some if name in found)
 
     def count(self, wanted: AlertFilter, *, most: int) -> int:
         """Return how many alerts are as wanted; no more than `most` are counted."""
@@ -185,19 +202,21 @@ class AlertLedger:
                 waiting=[_waiting_of(row) for row in tx.execute(waiting).mappings()],
             )
 
-    def every(self) -> Iterator[list[Alert]]:
-        """Yield all alerts, some at a time, as of one instant."""
+    def every(self, *, with_context: bool = True) -> Iterator[list[Alert]]:
+        """Yield all alerts, some at a time, as of one instant; without their contexts, if nobody wants those."""
+        read = rows.alert_of if with_context else rows.contextless_of
+        columns = tables.alerts.c if with_context else rows.CONTEXTLESS
         with self._database.read() as tx:
-            found = select(tables.alerts).order_by(_a.id).limit(_AT_ONCE)
+            found = select(*columns).order_by(_a.id).limit(_WITH_CONTEXT_AT_ONCE if with_context else _AT_ONCE)
             last = ""
-            while page := [rows.alert_of(row) for row in tx.execute(found.where(_a.id > last)).mappings()]:
+            while page := [read(row) for row in tx.execute(found.where(_a.id > last)).mappings()]:
                 yield page
                 last = page[-1].id
 
     def every_event(self) -> Iterator[list[tuple[int, TimelineEntry]]]:
         """Yield the entries of all timelines, each with its number, some at a time, as of one instant."""
         with self._database.read() as tx:
-            found = select(tables.alert_events).order_by(_e.id).limit(10 * _AT_ONCE)
+            found = select(tables.alert_events).order_by(_e.id).limit(_AT_ONCE)
             last = 0
             while page := [(row["id"], _entry_of(row)) for row in tx.execute(found.where(_e.id > last)).mappings()]:
                 yield page
@@ -260,7 +279,7 @@ class AlertLedger:
         """
         with self._database.write() as tx:
             ids = alert_changes.open_ids(tx, and_(_a.rule_id.in_(list(rule_ids)), _a.record_id.is_not(None)))
-            return len(alert_changes.change(tx, ids, resolve(why, reason=RULE_OFF), self._now_us()))
+            return alert_changes.change_many(tx, ids, resolve(why, reason=RULE_OFF), self._now_us())
 
     def failing_rules(self) -> dict[str, set[str]]:
         """Return the rules whose errors are an open alert, each with the revisions that failed."""
@@ -287,7 +306,7 @@ class AlertLedger:
             failed.append((_a.dedup == SUSPENDED) if suspended else (_a.dedup != SUSPENDED))
         with self._database.write() as tx:
             ids = alert_changes.open_ids(tx, and_(_a.rule_id == rule_id, *failed))
-            return len(alert_changes.change(tx, ids, resolve(why), self._now_us()))
+            return alert_changes.change_many(tx, ids, resolve(why), self._now_us())
 
     def suppress(self, suppression: Suppression) -> None:
         """Add a suppression."""

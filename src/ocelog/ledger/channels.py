@@ -78,9 +78,10 @@ class ChannelLedger:
     def statuses(self) -> list[ChannelStatus]:
         """Return how each channel is, by the time of its adding."""
         with self._database.read() as tx:
+            now_us = self._now_us()
             rows = tx.execute(select(tables.channels).order_by(_c.added_us, _c.id)).mappings().all()
-            counted = select(_o.channel_id, func.count()).group_by(_o.channel_id)
-            waiting: dict[str, int] = dict(tx.execute(counted).all())
+            counted = select(_o.channel_id, func.count(), func.min(_o.created_us)).group_by(_o.channel_id)
+            waiting = {name: (count, since_us) for name, count, since_us in tx.execute(counted)}
             reached = select(_d.channel_id, func.max(_d.at_us)).where(_d.delivered).group_by(_d.channel_id)
             delivered: dict[str, int] = dict(tx.execute(reached).all())
             given_up = outbox.given_up(tx)
@@ -92,7 +93,9 @@ class ChannelLedger:
                     trouble=row["trouble"],
                     trouble_code=row["trouble_code"],
                     rests_until_us=row["rests_until_us"],
-                    waiting=waiting.get(row["id"], 0),
+                    waiting=waiting.get(row["id"], (0, None))[0],
+                    waiting_since_us=waiting.get(row["id"], (0, None))[1],
+                    is_behind=not row["paused"] and outbox.is_behind(tx, channels.channel_of(row), now_us),
                     delivered_us=delivered.get(row["id"]),
                     given_up=len(given_up.get(row["id"], ())),
                     secrets=vault.kept(tx, row["id"], vault.CHANNELS),

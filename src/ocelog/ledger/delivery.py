@@ -1,6 +1,7 @@
 """What is delivered next, by whom, and what came of it: the ledger as delivering uses it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import timedelta
 from random import random
 
@@ -8,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, delete, exists, func, or_, select, update
 
-from ocelog.alert.alert import Alert, Telling, TimelineEntry
+from ocelog.alert.alert import ENDED, Alert, Telling, TimelineEntry
 from ocelog.alert.changes import OCELOG
 from ocelog.alert.delivery import delivering
 from ocelog.alert.delivery.delivering import (
@@ -25,13 +26,15 @@ from ocelog.alert.delivery.delivering import (
     tells_ends_only,
 )
 from ocelog.alert.delivery.routing import RESTS_FROM, ChannelRow, channels_for, is_unrouted
+from ocelog.alert.delivery.suppressing import muted_by
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.kept_texts import kept_text
 from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox, raising
+from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox, raising, suppressions
 from ocelog.model import Claim, Severity
 from ocelog.times import from_us, has_passed, to_us
 
@@ -40,7 +43,7 @@ LEASE = timedelta(minutes=5)
 _COMMITTED_WITHIN = timedelta(minutes=10)
 """How long after it was decided what happens to an alert is committed, at most."""
 _OCELOG = "ocelog"
-_AT_ONCE = 5_000
+_AT_ONCE = 500
 _US = timedelta(microseconds=1)
 _a = tables.alerts.c
 _c = tables.channels.c
@@ -119,9 +122,10 @@ class DeliveryLedger:
         with self._database.write() as tx:
             channels.release_home(tx, home_id)
 
-    def hand(self, claim: Claim) -> OutgoingMessage | Wait:
+    def hand(self, claim: Claim, *, one_by_one: bool = False) -> OutgoingMessage | Wait:
         """Return what is to be sent to a channel now, or how long nothing is. Raises LostFenceError.
 
+        If it takes less than comes, the rest goes together, unless it is to hear of each alert `one_by_one`.
         What was handed out before, and of which no outcome was noted, comes first, and as it was.
         """
         now_us = self._now_us()
@@ -134,7 +138,7 @@ class DeliveryLedger:
             under_way = outbox.handed(tx, channel.id)
             if under_way is not None:
                 return _handed(tx, channel, *under_way)
-            return _next(tx, channel, now_us)
+            return _next(tx, channel, now_us, one_by_one=one_by_one)
 
     def settle(self, claim: Claim, handed: OutgoingMessage, outcome: Outcome) -> None:
         """Note what came of an attempt. Raises LostFenceError: then nothing was noted, and it is sent once more."""
@@ -219,7 +223,7 @@ class DeliveryLedger:
         _note(tx, handed.number, channel_id, waited, outcome, waited, now_us)
         entries = [each for own in (*ended.values(), *waited.values()) for each in own]
         outbox.drop(tx, entries)
-        gone = {name: alert for name, alert in handed.alerts.items() if name in ended} | alerts.of_ids(tx, waited)
+        gone = {name: alert for name, alert in handed.alerts.items() if name in ended} | alerts.heads_of(tx, waited)
         _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
 
     def works(self, channel_id: str) -> None:
@@ -291,11 +295,10 @@ class DeliveryLedger:
         now_us = self._now_us()
         with self._database.read() as tx:
             there = channels.listed(tx)
-            # Without a channel nobody expects to be told.
             # Some are committed late: they changed before others that were seen already.
-            found = _untold(tx, since_us - _COMMITTED_WITHIN // _US) if there else []
+            found = _unrouted(tx, there, since_us - _COMMITTED_WITHIN // _US)
+            nowhere = sorted(found, key=lambda each: (each.opened_us, each.id))
             newest = tx.execute(select(func.max(_a.updated_us))).scalar() or 0
-            nowhere = [each for each in found if is_unrouted(each, there)]
             error = alerts.of_ids(tx, [failure_id("")]).get(failure_id(""))
             is_over = error is not None and error.is_open and not nowhere and not _is_any_unrouted(tx, there)
         if is_over:
@@ -359,7 +362,7 @@ def _rests_until(row: RowMapping, now_us: int) -> int | None:
     return int(until_us)
 
 
-def _next(tx: Connection, channel: ChannelRow, now_us: int) -> OutgoingMessage | Wait:
+def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool) -> OutgoingMessage | Wait:
     """Choose what is sent next."""
     routing, severity, quiet_until_us = channel.routing, None, None
     if routing.quiet_hours is not None and routing.quiet_hours.cover(from_us(now_us)):
@@ -371,19 +374,20 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int) -> OutgoingMessage |
     allowed = allowance(sent, routing.per_hour, now_us)
     if allowed.from_us > now_us:
         return Wait(until_us=allowed.from_us)
-    most = 1 if allowed.single else MOST_IN_DIGEST
+    together = not allowed.single or (not one_by_one and outbox.is_behind(tx, channel, now_us))
+    most = MOST_IN_DIGEST if together else 1
     while names := outbox.heads(tx, channel.id, now_us, most=most, severity=severity):
         entries = outbox.of_alerts(tx, channel.id, names)
-        found = alerts.of_ids(tx, entries)
+        found = alerts.heads_of(tx, entries)
         last = outbox.last_delivered(tx, channel.id, entries)
-        muted = delivery_errors.muted(tx, now_us)
+        is_muted = _muted(tx, now_us)
         unheard = dict[str, str]()
         for name, own in entries.items():
             if name not in found:
                 unheard[name] = ""
             elif _is_for_nobody(tx, channel, name, own):
                 unheard[name] = kept_text("it was over before it had to escalate")
-            elif says_nothing_new(found[name], own, last.get(name), muted=muted(found[name], now_us)):
+            elif says_nothing_new(found[name], own, last.get(name), muted=is_muted(name)):
                 is_open = found[name].is_open
                 unheard[name] = (
                     kept_text("it is muted") if is_open else kept_text("it came and went within its quiet time")
@@ -412,7 +416,9 @@ def _is_for_nobody(tx: Connection, channel: ChannelRow, name: str, entries: Sequ
 def _handed(
     tx: Connection, channel: ChannelRow, number: int, entries: Mapping[str, Sequence[Entry]]
 ) -> OutgoingMessage:
-    return OutgoingMessage(number=number, channel=channel, entries=entries, alerts=alerts.of_ids(tx, entries))
+    # A digest says nothing of what is long in its alerts.
+    found = alerts.of_ids(tx, entries) if len(entries) == 1 else alerts.heads_of(tx, entries)
+    return OutgoingMessage(number=number, channel=channel, entries=entries, alerts=found)
 
 
 def _note(
@@ -478,7 +484,7 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
     if after is None:
         return []
     # Whether it is long enough ago is looked at below, where a clock that was set back is seen.
-    wanted = select(tables.alerts).where(
+    wanted = select(*alerts.HEAD).where(
         _a.status == AlertStatus.OPEN.value,
         _a.told,
         _a.visible,
@@ -499,25 +505,37 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
         wanted = wanted.where(or_(_a.severity.in_(route.severities), _a.told_severity.in_(route.severities)))
     if only is not None:
         wanted = wanted.where(_a.id == only)
-    found = [alerts.alert_of(row) for row in tx.execute(wanted.order_by(_a.opened_us, _a.id)).mappings()]
+    there = channels.listed(tx)
+    found = [
+        each
+        for each in alerts.heads(tx, wanted.order_by(_a.opened_us, _a.id))
+        if route.takes(each)
+        # A rule that names its channels is told to those alone.
+        and not (each.destinations is not None and channel.id not in channels_for(_ended(each), there))
+    ]
     first_told = (
         select(_d.alert_id, func.min(_d.at_us))
         .join(tables.alerts, _a.id == _d.alert_id)
-        .where(_d.delivered, _d.at_us >= _a.opened_us, _d.alert_id.in_([each.id for each in found]))
+        .where(_d.delivered, _d.at_us >= _a.opened_us)
         .group_by(_d.alert_id)
     )
-    told: dict[str, int] = dict(tx.execute(first_told).all()) if found else {}
-    now, muted = from_us(now_us), delivery_errors.muted(tx, now_us)
-    there = channels.listed(tx)
+    told = dict[str, int]()
+    for some in batches([each.id for each in found]):
+        told |= dict(tx.execute(first_told.where(_d.alert_id.in_(some))).all())
+    now, is_muted = from_us(now_us), _muted(tx, now_us)
     return [
         each.id
         for each in found
-        if route.takes(each)
-        and not muted(each, now_us)
-        # A rule that names its channels is told to those alone.
-        and not (each.destinations is not None and channel.id not in channels_for(_ended(each), there))
-        and has_passed(after, since=from_us(told.get(each.id, each.told_us or each.opened_us)), now=now)
+        if has_passed(after, since=from_us(told.get(each.id, each.told_us or each.opened_us)), now=now)
+        and not is_muted(each.id)
     ]
+
+
+def _muted(tx: Connection, now_us: int) -> Callable[[str], bool]:
+    """Return what says whether nobody is to be told of the alert with an id; suppressions may look at its context."""
+    there = suppressions.listed(tx, ending_after_us=now_us)
+    muted = muted_by(there)
+    return lambda name: bool(there) and any(muted(each, now_us) for each in alerts.of_ids(tx, [name]).values())
 
 
 def _ended(alert: Alert) -> Alert:
@@ -526,16 +544,28 @@ def _ended(alert: Alert) -> Alert:
 
 def _is_any_unrouted(tx: Connection, there: Sequence[ChannelRow]) -> bool:
     """Whether an alert is open that people should hear of, and that no channel takes."""
-    return any(each.is_open and is_unrouted(each, there) for each in _untold(tx, 0)) if there else False
+    with closing(_unrouted(tx, there, 0, only_open=True)) as found:
+        return next(found, None) is not None
 
 
-def _untold(tx: Connection, since_us: int) -> list[Alert]:
-    """Return alerts that people should hear of, and that were put into the outbox for no channel."""
-    found = select(tables.alerts).where(
+def _unrouted(
+    tx: Connection, there: Sequence[ChannelRow], since_us: int, *, only_open: bool = False
+) -> Generator[Alert]:
+    """Yield alerts, without what is long in them, that people should hear of and that no channel takes.
+
+    They changed at `since_us` or later, and were put into the outbox for no channel.
+    """
+    if not there:
+        # Without a channel nobody expects to be told.
+        return
+    found = select(*alerts.HEAD).where(
         _a.updated_us >= since_us,
         _a.told,
         _a.rule_id != DELIVERY_ERROR,
         ~exists().where(_o.alert_id == _a.id),
         ~exists().where(_d.alert_id == _a.id),
     )
-    return [alerts.alert_of(row) for row in tx.execute(found.order_by(_a.opened_us, _a.id)).mappings()]
+    if only_open:
+        found = found.where(_a.status.not_in([each.value for each in ENDED]))
+    with closing(alerts.heads(tx, found)) as heads:
+        yield from (each for each in heads if is_unrouted(each, there))

@@ -87,7 +87,7 @@ class SourceLedger:
             tx.execute(gone)
             tx.execute(delete(tables.secrets).where(tables.secrets.c.source_id == source_id))
             open_ids = alert_changes.open_ids(tx, tables.alerts.c.source_id == source_id)
-            alert_changes.change(tx, open_ids, resolve(kept_text("its source was removed")), self._now_us())
+            alert_changes.change_many(tx, open_ids, resolve(kept_text("its source was removed")), self._now_us())
 
     def purge(self, source_id: str) -> None:
         """Delete all that the ledger knows of a source, once its part files are gone: which they were is forgotten too.

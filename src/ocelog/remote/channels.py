@@ -83,6 +83,8 @@ def _status(found: Mapping[str, Any]) -> ChannelStatus:
         trouble_code=found["trouble_code"],
         rests_until_us=None,
         waiting=found["waiting"],
+        waiting_since_us=us_of(found["waiting_since"]),
+        is_behind=found["is_behind"],
         delivered_us=us_of(found["delivered_at"]),
         given_up=found["given_up"],
         secrets=found["secrets"],

@@ -26,6 +26,10 @@ MOST_IN_DIGEST = 500
 """Alerts that one digest stands for."""
 _NAMED_IN_DIGEST = 50
 """Those of them that a channel is given."""
+BEHIND_AFTER = timedelta(minutes=10)
+"""How long what is due may wait for its turn."""
+MOST_BEHIND = 20
+"""Alerts that may have waited for longer and go one by one all the same: even a slow far end takes those in as long."""
 _TRY_AGAIN = tuple(timedelta(minutes=minutes) for minutes in (0.5, 1, 4, 15, 60, 2 * 60, 4 * 60, 8 * 60, 8 * 60))
 """How long after each try the next one comes: 10 within a day."""
 LONGEST_ASKED = timedelta(hours=1)
@@ -60,7 +64,7 @@ class OutgoingMessage(Struct, frozen=True, kw_only=True):
     entries: Mapping[str, Sequence[Entry]]
     """By alert, each in its order."""
     alerts: Mapping[str, Alert]
-    """As they are now."""
+    """As they are now; those of a digest without what is long in them."""
 
     def key(self, ledger_id: str) -> str:
         """Return what names the message at its receiver, who may drop one that it knows.

@@ -82,6 +82,10 @@ class ChannelStatus(Struct, frozen=True, kw_only=True):
     rests_until_us: int | None
     waiting: int
     """Entries of the outbox."""
+    waiting_since_us: int | None = None
+    """Since when the oldest of them waits."""
+    is_behind: bool = False
+    """Whether they wait because the far end takes them more slowly than they come: nobody wants them to wait."""
     delivered_us: int | None
     """When the last message got there."""
     given_up: int

@@ -3,7 +3,7 @@
 import getpass
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -126,15 +126,16 @@ def listed(
     limit: int,
     order: AlertOrder = AlertOrder.OPENED,
     after: ListPlace | str | None = None,
+    with_context: bool = True,
 ) -> AlertListing:
-    """Return alerts, by default the newest first.
+    """Return alerts, by default the newest first; thousands are listed without their contexts, which are empty then.
 
     `after` is where the page before ended, or names its last alert, which may have got another place since. Raises
     ConfigError.
     """
     ledger = installation.ledger.alerts
     last = place_of(details(installation, [after])[0].alert, order) if isinstance(after, str) else after
-    found = ledger.listed(wanted, limit=limit + 1, order=order, after=last)
+    found = ledger.listed(wanted, limit=limit + 1, order=order, after=last, with_context=with_context)
     shown = found[:limit]
     return AlertListing(
         alerts=shown,
@@ -144,6 +145,11 @@ def listed(
         total=len(shown) if last is None and len(found) <= limit else ledger.count(wanted, most=MOST_COUNTED),
         end=place_of(shown[-1], order) if shown else None,
     )
+
+
+def whole(installation: Installation, listed: Iterable[Alert]) -> Iterator[Alert]:
+    """Yield alerts that were listed without their contexts, with them; what is gone by now is left out."""
+    return installation.ledger.alerts.whole(each.id for each in listed)
 
 
 def write_place(place: ListPlace) -> str:

@@ -322,6 +322,12 @@ def tries(installation: Installation, found: Sequence[ChannelStatus]) -> Tries:
     return Tries(tried=frozenset(sent | passed | test_failed), test_failed=frozenset(test_failed))
 
 
+def keeps_incidents(row: ChannelRow) -> bool:
+    """Whether a channel opens and ends something for each alert, which it cannot do by a digest of several."""
+    kind = CHANNELS.get(row.kind)
+    return kind is not None and kind.keeps_incidents
+
+
 def open_channel(installation: Installation, row: ChannelRow) -> Channel:
     """Return what sends through a channel. Raises ConfigError, and HomeError if a secret cannot be read."""
     return _built(installation, row, _secrets(installation, row, {}))

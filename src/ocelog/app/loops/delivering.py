@@ -19,7 +19,7 @@ from ocelog.alert.delivery.delivering import (
     notice_of,
 )
 from ocelog.alert.delivery.routing import ChannelRow
-from ocelog.app.alerts.channels import open_channel
+from ocelog.app.alerts.channels import keeps_incidents, open_channel
 from ocelog.app.loops.loop import Work
 from ocelog.app.loops.loop_faults import WORK
 from ocelog.channels.http_post import LONGEST_SECONDS
@@ -134,7 +134,7 @@ class DeliverLoop:
         try:
             while not self.work.stop():
                 self.work.went_on()
-                handed = self._ledger.hand(claim)
+                handed = self._ledger.hand(claim, one_by_one=keeps_incidents(waiting.channel))
                 if isinstance(handed, Wait):
                     seconds = _LOOK_AGAIN
                     if handed.until_us is not None:

@@ -67,7 +67,7 @@ class CurrentRecords:
             after="id IS NOT NULL" if after is None else _behind(*after),
             most=self.page_rows,
         )
-        ahead = ExtraTable(schema=_AHEAD_SCHEMA, rows=lambda: self._rows_ahead(table))
+        ahead = ExtraTable(schema=_AHEAD_SCHEMA, rows=lambda _: iter(self._rows_ahead(table).to_batches()))
         queries = Queries(self.installation.home.path, ledger.lake, table_schemas(), {_AHEAD: ahead})
         with queries.run(text, limits=_LIMITS, trusted=True) as answer:
             rows = pa.Table.from_batches(answer.batches, answer.schema)

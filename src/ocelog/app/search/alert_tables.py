@@ -1,7 +1,7 @@
 """What SQL sees of alerts, of their timelines and deliveries, read from the ledger when a query asks for it."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -85,18 +85,28 @@ MEANINGS = {
 }
 
 
-def alert_table(ledger: "Ledger", name: str, schema: pa.Schema) -> pa.Table:
-    """Return the rows of one of the tables, as of one instant."""
-    pages: dict[str, Callable[[], Iterable[list[dict[str, object]]]]] = {
-        "alerts": lambda: ([_alert(each) for each in page] for page in ledger.alerts.every()),
-        "alert_events": lambda: ([_event(*each) for each in page] for page in ledger.alerts.every_event()),
-        "deliveries": lambda: ([_delivery(each) for each in page] for page in ledger.delivery.every()),
-    }
-    batches = (pa.RecordBatch.from_pylist(page, schema=schema) for page in pages[name]())
-    return pa.Table.from_batches(batches, schema=schema)
+def pieces(ledger: "Ledger", name: str, schema: pa.Schema, wanted: Collection[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of one of the tables, as of one instant, with the columns `wanted`: some at a time."""
+    columns = pa.schema([schema.field(each) for each in wanted] or [schema.field("alert_id")])
+    for page in _pages(ledger, name, columns.names):
+        yield pa.RecordBatch.from_pylist(page, schema=columns)
 
 
-def _alert(each: "Alert") -> dict[str, object]:
+def _pages(ledger: "Ledger", name: str, wanted: Collection[str]) -> Iterator[list[dict[str, object]]]:
+    match name:
+        case "alerts":
+            with_context = "context" in wanted
+            for alerts in ledger.alerts.every(with_context=with_context):
+                yield [_alert(each, with_context=with_context) for each in alerts]
+        case "alert_events":
+            for events in ledger.alerts.every_event():
+                yield [_event(*each) for each in events]
+        case _:
+            for attempts in ledger.delivery.every():
+                yield [_delivery(each) for each in attempts]
+
+
+def _alert(each: "Alert", *, with_context: bool) -> dict[str, object]:
     return {
         "alert_id": each.id,
         "type": each.type.value,
@@ -116,7 +126,7 @@ def _alert(each: "Alert") -> dict[str, object]:
         "record_id": each.record_id,
         "visible": each.visible,
         "link": each.link,
-        "context": json.dumps(dict(each.context), ensure_ascii=False),
+        "context": json.dumps(dict(each.context), ensure_ascii=False) if with_context else None,
         "matches": each.matches,
         "told": each.to_be_told,
         "told_at": each.told_us,

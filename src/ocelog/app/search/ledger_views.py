@@ -1,5 +1,6 @@
 """What SQL sees of the ledger: the tables `streams` and `coverage`, and those of alerts."""
 
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -96,19 +97,22 @@ MEANINGS = {
 def ledger_tables(installation: Installation) -> dict[str, ExtraTable]:
     """Return the tables by name; their rows are read from the ledger when a query asks for them."""
     return {
-        table: ExtraTable(schema=schema, rows=partial(_table, installation, table, schema))
+        table: ExtraTable(schema=schema, rows=partial(_rows, installation, table, schema))
         for table, schema in ledger_schemas().items()
     }
 
 
-def _table(installation: Installation, table: str, schema: pa.Schema) -> pa.Table:
+def _rows(
+    installation: Installation, table: str, schema: pa.Schema, wanted: Collection[str]
+) -> Iterator[pa.RecordBatch]:
     if table in alert_tables.COLUMNS:
-        return alert_tables.alert_table(installation.ledger, table, schema)
+        yield from alert_tables.pieces(installation.ledger, table, schema, wanted)
+        return
     from ocelog.app.status.status import running, stream_statuses  # noqa: PLC0415 - see above
 
     rows = {"streams": _stream_rows, "coverage": _coverage_rows}[table]
     found = stream_statuses(installation.ledger, idle=running(installation.home) is None)
-    return pa.Table.from_pylist([row for each in found for row in rows(each)], schema=schema)
+    yield pa.RecordBatch.from_pylist([row for each in found for row in rows(each)], schema=schema)
 
 
 def _coverage_rows(each: "StreamStatus") -> list[dict[str, object]]:

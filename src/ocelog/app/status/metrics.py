@@ -15,6 +15,7 @@ from ocelog.app.status.status import StreamStatus
 from ocelog.health.stream import AlarmState, State
 from ocelog.health.telling import ErrorType
 from ocelog.model import Severity, table_name
+from ocelog.times import from_us
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -139,6 +140,11 @@ _LIST = (
     MetricSpec(name="ocelog_channel_failing", labels=("channel",), doc="1 for each channel that alerts do not reach."),
     MetricSpec(name="ocelog_channel_waiting", labels=("channel",), doc="What is still to be told through it."),
     MetricSpec(
+        name="ocelog_channel_waiting_since_timestamp_seconds",
+        labels=("channel",),
+        doc="When the oldest of that began to wait; missing if nothing waits.",
+    ),
+    MetricSpec(
         name="ocelog_channel_given_up",
         labels=("channel",),
         doc="Alerts whose newest message was given up, until it is sent again.",
@@ -186,6 +192,11 @@ def samples(found: Overview) -> Iterator[MetricValue]:
         yield MetricValue(name="ocelog_channel_failing", labels=(channel.name,), value=1)
     for status in found.channels:
         yield MetricValue(name="ocelog_channel_waiting", labels=(status.channel.name,), value=status.waiting)
+        if status.waiting_since_us is not None:
+            since = from_us(status.waiting_since_us).timestamp()
+            yield MetricValue(
+                name="ocelog_channel_waiting_since_timestamp_seconds", labels=(status.channel.name,), value=since
+            )
         yield MetricValue(name="ocelog_channel_given_up", labels=(status.channel.name,), value=status.given_up)
     for folder_id, count in Counter(each.folder_id for each in found.rule_troubles).items():
         name = found.rule_folders[folder_id].name if folder_id in found.rule_folders else folder_id

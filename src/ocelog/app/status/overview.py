@@ -120,6 +120,12 @@ class Overview(Struct, frozen=True, kw_only=True):
         return [each for each in self.channels if each.given_up and not each.channel.paused]
 
     @property
+    def behind(self) -> Sequence[ChannelStatus]:
+        """The channels that take messages more slowly than they come; not those that fail."""
+        failing = {each.id for each in self.channel_faults}
+        return [each for each in self.channels if each.is_behind and each.channel.id not in failing]
+
+    @property
     def held_up(self) -> bool:
         """Whether events, and alerts with them, have waited too long for rules that are slow."""
         return self.judging_late and self.slowest is not None and self.slowest.holds_up

@@ -160,6 +160,13 @@ def _failing(found: Overview) -> list[str]:
         lines.append(f"Alerts do not reach the channel {channel.name}, since {since}: {channel.reason}")
         lines.append(f"    To do: see what the far end says: ocelog channel test {channel.id}")
         lines.append(f"    Once it works, send what was given up: ocelog channel resend {channel.id}")
+    for each in found.behind:
+        since = write_instant(from_us(each.waiting_since_us or 0))
+        lines.append(
+            f"{each.waiting:,} messages wait for the channel {each.channel.name}, the oldest since {since}: they come "
+            "faster than it takes them."
+        )
+        lines.append(f"    To do: see how long the far end takes: ocelog channel test {each.channel.id}")
     for each in found.gave_up:
         name = each.channel.name
         what, why = ("alert", "its message was") if each.given_up == 1 else ("alerts", "their messages were")

@@ -96,6 +96,10 @@ def status_values(found: Overview) -> dict[str, Any]:
                 "channel": each.channel.name,
                 "paused": each.channel.paused,
                 "waiting": each.waiting,
+                "waiting_since": None
+                if each.waiting_since_us is None
+                else write_instant(from_us(each.waiting_since_us)),
+                "is_behind": each.is_behind,
                 "given_up": each.given_up,
             }
             for each in found.channels

@@ -63,6 +63,8 @@ class Channel(BaseModel):
     trouble: str | None = Field(description="What the far end, or the way there, said last.")
     trouble_code: str | None
     waiting: int = Field(description="Messages that are still to be sent.")
+    waiting_since: AwareDatetime | None = Field(description="Since when the oldest of them waits.")
+    is_behind: bool = Field(description="Whether they wait because they come faster than the far end takes them.")
     given_up: int = Field(description="Alerts of which the newest message was given up.")
     delivered_at: AwareDatetime | None
 
@@ -124,6 +126,8 @@ def _shown(status: ChannelStatus) -> Channel:
         trouble=status.trouble,
         trouble_code=status.trouble_code,
         waiting=status.waiting,
+        waiting_since=instant(status.waiting_since_us),
+        is_behind=status.is_behind,
         given_up=status.given_up,
         delivered_at=instant(status.delivered_us),
     )

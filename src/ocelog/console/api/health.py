@@ -75,6 +75,14 @@ def _troubles(found: Overview) -> list[Trouble]:
         Trouble(about="channel", text=f"{each.name}: {each.reason}", code=each.code) for each in found.channel_faults
     ]
     troubles += [
+        Trouble(
+            about="channel",
+            text=f"{each.channel.name}: {each.waiting:,} messages wait, since they come faster than it takes them.",
+            since=None if each.waiting_since_us is None else from_us(each.waiting_since_us),
+        )
+        for each in found.behind
+    ]
+    troubles += [
         Trouble(about="channel", text=f"{each.channel.name}: alerts whose messages were given up: {each.given_up:,}.")
         for each in found.gave_up
     ]

@@ -5,7 +5,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -87,6 +87,17 @@ class Stop:
                 kill()
 
 
+class Reads(msgspec.Struct, frozen=True):
+    """What a statement reads, of the names that it was checked with."""
+
+    tables: frozenset[str] | None
+    """Tables, views and macros; None: all of them."""
+    named: frozenset[str] | None
+    """Those of them of which it may read rows; None: all of them."""
+    columns: frozenset[str] | None
+    """Those of the columns that it may read of a table that it names; None: all of them."""
+
+
 class _Refusal(msgspec.Struct):
     kind: str
     text: str
@@ -142,9 +153,15 @@ class Run:
             raise
 
     def check(
-        self, sql: str, names: Sequence[str], macros: Sequence[str], *, held: bool = False
-    ) -> frozenset[str] | None:
-        """Return which of `names` and `macros` the query `sql` reads; None: all. `held`: its clock will be.
+        self,
+        sql: str,
+        names: Sequence[str],
+        macros: Sequence[str],
+        columns: Sequence[str] = (),
+        *,
+        held: bool = False,
+    ) -> Reads:
+        """Return which of `names`, `macros` and `columns` the query `sql` reads. `held`: its clock will be.
 
         Raises QueryError unless it only reads.
         """
@@ -155,11 +172,11 @@ class Run:
             "sql": sql,
             "names": list(names),
             "macros": list(macros),
+            "columns": list(columns),
             "checking": self.guards.statement,
             "held": held,
         }
-        found = msgspec.json.decode(self._ask("check", json.dumps(asked).encode(), "tables"), type=list[str] | None)
-        return None if found is None else frozenset(found)
+        return msgspec.json.decode(self._ask("check", json.dumps(asked).encode(), "tables"), type=Reads)
 
     def begin(
         self,
@@ -167,11 +184,12 @@ class Run:
         creating: Sequence[str],
         sql: str,
         *,
-        extras: Mapping[str, pa.Table],
+        extras: Mapping[str, tuple[pa.Schema, Iterable[pa.RecordBatch]]],
     ) -> pa.Schema:
         """Run the statements `creating`, which make the views, and begin to answer `sql`.
 
-        Returns the columns of the answer. `extras` are small tables that are no files.
+        Returns the columns of the answer. `extras` are tables that are no files: the columns of each, and its rows,
+        which are read one piece after the other; columns that a piece lacks are null in it.
         """
         self._files = files
         spec: dict[str, Any] = {
@@ -188,8 +206,10 @@ class Run:
             "locked": self.guards.statement,
         }
         self._send("run", json.dumps(spec).encode())
-        for table in extras.values():
-            self._send("extra", _stream(table))
+        for columns, rows in extras.values():
+            self._ask("extra", _stream(columns.empty_table()), "taken")
+            for piece in rows:
+                self._ask("rows", _stream(pa.Table.from_batches([piece])), "taken")
         return self._open(self._ask("go", b"", "schema")).schema
 
     def plan(self, sql: str) -> None:
@@ -235,7 +255,7 @@ class Run:
         """Stop the statement, if it still runs, and free what it used."""
         self._child.close()
 
-    def _ask(self, kind: str, payload: bytes, expected: str) -> bytearray:
+    def _ask(self, kind: str, payload: bytes | memoryview, expected: str) -> bytearray:
         self._send(kind, payload)
         frame = self._receive()
         if frame.kind != expected:

@@ -40,7 +40,8 @@ class Plans:
         if self._run is not None and self._run.is_over:
             self.close()
         run = self._run if self._run is not None else self._begun()
-        tables = run.check(sql, self.names, [each.name for each in self.saved.values() if each.argument is not None])
+        macros = [each.name for each in self.saved.values() if each.argument is not None]
+        tables = run.check(sql, self.names, macros).tables
         run.plan(sql)
         return frozenset(self.names) if tables is None else tables
 
@@ -59,7 +60,7 @@ class Plans:
         run = self._run = Run(limits=_LIMITS, folders=[], temporary=self._temporary, guards=Guards())
         nothing = "SELECT 1"
         run.check(nothing, [], [])
-        extras = {name: each.empty_table() for name, each in self.extras.items()}
+        extras = {name: (each, ()) for name, each in self.extras.items()}
         schema = run.begin([], self._views(), nothing, extras=extras)
         # One connection has one open answer.
         _ = list(run.batches(schema))

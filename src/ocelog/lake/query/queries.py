@@ -1,8 +1,8 @@
 """How an SQL query over the lake is answered."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, Que
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.query.clock import AsOf
-from ocelog.lake.query.engine import Guards, Limits, Run, Stop
+from ocelog.lake.query.engine import Guards, Limits, Reads, Run, Stop
 from ocelog.lake.read.current import CURRENT, current_view
 from ocelog.lake.read.saved_views import SavedView
 from ocelog.lake.read.snapshot import GRACE, Snapshot, Snapshots
@@ -47,10 +47,11 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class ExtraTable(Struct, frozen=True, kw_only=True):
-    """A small table that is not in the lake, such as one of the ledger: its rows are copied into each query on it."""
+    """A table that is not in the lake, such as one of the ledger: its rows are copied into each query on it."""
 
     schema: pa.Schema
-    rows: Callable[[], pa.Table]
+    rows: Callable[[Collection[str]], Iterator[pa.RecordBatch]]
+    """Yields them, some at a time, with these of their columns at least. A query may end before it has them all."""
 
 
 class Schemas(Protocol):
@@ -166,7 +167,9 @@ class Queries:
             try:
                 self._refuse_unguarded(run, trusted=trusted)
                 macros = [view.name for view in self._saved.values() if view.argument is not None]
-                read = run.check(sql, self.names, macros, held=at is not None)
+                columns = sorted({name for each in self._extras.values() for name in each.schema.names})
+                reads = run.check(sql, self.names, macros, columns, held=at is not None)
+                read = reads.tables
                 wanted = self.names if read is None else self._with_sources(read)
                 if at is not None:
                     self._refuse_present(read, wanted)
@@ -185,8 +188,13 @@ class Queries:
                         missing[table] = f"{ALL_LOGS} lacks the table {table}: {error}"
                 self._refuse_new_folders(folders)
                 paths = [path for listed in files.values() for path in listed]
-                extras = {name: self._extras[name].rows() for name in self._extras if name in wanted}
-                schema = run.begin(paths, self._sql(files, schemas, wanted, at), sql, extras=extras)
+                with ExitStack() as reading:
+                    extras = {
+                        name: (each.schema, reading.enter_context(closing(self._rows(each, name, reads))))
+                        for name, each in self._extras.items()
+                        if name in wanted
+                    }
+                    schema = run.begin(paths, self._sql(files, schemas, wanted, at), sql, extras=extras)
                 return _RunningStatement(run=run, schema=schema, wanted=wanted, missing=missing)
             except LakeUnavailableError:
                 run.close()
@@ -197,6 +205,19 @@ class Queries:
                 run.close()
                 raise
         raise AssertionError
+
+    def _rows(self, extra: ExtraTable, name: str, reads: Reads) -> Generator[pa.RecordBatch]:
+        """Yield the rows of a table that is not in the lake, with those columns that a statement reads."""
+        saved = [view for view in self._saved.values() if reads.named is None or view.name in reads.named]
+        below = any(name in view.reads(self.names) for view in saved)
+        if not below and reads.named is not None and name not in reads.named:
+            # The statement only lists its columns.
+            return
+        columns = reads.columns
+        wanted = (
+            extra.schema.names if below or columns is None else [each for each in extra.schema.names if each in columns]
+        )
+        yield from extra.rows(wanted)
 
     def _refuse_unguarded(self, run: Run, *, trusted: bool) -> None:
         if not run.layers.seccomp and not trusted and self._home.stat().st_uid != os.geteuid():

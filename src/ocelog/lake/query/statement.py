@@ -49,6 +49,10 @@ class Statement:
     sql: str
     tables: frozenset[str] | None
     """Tables and views of the lake that it reads; None: all of them, since it lists what there is."""
+    named: frozenset[str]
+    """Those of them of which it may read rows."""
+    columns: frozenset[str] | None
+    """Those of the `columns` that it may read of a table that it names; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,7 @@ def checked(
     sql: str,
     names: Collection[str],
     macros: Collection[str] = (),
+    columns: Collection[str] = (),
     *,
     held: bool = False,
     connection: duckdb.DuckDBPyConnection,
@@ -123,8 +128,39 @@ def checked(
             raise QueryError(
                 Phrase("Write %(part)s without a schema: it says a time of the past here.", part=part["function_name"])
             )
-    read = _tables(parts, names)
-    return Statement(sql=sql, tables=None if read is None else read | called)
+    read, everything = _tables(parts, names)
+    named = read | called
+    return Statement(
+        sql=sql,
+        tables=None if everything else named,
+        named=named,
+        columns=_columns(parts, columns) if columns else None,
+    )
+
+
+def _columns(parts: list[dict[str, Any]], columns: Collection[str]) -> frozenset[str] | None:
+    """Return which of `columns` may be read: those that stand anywhere in the statement; None: any of them.
+
+    That is so if it takes all columns of something, or all that two tables share, or a whole row as one value.
+    """
+    tables = [part for part in parts if "class" not in part]
+    rows = {str(part[name]).lower() for part in tables for name in ("table_name", "alias") if part.get(name)}
+    said = set[str]()
+    for part in parts:
+        if (
+            part.get("class") in {"STAR", "POSITIONAL_REFERENCE"}
+            or part.get("type") in {"SHOW_REF", "PIVOT"}
+            or part.get("ref_type") in {"NATURAL", "POSITIONAL"}
+            or part.get("column_name_alias")
+        ):
+            return None
+        for value in part.values():
+            said.update(
+                each.lower() for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)
+            )
+        if part.get("class") == "COLUMN_REF" and str(part["column_names"][-1]).lower() in rows:
+            return None
+    return frozenset(each for each in columns if each.lower() in said)
 
 
 def _is_plain(part: dict[str, Any]) -> bool:
@@ -211,8 +247,11 @@ def _refusal(name: str, allowed: Collection[str]) -> QueryError:
     )
 
 
-def _tables(parts: list[dict[str, Any]], names: Collection[str]) -> frozenset[str] | None:
-    """Return the tables of the lake that are read. Raises QueryError for any other that the statement does not make."""
+def _tables(parts: list[dict[str, Any]], names: Collection[str]) -> tuple[frozenset[str], bool]:
+    """Return the tables of the lake that are read, and whether all are listed.
+
+    Raises QueryError for any other that the statement does not make.
+    """
     own = {str(each["key"]).lower() for part in parts for each in _made(part)}
     lake = {name.lower(): name for name in names}
     found = set[str]()
@@ -243,7 +282,7 @@ def _tables(parts: list[dict[str, Any]], names: Collection[str]) -> frozenset[st
                     full2=suggest(full, names) or ".",
                 )
             )
-    return None if everything else frozenset(found)
+    return frozenset(found), everything
 
 
 def _made(part: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,15 +1,15 @@
 """What runs in the child of a query: the engine, shut off from everything but the files it was given.
 
-The parent sends `check` (a statement and the names of tables) and hears which tables it reads. Then it sends `run` (the
-files and views), one `extra` per small table that has no file, and `go`; then `next` per batch, or `count`; or `plan`
-per other statement that was checked. Answers are JSON and Arrow streams. This module imports all that it will need,
-since afterwards nothing can be read.
+The parent sends `check` (a statement and the names of tables) and hears what it reads. Then it sends `run` (the files
+and views), for each table that has no file `extra` (its columns) and `rows` per piece of it, and `go`; then `next` per
+batch, or `count`; or `plan` per other statement that was checked. Answers are JSON and Arrow streams. This module
+imports all that it will need, since afterwards nothing can be read.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 # Nothing here needs it, and it would begin threads before the process is locked in.
@@ -94,28 +94,34 @@ class _Worker:
         self._layers = layers
         self._connection = _CONNECTION
         self._spec: dict[str, Any] = {}
-        self._extras = list[tuple[str, pa.Table]]()
+        self._extras = 0
+        self._is_ready = False
 
     def answer(self, frame: Frame) -> tuple[str, bytes | memoryview] | None:
         match frame.kind:
             case "check":
                 asked = json.loads(frame.payload)
-                tables = None
+                found = dict[str, list[str] | None](tables=None, named=None, columns=None)
                 if asked["checking"]:
-                    names, macros = asked["names"], asked["macros"]
+                    names, macros, columns = asked["names"], asked["macros"], asked["columns"]
                     held = asked["held"]
-                    tables = checked(asked["sql"], names, macros, held=held, connection=self._connection).tables
-                return "tables", json.dumps(None if tables is None else sorted(tables)).encode()
+                    read = checked(asked["sql"], names, macros, columns, held=held, connection=self._connection)
+                    named = {"tables": read.tables, "named": read.named, "columns": read.columns}
+                    found = {name: None if each is None else sorted(each) for name, each in named.items()}
+                return "tables", json.dumps(found).encode()
             case "run":
                 self._spec = json.loads(frame.payload)
             case "extra":
-                name = self._spec["extras"][len(self._extras)]
-                self._extras.append((name, pa.ipc.open_stream(pa.py_buffer(bytes(frame.payload))).read_all()))
+                self._prepare()
+                self._extras += 1
+                self._copy("CREATE TABLE {} AS SELECT * FROM extra", frame.payload)
+                return "taken", b""
+            case "rows":
+                self._copy("INSERT INTO {} BY NAME SELECT * FROM extra", frame.payload)
+                return "taken", b""
             case "go":
-                if self._layers.landlock:
-                    read, scratch = self._spec["read"], self._spec["temporary"]
-                    kernel.restrict_files(self._layers.landlock, read=read, scratch=scratch)
-                self._engine = _Engine(self._connection, self._spec, self._extras)
+                self._prepare()
+                self._engine = _Engine(self._connection, self._spec)
                 return "schema", self._engine.schema()
             case "plan":
                 self._connection.sql(json.loads(frame.payload)["sql"])
@@ -126,6 +132,33 @@ class _Worker:
             case _:
                 return "rows", json.dumps(self._engine.count()).encode()
         return None
+
+    def _prepare(self) -> None:
+        """Put the files out of reach that are not of the query, and say what the engine may use."""
+        if self._is_ready:
+            return
+        self._is_ready = True
+        if self._layers.landlock:
+            read, scratch = self._spec["read"], self._spec["temporary"]
+            kernel.restrict_files(self._layers.landlock, read=read, scratch=scratch)
+        temporary = self._spec["temporary"]
+        self._connection.execute(f"""
+            SET TimeZone = 'UTC';
+            SET python_enable_replacements = false;
+            SET autoinstall_known_extensions = false;
+            SET autoload_known_extensions = false;
+            SET allow_community_extensions = false;
+            SET threads = {int(self._spec["threads"])};
+            SET memory_limit = '{int(self._spec["memory_mb"])}MB';
+            SET temp_directory = {literal(temporary or "")};
+            SET max_temp_directory_size = '{int(self._spec["temp_mb"]) if temporary else 0}MB';
+        """)
+
+    def _copy(self, sql: str, rows: bytearray) -> None:
+        """Copy rows into the newest table: reading them in place needs modules that are out of reach by now."""
+        self._connection.register("extra", pa.ipc.open_stream(pa.py_buffer(rows)))
+        self._connection.execute(sql.format(quoted(self._spec["extras"][self._extras - 1])))
+        self._connection.unregister("extra")
 
 
 def _told_as_text(answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
@@ -172,28 +205,8 @@ def _written(kind: Any, *, nested: bool) -> str | None:
 class _Engine:
     """One statement that is being answered."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, spec: dict[str, Any], extras: Sequence[tuple[str, pa.Table]]
-    ) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, spec: dict[str, Any]) -> None:
         self._connection = connection
-        temporary = spec["temporary"]
-        self._connection.execute(f"""
-            SET TimeZone = 'UTC';
-            SET python_enable_replacements = false;
-            SET autoinstall_known_extensions = false;
-            SET autoload_known_extensions = false;
-            SET allow_community_extensions = false;
-            SET threads = {int(spec["threads"])};
-            SET memory_limit = '{int(spec["memory_mb"])}MB';
-            SET temp_directory = {literal(temporary or "")};
-            SET max_temp_directory_size = '{int(spec["temp_mb"]) if temporary else 0}MB';
-        """)
-        for name, table in extras:
-            # Copied, since reading it in place needs modules that are out of reach by now.
-            reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
-            self._connection.register("extra", reader)
-            self._connection.execute(f"CREATE TABLE {quoted(name)} AS SELECT * FROM extra")  # noqa: S608 - quoted
-            self._connection.unregister("extra")
         allowed = ", ".join(map(literal, spec["files"]))
         if spec["locked"]:
             self._connection.execute(f"""

@@ -14,6 +14,8 @@ from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.rows import alerts
 
+_AT_ONCE = 50
+"""Alerts that are read at once, with their contexts, if many are changed."""
 _a = tables.alerts.c
 
 
@@ -40,6 +42,17 @@ def change(tx: Connection, ids: Collection[str], act: Act, now_us: int) -> list[
     alerts.add_to_timeline(tx, (made.entry for made in changes.values() if made is not None))
     alerts.add_tellings(tx, tellings, now_us)
     return [(found[key] if made is None else made.alert, made is not None) for key, made in changes.items()]
+
+
+def change_many(tx: Connection, ids: Collection[str], act: Act, now_us: int) -> int:
+    """Change alerts as `change` does, however many there are, and return how many changed: some are read at a time."""
+    # What belongs to the first is changed before the last is read: all are taken before that.
+    left = alerts.hold(tx, ids)
+    count = 0
+    while left:
+        some, left = left[:_AT_ONCE], left[_AT_ONCE:]
+        count += sum(changed for _, changed in change(tx, some, act, now_us))
+    return count
 
 
 def tellings_of(

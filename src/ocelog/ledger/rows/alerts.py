@@ -1,10 +1,10 @@
 """How alerts, their timeline and what is to be told of them lie in the ledger."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import fields
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, select, update
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.notice import AlertStatus, AlertType
@@ -13,6 +13,8 @@ from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.model import Severity
 
+_AT_ONCE = 500
+"""Rows that are read at once."""
 _a = tables.alerts.c
 _COLUMNS = {found.name: found.name for found in fields(Alert)} | {"to_be_told": "told"}
 """Attribute -> column."""
@@ -21,9 +23,33 @@ _TEXTS = frozenset(
 )
 
 
+_LONG = frozenset({"context", "description", "runbook", "reference"})
+HEAD = tuple(each for each in tables.alerts.c if each.name not in _LONG)
+"""The columns of an alert without its longest: thousands of contexts take gigabytes."""
+CONTEXTLESS = tuple(each for each in tables.alerts.c if each.name != "context")
+"""The columns of an alert but for its context."""
+_HEAD_COLUMNS = {name: column for name, column in _COLUMNS.items() if column not in _LONG}
+
+_CONTEXTLESS_COLUMNS = {name: column for name, column in _COLUMNS.items() if column != "context"}
+
+
 def alert_of(row: RowMapping) -> Alert:
     """Read a row of `alerts` as a value."""
-    values: dict[str, Any] = {name: row[column] for name, column in _COLUMNS.items()}
+    return _read(row, _COLUMNS)
+
+
+def head_of(row: RowMapping) -> Alert:
+    """Read the columns `HEAD` of an alert as a value that is never saved: the others are empty."""
+    return _read(row, _HEAD_COLUMNS)
+
+
+def contextless_of(row: RowMapping) -> Alert:
+    """Read the columns `CONTEXTLESS` of an alert as a value that is never saved: its context is empty."""
+    return _read(row, _CONTEXTLESS_COLUMNS)
+
+
+def _read(row: RowMapping, columns: Mapping[str, str]) -> Alert:
+    values: dict[str, Any] = {name: row[column] for name, column in columns.items()}
     values["type"], values["status"] = AlertType(row["type"]), AlertStatus(row["status"])
     values["severity"] = Severity(row["severity"])
     values["told_severity"] = None if row["told_severity"] is None else Severity(row["told_severity"])
@@ -64,6 +90,22 @@ def of_ids(tx: Connection, ids: Collection[str], *, hold: bool = False) -> dict[
     return found
 
 
+def heads_of(tx: Connection, ids: Collection[str]) -> dict[str, Alert]:
+    """Return the alerts with these ids, by id, without what is long in them."""
+    return {
+        row["id"]: head_of(row)
+        for some in batches(sorted(ids))
+        for row in tx.execute(_THESE_HEADS, {"ids": some}).mappings()
+    }
+
+
+def heads(tx: Connection, wanted: Select[Any]) -> Generator[Alert]:
+    """Yield what `wanted`, a selection of `HEAD`, finds, a page at a time and without what is long in it."""
+    with tx.execute(wanted, execution_options={"yield_per": _AT_ONCE}) as found:
+        for row in found.mappings():
+            yield head_of(row)
+
+
 def hold(tx: Connection, ids: Collection[str]) -> list[str]:
     """Take the rows of alerts, in the order of their ids, until the transaction ends; return those that are there."""
     found = list[str]()
@@ -74,6 +116,7 @@ def hold(tx: Connection, ids: Collection[str]) -> list[str]:
 
 # Built once: building a statement takes as long as running it, and these run for all that is judged and told.
 _THESE = select(tables.alerts).where(_a.id.in_(bindparam("ids", expanding=True))).order_by(_a.id)
+_THESE_HEADS = _THESE.with_only_columns(*HEAD)
 _HELD = _THESE.with_for_update()
 _HELD_IDS = _HELD.with_only_columns(_a.id)
 _READ = update(tables.alerts).where(_a.id == bindparam("this"), _a.revision == bindparam("read"))

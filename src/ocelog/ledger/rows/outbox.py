@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from ocelog.alert.alert import Alert, Telling
-from ocelog.alert.delivery.delivering import Entry
+from ocelog.alert.delivery.delivering import BEHIND_AFTER, MOST_BEHIND, Entry
 from ocelog.alert.delivery.routing import RANKS, ChannelRow, channels_for, is_unrouted
 from ocelog.alert.ids import failure_id
 from ocelog.alert.notice import Happened
@@ -34,11 +34,13 @@ from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.rows import alerts, delivery_errors
 from ocelog.model import Severity
+from ocelog.times import from_us
 
 _o = tables.outbox.c
 _a = tables.alerts.c
 _d = tables.deliveries.c
 _older = tables.outbox.alias("older")
+_US = timedelta(microseconds=1)
 _HOUR_US = timedelta(hours=1) // timedelta(microseconds=1)
 _DAY_US = timedelta(days=1) // timedelta(microseconds=1)
 
@@ -120,6 +122,21 @@ _WAITING = select(
     func.max(_o.id).label("newest"),
     func.count().label("entries"),
 ).group_by(_o.channel_id)
+_BEHIND = (
+    select(_o.alert_id)
+    .where(_o.channel_id == bindparam("channel"), _o.created_us <= bindparam("before_us", type_=BigInteger()), _IS_DUE)
+    .distinct()
+    .limit(MOST_BEHIND + 1)
+)
+
+
+def is_behind(tx: Connection, channel: ChannelRow, now_us: int) -> bool:
+    """Whether more comes for a channel than it takes: much has been due for long, and not because of quiet hours."""
+    before_us, quiet = now_us - BEHIND_AFTER // _US, channel.routing.quiet_hours
+    if quiet is not None and any(quiet.cover(from_us(at_us)) for at_us in (before_us, now_us)):
+        return False
+    asked = {"channel": channel.id, "now_us": now_us, "before_us": before_us}
+    return len(tx.execute(_BEHIND, asked).all()) > MOST_BEHIND
 
 
 def handed(tx: Connection, channel_id: str) -> tuple[int, dict[str, list[Entry]]] | None:
@@ -277,7 +294,7 @@ def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_u
     gone = delete(tables.outbox).where(_o.channel_id == channel_id).returning(*tables.outbox.c)
     rows = sorted(tx.execute(gone).mappings(), key=lambda row: int(row["id"]))
     entries = _by_alert(rows)
-    found = alerts.of_ids(tx, entries)
+    found = alerts.heads_of(tx, entries)
     again, nowhere = list[Telling](), list[Alert]()
     for name, alert in found.items():
         takers = set(channels_for(alert, others))
