@@ -118,6 +118,8 @@ class QueryError(OperatorError):
     """A query is wrong, not allowed, or takes too much."""
 
     code = "query_invalid"
+    column: str | None = None
+    """The column that there is not, if that is what is wrong."""
 
 
 class RuleFileError(OperatorError):

@@ -666,7 +666,7 @@ def test_only_the_first_rows_of_an_answer_are_shown_and_all_are_exported(console
 @pytest.mark.parametrize(
     ("sql", "told"),
     [
-        ("SELECT actoin FROM wiz_audit", "Did you mean &#39;action&#39;?"),
+        ("SELECT actoin FROM wiz_audit", "Did you mean action?"),
         ("SELECT a.actionParametrs FROM wiz_audit a", "Did you mean &#39;actionParameters&#39;?"),
         ("SELECT * FROM wiz_adit", "did you mean &#39;wiz_audit&#39;?"),
         ("DELETE FROM wiz_audit", "Queries only read"),

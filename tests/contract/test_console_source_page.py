@@ -120,7 +120,7 @@ def test_who_insists_saves_what_does_not_work_or_reads_a_tenant_twice(
     assert 'name="anyway"' not in refused.text
     assert admin.post("/sources/prod/edit", **given, unchecked="yes").status_code == 303
     add_source(console, "other")
-    given = {"log_types": "Wiz.Audit", "client_id": "client of other"}
+    given = {"log_types": "Wiz.Audit", "client_id": "client-of-other"}
     doubled = admin.post("/sources/prod/edit", **given, unchecked="yes")
     assert doubled.status_code == 422
     assert 'name="anyway" value="yes"' in doubled.text

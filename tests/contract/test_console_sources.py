@@ -192,7 +192,7 @@ def test_what_is_reached_is_tried_before_it_is_kept(console: Console, monkeypatc
     assert answer.status_code == 422
     assert "The id is &lt;unknown&gt;." in answer.text
     assert SECRET not in answer.text
-    assert saved(console)["client_id"] == "client of prod"
+    assert saved(console)["client_id"] == "client-of-prod"
 
 
 def reject(console: Console) -> None:

@@ -21,7 +21,7 @@ def test_whoever_reads_a_tenant_twice_is_asked_in_the_form_whether_to_go_on(cons
     guest = console.as_(Role.ADMIN)
     given: dict[str, Any] = {
         "name": "again",
-        "client_id": "client of prod",
+        "client_id": "client-of-prod",
         "token_url": "cognito",
         "secret": SECRET,
         "do": "save",

@@ -111,7 +111,7 @@ def delivering_alerts(stage: Stage) -> Callable[[], object]:
     alert = Alert(id="a", severity=Severity.HIGH, title="t", rule_id="r", opened_us=1, updated_us=1)
     channel = ChannelRow(id="c", name="oncall", kind="file", added_us=1)
 
-    def handed(_claim: object) -> OutgoingMessage:
+    def handed(_claim: object, **_: object) -> OutgoingMessage:
         entries = [Entry(id=stage.done, alert_id="a", happened=Happened.OPENED, created_us=1)]
         return OutgoingMessage(number=stage.done, channel=channel, entries={"a": entries}, alerts={"a": alert})
 

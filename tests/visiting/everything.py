@@ -34,7 +34,7 @@ def add_source(console: Console, name: str) -> None:
     """Add a source, which is asked for nothing."""
     installation, (product,) = console.installation, sources.products().values()
     secret = GivenSecret(value=Secret(SECRET))
-    own = {"token_url": "cognito", "client_id": f"client of {name}", "api_url": "https://api.us1.app.wiz.io/graphql"}
+    own = {"token_url": "cognito", "client_id": f"client-of-{name}", "api_url": "https://api.us1.app.wiz.io/graphql"}
     change = SourceChange(own=own, secret=secret, streams={"backfill": "7d"})
     sources.add(installation, source_changes.described(installation, product, name, change), secret)
 

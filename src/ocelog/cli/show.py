@@ -342,7 +342,10 @@ def wrapped(line: str, columns: int, *, indent: int) -> str:
     Nothing that a person would copy is cut: neither a word, a path or an address, nor a command.
     """
     whole = _COPIED.sub(lambda found: found[0].replace(" ", "\0"), line)
-    further = " " * (len(line) - len(line.lstrip()) + indent)
+    before = len(line) - len(line.lstrip())
+    # What may not be cut is indented less if it only fits then.
+    room = columns - before - max(map(displayed_width, whole.split()), default=0)
+    further = " " * (before + (indent if indent <= room else min(indent, 4)))
     return "\n".join(_folded(whole, columns, further=further)).replace("\0", " ")
 
 

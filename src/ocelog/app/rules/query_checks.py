@@ -15,7 +15,7 @@ from ocelog.lake.read.saved_views import saved_views
 from ocelog.suggest import suggest
 
 _KEY = re.compile(r"[ \t]*[\"']?(?:Athena|Snowflake|Databricks)?Query[\"']?[ \t]*:")
-_COLUMN = re.compile(r"Referenced column \"([^\"]+)\" not found|does not have a column named \"([^\"]+)\"")
+_COLUMN = re.compile(r"does not have a column named \"([^\"]+)\"")
 _NAMES = (
     _COLUMN,
     re.compile(r"Could not find key \"([^\"]+)\" in struct"),
@@ -47,16 +47,18 @@ def query_faults(queries: Iterable[Query], root: Path) -> list[QueryFault]:
             try:
                 plans.plan(query.text)
             except QueryError as error:
-                why, name = _told(str(error), query.text, plans)
+                why, name = _told(error, query.text, plans)
                 place = Place(query.place.file, _line(root, query.place, name))
                 found.append(QueryFault(query=query.name, place=place, why=why, is_foreign=query.is_foreign))
     return found
 
 
-def _told(text: str, sql: str, plans: Plans) -> tuple[str, str | None]:
+def _told(error: QueryError, sql: str, plans: Plans) -> tuple[str, str | None]:
     """Return a problem in one line, and the name that it is about."""
-    name = next((next(filter(None, match.groups())) for each in _NAMES if (match := each.search(text))), None)
-    if (match := _COLUMN.search(text)) is not None and name is not None:
+    text = str(error)
+    name = error.column or next((match[1] for each in _NAMES if (match := each.search(text))), None)
+    is_column = error.column is not None or _COLUMN.search(text) is not None
+    if is_column and name is not None:
         tables = frozenset(each for each in plans.names if re.search(rf"\b{re.escape(each)}\b", sql, re.IGNORECASE))
         return f"there is no column {name!r}{suggest(name, plans.columns(tables))}", name
     first = _ENGINE.sub("", text.strip().splitlines()[0]).strip()

@@ -317,10 +317,14 @@ class Run:
                     line=text.strip().splitlines()[0],
                 )
             )
-        if refusal.kind == "binder" and (told := _no_such_column(text.strip())) is not None:
-            return QueryError(told)
         if refusal.kind == "binder":
-            return QueryError(Phrase("%(text)s\n`ocelog tables T` lists the columns of a table.", text=text.strip()))
+            told = _no_such_column(text.strip())
+            error = QueryError(
+                told or Phrase("%(text)s\n`ocelog tables T` lists the columns of a table.", text=text.strip())
+            )
+            missing = _NO_COLUMN.search(text)
+            error.column = None if missing is None else missing[1]
+            return error
         return QueryError(text.strip())
 
     def _ended(self) -> NoReturn:
