@@ -1,8 +1,8 @@
 """Which schedule runs when: no query that is quick waits for those that use up their time."""
 
 import heapq
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,11 +18,13 @@ from ocelog.app.loops.loop import Work
 from ocelog.app.loops.scheduled import ScheduledLoop
 from ocelog.app.status.status_report import _schedules_behind
 from ocelog.detect.rule import Schedule
+from ocelog.errors import LedgerUnavailableError
 from ocelog.times import from_us, to_us
 from ocelog.workers.threads import Stop
 
 START = datetime(2026, 5, 4, tzinfo=UTC)
 HOGS, PERIOD, LIMIT = 20, 2, 60.0
+FIRE = ScheduledLoop._fire
 
 
 @dataclass
@@ -34,12 +36,19 @@ class Stage:
     """How long each query takes."""
     stop: Stop = field(default_factory=Stop)
     clock: float = 0.0
-    ends: list[tuple[float, int, Any]] = field(default_factory=list)
-    """What is being asked: when it ends."""
+    ends: list[tuple[float, int, str, Any]] = field(default_factory=list)
+    """What is being asked: when it ends, and the name of its thread."""
+    begun: list[tuple[str, float]] = field(default_factory=list)
+    """What was begun, and when."""
+    rules_at_once: int = 0
+    """Correlation rules that ran at the same time, at most."""
+    looks: int = 0
     ran: list[tuple[str, float]] = field(default_factory=list)
     """What ran, and how late it was answered."""
     until: float = 3600.0
     fired: dict[str, int] = field(default_factory=dict)
+    fails: Callable[[int], bool] = lambda _look: False
+    """Whether the ledger is not available when it is looked at for the nth time."""
 
     @property
     def now(self) -> datetime:
@@ -51,7 +60,7 @@ class Stage:
             id="ledger",
             sources=SimpleNamespace(listed=lambda: [SimpleNamespace(id="acme", name="prod")]),
             judging=SimpleNamespace(
-                begin_schedules=lambda names, now_us: {name: self.fired.setdefault(name, now_us) for name in names},
+                begin_schedules=self.look,
                 note_times=lambda *_: None,
                 end_schedules=lambda **_: None,
             ),
@@ -69,7 +78,12 @@ class Stage:
             name: SimpleNamespace(schedule=schedule, name=name) for name in self.seconds if not name.startswith("Rule")
         }
         rules = {
-            name: (SimpleNamespace(correlations=[SimpleNamespace(schedule=schedule)]), "1")
+            name: (
+                SimpleNamespace(
+                    id=name, about=SimpleNamespace(id=name), correlations=[SimpleNamespace(schedule=schedule)]
+                ),
+                "1",
+            )
             for name in self.seconds.keys() - names.keys()
         }
         loop._correlator = SimpleNamespace(find=lambda *_, **__: None)
@@ -78,9 +92,22 @@ class Stage:
         )
         return loop
 
-    def begin(self, name: str, job: Callable[[], None]) -> bool:
-        ends = self.clock + self.seconds[name.rpartition(" ")[2]]
-        heapq.heappush(self.ends, (ends, len(self.ran) + len(self.ends), job))
+    def look(self, names: Iterable[str], now_us: int) -> dict[str, int]:
+        """Return when each ran last, unless the ledger is not available."""
+        self.looks += 1
+        if self.fails(self.looks):
+            raise LedgerUnavailableError("it is busy")
+        return {name: self.fired.setdefault(name, now_us) for name in names}
+
+    def begin(self, name: str, job: Any) -> bool:
+        """Begin what ends once the clock is there, unless what has its name has not ended."""
+        if any(name == running for _, _, running, _ in self.ends):
+            return False
+        what = job.args[0].schedule.partition(" ")[2]
+        heapq.heappush(self.ends, (self.clock + self.seconds[what], len(self.begun), name, job))
+        self.begun.append((what, self.clock))
+        rules = [each for _, _, _, each in self.ends if each.args[0].schedule.startswith("rule ")]
+        self.rules_at_once = max(self.rules_at_once, len(rules))
         return True
 
 
@@ -106,8 +133,11 @@ class Answers:
                 stage.stop.ask()
             assert timeout
             raise Empty
-        stage.clock, _, job = heapq.heappop(stage.ends)
+        stage.clock, _, _, job = heapq.heappop(stage.ends)
         job()
+        if not self.found:
+            # It was begun by a run that failed.
+            raise Empty
         firing, landing, _ = self.found.pop()
         return firing, landing, stage.seconds[firing.schedule.partition(" ")[2]]
 
@@ -134,7 +164,8 @@ def run(stage: Stage) -> None:
     """Let a loop run for an hour, as the service does."""
     loop = stage.loop()
     while stage.clock < stage.until and not stage.stop():
-        loop.run()
+        with suppress(LedgerUnavailableError):
+            loop.run()
         stage.clock += 1
 
 
@@ -172,6 +203,70 @@ def test_no_query_waits_for_correlation_rules_and_these_take_turns(stage: Stage)
     rules = [name for name, _ in stage.ran if name.startswith("Rule")]
     assert len(rules) >= 0.8 * stage.until / LIMIT, "one runs after the other, one at a time"
     assert max(map(rules.count, set(rules))) - min(rules.count(f"Rule.{at}") for at in range(4)) <= 1
+
+
+def test_correlation_rules_wait_for_a_quick_query_however_long_another_rule_took(stage: Stage) -> None:
+    stage.seconds = {"Rule.0": 125.0, "Rule.1": 1.0, "a": 9.0}
+    stage.fired = {f"rule Rule.{at}": to_us(START - timedelta(hours=1)) for at in range(2)}
+    stage.until = 200.0
+    run(stage)
+    begun = dict(reversed(stage.begun))
+    assert begun["Rule.0"] < begun["a"] < 125, "the query came to be due while a rule ran"
+    assert begun["Rule.1"] >= begun["a"] + 9
+
+
+def test_a_rule_that_is_quick_runs_beside_none_that_a_failed_run_left_behind(stage: Stage) -> None:
+    stage.seconds = {"Rule.0": 1.0, "Rule.1": 200.0}
+    # The quick one comes to be due, and first, once the other runs.
+    pace = SchedulePace(stage.home)
+    pace.took("rule Rule.0", 1.0)
+    pace.see({"rule Rule.0": None})
+    stage.fired = {"rule Rule.1": to_us(START - timedelta(hours=1))}
+    stage.fails = lambda look: look == 2
+    stage.until = 400.0
+    run(stage)
+    assert stage.rules_at_once == 1
+    assert dict(reversed(stage.begun))["Rule.0"] >= 200
+
+
+def test_a_rule_that_goes_and_fails_while_it_runs_costs_no_other_its_answer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.seconds = {"Rule.0": 50.0, "a": 51.0}
+    stage.fired = {name: to_us(START - timedelta(hours=1)) for name in ("rule Rule.0", "query a")}
+    loop, landed = stage.loop(), list[tuple[str, list[str]]]()
+    # No rule waits for a query that is slow.
+    loop._pace.took("query a", LIMIT)
+    looks = iter([loop.jury.correlations()])
+    loop.jury.correlations = lambda: next(looks, {})
+
+    def find(*_: object, **__: object) -> Any:
+        raise ValueError("a bug")
+
+    def land(firing: Any, said: Any, _: object) -> None:
+        landed.append((firing.schedule, [each.rule.id for each in said.errors]))
+
+    loop._correlator = SimpleNamespace(find=find)
+    loop._scheduling = SimpleNamespace(land=land)
+    monkeypatch.setattr(ScheduledLoop, "_fire", FIRE)
+    monkeypatch.setattr(scheduled, "found_rows", lambda *_, **__: SimpleNamespace(rows=[]))
+    loop.run(again=False)
+    assert landed == [("rule Rule.0", ["Rule.0"]), ("query a", [])]
+
+
+def test_a_correlation_rule_that_runs_when_the_service_stops_lands_nothing_and_runs_again(stage: Stage) -> None:
+    stage.seconds = {"Rule.0": 50.0}
+    stage.fired = {"rule Rule.0": to_us(START - timedelta(hours=1))}
+    stage.until = 30.0
+    run(stage)
+    ((_, _, _, left),) = stage.ends
+    left()
+    assert stage.stop()
+    assert (stage.ran, stage.fired) == ([], {"rule Rule.0": to_us(START - timedelta(hours=1))})
+    # As a process that begins after it.
+    stage.ends, stage.stop, stage.until = [], Stop(), 115.0
+    run(stage)
+    assert [name for name, _ in stage.ran] == ["Rule.0"]
 
 
 def test_a_run_that_is_not_over_counts_among_the_slowest(tmp_path: Path) -> None:

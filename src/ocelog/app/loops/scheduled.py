@@ -9,6 +9,7 @@ from queue import Empty, Queue
 from typing import Any, TypeAlias
 
 import structlog
+from msgspec import Struct
 
 from ocelog.alert.judged import TOO_MUCH, JudgedBy, Judgement, RuleError
 from ocelog.alert.scheduling import Firing, Scheduling
@@ -36,16 +37,26 @@ _LOOK_EVERY = 30.0
 _AFTER_FAILURE = 10.0
 _AT_ONCE = 2
 """Queries that are asked at once."""
+_RULES = "rules"
+"""What a run of any correlation rule is called."""
 _GLANCE = 0.1
 _MOST_GLANCES = 50
-"""After so many glances at queries that are not answered, correlation rules do not wait for them."""
+"""After so many glances at queries of which none is new, correlation rules do not wait for them."""
 _Asked: TypeAlias = tuple[list[dict[str, Any]], str] | Exception
 """The rows of a query and their log type, or why there are none."""
 _Correlated: TypeAlias = tuple[Judgement, RunRows] | Exception
 """What a correlation rule found, or why it found nothing."""
-_Answers: TypeAlias = "Queue[tuple[Firing, Callable[[], None], float]]"
+_Answers: TypeAlias = "Queue[tuple[Firing, _Landing, float]]"
 """What was run beside the loop: of each run, what lands it, and how many seconds it took."""
 log = structlog.get_logger()
+
+
+class _Landing(Struct, frozen=True):
+    """What lands a run that was made beside the loop."""
+
+    land: Callable[[], None]
+    rules: Callable[[], Mapping[str, JudgedBy]]
+    """The rules that are blind if it cannot be landed."""
 
 
 @dataclass(slots=True)
@@ -143,9 +154,9 @@ class ScheduledLoop:
             return
         first: OcelogError | None = None
         agenda = _Agenda(again=again)
-        for firing, work in self._each(agenda, sources):
+        for firing, landing in self._each(agenda, sources):
             try:
-                self._fire(firing, work, agenda.correlations)
+                self._fire(firing, landing)
             except LostFenceError as error:
                 log.info("run by another", schedule=firing.schedule, reason=str(error))
             except OcelogError as error:
@@ -212,7 +223,7 @@ class ScheduledLoop:
     def _is_slow(self, schedule: str) -> bool:
         return (self._pace.seconds(schedule) or 0.0) >= LONG
 
-    def _each(self, agenda: _Agenda, sources: Mapping[str, str]) -> Iterator[tuple[Firing, Callable[[], None]]]:
+    def _each(self, agenda: _Agenda, sources: Mapping[str, str]) -> Iterator[tuple[Firing, _Landing]]:
         """Yield what is due, with what lands it, as it is answered: what takes long runs beside this loop.
 
         Two queries are asked at once: each may take its memory and its processor. One that was slow the last time never
@@ -221,19 +232,23 @@ class ScheduledLoop:
         whose rules' matches they look at; if a query takes long, they do not wait for it. No query waits for them.
         """
         answers: _Answers = Queue()
-        waited = 0
+        waited = 0  # glances since a query was asked
         while not self.work.stop():
             if self.work.monotonic() >= agenda.look_at:
                 self._look(agenda)
             while (firing := self._next_query(agenda)) is not None:
                 query = agenda.queries[firing.schedule.partition(" ")[2]]
-                if self._begin(agenda, firing, partial(self._ask, firing, query, sources, answers)):
+                agenda.take(firing)
+                if self._begin(firing.schedule, firing, partial(self._ask, firing, query, sources, answers)):
                     agenda.asked[firing.schedule] = self.work.monotonic()
+                    waited = 0
             if agenda.others_due and not agenda.correlating and not self._waits_for_query(agenda, waited):
-                firing = agenda.others_due.popleft()
+                firing = agenda.others_due[0]
                 what = agenda.correlations[firing.schedule.partition(" ")[2]]
                 job = partial(self._correlate, firing, *what, agenda.correlations, sources, answers)
-                if self._begin(agenda, firing, job):
+                # All have one name: so none runs beside one that a failed run of this loop left behind.
+                if self._begin(_RULES, firing, job):
+                    agenda.take(agenda.others_due.popleft())
                     agenda.correlating.add(firing.schedule)
             if not (agenda.queries_due or agenda.asked or agenda.others_due or agenda.correlating):
                 return
@@ -243,26 +258,23 @@ class ScheduledLoop:
                 waited += 1
                 continue
             agenda.correlating.discard(firing.schedule)
-            if agenda.asked.pop(firing.schedule, None) is not None:
-                waited = 0
+            agenda.asked.pop(firing.schedule, None)
             self._took(agenda, firing.schedule, seconds)
             yield firing, landing
             agenda.look_at = float("-inf")
 
-    def _begin(self, agenda: _Agenda, firing: Firing, job: Callable[[], None]) -> bool:
-        """Begin to run a schedule beside this loop, unless a run that an earlier one left behind has not ended."""
-        agenda.take(firing)
+    def _begin(self, name: str, firing: Firing, job: Callable[[], None]) -> bool:
+        """Begin to run a schedule beside this loop, unless what has the name has not ended: it was left behind."""
         # When it should have run moves on while it does not.
         self.work.takes_up(self, firing.schedule, firing.fired_us)
+        return self.work.threads.start_once(f"{SCHEDULING} {name}", partial(self._run_beside, firing, job))
 
-        def run() -> None:
-            self._pace.began(firing.schedule, to_us(self.now()))
-            try:
-                job()
-            finally:
-                self._pace.ended(firing.schedule)
-
-        return self.work.threads.start_once(f"{SCHEDULING} {firing.schedule}", run)
+    def _run_beside(self, firing: Firing, job: Callable[[], None]) -> None:
+        self._pace.began(firing.schedule, to_us(self.now()))
+        try:
+            job()
+        finally:
+            self._pace.ended(firing.schedule)
 
     def _took(self, agenda: _Agenda, schedule: str, seconds: float) -> None:
         self._pace.took(schedule, seconds)
@@ -296,7 +308,10 @@ class ScheduledLoop:
             )
         except Exception as error:  # noqa: BLE001 - raised where it is landed
             found = error
-        answers.put((firing, partial(self._land_query, firing, query, found, sources), self.work.monotonic() - began))
+        landing = _Landing(
+            partial(self._land_query, firing, query, found, sources), lambda: self.jury.rules_of(query.name)
+        )
+        answers.put((firing, landing, self.work.monotonic() - began))
 
     def _correlate(
         self,
@@ -316,27 +331,20 @@ class ScheduledLoop:
             )
         except Exception as error:  # noqa: BLE001 - raised where it is landed
             found = error
-        landing = partial(self._land_correlation, firing, rule, revision, found)
+        rules = {rule.id: JudgedBy(about=rule.about, revision=revision, on_schedule=True)}
+        landing = _Landing(partial(self._land_correlation, firing, rule, rules, found), lambda: rules)
         answers.put((firing, landing, self.work.monotonic() - began))
 
-    def _fire(
-        self, firing: Firing, work: Callable[[], None], correlations: Mapping[str, tuple[CorrelationRule, str]]
-    ) -> None:
+    def _fire(self, firing: Firing, landing: _Landing) -> None:
         """Land one schedule. What nobody expected is an error of its rules, and stops no other schedule."""
-        kind, _, what = firing.schedule.partition(" ")
         try:
-            work()
+            landing.land()
         except OcelogError:
             raise
         except Exception as error:
             log.exception("bug in Ocelog", schedule=firing.schedule)
-            if kind == "query":
-                rules = self.jury.rules_of(what)
-            else:
-                rule, revision = correlations[what]
-                rules = {what: JudgedBy(about=rule.about, revision=revision, on_schedule=True)}
             message = f"what it returns cannot be used: {error}".replace("\0", "")[:_LONGEST_MESSAGE]
-            self._land_error(firing, rules, type(error).__name__, message)
+            self._land_error(firing, landing.rules(), type(error).__name__, message)
 
     def _due(self, name: str, schedules: Sequence[Schedule], fired_us: int) -> Firing | None:
         now = self.now()
@@ -379,19 +387,20 @@ class ScheduledLoop:
 
     # Correlation rules.
 
-    def _land_correlation(self, firing: Firing, rule: CorrelationRule, revision: str, answer: _Correlated) -> None:
+    def _land_correlation(
+        self, firing: Firing, rule: CorrelationRule, rules: Mapping[str, JudgedBy], answer: _Correlated
+    ) -> None:
         try:
             if isinstance(answer, Exception):
                 raise answer
             said, found = answer
         except TooMuchError as error:
-            by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
-            self._land_error(firing, {rule.id: by}, TOO_MUCH, str(error))
+            self._land_error(firing, rules, TOO_MUCH, str(error))
             return
         for left in said.errors:
             log.error("run left matches out", rule=rule.id, matches=len(left.events), reason=left.message)
         if self._scheduling.land(firing, said, found.rows) is not None:
-            self._worked({rule.id: JudgedBy(about=rule.about, revision=revision, on_schedule=True)}, said)
+            self._worked(rules, said)
 
     # What both do.
 
