@@ -259,6 +259,21 @@ def test_who_disables_a_rule_is_not_delayed_by_files_that_change(
     assert NAMES[2] not in kept(installation)[0]
 
 
+def test_a_rule_that_is_off_while_files_change_knows_nothing_once_it_is_on_again(
+    folder: Path, judging: Judging, installation: Installation
+) -> None:
+    with_all_that_ends(installation)
+    judging.after(5)
+    write(folder, "New", "LOW")
+    installation.ledger.rules.enable([NAMES[2]], enabled=False)
+    judging.after(5)
+    assert NAMES[2] not in kept(installation)[0]
+    write(folder, "New", "HIGH")
+    installation.ledger.rules.enable([NAMES[2]], enabled=True)
+    assert NAMES[2] in judging.after(5)
+    assert kept(installation)[1] == set(NAMES) - {NAMES[2]}, "its alerts never come back"
+
+
 def test_the_first_look_of_a_process_waits_until_a_checkout_is_there(
     folder: Path, judging: Judging, installation: Installation
 ) -> None:
