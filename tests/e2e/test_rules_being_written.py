@@ -308,6 +308,22 @@ def test_a_process_that_begins_while_files_keep_changing_judges_by_the_last_good
         assert "go on changing" in jury.passed(LOG_TYPE)["mine/*"]
 
 
+def test_files_that_are_exchanged_behind_their_links_are_read_again(folder: Path, judging: Judging) -> None:
+    """Kubernetes mounts a ConfigMap so."""
+    for name, severity in (("..one", "LOW"), ("..two", "HIGH")):
+        (folder / name).mkdir()
+        write(folder / name, "Linked", severity)
+    (folder / "..data").symlink_to("..one")
+    (folder / "Linked.yml").symlink_to("..data/Linked.yml")
+    judging.until({*NAMES, "Mine.Linked"})
+    assert judging.jury.rules(LOG_TYPE)["Mine.Linked"].about.severity == "LOW"
+    (folder / "..new").symlink_to("..two")
+    (folder / "..new").rename(folder / "..data")
+    for _ in range(3):
+        judging.after(5)
+    assert judging.jury.rules(LOG_TYPE)["Mine.Linked"].about.severity == "HIGH"
+
+
 def test_a_look_by_hand_uses_what_was_just_written(folder: Path, judging: Judging) -> None:
     judging.after(5)
     write(folder, "New")

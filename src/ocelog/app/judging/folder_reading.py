@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import stat
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -293,4 +294,13 @@ def _mark_of(path: Path) -> _Mark:
             changed = max(changed, there.st_ctime)
             inside = os.path.relpath(folder, root)
             found.append(f"{inside}/{name}:{there.st_ino}:{there.st_size}:{there.st_mtime_ns}")
+            if stat.S_ISLNK(there.st_mode):
+                # What it leads to is exchanged behind it, as in a ConfigMap of Kubernetes.
+                try:
+                    behind = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - called for each file
+                except OSError:
+                    found.append("leads nowhere")
+                    continue
+                changed = max(changed, behind.st_ctime)
+                found.append(f"{behind.st_dev}:{behind.st_ino}:{behind.st_size}:{behind.st_mtime_ns}")
     return _Mark(str(hash("\n".join(found))), changed)
