@@ -15,10 +15,12 @@ from bookkeeping.records import TABLE, Clock, landing, taken
 from ocelog.alert import changes
 from ocelog.alert.alert import RULE_OFF, Alert
 from ocelog.alert.deciding import Decision, Policy
+from ocelog.alert.delivery.delivering import DeliverySuccess, OutgoingMessage, notice_of
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.detecting import SEED_TRIES, Detecting
 from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
-from ocelog.alert.notice import AlertStatus
+from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.alert.ports import Piece, StaleCommit
 from ocelog.app.rules.replaying import ReplayClaims
 from ocelog.detect.evaluate import Verdict
@@ -183,6 +185,18 @@ def marks(ledger: Ledger) -> dict[str, bool]:
         return {row.rule_id: row.seeded_us is not None for row in rows}
 
 
+def told_now(ledger: Ledger) -> list[tuple[str, Happened]]:
+    """Deliver what waits for the channel; return of which alert each message is, and what it says."""
+    found, claim = list[tuple[str, Happened]](), ledger.delivery.take("c", "home/one")
+    assert claim is not None
+    while isinstance(handed := ledger.delivery.hand(claim, one_by_one=True), OutgoingMessage):
+        notice = notice_of(handed, "key", to_us(Clock()()))
+        found.append((notice.alert_id, notice.happened))
+        ledger.delivery.settle(claim, handed, DeliverySuccess())
+    ledger.delivery.release(claim)
+    return found
+
+
 def test_a_table_of_which_nothing_has_passed_has_nothing_to_know(ledger: Ledger) -> None:
     ledger.pulling.land(landing(taken(ledger), loaded_through=0))
     house = House(on=(rule(EARLY), rule("window", lives=False)), versions=1)
@@ -276,10 +290,49 @@ def test_what_people_were_told_of_is_so_again_once_its_rule_is_back(passed: Ledg
     assert (after.status, after.to_be_told, after.known, after.close_reason) == (AlertStatus.OPEN, True, False, None)
     assert (after.assignee, after.told_severity) == ("ann", severity)
     assert after.acknowledged_us is not None
-    assert written(passed)["outbox"] == told + (severity is Severity.CRITICAL), (
-        "it was told anew, or is worse in silence"
-    )
+    assert written(passed)["outbox"] == told + 1, "whoever was told of it takes it for over"
     assert sum(passed.alerts.open().told.values()) == sum(shown.told.values()) + 1
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_channels_hear_that_what_was_over_with_its_rule_is_not_over(passed: Ledger, delivered: bool) -> None:
+    passed.channels.add(ChannelRow(id="c", name="c", kind="webhook", added_us=1))
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    name = alerts(passed, EARLY)["a"].id
+    told = told_now(passed) if delivered else []
+    passed.rules.forget_seeds(())
+    passed.alerts.end_rules([EARLY], "it was disabled")
+    told += told_now(passed) if delivered else []
+    to_the_end(judging(passed, House(on=(rule(EARLY),), there=table_of(["a"], 3))))
+    told += told_now(passed)
+    assert [happened for about, happened in told if about == name] == (
+        [Happened.OPENED, Happened.RESOLVED, Happened.REOPENED] if delivered else [Happened.OPENED]
+    )
+
+
+def test_channels_hear_nothing_that_is_over_when_it_is_not(passed: Ledger) -> None:
+    passed.channels.add(ChannelRow(id="c", name="c", kind="webhook", added_us=1))
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    name = alerts(passed, EARLY)["a"].id
+    assert (name, Happened.OPENED) in told_now(passed)
+    passed.rules.forget_seeds(())
+    passed.alerts.end_rules([EARLY], "it was disabled")
+    to_the_end(judging(passed, House(on=(rule(EARLY),), there=table_of(["a"], 3))))
+    assert [happened for about, happened in told_now(passed) if about == name] == [Happened.REOPENED]
+
+
+@pytest.mark.parametrize("status", [AlertStatus.OPEN, AlertStatus.TRIAGED])
+def test_who_was_looking_at_an_alert_still_is_once_its_rule_is_back(passed: Ledger, status: AlertStatus) -> None:
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    name = alerts(passed, EARLY)["a"].id
+    passed.alerts.change([name], changes.triage(who="ann"))
+    if status is AlertStatus.OPEN:
+        passed.alerts.change([name], changes.close(changes.CloseReason.BENIGN, who="ann"))
+        passed.alerts.change([name], changes.reopen(who="ann"))
+    passed.rules.forget_seeds(())
+    passed.alerts.end_rules([EARLY], "it was disabled")
+    to_the_end(judging(passed, House(on=(rule(EARLY),), there=table_of(["a"], 3))))
+    assert alerts(passed, EARLY)["a"].status is status
 
 
 def test_what_was_resolved_before_its_rule_was_off_comes_back_in_silence(passed: Ledger) -> None:

@@ -42,6 +42,13 @@ Detection:
 """
 
 
+@pytest.fixture
+def soon_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let rules that are missing be taken for deleted while a jury waits."""
+    monkeypatch.setattr("ocelog.app.judging.folder_reading._SETTLED", 1.0)
+    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 2.0)
+
+
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ocelog.app.judging.jury._PAUSE", 0.01)
@@ -140,6 +147,7 @@ def test_a_bad_file_leaves_the_last_good_version_of_its_rule(
     assert "last good version runs" in str(ocelog("status", "--json", code=1).json["rule_troubles"])
 
 
+@pytest.mark.usefixtures("soon_settled")
 def test_alerts_of_records_end_with_their_rule(
     ocelog: Ocelog, folder: Path, jury: FolderJury, installation: Installation
 ) -> None:
@@ -476,6 +484,7 @@ def test_what_a_person_disabled_ends_though_another_file_does_not_read(
     assert (still_open(installation), alerts.failing_rules()) == ({"Mine.Other"}, {})
 
 
+@pytest.mark.usefixtures("soon_settled")
 def test_alerts_about_errors_end_with_their_rule(folder: Path, jury: FolderJury, installation: Installation) -> None:
     write(folder, "Other")
     revisions = mine(jury)
@@ -518,6 +527,7 @@ def test_which_rules_a_query_has_is_read_of_one_look(jury: FolderJury) -> None:
     assert taken == [True, False]
 
 
+@pytest.mark.usefixtures("soon_settled")
 def test_the_last_good_version_outlives_the_process(
     folder: Path, jury: FolderJury, installation: Installation, ocelog: Ocelog
 ) -> None:

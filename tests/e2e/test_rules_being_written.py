@@ -53,6 +53,20 @@ class Time:
             write(self.meanwhile, "Busy", ("HIGH", "LOW")[len(self.waited) % 2])
 
 
+@dataclass(slots=True)
+class Writing(Time):
+    """Files are written as time passes."""
+
+    folder: Path = Path()
+    due: list[tuple[float, str]] = field(default_factory=list)
+    """When each is written."""
+
+    def __call__(self) -> float:
+        while self.due and self.due[0][0] <= self.now:
+            write(self.folder, self.due.pop(0)[1], "LOW")
+        return self.now
+
+
 @dataclass(slots=True, kw_only=True)
 class Judging:
     """A jury that looks when a piece is judged."""
@@ -227,13 +241,74 @@ def test_an_edit_is_used_within_ten_seconds(folder: Path, judging: Judging) -> N
     assert judging.jury.rules(LOG_TYPE)[NAMES[0]].about.severity == "LOW"
 
 
-def test_an_edit_of_some_time_ago_is_used_at_the_first_look(
-    folder: Path, judging: Judging, monkeypatch: pytest.MonkeyPatch
+def test_a_single_look_of_a_process_that_judges_uses_nothing(
+    folder: Path, judging: Judging, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with_all_that_ends(installation)
     judging.after(5)
-    write(folder, "New")
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
     monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 0.0)
-    assert judging.after(5) == {*NAMES, "Mine.New"}
+    assert judging.after(5) == set(NAMES) - {NAMES[1]}
+    assert kept(installation) == ALL
+
+
+def test_an_edit_of_some_time_ago_is_used_at_the_first_look_of_a_process(
+    folder: Path, judging: Judging, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging.jury.close()
+    write(folder, "New")
+    (folder / "R0.yml").unlink()
+    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 0.0)
+    with closing(jury_of(installation, time := Time())) as jury:
+        found = Judging(jury=jury, time=time)
+        assert found.after(0) == {*NAMES[1:], "Mine.New"}
+        assert found.ends_schedules()
+        assert time.waited == []
+
+
+@pytest.mark.parametrize("begins", [False, True])
+@pytest.mark.parametrize("pause", [0.3, 0.8, 1.5, 3.0])
+def test_nothing_ends_while_files_are_written_one_by_one(
+    folder: Path, judging: Judging, installation: Installation, pause: float, begins: bool
+) -> None:
+    with_all_that_ends(installation)
+    judging.jury.close()
+    time = Writing(folder=folder)
+    with closing(jury_of(installation, time)) as jury:
+        found = Judging(jury=jury, time=time)
+        if not begins:
+            found.after(0)
+        for path in folder.iterdir():
+            path.unlink()
+        time.due = [(1_000.0 + at * pause, f"R{at}") for at in range(10)]
+        while time.now < 1_000 + 10 * pause + 15:
+            judged = found.after(0.7)
+            assert judged | jury.passed(LOG_TYPE).keys() >= set(NAMES), "events passed a rule without a trace"
+            assert kept(installation) == ALL
+        assert jury.rules(LOG_TYPE)[NAMES[0]].about.severity == "LOW"
+        assert found.ends_schedules()
+    assert installation.ledger.rules.troubles() == []
+
+
+def test_rules_that_went_before_a_process_began_judge_until_their_folder_has_rested(
+    folder: Path, judging: Judging, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_all_that_ends(installation)
+    judging.jury.close()
+    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 20.0)
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    with closing(jury_of(installation, time := Time())) as jury:
+        found = Judging(jury=jury, time=time)
+        for _ in range(3):
+            assert found.after(3) == set(NAMES) - {NAMES[1]}
+            assert kept(installation) == ALL
+        assert installation.ledger.rules.troubles() == []
+        found.until({NAMES[0]}, most=20)
+        for _ in range(2):
+            found.after(5)
+        assert kept(installation) == ([NAMES[0]], {NAMES[0]}, {NAMES[0]}, set())
 
 
 def test_a_log_that_is_written_beside_the_rules_delays_no_edit(
@@ -257,6 +332,21 @@ def test_who_disables_a_rule_is_not_delayed_by_files_that_change(
     installation.ledger.rules.enable([NAMES[2]], enabled=False)
     assert NAMES[2] not in judging.after(5)
     assert NAMES[2] not in kept(installation)[0]
+
+
+def test_a_rule_that_is_off_while_files_change_knows_nothing_once_it_is_on_again(
+    folder: Path, judging: Judging, installation: Installation
+) -> None:
+    with_all_that_ends(installation)
+    judging.after(5)
+    write(folder, "New", "LOW")
+    installation.ledger.rules.enable([NAMES[2]], enabled=False)
+    judging.after(5)
+    assert NAMES[2] not in kept(installation)[0]
+    write(folder, "New", "HIGH")
+    installation.ledger.rules.enable([NAMES[2]], enabled=True)
+    assert NAMES[2] in judging.after(5)
+    assert kept(installation)[1] == set(NAMES) - {NAMES[2]}, "its alerts never come back"
 
 
 def test_the_first_look_of_a_process_waits_until_a_checkout_is_there(
@@ -291,6 +381,22 @@ def test_a_process_that_begins_while_files_keep_changing_judges_by_the_last_good
     with closing(jury_of(installation, Time(meanwhile=folder))) as jury:
         assert not any(name.startswith("Mine.") for name in jury.rules(LOG_TYPE))
         assert "go on changing" in jury.passed(LOG_TYPE)["mine/*"]
+
+
+def test_files_that_are_exchanged_behind_their_links_are_read_again(folder: Path, judging: Judging) -> None:
+    """Kubernetes mounts a ConfigMap so."""
+    for name, severity in (("..one", "LOW"), ("..two", "HIGH")):
+        (folder / name).mkdir()
+        write(folder / name, "Linked", severity)
+    (folder / "..data").symlink_to("..one")
+    (folder / "Linked.yml").symlink_to("..data/Linked.yml")
+    judging.until({*NAMES, "Mine.Linked"})
+    assert judging.jury.rules(LOG_TYPE)["Mine.Linked"].about.severity == "LOW"
+    (folder / "..new").symlink_to("..two")
+    (folder / "..new").rename(folder / "..data")
+    for _ in range(3):
+        judging.after(5)
+    assert judging.jury.rules(LOG_TYPE)["Mine.Linked"].about.severity == "HIGH"
 
 
 def test_a_look_by_hand_uses_what_was_just_written(folder: Path, judging: Judging) -> None:

@@ -95,6 +95,8 @@ class DecisionState(Struct, frozen=True, kw_only=True):
     """Group key -> revision and group."""
     alerts: Mapping[str, Alert] = field(default_factory=dict)
     """By id: the newest alert of each group, those of records, and those asked for."""
+    triaged: frozenset[str] = frozenset()
+    """Ids of alerts that ended only with their rule, and that somebody was looking at by then."""
     limits: Mapping[tuple[str, int], "LimitChange"] = field(default_factory=dict)
     """By rule and hour."""
     query: DecisionQuery | None = None
@@ -534,7 +536,10 @@ class _Deciding:
             if is_history and before.close_reason == RULE_OFF:
                 self._note(alert.id, "reopened", kept_text("its rule is on again, and its record is still so"))
                 alert = replace(alert, acknowledged_us=before.acknowledged_us)
-                return self._tell(alert, Happened.REOPENED) if escalates and before.to_be_told else alert
+                if alert.id in self._state.triaged:
+                    alert = replace(alert, status=AlertStatus.TRIAGED)
+                # Whoever was told of it has heard that it was over.
+                return self._tell(alert, Happened.REOPENED) if before.to_be_told else alert
             self._note(alert.id, "reopened", kept_text("its record is so again"))
             if is_history:
                 # Whoever heard of it before has heard of its end.

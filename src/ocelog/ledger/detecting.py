@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from sqlalchemy import Connection, Integer, bindparam, select
 
+from ocelog.alert.alert import RULE_OFF
 from ocelog.alert.deciding import Decision, DecisionQuery, DecisionState, Onboarding, alerts_of
 from ocelog.alert.ports import CommitConflict, CommitSuccess, LoopBacklog, Outcome, Piece, Run, StaleCommit
 from ocelog.alert.seed import Seed
@@ -78,6 +79,8 @@ class JudgingLedger:
         with self._database.read() as tx:
             groups = detecting.groups(tx, query.groups)
             names = {*query.alerts, *alerts_of(groups, query.groups)}
+            of_records = detecting.of_records(tx, query.records)
+            rules_off = [name for name, alert in of_records.items() if alert.close_reason == RULE_OFF]
             return DecisionState(
                 streams={
                     (row.source_id, row.log_type): Onboarding(
@@ -89,7 +92,8 @@ class JudgingLedger:
                 },
                 known=detecting.known(tx, query.match_ids),
                 groups=groups,
-                alerts={**alerts.of_ids(tx, names), **detecting.of_records(tx, query.records)},
+                alerts={**alerts.of_ids(tx, names), **of_records},
+                triaged=detecting.triaged(tx, rules_off),
                 limits=detecting.limits(tx, query.limits),
                 query=query,
             )

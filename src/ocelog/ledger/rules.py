@@ -175,6 +175,14 @@ class RuleLedger:
         with self._database.write() as tx:
             seeds.forget_others(tx, on, {*kept, seeds.ALL} if on or kept else ())
 
+    def forget_seeds_of(self, rules: Collection[str]) -> None:
+        """Let these rules get to know anew what is there once they are turned on again."""
+        with self._database.read() as tx:
+            there = seeds.known_of(tx, rules)
+        if there:
+            with self._database.write() as tx:
+                seeds.forget(tx, there)
+
     def unjudged(self, rule: str | None = None) -> list[UnjudgedRows]:
         """Return what rules said nothing of, put together by what it has in common.
 

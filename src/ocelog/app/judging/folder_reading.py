@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import stat
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ from ocelog.schema.language.packaged import packaged_schemas
 
 _MOST_FILES = 100_000
 _RESTED = 10.0
-"""Seconds since the last change in a folder after which its files are taken to be all there: two looks at least."""
+"""Seconds since the last change in a folder after which its files are taken to be all there, if nothing is read yet."""
+_SETTLED = 4.0
+"""Seconds for which looks must find the same before rules that are not there any more are taken for deleted."""
 _TOLD_AFTER = 60.0
 """Seconds after which people hear of files that change from look to look."""
 log = structlog.get_logger()
@@ -63,6 +66,8 @@ class Bench:
     """Since when looks have found these, and nothing else."""
     is_confirmed: bool = False
     """Whether a second look found them, too: only then is anything over that is not there any more."""
+    lacks: bool = False
+    """Whether files are missing that were there when it was confirmed last: it takes longer until it is again."""
     found: _Found | None = None
     """What the last look found instead: it is judged by once another finds the same."""
     changing_since: float | None = None
@@ -87,7 +92,8 @@ class FolderReader(Struct, frozen=True):
     """Reads folders again when they look different and have come to rest, and goes back to what was good.
 
     A checkout that is just being written has files of two versions, or lacks some: what a look finds is judged by only
-    once another look finds the same, or if nothing there has changed for some time.
+    once another look finds the same, or, as a process begins, if nothing there has changed for some time. If rules are
+    missing, it takes longer.
     """
 
     good: GoodRules
@@ -111,12 +117,18 @@ class FolderReader(Struct, frozen=True):
                 # Something else changed in the checkout that the folder lies in.
                 bench.mark = mark.text
                 return self._is_as_before(bench, least)
-            rested = self.clock() - mark.changed >= _RESTED and _mark(path).text == mark.text
+            unread = bench.files is None
+            rested = unread and self.clock() - mark.changed >= _RESTED and _mark(path).text == mark.text
             if bench.loaded is None and had is not None and (had.revision(), had.refused) == found:
                 # The process before this one judged by it.
                 rested = True
-            if not rested and not self._is_found_again(bench, *found, least):
-                return False
+            if not rested:
+                if not self._is_found_again(bench, *found, least):
+                    return False
+                if self._may_lack_rules(bench, bundle, had, _RESTED if unread else _SETTLED):
+                    return False
+            if not bench.folder.is_built_in and had is not None:
+                bench.lacks = bench.lacks or _lacks(bundle, had)
             self._use(bench, bundle, mark.text)
         except RuleFileError as error:
             if not self._is_found_again(bench, str(error), {}, least):
@@ -137,7 +149,8 @@ class FolderReader(Struct, frozen=True):
             if bench.loaded is None:
                 self._load_good(bench)
             return True
-        bench.is_confirmed = rested
+        if rested:
+            self._confirm(bench)
         return rested
 
     def goes_on_changing(self, bench: Bench, *, at_once: bool) -> None:
@@ -158,8 +171,15 @@ class FolderReader(Struct, frozen=True):
         if bench.found is not None:
             bench.there_since = now
         bench.trouble = bench.found = bench.changing_since = None
-        bench.is_confirmed = bench.is_confirmed or now >= bench.there_since + least
+        if not bench.is_confirmed and now >= bench.there_since + max(least, _SETTLED if bench.lacks else 0):
+            self._confirm(bench)
         return bench.is_confirmed
+
+    def _confirm(self, bench: Bench) -> None:
+        """Take what is judged by for all that there is."""
+        bench.is_confirmed, bench.lacks = True, False
+        if bench.loaded is not None and not bench.folder.is_built_in:
+            self.good.keep(bench.folder.id, bench.loaded.bundle)
 
     def _is_found_again(self, bench: Bench, revision: str, refused: Mapping[str, str], least: float) -> bool:
         """Note what a look found; return whether an earlier one found the same."""
@@ -175,6 +195,16 @@ class FolderReader(Struct, frozen=True):
         bench.changing_since = None
         return True
 
+    def _may_lack_rules(self, bench: Bench, bundle: Bundle, had: Bundle | None, after: float) -> bool:
+        """Whether rules that were there are missing, and have not been for so many seconds: others may be judged by."""
+        if bench.found is None or self.monotonic() >= bench.found.since + after:
+            return False
+        if bench.folder.is_built_in or had is None or not _lacks(bundle, had):
+            return False
+        if bench.loaded is None:
+            self._load_good(bench)
+        return bench.loaded is not None
+
     def _use(self, bench: Bench, bundle: Bundle, mark: str) -> None:
         """Judge by the files of a folder."""
         if bench.loaded is None:
@@ -188,7 +218,7 @@ class FolderReader(Struct, frozen=True):
         bench.mark, bench.files, bench.loaded = mark, (bundle.revision(), bundle.refused), loaded
         bench.trouble, bench.refused, bench.there_since = None, refused, self.monotonic()
         bench.found = bench.changing_since = None
-        if not bench.folder.is_built_in:
+        if not bench.folder.is_built_in and not bench.lacks:
             self.good.keep(bench.folder.id, loaded.bundle)
         log.info("rules read", folder=bench.folder.name, rules=len(loaded.rules))
         for each in (*loaded.faults, *loaded.kept):
@@ -249,6 +279,14 @@ def read_rules(folder: RuleFolder, before: Bundle | None) -> Bundle:
     return bundle
 
 
+def _lacks(bundle: Bundle, had: Bundle) -> bool:
+    """Whether a bundle lacks files that an earlier one had, or what was in them; an error in one is none of it."""
+    there = {name for name, content in bundle.files.items() if content.strip()}
+    return any(
+        content.strip() and name not in there and name not in bundle.refused for name, content in had.files.items()
+    )
+
+
 def _has_rules(bundle: Bundle) -> bool:
     names = (*bundle.files, *bundle.refused)
     return any(name.endswith((".yml", ".yaml")) and bundle.holds(name) for name in names)
@@ -293,4 +331,13 @@ def _mark_of(path: Path) -> _Mark:
             changed = max(changed, there.st_ctime)
             inside = os.path.relpath(folder, root)
             found.append(f"{inside}/{name}:{there.st_ino}:{there.st_size}:{there.st_mtime_ns}")
+            if stat.S_ISLNK(there.st_mode):
+                # What it leads to is exchanged behind it, as in a ConfigMap of Kubernetes.
+                try:
+                    behind = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - called for each file
+                except OSError:
+                    found.append("leads nowhere")
+                    continue
+                changed = max(changed, behind.st_ctime)
+                found.append(f"{behind.st_dev}:{behind.st_ino}:{behind.st_size}:{behind.st_mtime_ns}")
     return _Mark(str(hash("\n".join(found))), changed)

@@ -36,6 +36,8 @@ class RulesOff:
         """
         off = frozenset(name for name, state in states.items() if state.enabled is False)
         if off != self._were_off:
+            # First, as below. Each time: whatever of the folders does not read keeps what is below from doing it.
+            self.ledger.rules.forget_seeds_of(off)
             self._end(off.intersection)
             self._were_off = off
         wrong = {each.id for bench in benches.values() if bench.loaded is not None for each in bench.loaded.faults}

@@ -16,6 +16,7 @@ from ocelog.ledger.rows.alerts import alert_of
 from ocelog.model import GivenUp
 
 _k, _g, _l, _a = tables.match_keys.c, tables.alert_groups.c, tables.alert_limits.c, tables.alerts.c
+_e = tables.alert_events.c
 
 
 def hold_source(tx: Connection, source_id: str) -> bool:
@@ -99,6 +100,15 @@ def of_records(tx: Connection, record_ids: Collection[str]) -> dict[str, Alert]:
     return found
 
 
+def triaged(tx: Connection, ended: Collection[str]) -> frozenset[str]:
+    """Return those of these alerts, which ended by themselves, that somebody was looking at until then."""
+    steps = dict[str, list[str]]()
+    for some in batches(sorted(ended)):
+        for name, what in tx.execute(_STEPS, {"ids": some}):
+            steps.setdefault(name, []).append(what)
+    return frozenset(name for name, each in steps.items() if each[-2:] == ["triaged", "resolved"])
+
+
 # Built once: building a statement takes as long as running it, and these run for all that is judged.
 _SOURCE = (
     select(tables.sources.c.id)
@@ -114,6 +124,15 @@ _READ_LIMIT = update(tables.alert_limits).where(
     _l.rule_id == bindparam("rule"), _l.hour_us == bindparam("hour"), _l.revision == bindparam("read")
 )
 """How many alerts a rule has opened in an hour, as it was read."""
+_STEPS = (
+    select(_e.alert_id, _e.what)
+    .where(
+        _e.alert_id.in_(bindparam("ids", expanding=True)),
+        _e.what.in_(["opened", "triaged", "closed", "resolved", "reopened"]),
+    )
+    .order_by(_e.id)
+)
+"""What gave alerts another status."""
 _OF_RECORDS = select(tables.alerts).where(_a.record_id.in_(bindparam("ids", expanding=True)))
 
 

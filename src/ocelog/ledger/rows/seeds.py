@@ -6,6 +6,7 @@ from sqlalchemy import Connection, and_, delete, select, update
 
 from ocelog.alert.seed import Seed
 from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import insert_missing
 
 ALL = "*"
@@ -82,3 +83,17 @@ def forget_others(tx: Connection, on: Collection[tuple[str, str]], kept: Collect
     for rule, folder in pairs:
         if (rule, folder) not in on and rule not in kept:
             tx.execute(delete(tables.rule_seeds).where(_r.rule_id == rule, _r.folder_id == folder))
+
+
+def known_of(tx: Connection, rules: Collection[str]) -> list[str]:
+    """Return those of `rules` that know something of some table."""
+    found = list[str]()
+    for some in batches(sorted(rules)):
+        found += tx.execute(select(_r.rule_id).where(_r.rule_id.in_(some)).distinct().order_by(_r.rule_id)).scalars()
+    return found
+
+
+def forget(tx: Connection, rules: Collection[str]) -> None:
+    """Forget what these rules know, whatever their folder."""
+    for some in batches(sorted(rules)):
+        tx.execute(delete(tables.rule_seeds).where(_r.rule_id.in_(some)))
