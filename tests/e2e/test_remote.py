@@ -168,8 +168,7 @@ def test_what_a_source_cannot_take_from_elsewhere_is_refused(both: Both, tmp_pat
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
     handed = ("--client-secret-file", str(secret))
-    twin = NEW.replace("other", "client~of~prod").split()
-    twin = [each.replace("~", " ") for each in twin]
+    twin = NEW.replace("other", "client-of-prod").split()
     assert "the machine of the home" in refused("source", "rotate", "prod", "--client-secret-ref", f"file:{secret}")
     assert "the machine of the home" in refused("source", "edit", "prod", "--ca-file", str(secret))
     assert "the machine of the home" in refused("source", "remove", "prod", "--purge")
