@@ -51,7 +51,7 @@ def soon_settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ocelog.app.judging.jury._PAUSE", 0.01)
+    monkeypatch.setattr("ocelog.app.judging.jury._WAITING_EVERY", 0.01)
 
 
 @pytest.fixture

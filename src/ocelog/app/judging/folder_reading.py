@@ -26,9 +26,9 @@ from ocelog.schema.language.packaged import packaged_schemas
 
 _MOST_FILES = 100_000
 _RESTED = 10.0
-"""Seconds since the last change in a folder after which its files are taken to be all there, if nothing is read yet."""
+"""Seconds without a change after which a folder that was not read yet is taken to be whole."""
 _SETTLED = 4.0
-"""Seconds for which looks must find the same before rules that are not there any more are taken for deleted."""
+"""Seconds for which every look must find the same before missing rules count as deleted."""
 _TOLD_AFTER = 60.0
 """Seconds after which people hear of files that change from look to look."""
 log = structlog.get_logger()

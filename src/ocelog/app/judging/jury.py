@@ -32,11 +32,11 @@ from ocelog.rule_workers.wire import LoadedRule
 _LOOK_EVERY = 5.0
 """Seconds between two looks at whether folders, files or decisions have changed."""
 _AGAIN_AFTER = 2.0
-"""So many to the next if a folder may just be being written."""
-_PAUSE = 0.5
-"""Seconds between two looks of which the second follows for that at once,"""
-_PATIENCE = 5.0
-"""and so many until what was good goes on judging."""
+"""Seconds until the next look while a folder may still be being written."""
+_WAITING_EVERY = 0.5
+"""Seconds between two looks of whoever waits for the folders to come to rest."""
+_WAITS_AT_MOST = 5.0
+"""Seconds of such waiting, after which the last good rules go on judging."""
 
 
 @dataclass(slots=True)
@@ -255,12 +255,12 @@ class FolderJury:
         With the first look of a process nothing was read that could go on judging until the next one.
         """
         waits = self._waits or any(bench.loaded is None and bench.trouble is None for bench in benches)
-        until = self.monotonic() + _PATIENCE
-        left = [bench for bench in benches if not self._reader.read(bench, _PAUSE if waits else _AGAIN_AFTER)]
+        until = self.monotonic() + _WAITS_AT_MOST
+        left = [bench for bench in benches if not self._reader.read(bench, _WAITING_EVERY if waits else _AGAIN_AFTER)]
         while waits and left and self.monotonic() < until:
-            self.sleep(_PAUSE)
+            self.sleep(_WAITING_EVERY)
             self.went_on()
-            left = [bench for bench in left if not self._reader.read(bench, _PAUSE)]
+            left = [bench for bench in left if not self._reader.read(bench, _WAITING_EVERY)]
         for bench in left:
             self._reader.goes_on_changing(bench, at_once=waits)
         return bool(left)
