@@ -370,6 +370,19 @@ def test_a_rule_whose_records_cannot_be_judged_holds_up_no_other_for_ever(passed
     assert passed.judging.due() == set()
 
 
+def test_a_table_is_due_while_a_rule_does_not_know_what_it_has(passed: Ledger) -> None:
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    assert passed.judging.due({TABLE: {EARLY: FOLDER}}) == set()
+    rules = {TABLE: {EARLY: FOLDER, LATE: FOLDER}}
+    assert passed.judging.due(rules) == {TABLE}
+    to_the_end(judging(passed, House(on=(rule(EARLY), rule(LATE)))))
+    assert passed.judging.due(rules) == set()
+
+
+def test_a_table_of_which_nothing_has_passed_is_not_due_for_what_it_has(ledger: Ledger) -> None:
+    assert ledger.judging.due({TABLE: {EARLY: FOLDER}}) == set()
+
+
 def test_who_is_behind_another_that_seeds_commits_nothing(passed: Ledger) -> None:
     (seed,) = passed.judging.unseeded(TABLE, {LATE: FOLDER})
     mark = passed.judging.waiting(TABLE).since

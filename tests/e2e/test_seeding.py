@@ -38,7 +38,8 @@ def tenant() -> Iterator[Server]:
         yield server
 
 
-def test_a_rule_that_is_turned_on_tells_of_changes_and_not_of_what_is_so(tmp_path: Path, tenant: Server) -> None:
+def installed(tmp_path: Path, tenant: Server) -> tuple[Ocelog, Path]:
+    """Return an installation with one rule, and the file in which it tells."""
     rules, told = tmp_path / "rules", tmp_path / "told.jsonl"
     rules.mkdir()
     told.touch()
@@ -53,6 +54,16 @@ def test_a_rule_that_is_turned_on_tells_of_changes_and_not_of_what_is_so(tmp_pat
         *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET"),
         *("--log-type", "issues", "--backfill", "all", "--rate", "100", "--poll", "1s"),
     )
+    return ocelog, told
+
+
+def alerts(ocelog: Ocelog) -> dict[str, str]:
+    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
+        return dict(ledger.execute("SELECT record_id, status FROM alerts WHERE rule_id = 'Mine.Open'"))
+
+
+def test_a_rule_that_is_turned_on_tells_of_changes_and_not_of_what_is_so(tmp_path: Path, tenant: Server) -> None:
+    ocelog, told = installed(tmp_path, tenant)
 
     def changed(*ids: str, **fields: str) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -74,6 +85,20 @@ def test_a_rule_that_is_turned_on_tells_of_changes_and_not_of_what_is_so(tmp_pat
     # One that is killed as it has told may tell again.
     heard = {(each["event"], each["title"]) for each in lines if each["id"] == "Mine.Open"}
     assert heard == {("escalated", f"Issue {worse}")}, "people heard of what was so already"
-    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
-        alerts = dict(ledger.execute("SELECT record_id, status FROM alerts WHERE rule_id = 'Mine.Open'"))
-    assert alerts == dict.fromkeys(opened, "OPEN") | {ended: "RESOLVED"}
+    assert alerts(ocelog) == dict.fromkeys(opened, "OPEN") | {ended: "RESOLVED"}
+
+
+def test_alerts_come_back_with_their_rule_also_if_nothing_lands(tmp_path: Path, tenant: Server) -> None:
+    ocelog, _ = installed(tmp_path, tenant)
+    ocelog("pull")
+    ocelog("rules", "enable", "Mine.Open")
+    ocelog("pull")
+    opened = alerts(ocelog)
+    assert opened
+    assert set(opened.values()) == {"OPEN"}
+    ocelog("rules", "disable", "Mine.Open")
+    ocelog("pull")
+    assert alerts(ocelog) == dict.fromkeys(opened, "RESOLVED")
+    ocelog("rules", "enable", "Mine.Open")
+    ocelog("pull")
+    assert alerts(ocelog) == opened

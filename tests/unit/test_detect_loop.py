@@ -42,6 +42,7 @@ def test_what_is_there_already_in_one_table_holds_up_no_other(monkeypatch: pytes
         to_tell=False,
         assembly=SimpleNamespace(installation=settings),
     )
+    loop.jury = SimpleNamespace(look=lambda: None)
     loop._onboarding = SimpleNamespace(look=lambda _now_us: None)
     loop.now = lambda: NOW
     loop._judge()

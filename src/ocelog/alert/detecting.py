@@ -189,12 +189,7 @@ class Detecting:
         """Return the rules that would tell of what was so already when they were turned on."""
         if kind.version_fields is None:
             return ()
-        keepers = {
-            name: rule.folder_id
-            for name, rule in rules.items()
-            if rule.about.lives_with_record and rule.about.create_alert
-        }
-        return self.ledger.unseeded(table, keepers)
+        return self.ledger.unseeded(table, keepers(rules))
 
     def _seed(self, seeder: Seeder, table: str, kind: Kind, mark: Position, unseeded: Sequence[Seed]) -> JudgingStep:
         """Let rules know some of the records that are open already: their alerts open, and nobody is told.
@@ -220,6 +215,8 @@ class Detecting:
         page, is_last = seeder.page(table, kind, seeds[0].after, mark)
         rows = matches = 0
         for piece in _by_source(page, self.piece_rows):
+            # As in a step: first.
+            self.claims.claim(piece.column("p_source_id")[0].as_py())
             # The mark stays and is committed on, so that each is the newest of all that rules have passed.
             events = [replace(event, latest=True) for event in events_of(piece, kind)]
             found = seeder.judge([each.rule_id for each in seeds], piece, kind.log_type, events)
@@ -471,6 +468,15 @@ class Detecting:
 
 
 _NOTHING = Decision()
+
+
+def keepers(rules: Mapping[str, JudgedBy]) -> dict[str, str]:
+    """Return the folders of those rules, by id, whose alerts live with a record: they get to know what is so."""
+    return {
+        name: rule.folder_id
+        for name, rule in rules.items()
+        if rule.about.lives_with_record and rule.about.create_alert
+    }
 
 
 def _skipped(table: str, since: Position, to: Position, lost: Sequence[GivenUp]) -> Piece:

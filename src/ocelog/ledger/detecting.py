@@ -1,6 +1,7 @@
 """How far the rules have judged each table, and what came of it: the ledger as the detect loop uses it."""
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 from sqlalchemy import Connection, Integer, bindparam, select
 
@@ -15,7 +16,7 @@ from ocelog.ledger.rows.landing import add_part
 from ocelog.ledger.rows.losses import lost_of
 from ocelog.ledger.rows.parts import part_of
 from ocelog.ledger.rows.unjudged import add_unjudged
-from ocelog.model import DETECT, RULE_MATCHES
+from ocelog.model import DETECT, RULE_MATCHES, Position
 
 _p, _g, _s = tables.parts.c, tables.given_up.c, tables.streams.c
 # Built once: building a statement takes as long as running it, and these run for all that is judged.
@@ -55,10 +56,19 @@ class JudgingLedger:
                 given_up=[lost_of(row) for row in tx.execute(_LOST, above).mappings()],
             )
 
-    def due(self) -> set[str]:
-        """Return the tables in which something has landed that the rules have not judged."""
+    def due(self, keepers: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> set[str]:
+        """Return the tables in which something has landed that the rules have not judged.
+
+        And those of which rules have judged something while one of `keepers`, rules with their folders by table, does
+        not know what is there already.
+        """
         with self._database.read() as tx:
-            return marks.behind(tx, DETECT)
+            unseeded = {
+                table
+                for table, rules in keepers.items()
+                if rules and marks.position(tx, DETECT, table) > Position() and seeds.unseeded(tx, table, rules)
+            }
+            return unseeded | marks.behind(tx, DETECT)
 
     def held_bytes(self) -> dict[str, int]:
         """Return how much the parts hold that the rules have not judged, by table."""

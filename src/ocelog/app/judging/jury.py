@@ -75,6 +75,10 @@ class FolderJury:
     def rules(self, log_type: str) -> Mapping[str, JudgedBy]:
         """Return the rules that judge rows of `log_type` now, by id."""
         self._refresh()
+        return self.seen(log_type)
+
+    def seen(self, log_type: str) -> Mapping[str, JudgedBy]:
+        """Return the same as of the last look, without another."""
         return {
             name: judged_by(rule, bench.folder.id)
             for name, (bench, rule) in self._of(log_type)
@@ -205,6 +209,11 @@ class FolderJury:
         """End every process that judges."""
         for bench in self.benches.values():
             bench.judge.close()
+
+    def look(self) -> None:
+        """Look at the folders, if the last look is some seconds ago."""
+        with self.lock:
+            self._refresh()
 
     def look_again(self, *, waits: bool = False) -> None:
         """Look at the folders before the next piece, however soon that is.

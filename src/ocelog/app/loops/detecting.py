@@ -11,7 +11,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Policy
 from ocelog.alert.delivery.routing import ChannelRow, channels_for
 from ocelog.alert.delivery.suppressing import suppressed
-from ocelog.alert.detecting import Detecting, JudgingStep
+from ocelog.alert.detecting import Detecting, JudgingStep, keepers
 from ocelog.alert.judged import Event, JudgedBy, Judgement
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.log_types import kinds
@@ -170,10 +170,22 @@ class DetectLoop:
         self._claims.release()
 
     def _due(self) -> set[str]:
-        return self.work.assembly.installation.ledger.judging.due()
+        """Return the tables that rules have to look at, by those that were on when somebody looked last."""
+        installation = self.work.assembly.installation
+        if not installation.settings.detections:
+            return installation.ledger.judging.due()
+        return installation.ledger.judging.due(
+            {
+                table_name(kind.log_type): keepers(self.jury.seen(kind.log_type))
+                for kind in kinds().values()
+                if kind.version_fields is not None
+            }
+        )
 
     def _judge(self) -> None:
         """Judge table after table. Raises what kept one from being judged, after the others were."""
+        if self.work.assembly.installation.settings.detections:
+            self.jury.look()
         due = self._due()
         if not self.work.assembly.installation.settings.detections:
             # They know nothing of what is passed meanwhile.
