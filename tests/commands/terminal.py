@@ -47,9 +47,8 @@ class Conversation:
         os.write(self.leader, f"{text}\n".encode())
 
     def interrupt(self) -> int:
-        """Press Ctrl-C and return the exit code."""
-        os.write(self.leader, b"\x03")
-        return self.ended()
+        """Press Ctrl-C until it ends, and return the exit code: Python misses one just before it begins to read."""
+        return self.ended(press=b"\x03")
 
     def ended(self, *, press: bytes = b"") -> int:
         """Read what else comes, and return the exit code.

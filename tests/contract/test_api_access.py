@@ -210,6 +210,7 @@ def test_a_token_asks_so_often_and_then_waits() -> None:
         rates.take("a")
 
 
+@pytest.mark.slow
 def test_a_token_that_asks_too_often_is_answered_429(new_console: Console) -> None:
     asked = program(new_console)
     answers = [asked("GET", "/nowhere") for _ in range(130)]

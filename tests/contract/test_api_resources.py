@@ -299,6 +299,7 @@ def test_streams_health_and_schemas_are_told(asked: Program) -> None:
     assert asked("GET", "/rejections").json() == {"items": [], "next": None}
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_guide_work(asked: Program) -> None:
     text = (Path(__file__).parents[2] / "docs" / "how-to" / "use-the-api.md").read_text()
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")

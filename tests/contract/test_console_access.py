@@ -107,6 +107,7 @@ def test_each_role_is_refused_what_takes_a_greater_one(console: Console, role: R
             assert needed.value in answer.text
 
 
+@pytest.mark.slow
 def test_what_changes_something_takes_the_token_and_a_page_of_this_console(console: Console) -> None:
     guest = console.as_(Role.ADMIN)
     for method, path, needed in routes():
@@ -246,6 +247,7 @@ def test_nobody_is_kept_out_by_others_who_guess(new_console: Console) -> None:
         assert from_("203.0.113.2", PASSWORD) == 303
 
 
+@pytest.mark.slow
 def test_one_address_that_tries_many_names_waits_long_whoever_signs_in_meanwhile(new_console: Console) -> None:
     new_console.as_(Role.VIEWER)
     with time_machine.travel("2027-01-01T00:00:00Z", tick=False) as clock:

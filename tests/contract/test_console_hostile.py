@@ -145,6 +145,7 @@ def pages() -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_page_makes_more_than_text_of_what_is_hostile(console: Console) -> None:
     admin, shown = console.as_(Role.ADMIN), 0
     wrong = list[str]()

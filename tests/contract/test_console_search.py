@@ -294,6 +294,7 @@ def test_parts_of_pages_that_read_the_lake_end_with_their_request(
     assert [each.exit_code for each in runs.children] == [-9]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/sources/{}/rejections", "/rules/{}/past"])
 def test_parts_of_pages_that_read_the_lake_take_a_slot(
     console: Console, monkeypatch: pytest.MonkeyPatch, path: str
@@ -305,6 +306,7 @@ def test_parts_of_pages_that_read_the_lake_take_a_slot(
         assert "2 of your queries are running" in console.as_(Role.VIEWER).get(path.format("x")).text
 
 
+@pytest.mark.slow
 def test_who_has_two_queries_running_is_told_so_and_asks_again(console: Console) -> None:
     guest = console.as_(Role.VIEWER)
     slots = slots_of(console)
@@ -400,6 +402,7 @@ def found_by(console: Console, **more: str) -> list[tuple[str, str]]:
     return [(log_type, " ".join(re.sub("<[^>]*>", "", words).split())) for log_type, words in links]
 
 
+@pytest.mark.slow
 def test_a_row_says_what_happened_and_leads_to_its_event(several: Console) -> None:
     audit, issue, finding = "Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"
     every = [(finding, SAID["f1"]), (issue, SAID["i1"]), *sorted([(audit, SAID["a1"]), (audit, SAID["a2"])])]
@@ -706,6 +709,7 @@ def test_a_row_that_is_too_large_for_a_file_is_told(console: Console) -> None:
         assert "Row 20,004 of the answer is larger than 8 MB" in unescape(answer.text)
 
 
+@pytest.mark.slow
 def test_a_file_of_text_ends_with_why_it_is_not_complete(console: Console) -> None:
     sql = "SELECT repeat('x', CASE range WHEN 30000 THEN 9000000 ELSE 200 END) AS much FROM range(30005)"
     for form, language, told in (

@@ -46,6 +46,7 @@ def test_whoever_has_no_source_is_told_how_to_create_one(tmp_path: Path) -> None
         assert "An admin can create one." in console.as_(Role.VIEWER).get("/sources").text
 
 
+@pytest.mark.slow
 def test_many_sources_are_shown_page_by_page_and_found_by_name(tmp_path: Path) -> None:
     with console_of(tmp_path / "home") as console:
         for number in range(120):
@@ -233,6 +234,7 @@ def service(console: Console) -> Iterator[None]:
     assert not console.installation.loops_run
 
 
+@pytest.mark.slow
 def test_rejections_are_tried_again_while_the_service_runs(console: Console) -> None:
     reject(console)
     guest, viewer = console.as_(Role.ANALYST), console.as_(Role.VIEWER)

@@ -59,6 +59,7 @@ def test_every_route_has_words_in_each_language() -> None:
     assert untranslated == [], "run scripts/catalogue.py, then fill these msgids in src/ocelog/languages/ko.po"
 
 
+@pytest.mark.slow
 def test_all_that_is_noted_has_words() -> None:
     found = {what for path in sorted(CODE.rglob("*.py")) for what in deeds_noted(parsed(path))}
     assert found > {"channel.paused", "channel.resumed", "search.saved", "user.signed_in"}

@@ -162,6 +162,7 @@ def test_no_page_waits_in_the_thread_that_answers(console: Console, there: dict[
     assert {path: status for path, status in reached.items() if status not in (200, 303)} == {"/first": 410}
 
 
+@pytest.mark.slow
 def test_nothing_of_the_api_waits_in_the_thread_that_answers(
     console: Console, there: dict[str, str], guard: Guard
 ) -> None:

@@ -383,6 +383,7 @@ def test_one_id_that_is_counted_twice_is_no_reason_to_split() -> None:
         assert len(api.asked) <= 5 + 12
 
 
+@pytest.mark.slow
 def test_a_source_that_ignores_dates_is_read_once_a_day_and_its_polls_are_parked_as_one() -> None:
     with pulling(RECORDS) as (api, pull):
         api.ignored.add("updatedAt")

@@ -208,6 +208,7 @@ def test_a_row_on_which_a_rule_hangs_or_ends_costs_that_row_alone(judged: Callab
     assert (failed(found, "h_good"), found.unjudged) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_rule_that_hangs_on_every_row_is_given_up_and_the_others_go_on(judged: Callable[..., RowAnswers]) -> None:
     allowance = Allowance(call_seconds=0.5, kills=4, memory_bytes=256 << 20)
     found = judged(rows=50, allowance=allowance, a_hang="def rule(event):\n    while True: pass", b_good=GOOD)
@@ -234,6 +235,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     return waited
 
 
+@pytest.mark.slow
 def test_what_all_rules_that_hang_take_of_a_batch_is_bounded(
     judged: Callable[..., RowAnswers], patience: list[tuple[str, float]]
 ) -> None:
@@ -248,6 +250,7 @@ def test_what_all_rules_that_hang_take_of_a_batch_is_bounded(
     assert patience == [("a_hang", 1), ("b_hang", 0.5), ("c_hang", 0.5), ("d_good", 0.5)]
 
 
+@pytest.mark.slow
 def test_a_rule_that_has_cost_a_child_is_hurried_in_later_batches_too(
     judge: Callable[..., Judge], patience: list[tuple[str, float]]
 ) -> None:
@@ -261,6 +264,7 @@ def test_a_rule_that_has_cost_a_child_is_hurried_in_later_batches_too(
     assert {within for rule, within in patience if rule == "b_good"} == {2}
 
 
+@pytest.mark.slow
 def test_a_rule_that_nobody_wants_any_more_is_not_asked_on(judge: Callable[..., Judge]) -> None:
     made = judge(allowance=QUICK)
     made.load(bundle(a_hang=HANG, b_good=GOOD))
@@ -281,6 +285,7 @@ def test_a_folder_that_nobody_wants_any_more_is_let_go_where_a_rule_takes_long(j
 SLOW = "import time\ndef rule(event):\n    time.sleep(0.3)\n    return True"
 
 
+@pytest.mark.slow
 def test_what_rules_that_take_long_take_of_a_batch_is_bounded_and_they_come_last_the_next_time(
     judge: Callable[..., Judge], patience: list[tuple[str, float]]
 ) -> None:
@@ -299,6 +304,7 @@ def test_what_rules_that_take_long_take_of_a_batch_is_bounded_and_they_come_last
         assert sum(len(matched(found, f"{name}_slow")) for name in "abc") <= 12
 
 
+@pytest.mark.slow
 def test_that_a_child_begins_is_nobodys_time_and_tables_that_take_turns_need_one_child(
     judge: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +327,7 @@ def test_that_a_child_begins_is_nobodys_time_and_tables_that_take_turns_need_one
     assert len(begun) == 2, "one for the first, and one that has both"
 
 
+@pytest.mark.slow
 def test_how_long_each_rule_takes_is_told_before_the_batch_is_done(judge: Callable[..., Judge]) -> None:
     made = judge(allowance=Allowance(call_seconds=5, memory_bytes=256 << 20))
     sleeps = "import time\ndef rule(event):\n    time.sleep(1.1 if event['n'] == 0 else 0)\n    return True"
@@ -333,6 +340,7 @@ def test_how_long_each_rule_takes_is_told_before_the_batch_is_done(judge: Callab
     assert seconds["b_slow"] >= 1.1 > seconds["a_good"]
 
 
+@pytest.mark.slow
 def test_a_rule_has_so_long_for_one_batch(judged: Callable[..., RowAnswers]) -> None:
     allowance = Allowance(call_seconds=5, rule_seconds=1, memory_bytes=256 << 20)
     slow = "import time\ndef rule(event):\n    time.sleep(0.3)\n    return True"
@@ -346,6 +354,7 @@ def test_a_rule_has_so_long_for_one_batch(judged: Callable[..., RowAnswers]) -> 
     assert found.seconds["a_slow"] >= 1 > found.seconds["b_good"]
 
 
+@pytest.mark.slow
 def test_a_module_that_does_not_load_is_one_error_and_is_not_tried_again(judge: Callable[..., Judge]) -> None:
     made = judge()
     rules = {
@@ -517,6 +526,7 @@ def test_what_a_rule_says_is_bounded_and_can_be_written_down(judged: Callable[..
 WORDY = "def rule(event): return True\ndef alert_context(event): return {'x': 'y' * 100_000}"
 
 
+@pytest.mark.slow
 def test_what_a_rule_adds_is_left_out_once_it_says_too_much_and_no_match_is(judged: Callable[..., RowAnswers]) -> None:
     allowance = Allowance(brief_bytes=3 << 20, memory_bytes=256 << 20)
     found = judged(rows=2_000, allowance=allowance, a_wordy=WORDY, b_good=GOOD)
@@ -542,6 +552,7 @@ def test_all_that_a_rule_says_of_a_batch_is_bounded_and_is_no_reason_to_suspend_
     assert len(matched(found, "b_good")) == 1_000
 
 
+@pytest.mark.slow
 def test_what_a_rule_adds_to_its_alerts_is_kept_as_text(judged: Callable[..., RowAnswers]) -> None:
     python = "def rule(event): return True\ndef alert_context(event): return {'a': [[]] * 40_000}"
     before = len(gc.get_objects())
@@ -719,6 +730,7 @@ def test_a_rule_that_takes_its_process_along_in_anothers_name_costs_that_one_not
     assert blamed(found) == set()
 
 
+@pytest.mark.slow
 def test_a_data_model_that_hangs_costs_only_what_reads_it(judge: Callable[..., Judge]) -> None:
     model = b"AnalysisType: datamodel\nDataModelID: m\nEnabled: true\nLogTypes: [Acme.Door]\nFilename: model.py\n"
     model += b"Mappings: [{Name: who, Method: who}]\n"
@@ -830,6 +842,7 @@ def test_a_home_that_a_rule_could_read_is_refused(judge: Callable[..., Judge]) -
         judge(keep_out=(str(Path(pa.__file__).parent),)).load(bundle(good=GOOD))
 
 
+@pytest.mark.slow
 def test_a_batch_has_so_long_for_all_rules(judged: Callable[..., RowAnswers]) -> None:
     slow = "import time\ndef rule(event):\n    time.sleep(0.2)\n    return True"
     allowance = Allowance(batch_seconds=2, memory_bytes=256 << 20)

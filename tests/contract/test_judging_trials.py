@@ -81,6 +81,7 @@ def test_a_rule_is_shown_no_setting_of_whoever_runs_it(tmp_path: Path, monkeypat
     assert "hunter2" not in str(failed)
 
 
+@pytest.mark.slow
 def test_a_rule_that_ends_or_hangs_costs_its_own_test_alone(tmp_path: Path) -> None:
     write(tmp_path, "a_loop", "def rule(event):\n    while event['n'] == 1: pass\n    return True", tests=3)
     write(tmp_path, "b_gone", "import os\ndef rule(event):\n    os._exit(event['n'])", tests=2)
@@ -99,6 +100,7 @@ def test_a_rule_that_ends_or_hangs_costs_its_own_test_alone(tmp_path: Path) -> N
     assert "g_good" not in failed
 
 
+@pytest.mark.slow
 def test_a_rule_that_hangs_when_it_loads_fails_in_all_its_tests_at_once(tmp_path: Path) -> None:
     write(tmp_path, "bad", "while True: pass\ndef rule(event): return True", tests=5)
     write(tmp_path, "worse", "import os\nos._exit(0)\ndef rule(event): return True", tests=0)

@@ -261,6 +261,7 @@ def test_what_lists_the_tables_reads_no_rows_of_those_from_elsewhere(home: Home)
     assert asked == []
 
 
+@pytest.mark.slow
 def test_a_table_from_elsewhere_is_copied_piece_by_piece_and_within_the_limits_of_the_query(home: Home) -> None:
     schema = pa.schema([("text", pa.string())])
     pieces = list[int]()

@@ -336,6 +336,7 @@ def test_whoever_reads_an_older_view_finds_its_files(lake: FileLake, ledger: Mem
     assert len(read) == 3
 
 
+@pytest.mark.slow
 def test_a_service_rewrites_when_many_files_have_come_and_once_a_partition_is_quiet(
     lake: FileLake, ledger: MemoryLedger
 ) -> None:

@@ -252,6 +252,7 @@ def states(ask: Ask, macro: str, minute: float) -> dict[str, tuple[str | None, s
     return {one["id"]: (one["status"], one["certainty"]) for one in listed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("macro", "table", "make"), [("issues_at", ISSUES, issue), ("findings_at", FINDINGS, finding)])
 def test_a_column_of_any_name_may_be_the_instant(
     ask: Ask, land: Callable[..., None], macro: str, table: str, make: Callable[..., dict[str, Any]]
@@ -270,6 +271,7 @@ def test_a_column_of_any_name_may_be_the_instant(
     assert {one["name"]: one["rows"] for one in asked} == dict.fromkeys(names, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("macro", "table", "make"), [("issues_at", ISSUES, issue), ("findings_at", FINDINGS, finding)])
 def test_the_past_is_the_version_of_then(
     ask: Ask, land: Callable[..., None], macro: str, table: str, make: Callable[..., dict[str, Any]]

@@ -246,6 +246,7 @@ def test_what_a_child_writes_is_bounded(jail: Callable[[Layers], Jail]) -> None:
         inside(source)
 
 
+@pytest.mark.slow
 def test_a_child_ends_by_itself_when_its_time_is_up() -> None:
     bounds = Bounds(memory_bytes=1 << 30, cpu_seconds=30, wall_seconds=1)
     inside = Child(spec=Spec(entry="jailed.probe", packages=("jailed",), bounds=bounds))
@@ -258,6 +259,7 @@ def test_a_child_ends_by_itself_when_its_time_is_up() -> None:
     inside.close()
 
 
+@pytest.mark.slow
 def test_a_child_ends_when_it_has_used_up_its_processor_time() -> None:
     bounds = Bounds(memory_bytes=1 << 30, cpu_seconds=1, wall_seconds=60)
     inside = Child(spec=Spec(entry="jailed.probe", packages=("jailed",), bounds=bounds))

@@ -143,6 +143,7 @@ def found(installation: Installation, searches: Sequence[Search]) -> list[set[st
     return answers
 
 
+@pytest.mark.slow
 def test_every_operator_finds_in_every_type_of_field_what_python_finds(
     lake: tuple[Installation, Mapping[str, list[dict[str, Any]]]],
 ) -> None:
@@ -192,6 +193,7 @@ def texts(value: Any) -> Iterator[str]:
         yield json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_type", LOG_TYPES)
 def test_text_and_indicators_are_found_wherever_they_stand(
     lake: tuple[Installation, Mapping[str, list[dict[str, Any]]]], log_type: str
@@ -213,6 +215,7 @@ def test_text_and_indicators_are_found_wherever_they_stand(
         assert ours == theirs, wanted
 
 
+@pytest.mark.slow
 def test_a_text_is_found_in_any_field_of_all_logs(
     lake: tuple[Installation, Mapping[str, list[dict[str, Any]]]],
 ) -> None:
@@ -274,6 +277,7 @@ def test_a_field_that_is_not_there_never_reaches_the_engine(field: str) -> None:
         search.statement(wanted, [field])
 
 
+@pytest.mark.slow
 def test_pages_lose_and_double_nothing_while_rows_land_between_them(tmp_path: Path) -> None:
     log_type, chance = LOG_TYPES[0], random.Random(5)
     wanted = Search(since=BEGIN, until=later(hours=2), log_type=log_type)

@@ -330,6 +330,7 @@ def test_a_retry_after_holds_for_every_slice_of_the_source(source: WizSource, se
         assert caught.value.retry_after > timedelta(seconds=900)
 
 
+@pytest.mark.slow
 def test_a_background_request_waits_for_its_share_of_the_rate_unless_it_is_in_a_hurry(connect: Connect) -> None:
     source = connect(rate=1, sweep_share=0.01)
     source.prime()
@@ -690,6 +691,7 @@ def test_requests_for_tokens_count_towards_the_rate(server: Server, monkeypatch:
     assert (len(turns), len(sent)) == (4, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LimiterKind)
 def test_a_limiter_that_counts_tokens_too_never_refuses_threads_or_sources_that_share_a_pace(kind: LimiterKind) -> None:
     with Server(World(seed=3, audit=5, issues=5, findings=5), limiter=LIMITERS[kind](8)) as server:

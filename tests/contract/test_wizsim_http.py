@@ -209,6 +209,7 @@ def test_the_command_says_where_it_is_and_ends_cleanly(command: subprocess.Popen
     assert [node["id"] for node in shown["nodes"]] in answers
 
 
+@pytest.mark.slow
 def test_the_command_hears_a_signal_from_its_first_line_on_and_ends_in_the_middle_of_an_answer() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "wizsim", "serve", "--bare", "--findings", "50", "--fault", "slow-body:seconds=3600"],

@@ -314,6 +314,7 @@ def test_a_message_under_way_when_the_process_is_killed_is_sent_again_under_its_
     assert len(far.posted) == 3
 
 
+@pytest.mark.slow
 def test_a_channel_that_hangs_holds_up_no_other(ocelog: Ocelog, far: FarEnd) -> None:
     with far_end() as healthy:
         add_webhook(ocelog, far, "hangs")

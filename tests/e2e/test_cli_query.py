@@ -77,6 +77,7 @@ def test_a_table_counts_the_rows_that_it_does_not_show_without_computing_them(sa
     assert "100,000,000 rows, the first 100 of them shown" in err
 
 
+@pytest.mark.slow
 def test_rows_that_take_too_long_to_count_are_said_to_be_many(say: Inside) -> None:
     slow = "SELECT md5(a.range::VARCHAR) AS x FROM range(10_000_000_000) a WHERE md5(a.range::VARCHAR) > '0'"
     _, err = say("query", slow, "-o", "table", "--timeout", "1s")
@@ -103,6 +104,7 @@ def test_json_and_csv_hold_every_row(say: Inside) -> None:
     assert json.loads(say("query", "SELECT 1 AS a WHERE false", "-o", "json")[0]) == []
 
 
+@pytest.mark.slow
 def test_parquet_goes_to_a_file(ocelog: Ocelog, tmp_path: Path) -> None:
     file = tmp_path / "issues.parquet"
     with file.open("wb") as out:
@@ -115,6 +117,7 @@ def test_a_question_that_wants_more_memory_than_there_is_for_it_is_refused(ocelo
     assert "memory" in ocelog("query", "SELECT list_aggregate(range(1000000000), 'sum')", code=2).err
 
 
+@pytest.mark.slow
 def test_a_question_that_does_not_hear_its_end_is_ended(ocelog: Ocelog) -> None:
     deaf = "SELECT list_aggregate(range(100000000), 'histogram')"
     assert "took longer than 1 s" in ocelog("query", deaf, "--timeout", "1s", code=2).err
@@ -159,6 +162,7 @@ def test_a_wrong_question_gets_an_answer_in_words(say: Inside, sql: str, says: s
     assert ("single quotes" in err) is ("single quotes" in says), "only what is not like a column"
 
 
+@pytest.mark.slow
 def test_a_question_that_takes_too_long_is_interrupted(say: Inside) -> None:
     endless = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1"
     _, err = say("query", endless, "--timeout", "1s", code=2)
@@ -261,6 +265,7 @@ def test_shaping_a_file_shows_events_and_rejections_and_saves_nothing(say: Insid
     assert "cannot be read" in say("shape", "--log-type", "issues", str(tmp_path / "no"), code=2)[1]
 
 
+@pytest.mark.slow
 def test_a_current_view_says_how_much_of_the_first_sweep_is_missing(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init_unjudged()

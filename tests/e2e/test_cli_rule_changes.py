@@ -147,6 +147,7 @@ def test_a_bad_file_leaves_the_last_good_version_of_its_rule(
     assert "last good version runs" in str(ocelog("status", "--json", code=1).json["rule_troubles"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("soon_settled")
 def test_alerts_of_records_end_with_their_rule(
     ocelog: Ocelog, folder: Path, jury: FolderJury, installation: Installation
@@ -484,6 +485,7 @@ def test_what_a_person_disabled_ends_though_another_file_does_not_read(
     assert (still_open(installation), alerts.failing_rules()) == ({"Mine.Other"}, {})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("soon_settled")
 def test_alerts_about_errors_end_with_their_rule(folder: Path, jury: FolderJury, installation: Installation) -> None:
     write(folder, "Other")
@@ -500,6 +502,7 @@ def test_alerts_about_errors_end_with_their_rule(folder: Path, jury: FolderJury,
     assert installation.ledger.alerts.failing_rules().keys() == {"Mine.Other"}
 
 
+@pytest.mark.slow
 def test_a_rule_that_moves_to_another_folder_is_read_again(folder: Path, jury: FolderJury) -> None:
     for name in ("a", "b"):
         (folder / name).mkdir()
@@ -527,6 +530,7 @@ def test_which_rules_a_query_has_is_read_of_one_look(jury: FolderJury) -> None:
     assert taken == [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("soon_settled")
 def test_the_last_good_version_outlives_the_process(
     folder: Path, jury: FolderJury, installation: Installation, ocelog: Ocelog
@@ -608,6 +612,7 @@ def test_what_else_changes_in_the_checkout_is_no_news(
     assert read == ["rules read"]
 
 
+@pytest.mark.slow
 def test_people_hear_once_of_files_with_errors_and_that_it_is_over(folder: Path, installation: Installation) -> None:
     ops = channel(installation.ledger, "ops")
 

@@ -44,6 +44,7 @@ def test_the_built_in_rules_are_there_and_on(ocelog: Ocelog) -> None:
     assert "comes with Ocelog" in ocelog("rules", "remove", "wiz", code=2).err
 
 
+@pytest.mark.slow
 def test_a_checkout_is_registered_listed_and_forgotten_and_its_files_stay(ocelog: Ocelog) -> None:
     said = ocelog("rules", "add", str(CHECKOUT), "--name", "doors", "--network")
     assert "Registered 'doors': 2 of 9 rules on." in said.out
@@ -71,6 +72,7 @@ def test_a_checkout_is_registered_listed_and_forgotten_and_its_files_stay(ocelog
     assert sorted(CHECKOUT.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_rules_packs_and_patterns_are_turned_on_and_off(ocelog: Ocelog) -> None:
     pack = "Ocelog.Wiz.Policies"
     before = statuses(ocelog, "wiz")
@@ -187,6 +189,7 @@ def test_nothing_is_unjudged_at_first(ocelog: Ocelog) -> None:
     assert "No event was left unjudged." in ocelog("rules", "unjudged", "--dismiss").out
 
 
+@pytest.mark.slow
 def test_packs_tables_and_broken_files_are_shown_too(ocelog: Ocelog, tmp_path: Path) -> None:
     assert "Ocelog.Wiz.Issues.Overdue" in ocelog("rules", "show", "Ocelog.Wiz.Default", "--json").json["members"]
     (tmp_path / "two.yml").write_text("AnalysisType: rule\nRuleID: Mine.Two\nEnabeld: true\n")

@@ -82,6 +82,7 @@ def test_below_its_threshold_nobody_would_have_been_told(ocelog: Ocelog, tmp_pat
     assert "1 more would have stayed below the threshold" in ocelog("rules", "try", file, "--since", "30d").out
 
 
+@pytest.mark.slow
 def test_a_signal_makes_no_alerts_and_a_rule_that_fails_says_on_how_many_events(ocelog: Ocelog, tmp_path: Path) -> None:
     signal = ocelog("rules", "try", written(tmp_path, LOGIN, "CreateAlert: false"), "--since", "30d")
     assert "It is a signal" in signal.out

@@ -248,6 +248,7 @@ def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
     assert (shown["log_types"], shown["backfill"]) == (["Wiz.Issues", "Wiz.VulnerabilityFinding"], "90d")
 
 
+@pytest.mark.slow
 def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
     ocelog: Ocelog, terminals: list[Terminal]
 ) -> None:
@@ -341,6 +342,7 @@ def test_what_wiz_refuses_may_be_kept_or_left_at_the_end_of_the_wizard(
             assert len(ocelog("source", "list", "--json").json) == {"q": 0, "k": 1}[last]
 
 
+@pytest.mark.slow
 def test_an_address_that_does_not_answer_is_told_before_anything_else_is_asked(
     ocelog: Ocelog, terminals: list[Terminal]
 ) -> None:
@@ -453,6 +455,7 @@ def test_a_tenant_that_is_read_already_is_told_behind_the_client_id_and_may_be_r
     assert len(ocelog("source", "list", "--json").json) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("until", ["for example prod: ", "Client secret: "])
 def test_ctrl_c_at_a_prompt_ends_it_and_saves_nothing(ocelog: Ocelog, terminals: list[Terminal], until: str) -> None:
     ocelog("init")

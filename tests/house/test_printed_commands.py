@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 
 from commands import Ocelog, simulator
@@ -221,6 +222,7 @@ def test_a_printed_command_lacks_nothing() -> None:
     assert {(at, command): why for at, command in printed() if (why := lacking_in(command.split())) is not None} == {}
 
 
+@pytest.mark.slow
 def test_each_printed_command_does_what_its_message_says(tmp_path: Path) -> None:
     known = DOES.keys() | SHOWN_ELSEWHERE.keys()
     assert {command for _, command in printed()} == known, "say in DOES what a new command does"

@@ -50,7 +50,7 @@ def test_whatever_fails_what_has_waited_too_long_is_passed_and_no_table_stops_an
     monkeypatch: pytest.MonkeyPatch, error: Exception, passes: bool
 ) -> None:
     ledger = Ledger.open("sqlite://", durable=False)
-    monkeypatch.setattr(ledger.judging, "due", lambda: {"wiz_audit", "wiz_issues"})
+    monkeypatch.setattr(ledger.judging, "due", lambda _keepers: {"wiz_audit", "wiz_issues"})
     monkeypatch.setattr(detecting, "free_bytes", lambda _home: 5_000_000_000)
     installation = SimpleNamespace(
         ledger=ledger, settings=SimpleNamespace(detections=True), home=SimpleNamespace(id="h", path=Path("home"))

@@ -473,9 +473,7 @@ _NOTHING = Decision()
 def keepers(rules: Mapping[str, JudgedBy]) -> dict[str, str]:
     """Return the folders of those rules, by id, whose alerts live with a record: they get to know what is so."""
     return {
-        name: rule.folder_id
-        for name, rule in rules.items()
-        if rule.about.lives_with_record and rule.about.create_alert
+        name: rule.folder_id for name, rule in rules.items() if rule.about.lives_with_record and rule.about.create_alert
     }
 
 
