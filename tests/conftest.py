@@ -66,12 +66,19 @@ def no_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return (folder / str(number) for number in count())
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_foreign_settings() -> Iterator[None]:
+    """Keep the settings of whoever runs the tests out."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.upper().startswith(FOREIGN_SETTINGS):
+                patch.delenv(name)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch, no_homes: Iterator[Path]) -> None:
-    """Keep the settings of whoever runs the tests out, and the tests out of that person's home."""
-    for name in list(os.environ):
-        if name.upper().startswith(FOREIGN_SETTINGS):
-            monkeypatch.delenv(name)
+def own_home(monkeypatch: pytest.MonkeyPatch, no_homes: Iterator[Path]) -> None:
+    """Keep each test out of the home of whoever runs it."""
     monkeypatch.setenv("XDG_DATA_HOME", str(next(no_homes)))
 
 
@@ -84,11 +91,10 @@ def forked_children() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def whole_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def whole_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin the commands and the sandboxed children that a marked test is about, instead of forking them."""
-    if request.node.get_closest_marker("whole_processes") is not None:
-        monkeypatch.setattr("ocelog.sandbox.child.subprocess", subprocess)
+    monkeypatch.setattr("ocelog.sandbox.child.subprocess", subprocess)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -152,7 +158,13 @@ _SLOWEST_FIRST = ("browser", "e2e", "faults", "house", "contract", "golden", "un
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Run slow kinds of tests first, so that no worker still has a long one when the others are done."""
+    """Run slow kinds of tests first, so that no worker still has a long one when the others are done.
+
+    And give marked tests the fixture of that name: whoever asked each test for its mark would do it for thousands.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("whole_processes") is not None:
+            item.fixturenames.insert(0, "whole_processes")
     # Before others sort them, too, so that what comes of it is the same in whatever order the files were read.
     items.sort(key=lambda item: (_SLOWEST_FIRST.index(item.path.parent.name), item.path))
     yield

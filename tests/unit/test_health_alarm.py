@@ -38,7 +38,7 @@ class World:
     answers: bool = True
     waits: datetime | None = None
     """An event that happened and was not polled yet."""
-    step: timedelta = MINUTE
+    step: timedelta = POLL
     """How often somebody looks."""
 
     def now(self) -> ClockReading:
@@ -412,7 +412,7 @@ def test_what_is_not_read_any_more_is_over() -> None:
 
 
 def test_the_rate_is_that_of_the_last_hours() -> None:
-    world, events = World(), 0
+    world, events = World(step=MINUTE), 0
     assert world.memory.rate(0, START) is None
     for _ in range(4 * 60):
         events += 2

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -21,6 +22,7 @@ from ocelog.errors import (
     SignInRefusedError,
     TransientError,
 )
+from ocelog.remote import client as client_module
 from ocelog.remote.alerts import Alerts
 from ocelog.remote.channels import Channels
 from ocelog.remote.client import Client
@@ -30,6 +32,13 @@ from ocelog.remote.users import Users
 from ocelog.secrets.secret import Secret
 
 TOKEN = "ocelog_" + "t" * 43
+
+
+@pytest.fixture(scope="module", autouse=True)
+def certificates_read_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_module, "_trust", cache(client_module._trust))
+        yield
 
 
 class Far:

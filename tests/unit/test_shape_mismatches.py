@@ -141,7 +141,7 @@ def test_the_reason_of_a_record_without_a_place_in_time_is_its_unreadable_date()
     assert (rejection.path, rejection.found) == ("$.at", 'a string, "yesterday"')
 
 
-@pytest.mark.parametrize("levels", [251, 2_000, 40_000])
+@pytest.mark.parametrize("levels", [251, 2_000, 10_000])
 @pytest.mark.parametrize(("before", "after", "path"), [*DEEP, ('"text":', "", "$.text"), ('"who":', "", "$.who")])
 def test_a_field_that_is_nested_too_deep_never_hides_its_record(
     levels: int, before: str, after: str, path: str
@@ -158,11 +158,12 @@ def test_a_field_that_is_nested_too_deep_never_hides_its_record(
 def test_a_page_that_was_read_is_let_go_at_once(at: str, member: str) -> None:
     """An exception that was kept would hold the frames that it passed, the page with them, and they the exception."""
     deep = "[" * 400 + "]" * 400
-    gc.collect()
     gc.disable()
+    # What is older is no matter of this test, and looking at all of it takes long.
+    gc.collect(0)
     try:
         tiny().shape(f'[{{"at":"{at}",{member.replace("DEEP", deep)}}}]'.encode())
-        assert not [each for each in gc.get_objects() if isinstance(each, Mismatch)]
+        assert not [each for each in gc.get_objects(generation=0) if isinstance(each, Mismatch)]
     finally:
         gc.enable()
 

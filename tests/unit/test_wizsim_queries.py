@@ -443,7 +443,8 @@ def test_more_nulls_than_a_cursor_lists_are_all_shown_once() -> None:
     assert len(ids) == len(set(ids)) == 2_500
 
 
-def test_fragments_that_multiply_are_refused(api: Api) -> None:
+def test_fragments_that_multiply_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wizsim.selection.MOST_FIELDS", 10_000)
     doubling = "".join(f"fragment f{n} on Issue {{ ...f{n + 1} a: id ...f{n + 1} }}" for n in range(40))
     document = f"{{ issuesV2(first: 1) {{ nodes {{ ...f0 }} }} }} {doubling} fragment f40 on Issue {{ id }}"
     assert api.ask(document)["errors"][0]["message"] == "the document asks for too many fields"
