@@ -11,8 +11,8 @@ from fastapi.routing import APIRoute
 
 import wizsim.cli
 from ocelog import errors
+from ocelog.app.metrics import METRICS
 from ocelog.app.search.tables import columns, meanings
-from ocelog.app.status.metrics import METRICS
 from ocelog.channels.kind import Setting
 from ocelog.channels.registry import CHANNELS
 from ocelog.cli.app import build

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ocelog.access import Role, Scope
 from ocelog.app.alerts import channels
-from ocelog.app.judging import rule_folders
+from ocelog.app.rule_folders import rule_folders
 from ocelog.app.status.status_report import status_report
 from ocelog.app.users import users
 from ocelog.console.api.paging import write_cursor

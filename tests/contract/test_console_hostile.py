@@ -16,7 +16,7 @@ from sqlalchemy import insert
 from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role
 from ocelog.alert.alert import TimelineEntry
-from ocelog.app.judging import rule_folders
+from ocelog.app.rule_folders import rule_folders
 from ocelog.app.users import users
 from ocelog.console.rendering import _visible
 from ocelog.console.site import ROUTERS

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocelog.access import Role
-from ocelog.app.judging import rule_folders
+from ocelog.app.rule_folders import rule_folders
 from visiting import Console, console_of
 from visiting.events import land, row
 

@@ -284,7 +284,7 @@ def test_parts_of_pages_that_read_the_lake_end_with_their_request(
 
     found = SimpleNamespace(id="x")
     monkeypatch.setattr("ocelog.app.sources.sources.find", lambda *_: found)
-    monkeypatch.setattr("ocelog.app.judging.rule_folders.find_rule", lambda *_: found)
+    monkeypatch.setattr("ocelog.app.rule_folders.rule_folders.find_rule", lambda *_: found)
     monkeypatch.setattr("ocelog.console.pages.source_rows.rejected", endless)
     monkeypatch.setattr("ocelog.app.rules.rule_showing.history", endless)
     assert leave_once_it_runs(console, path, "", runs) < 1

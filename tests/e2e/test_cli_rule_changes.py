@@ -21,9 +21,9 @@ from ocelog.alert.judged import Event, Judgement, UnjudgedEvents
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
 from ocelog.alert.ports import CommitSuccess, Piece
-from ocelog.app.judging import folder_reading
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.judging.rule_suspending import FAILED_TIMES, Suspending
+from ocelog.app.rule_folders import folder_reading
 from ocelog.detect.folders import RULE_FILES
 from ocelog.installation.opening import Installation, opened
 from ocelog.ledger.rows.unjudged import add_unjudged
@@ -45,8 +45,8 @@ Detection:
 @pytest.fixture
 def soon_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let rules that are missing be taken for deleted while a jury waits."""
-    monkeypatch.setattr("ocelog.app.judging.folder_reading._SETTLED", 1.0)
-    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 2.0)
+    monkeypatch.setattr("ocelog.app.rule_folders.folder_reading._SETTLED", 1.0)
+    monkeypatch.setattr("ocelog.app.rule_folders.folder_reading._RESTED", 2.0)
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +186,7 @@ def test_files_that_a_bug_keeps_from_being_read_leave_the_last_good_rules_and_ev
     def fail(*_: object) -> None:
         raise RecursionError
 
-    monkeypatch.setattr("ocelog.app.judging.folder_reading.refused_rules", fail)
+    monkeypatch.setattr("ocelog.app.rule_folders.folder_reading.refused_rules", fail)
     write(folder, "Other")
     assert mine(jury) == before
     assert len(jury.rules("Wiz.Issues")) == ours

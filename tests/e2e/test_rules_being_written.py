@@ -14,8 +14,8 @@ from bookkeeping.alerts import opened as put
 from commands import Ocelog
 from ocelog.alert.deciding import Decision
 from ocelog.alert.ports import CommitSuccess, Piece
-from ocelog.app.judging.folder_reading import Bench
 from ocelog.app.judging.jury import FolderJury
+from ocelog.app.rule_folders.folder_reading import Bench
 from ocelog.detect.folders import RuleFailures
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import Position
@@ -97,7 +97,7 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[In
     ocelog("rules", "add", str(checkout(tmp_path)), "--name", "mine")
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
     # However long a test takes: its files were written just now.
-    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 1e9)
+    monkeypatch.setattr("ocelog.app.rule_folders.folder_reading._RESTED", 1e9)
     with opened() as found:
         yield found
 
@@ -248,7 +248,7 @@ def test_a_single_look_of_a_process_that_judges_uses_nothing(
     judging.after(5)
     for path in sorted(folder.iterdir())[1:]:
         path.unlink()
-    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 0.0)
+    monkeypatch.setattr("ocelog.app.rule_folders.folder_reading._RESTED", 0.0)
     assert judging.after(5) == set(NAMES) - {NAMES[1]}
     assert kept(installation) == ALL
 
@@ -259,7 +259,7 @@ def test_an_edit_of_some_time_ago_is_used_at_the_first_look_of_a_process(
     judging.jury.close()
     write(folder, "New")
     (folder / "R0.yml").unlink()
-    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 0.0)
+    monkeypatch.setattr("ocelog.app.rule_folders.folder_reading._RESTED", 0.0)
     with closing(jury_of(installation, time := Time())) as jury:
         found = Judging(jury=jury, time=time)
         assert found.after(0) == {*NAMES[1:], "Mine.New"}
@@ -296,7 +296,7 @@ def test_rules_that_went_before_a_process_began_judge_until_their_folder_has_res
 ) -> None:
     with_all_that_ends(installation)
     judging.jury.close()
-    monkeypatch.setattr("ocelog.app.judging.folder_reading._RESTED", 20.0)
+    monkeypatch.setattr("ocelog.app.rule_folders.folder_reading._RESTED", 20.0)
     for path in sorted(folder.iterdir())[1:]:
         path.unlink()
     with closing(jury_of(installation, time := Time())) as jury:

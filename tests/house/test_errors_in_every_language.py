@@ -14,7 +14,7 @@ ROOMS = (
     "sources",
     "channels",
     "app/alerts",
-    "app/judging/rule_folders.py",
+    "app/rule_folders/rule_folders.py",
     "app/log_types.py",
     "app/rules/rule_candidates.py",
     "app/rules/rule_showing.py",

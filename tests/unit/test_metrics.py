@@ -16,8 +16,8 @@ from ocelog.alert.delivery.routing import ChannelFault, ChannelRow, ChannelStatu
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.listing import NotJudged
 from ocelog.app.judging.judging_pace import RuleTime, Slowest
+from ocelog.app.metrics import METRICS, MetricValue, render, samples
 from ocelog.app.sources.sources import row_of
-from ocelog.app.status.metrics import METRICS, MetricValue, render, samples
 from ocelog.app.status.status import stream_statuses
 from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.judging import rule_folders
-from ocelog.app.judging.rule_folders import near
+from ocelog.app.rule_folders import rule_folders
+from ocelog.app.rule_folders.rule_folders import near
 from ocelog.app.rules import rule_showing
 from ocelog.cli import completion, remote, show
 from ocelog.cli.rule_listing import from_here, on_of

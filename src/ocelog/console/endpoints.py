@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 from msgspec import Struct
 
-from ocelog.app.status.metrics import render
+from ocelog.app.metrics import render
 from ocelog.app.status.overview import Overview, overview
 from ocelog.console.front import Front
 from ocelog.console.server import Message

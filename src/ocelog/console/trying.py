@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import Request
 
-from ocelog.app.judging import rule_folders
+from ocelog.app.rule_folders import rule_folders
 from ocelog.app.rules import rule_candidates, rule_history, rules
 from ocelog.app.rules.rule_trial import TrialResult
 from ocelog.app.search.queries import Stop

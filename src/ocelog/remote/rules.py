@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.alert.would_be import WouldBeAlert
-from ocelog.app.judging.rule_folders import SwitchedRules
+from ocelog.app.rule_folders.rule_folders import SwitchedRules
 from ocelog.app.rules.rule_trial import TrialMatch, TrialResult, UnmatchedRule
 from ocelog.detect.rule import Kind
 from ocelog.detect.unjudged import UnjudgedRows

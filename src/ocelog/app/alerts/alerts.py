@@ -245,7 +245,7 @@ def untold_because(installation: Installation, found: AlertDetails) -> str | Non
         covered = suppressed(alert, installation.ledger.alerts.suppressions(), now_us)
         if covered is not None:
             return Phrase("no: %(why)s", why=recognised(covered.why, WHY) or covered.why)
-        from ocelog.app.judging import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
+        from ocelog.app.rule_folders import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
 
         least = rule_folders.threshold(installation, alert.rule_id)
         if least is None:

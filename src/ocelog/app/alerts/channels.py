@@ -388,7 +388,7 @@ def unknown_rules(patterns: Iterable[str], known: Collection[str]) -> list[str]:
 def rules_here(installation: Installation) -> set[str]:
     """Return the ids of all rules of the folders here, and of those that there are alerts of."""
     # Takes long to import, and most commands about channels name no rule.
-    from ocelog.app.judging import rule_folders  # noqa: PLC0415 - see above
+    from ocelog.app.rule_folders import rule_folders  # noqa: PLC0415 - see above
 
     every = {rule.id for folder in rule_folders.listed(installation) for rule in folder.rules}
     return every | set(installation.ledger.alerts.rule_ids())

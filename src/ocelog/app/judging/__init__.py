@@ -1,1 +1,1 @@
-"""Which rules judge: folders that are registered, what of them runs, and how they are asked."""
+"""Which rules judge: what runs of the folders that are registered, and how rules are asked."""

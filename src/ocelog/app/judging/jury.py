@@ -12,16 +12,16 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from ocelog.alert.judged import Event, JudgedBy, Judgement, UnjudgedEvents
-from ocelog.app.judging.folder_reading import Bench, FolderReader
-from ocelog.app.judging.folder_troubles import FolderTroubles
-from ocelog.app.judging.good_rules import GoodRules
 from ocelog.app.judging.judging_pace import JudgingPace
 from ocelog.app.judging.rule_answers import judged_by, said_of
 from ocelog.app.judging.rule_suspending import Suspending
-from ocelog.app.judging.rule_troubles import Unread, unread_rules
 from ocelog.app.judging.rules_off import RulesOff
 from ocelog.app.judging.running_rules import RunningRules, running, unread
 from ocelog.app.log_types import changing
+from ocelog.app.rule_folders.folder_reading import Bench, FolderReader
+from ocelog.app.rule_folders.folder_troubles import FolderTroubles
+from ocelog.app.rule_folders.good_rules import GoodRules
+from ocelog.app.rule_folders.rule_troubles import Unread, unread_rules
 from ocelog.detect.folders import RuleFolder
 from ocelog.detect.rule import CorrelationRule, Query
 from ocelog.installation.opening import Installation

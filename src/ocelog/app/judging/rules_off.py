@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from ocelog.alert.judged import Judgement
-from ocelog.app.judging.folder_reading import Bench
 from ocelog.app.judging.running_rules import RunningRules
+from ocelog.app.rule_folders.folder_reading import Bench
 from ocelog.detect.folders import RuleState
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger

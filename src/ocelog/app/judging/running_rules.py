@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ocelog.app.judging.folder_reading import Bench
-from ocelog.app.judging.rule_troubles import Unread
+from ocelog.app.rule_folders.folder_reading import Bench
+from ocelog.app.rule_folders.rule_troubles import Unread
 from ocelog.detect.deciding import decisions, shadowed
 from ocelog.detect.folders import RuleState
 from ocelog.detect.rule import CorrelationRule, Kind, Query

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ocelog.app.judging.rule_folders import listed
+from ocelog.app.rule_folders.rule_folders import listed
 from ocelog.app.rules.rule_candidates import Candidate, judge_of
 from ocelog.app.shaping import shaper_of
 from ocelog.detect.bundle import read_bundle

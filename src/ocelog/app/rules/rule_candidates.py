@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from ocelog.alert.judged import JudgedBy
 from ocelog.app.judging.rule_answers import judged_by
-from ocelog.app.judging.rule_folders import ListedRule, find_rule, listed, near
 from ocelog.app.log_types import changing, kinds
+from ocelog.app.rule_folders.rule_folders import ListedRule, find_rule, listed, near
 from ocelog.detect.bundle import read_bundle
 from ocelog.detect.checkout import read_checkout
 from ocelog.detect.folders import RuleFolder

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from ocelog.app.alerts import alerts
-from ocelog.app.judging.rule_folders import (
+from ocelog.app.rule_folders.rule_folders import (
     ListedFolder,
     ListedRule,
     file_of,

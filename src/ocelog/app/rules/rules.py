@@ -11,8 +11,8 @@ from string import Template
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.app.judging.rule_folders import near
 from ocelog.app.log_types import changing
+from ocelog.app.rule_folders.rule_folders import near
 from ocelog.app.rules.query_checks import query_faults
 from ocelog.detect.checking import Names, WrongName, check
 from ocelog.detect.checkout import Checkout, Problem, problem_of, read_checkout

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from ocelog.app.judging import rule_folders
-from ocelog.app.judging.rule_folders import ListedPack
+from ocelog.app.rule_folders import rule_folders
+from ocelog.app.rule_folders.rule_folders import ListedPack
 from ocelog.app.rules import rule_showing
 from ocelog.console.api.caller import Admin, Viewer
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, page_of

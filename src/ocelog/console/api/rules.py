@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from ocelog.app.judging import rule_folders
-from ocelog.app.judging.rule_folders import ListedRule
+from ocelog.app.rule_folders import rule_folders
+from ocelog.app.rule_folders.rule_folders import ListedRule
 from ocelog.app.rules import rule_showing
 from ocelog.console import trying
 from ocelog.console.api.caller import Admin, Analyst, Viewer

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Request
 from msgspec.structs import replace
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app.judging import rule_folders
+from ocelog.app.rule_folders import rule_folders
 from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import source_changes, sources
 from ocelog.app.sources.source_changes import Listener

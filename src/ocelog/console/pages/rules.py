@@ -9,9 +9,9 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app.judging import rule_folders
-from ocelog.app.judging.rule_folders import ListedRule
 from ocelog.app.log_types import kinds
+from ocelog.app.rule_folders import rule_folders
+from ocelog.app.rule_folders.rule_folders import ListedRule
 from ocelog.app.rules import rule_showing, rules
 from ocelog.app.rules.rule_trial import TrialResult
 from ocelog.app.search.queries import Stop

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ocelog.app.judging.folder_reading import Bench
-from ocelog.app.judging.rule_troubles import is_needed, tell
+from ocelog.app.rule_folders.folder_reading import Bench
+from ocelog.app.rule_folders.rule_troubles import is_needed, tell
 from ocelog.detect.folders import RuleState, RuleTrouble
 from ocelog.ledger.ledger import Ledger
 from ocelog.schema.language.packaged import packaged_schemas

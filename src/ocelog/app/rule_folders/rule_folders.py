@@ -13,10 +13,10 @@ from uuid import uuid4
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ocelog.app.judging.folder_reading import read_rules, refused_rules
-from ocelog.app.judging.good_rules import GoodRules
-from ocelog.app.judging.rule_troubles import tell
 from ocelog.app.log_types import changing
+from ocelog.app.rule_folders.folder_reading import read_rules, refused_rules
+from ocelog.app.rule_folders.good_rules import GoodRules
+from ocelog.app.rule_folders.rule_troubles import tell
 from ocelog.detect.bundle import Bundle
 from ocelog.detect.checking import Names
 from ocelog.detect.checkout import Checkout, Problem, parse_checkout, read_checkout

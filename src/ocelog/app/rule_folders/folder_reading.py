@@ -12,9 +12,9 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.app.judging.good_rules import GoodRules
-from ocelog.app.judging.rule_troubles import Unread
 from ocelog.app.log_types import changing
+from ocelog.app.rule_folders.good_rules import GoodRules
+from ocelog.app.rule_folders.rule_troubles import Unread
 from ocelog.detect.bundle import Bundle, fails, read_bundle
 from ocelog.detect.checking import Names, check
 from ocelog.detect.checkout import Checkout, parse_checkout

@@ -1,0 +1,1 @@
+"""Folders of rules that are registered: what their files are, their last good version, and what is wrong with them."""
