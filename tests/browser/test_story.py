@@ -57,7 +57,7 @@ def tenant() -> Iterator[Simulated]:
         yield found
 
 
-@pytest.mark.parametrize("language", ["en", pytest.param("ko", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("language", ["en", "ko"])
 def test_from_the_printed_link_to_an_alert_that_is_over(
     language: str, chromium: str, tenant: Simulated, tmp_path: Path
 ) -> None:
