@@ -12,7 +12,7 @@ from ocelog.alert.deciding import Policy
 from ocelog.alert.detecting import Detecting
 from ocelog.alert.judged import Event, JudgedBy, Judgement
 from ocelog.alert.ports import StaleCommit
-from ocelog.app.loops.detecting import HomeClaims
+from ocelog.app.claims import HomeClaims
 from ocelog.detect.rule import About, Place
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
@@ -89,7 +89,7 @@ def process(ledger: Ledger, clock: Clock, jury: OneRule, holder: str = "one") ->
         ledger=ledger.judging,
         lake=Rows(),
         jury=jury,
-        claims=HomeClaims(ledger, holder),
+        claims=HomeClaims(ledger, holder, DETECT),
         match_rows=lambda *_, **__: pa.table({}),
         policy=lambda: Policy(route=lambda _alert: []),
         now_us=lambda: to_us(clock()),

@@ -19,7 +19,7 @@ from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, UnjudgedEvent
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import CommitSuccess, Piece
 from ocelog.app.loops.detecting import NoJury
-from ocelog.app.rules.replaying import ReplayClaims
+from ocelog.app.rules.replaying import replay_claims
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.detect.unjudged import ReplayRange
@@ -115,7 +115,7 @@ def replaying(ledger: Ledger, shelf: Shelf, again: News = News.HISTORY) -> Detec
         ledger=ledger.judging,
         lake=shelf,
         jury=NoJury(),
-        claims=ReplayClaims(ledger, "me"),
+        claims=replay_claims(ledger, "me"),
         match_rows=lambda *_, **__: ROWS,
         policy=lambda: Policy(route=lambda _alert: ["c"], again=again),
         now_us=lambda: NOW_US,
@@ -187,7 +187,7 @@ def test_an_alert_is_not_opened_behind_the_version_that_ends_it(landed: Ledger, 
 
 
 def test_a_claim_that_another_takes_is_taken_back(landed: Ledger, other: Ledger) -> None:
-    claims, others = ReplayClaims(landed, "me"), ReplayClaims(other, "they")
+    claims, others = replay_claims(landed, "me"), replay_claims(other, "they")
     mine = claims.claim(SOURCE)
     others.claim(SOURCE)
     with pytest.raises(LostFenceError), landed._database.write() as tx:

@@ -22,7 +22,7 @@ from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.alert.ports import Piece, StaleCommit
-from ocelog.app.rules.replaying import ReplayClaims
+from ocelog.app.rules.replaying import replay_claims
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.errors import LakeDamagedError
@@ -137,7 +137,7 @@ def judging(ledger: Ledger, house: House, holder: str = "me") -> Detecting:
         ledger=ledger.judging,
         lake=house,
         jury=house,
-        claims=ReplayClaims(ledger, holder),
+        claims=replay_claims(ledger, holder),
         match_rows=lambda events, at, told, *, judged_us: events.take(at),  # noqa: ARG005 - a MatchRows
         policy=lambda: Policy(route=lambda _alert: ["c"]),
         now_us=lambda: to_us(Clock()()),

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from ocelog.errors import OcelogError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
+from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import Claim
+from ocelog.pull.ports import LEASE
 
 
 @contextmanager
@@ -46,3 +50,36 @@ def claims(installation: Installation, work: str, *, alone: bool) -> Iterator[Ca
         for each in taken.values():
             with suppress(OcelogError):
                 ledger.pulling.release_claim(each)
+
+
+@dataclass(slots=True)
+class HomeClaims:
+    """The claims of this process to land matches, by source. Fits Claims."""
+
+    ledger: Ledger
+    holder: str
+    kind: str
+    """What the claims are called: each loop has its own."""
+    lease: timedelta = LEASE
+    """How long another waits for one of whom nothing landed; none: whoever comes last takes it."""
+    _held: dict[str, Claim] = field(default_factory=dict)
+
+    def claim(self, source_id: str) -> Claim:
+        """Return the claim of this process, taken anew if it was lost.
+
+        Raises LostFenceError while another has it, and if the source is gone.
+        """
+        if source_id not in self._held:
+            taken = self.ledger.pulling.take_claim(self.kind, source_id, self.holder, lease=self.lease)
+            self._held[source_id] = taken
+        return self._held[source_id]
+
+    def lost(self, source_id: str) -> None:
+        """Forget the claim: another has it."""
+        self._held.pop(source_id, None)
+
+    def release(self) -> None:
+        """Let go of all of them."""
+        for claim in self._held.values():
+            self.ledger.pulling.release_claim(claim)
+        self._held = {}

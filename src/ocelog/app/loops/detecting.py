@@ -13,6 +13,7 @@ from ocelog.alert.delivery.routing import ChannelRow, channels_for
 from ocelog.alert.delivery.suppressing import suppressed
 from ocelog.alert.detecting import Detecting, JudgingStep, keepers
 from ocelog.alert.judged import Event, JudgedBy, Judgement
+from ocelog.app.claims import HomeClaims
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.log_types import kinds
 from ocelog.app.loops.loop import Work
@@ -23,7 +24,7 @@ from ocelog.installation.home import free_bytes
 from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
-from ocelog.model import Claim, Kind, table_name
+from ocelog.model import Kind, table_name
 from ocelog.schema.columns.table import match_rows
 from ocelog.times import to_us
 
@@ -41,33 +42,6 @@ _LITTLE = 16 << 20
 DETECTING = "detect"
 """What a claim of this loop is called."""
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class HomeClaims:
-    """The claims of this process to land matches, by source. Fits Claims."""
-
-    ledger: Ledger
-    holder: str
-    kind: str = DETECTING
-    """What the claims are called: each loop has its own."""
-    _held: dict[str, Claim] = field(default_factory=dict)
-
-    def claim(self, source_id: str) -> Claim:
-        """Return the claim of this process, taken anew if it was lost. Raises LostFenceError while another has it."""
-        if source_id not in self._held:
-            self._held[source_id] = self.ledger.pulling.take_claim(self.kind, source_id, self.holder)
-        return self._held[source_id]
-
-    def lost(self, source_id: str) -> None:
-        """Forget the claim: another has it."""
-        self._held.pop(source_id, None)
-
-    def release(self) -> None:
-        """Let go of all of them."""
-        for claim in self._held.values():
-            self.ledger.pulling.release_claim(claim)
-        self._held = {}
 
 
 class NoJury:
@@ -130,7 +104,7 @@ class DetectLoop:
         ledger = installation.ledger
         self.jury = FolderJury(installation, channels=lambda: channel_names(ledger), went_on=self.work.went_on)
         self._onboarding = Onboarding(ledger)
-        self._claims = HomeClaims(ledger, holder_of(installation.home.id))
+        self._claims = HomeClaims(ledger, holder_of(installation.home.id), DETECTING)
         self._detecting = Detecting(
             ledger=ledger.judging,
             lake=assembly.lake,

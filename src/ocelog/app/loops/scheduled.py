@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from ocelog.alert.judged import TOO_MUCH, JudgedBy, Judgement, RuleError
 from ocelog.alert.scheduling import Firing, Scheduling
+from ocelog.app.claims import HomeClaims
 from ocelog.app.judging.jury import FolderJury
 from ocelog.app.judging.schedule_pace import LONG, SchedulePace
 from ocelog.app.loops.correlating import Correlator, TooMuchError
-from ocelog.app.loops.detecting import HomeClaims, policy_of
+from ocelog.app.loops.detecting import policy_of
 from ocelog.app.loops.loop import Work
 from ocelog.app.loops.query_runs import run_query
 from ocelog.app.loops.scheduled_rows import RunRows, found_rows, match_source, run_event

@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from ocelog.alert.deciding import News, Policy
 from ocelog.alert.judged import UnjudgedEvents
+from ocelog.app.claims import HomeClaims
 from ocelog.app.loops.detecting import policy_of
 from ocelog.app.rules.rule_trial import UnmatchedRule
 from ocelog.detect.rule import Kind
 from ocelog.detect.unjudged import ReplayRange
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import Claim
+from ocelog.ledger.pulling import holder_of
 
 _REPLAY = "judge again"
 """What a claim is called."""
@@ -68,34 +69,13 @@ class RuleReplay:
         return not self.failed and not self.failed_runs and not self.left_runs
 
 
-@dataclass(slots=True)
-class ReplayClaims:
-    """The claims to land what is judged again. Fits Claims.
+def replay_claims(ledger: Ledger, home_id: str) -> HomeClaims:
+    """Return the claims to land what is judged again.
 
     They guard the names of files; the ledger lets each match land once. So whoever comes last takes them, and the other
     takes them back for its next piece: nobody waits for one that was killed.
     """
-
-    ledger: Ledger
-    holder: str
-    _held: dict[str, Claim] = field(default_factory=dict)
-
-    def claim(self, source_id: str) -> Claim:
-        """Return the claim of this process, taken anew if it was lost. Raises LostFenceError if the source is gone."""
-        if source_id not in self._held:
-            taken = self.ledger.pulling.take_claim(_REPLAY, source_id, self.holder, lease=timedelta(0))
-            self._held[source_id] = taken
-        return self._held[source_id]
-
-    def lost(self, source_id: str) -> None:
-        """Forget the claim: another has it."""
-        self._held.pop(source_id, None)
-
-    def release(self) -> None:
-        """Let go of all of them."""
-        for claim in self._held.values():
-            self.ledger.pulling.release_claim(claim)
-        self._held = {}
+    return HomeClaims(ledger, holder_of(home_id), _REPLAY, lease=timedelta(0))
 
 
 def policy_again(ledger: Ledger, done: RuleReplay) -> Policy:

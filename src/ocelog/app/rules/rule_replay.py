@@ -16,10 +16,11 @@ from msgspec.structs import replace
 from ocelog.alert.detecting import Detecting, events_of
 from ocelog.alert.ids import match_id
 from ocelog.alert.judged import JudgedBy, UnjudgedEvents
+from ocelog.app.claims import HomeClaims
 from ocelog.app.judging.rule_answers import judged_by, said_of
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.loops.detecting import NoJury, channel_names
-from ocelog.app.rules.replaying import MAX_TRIES, ReplayClaims, RuleReplay, policy_again, settle
+from ocelog.app.rules.replaying import MAX_TRIES, RuleReplay, policy_again, replay_claims, settle
 from ocelog.app.rules.rule_candidates import OfEvents, OfMatches, OfRows, candidate_of, find_asked, judge_of, load_rule
 from ocelog.app.rules.rule_history import PastEvents
 from ocelog.app.rules.rule_trial import Told
@@ -31,7 +32,6 @@ from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
 from ocelog.languages.phrases import Phrase
-from ocelog.ledger.pulling import holder_of
 from ocelog.model import RULE_MATCHES, table_name
 from ocelog.rule_workers.judge import Judge
 from ocelog.rule_workers.wire import LoadedRule
@@ -95,7 +95,7 @@ def replay_rule(
 def _replay_events(
     installation: Installation, judge: Judge, rule: LoadedRule, done: RuleReplay, began_us: int, told: Told
 ) -> None:
-    claims = ReplayClaims(installation.ledger, holder_of(installation.home.id))
+    claims = replay_claims(installation.ledger, installation.home.id)
     replaying = _EventReplay(installation, judge, judged_by(rule), done, claims)
     past = PastEvents(installation=installation, log_types=rule.log_types, since=done.since, until=done.until)
     pieces = list(past.pieces())
@@ -116,7 +116,7 @@ def _replay_events(
 
 class _EventReplay:
     def __init__(
-        self, installation: Installation, judge: Judge, rule: JudgedBy, done: RuleReplay, claims: ReplayClaims
+        self, installation: Installation, judge: Judge, rule: JudgedBy, done: RuleReplay, claims: HomeClaims
     ) -> None:
         self._installation = installation
         self._judge = judge

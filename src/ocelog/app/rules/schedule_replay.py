@@ -22,7 +22,7 @@ from ocelog.app.log_types import table_schemas
 from ocelog.app.loops.correlating import MOST_NAMED
 from ocelog.app.loops.detecting import channel_names
 from ocelog.app.loops.scheduled_rows import RunRows, run_event
-from ocelog.app.rules.replaying import MAX_TRIES, ReplayClaims, RuleReplay, policy_again, settle
+from ocelog.app.rules.replaying import MAX_TRIES, RuleReplay, policy_again, replay_claims, settle
 from ocelog.app.rules.rule_candidates import OfMatches, OfRows
 from ocelog.app.rules.rule_trial import Told, add
 from ocelog.app.rules.schedule_history import (
@@ -46,7 +46,6 @@ from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
 from ocelog.languages.phrases import Phrase
-from ocelog.ledger.pulling import holder_of
 from ocelog.model import RULE_MATCHES
 from ocelog.rule_workers.judge import Judge
 from ocelog.schema.columns.table import match_rows
@@ -192,7 +191,7 @@ class _ScheduleReplay:
         self.sources = sources_of(installation)
         if not self.sources:
             raise ConfigError(Phrase("There is no source, so that nothing can be judged. Add one: ocelog source add"))
-        self.claims = ReplayClaims(ledger, holder_of(installation.home.id))
+        self.claims = replay_claims(ledger, installation.home.id)
         self.left = dict[str, list[UnjudgedEvents]]()
         """What the rule said nothing of, by schedule."""
         self._installation = installation
