@@ -307,6 +307,23 @@ def test_status_names_what_waits_longest_and_what_takes_the_most_time() -> None:
     assert todo.endswith("ocelog rules disable Slow")
 
 
+def test_each_run_is_told_the_sources_that_there_are_by_then(stage: Stage) -> None:
+    stage.seconds = {"Rule.0": 1.0, "Rule.1": 1.0}
+    stage.fired = {name: to_us(START - timedelta(hours=1)) for name in ("rule Rule.0", "rule Rule.1")}
+    loop, told = stage.loop(), list[list[str]]()
+    sources = loop.work.assembly.installation.ledger.sources
+    there = {"acme": "prod", "other": "test"}
+    sources.listed = lambda: [SimpleNamespace(id=each, name=name) for each, name in there.items()]
+
+    def find(*_: object, sources: dict[str, str], **__: object) -> None:
+        told.append(sorted(sources))
+        there.pop("acme", None)
+
+    loop._correlator = SimpleNamespace(find=find)
+    loop.run(again=False)
+    assert told == [["acme", "other"], ["other"]]
+
+
 def test_a_pull_runs_each_schedule_once_and_ends(stage: Stage) -> None:
     loop = stage.loop()
     stage.fired = {f"query {name}": to_us(START - timedelta(hours=1)) for name in stage.seconds}

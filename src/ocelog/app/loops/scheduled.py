@@ -65,6 +65,8 @@ class _Agenda:
 
     again: bool
     """Whether what is quick runs as often as it comes to be due."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """The name of each source that there is, by id, as of the last look."""
     queries: Mapping[str, Query] = field(default_factory=dict)
     correlations: Mapping[str, tuple[CorrelationRule, str]] = field(default_factory=dict)
     schedules: Mapping[str, Sequence[Schedule]] = field(default_factory=dict)
@@ -148,13 +150,12 @@ class ScheduledLoop:
         `again`, all does.
         """
         installation = self.work.assembly.installation
-        sources = {each.id: each.name for each in installation.ledger.sources.listed()}
-        if not installation.settings.detections or not sources:
+        agenda = _Agenda(again=again, sources=self._sources())
+        if not installation.settings.detections or not agenda.sources:
             installation.ledger.judging.end_schedules(but=())
             return
         first: OcelogError | None = None
-        agenda = _Agenda(again=again)
-        for firing, landing in self._each(agenda, sources):
+        for firing, landing in self._each(agenda):
             try:
                 self._fire(firing, landing)
             except LostFenceError as error:
@@ -173,9 +174,14 @@ class ScheduledLoop:
             self._look_at = self.work.monotonic() + _AFTER_FAILURE
             raise first
 
+    def _sources(self) -> dict[str, str]:
+        return {each.id: each.name for each in self.work.assembly.installation.ledger.sources.listed()}
+
     def _look(self, agenda: _Agenda) -> None:
         """Note in `agenda` what is due by now, those that take least first."""
         ledger, now = self.work.assembly.installation.ledger, self.work.monotonic()
+        # If there is none any more, nothing of those before is landed.
+        agenda.sources = self._sources() or agenda.sources
         if now >= agenda.rules_at:
             agenda.rules_at = now + _LOOK_EVERY
             with self.jury.lock:
@@ -223,7 +229,7 @@ class ScheduledLoop:
     def _is_slow(self, schedule: str) -> bool:
         return (self._pace.seconds(schedule) or 0.0) >= LONG
 
-    def _each(self, agenda: _Agenda, sources: Mapping[str, str]) -> Iterator[tuple[Firing, _Landing]]:
+    def _each(self, agenda: _Agenda) -> Iterator[tuple[Firing, _Landing]]:
         """Yield what is due, with what lands it, as it is answered: what takes long runs beside this loop.
 
         Two queries are asked at once: each may take its memory and its processor. One that was slow the last time never
@@ -239,13 +245,13 @@ class ScheduledLoop:
             while (firing := self._next_query(agenda)) is not None:
                 query = agenda.queries[firing.schedule.partition(" ")[2]]
                 agenda.take(firing)
-                if self._begin(firing.schedule, firing, partial(self._ask, firing, query, sources, answers)):
+                if self._begin(firing.schedule, firing, partial(self._ask, firing, query, agenda.sources, answers)):
                     agenda.asked[firing.schedule] = self.work.monotonic()
                     waited = 0
             if agenda.others_due and not agenda.correlating and not self._waits_for_query(agenda, waited):
                 firing = agenda.others_due[0]
                 what = agenda.correlations[firing.schedule.partition(" ")[2]]
-                job = partial(self._correlate, firing, *what, agenda.correlations, sources, answers)
+                job = partial(self._correlate, firing, *what, agenda.correlations, agenda.sources, answers)
                 # All have one name: so none runs beside one that a failed run of this loop left behind.
                 if self._begin(_RULES, firing, job):
                     agenda.take(agenda.others_due.popleft())
