@@ -40,6 +40,8 @@ class Stage:
     """What is being asked: when it ends, and the name of its thread."""
     begun: list[tuple[str, float]] = field(default_factory=list)
     """What was begun, and when."""
+    queries_at_once: int = 0
+    """Queries that were asked at the same time, at most."""
     rules_at_once: int = 0
     """Correlation rules that ran at the same time, at most."""
     looks: int = 0
@@ -71,7 +73,7 @@ class Stage:
         assembly: Any = SimpleNamespace(installation=installation)
         loop.work = Work(assembly=assembly, stop=self.stop, monotonic=lambda: self.clock)
         loop.work.threads = SimpleNamespace(start_once=self.begin, went_on=lambda: None)
-        loop.now = lambda: self.now
+        loop.now, loop._asking = (lambda: self.now), {}
         loop._pace = SchedulePace(self.home, monotonic=lambda: self.clock)
         schedule = Schedule(rate_minutes=PERIOD)
         names = {
@@ -108,6 +110,7 @@ class Stage:
         self.begun.append((what, self.clock))
         rules = [each for _, _, _, each in self.ends if each.args[0].schedule.startswith("rule ")]
         self.rules_at_once = max(self.rules_at_once, len(rules))
+        self.queries_at_once = max(self.queries_at_once, len(self.ends) - len(rules))
         return True
 
 
@@ -227,6 +230,25 @@ def test_a_rule_that_is_quick_runs_beside_none_that_a_failed_run_left_behind(sta
     run(stage)
     assert stage.rules_at_once == 1
     assert dict(reversed(stage.begun))["Rule.0"] >= 200
+
+
+@pytest.mark.parametrize(("is_slow", "at_once"), [(False, 2), (True, 1)])
+def test_queries_that_failed_runs_left_behind_count_among_those_that_are_asked_at_once(
+    stage: Stage, is_slow: bool, at_once: int
+) -> None:
+    stage.seconds = {f"query-{at}": 100.0 for at in range(6)}
+    stage.fired = {f"query {name}": to_us(START - timedelta(hours=1)) for name in stage.seconds}
+    if is_slow:
+        pace = SchedulePace(stage.home)
+        for name in stage.seconds:
+            pace.took(f"query {name}", LIMIT)
+        pace.see({f"query {name}": None for name in stage.seconds})
+    stage.fails = lambda look: look in {2, 4, 6}
+    stage.until = 1_500.0
+    run(stage)
+    assert stage.looks > 6
+    assert stage.queries_at_once == at_once
+    assert {name for name, _ in stage.ran} == stage.seconds.keys(), "each of them runs in its turn"
 
 
 def test_a_rule_that_goes_and_fails_while_it_runs_costs_no_other_its_answer(

@@ -106,6 +106,8 @@ class ScheduledLoop:
     _scheduling: Scheduling = field(init=False)
     _correlator: Correlator = field(init=False)
     _pace: SchedulePace = field(init=False)
+    _asking: dict[str, float] = field(default_factory=dict)
+    """Queries that are asked, and since when: those, too, that a run of this loop left behind as it failed."""
     _look_at: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -204,7 +206,7 @@ class ScheduledLoop:
         due = [
             each
             for name, when in agenda.schedules.items()
-            if name not in agenda.asked.keys() | agenda.correlating
+            if name not in agenda.asked.keys() | self._asking.keys() | agenda.correlating
             and (each := self._due(name, when, fired[name])) is not None
         ]
         agenda.queries_due = self._sorted(
@@ -245,9 +247,13 @@ class ScheduledLoop:
             while (firing := self._next_query(agenda)) is not None:
                 query = agenda.queries[firing.schedule.partition(" ")[2]]
                 agenda.take(firing)
-                if self._begin(firing.schedule, firing, partial(self._ask, firing, query, agenda.sources, answers)):
+                job = partial(self._ask, firing, query, agenda.sources, answers)
+                self._asking[firing.schedule] = self.work.monotonic()
+                if self._begin(firing.schedule, firing, job):
                     agenda.asked[firing.schedule] = self.work.monotonic()
                     waited = 0
+                else:
+                    del self._asking[firing.schedule]
             if agenda.others_due and not agenda.correlating and not self._waits_for_query(agenda, waited):
                 firing = agenda.others_due[0]
                 what = agenda.correlations[firing.schedule.partition(" ")[2]]
@@ -289,22 +295,21 @@ class ScheduledLoop:
 
     def _next_query(self, agenda: _Agenda) -> Firing | None:
         """Take the query that is to be asked next, if there is room for it."""
-        if not agenda.queries_due or len(agenda.asked) >= _AT_ONCE:
+        asked = {**self._asking, **agenda.asked}
+        if not agenda.queries_due or len(asked) >= _AT_ONCE:
             return None
-        if self._is_slow(agenda.queries_due[0].schedule) and any(
-            self._is_slowly_asked(agenda, one) for one in agenda.asked
-        ):
+        if self._is_slow(agenda.queries_due[0].schedule) and any(self._is_slowly_asked(*one) for one in asked.items()):
             return None
         return agenda.queries_due.popleft()
 
-    def _is_slowly_asked(self, agenda: _Agenda, schedule: str) -> bool:
-        return self._is_slow(schedule) or self.work.monotonic() - agenda.asked[schedule] >= LONG
+    def _is_slowly_asked(self, schedule: str, since: float) -> bool:
+        return self._is_slow(schedule) or self.work.monotonic() - since >= LONG
 
     def _waits_for_query(self, agenda: _Agenda, waited: int) -> bool:
         """Whether a query is due or asked that correlation rules wait for: none that is slow."""
         if any(not self._is_slow(each.schedule) for each in agenda.queries_due):
             return True
-        return waited < _MOST_GLANCES and any(not self._is_slowly_asked(agenda, one) for one in agenda.asked)
+        return waited < _MOST_GLANCES and any(not self._is_slowly_asked(*one) for one in agenda.asked.items())
 
     def _ask(self, firing: Firing, query: Query, sources: Mapping[str, str], answers: _Answers) -> None:
         began = self.work.monotonic()
@@ -317,6 +322,7 @@ class ScheduledLoop:
         landing = _Landing(
             partial(self._land_query, firing, query, found, sources), lambda: self.jury.rules_of(query.name)
         )
+        self._asking.pop(firing.schedule, None)
         answers.put((firing, landing, self.work.monotonic() - began))
 
     def _correlate(
