@@ -77,7 +77,7 @@ class Scheduling:
                         fires_us=firing.fires_us,
                         decision=decision,
                         parts=parts,
-                        told_of=_failed_on(said),
+                        told_of=_failed_on(said).union(said.names_sources if decision.matches else ()),
                         again=firing.again,
                     )
                 )
