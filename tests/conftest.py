@@ -91,6 +91,14 @@ def forked_children() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def rule_files_at_rest() -> Iterator[None]:
+    """Have commands take rule files that a test has just written for whole."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ocelog.app.rule_folders.folder_reading._AT_REST", 0.0)
+        yield
+
+
 @pytest.fixture
 def whole_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin the commands and the sandboxed children that a marked test is about, instead of forking them."""

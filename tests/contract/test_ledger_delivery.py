@@ -127,6 +127,69 @@ def test_what_waits_for_one_alert_is_one_message_that_shows_it_as_it_is_now(desk
     assert desk.attempts() == [("a", "ops", True, True), ("b", "ops", True, True)]
 
 
+def test_an_alert_that_comes_and_goes_while_its_channel_is_dead_fills_no_queue(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    claim, most = desk.take(), 0
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("b", Happened.OPENED, "ops")
+    for number in range(100):
+        status = (AlertStatus.RESOLVED, AlertStatus.OPEN)[number % 2]
+        what = (Happened.RESOLVED, Happened.REOPENED)[number % 2]
+        desk.tell("a", what, "ops", status=status, later=30 * MINUTE if number % 4 == 3 else timedelta())
+        most = max(most, len(desk.waiting()))
+        clock.now += MINUTE
+        if isinstance(handed := desk.delivery.hand(claim), OutgoingMessage) and number < 90:
+            desk.delivery.settle(claim, handed, LATER)
+    # Of each that says the same two, those that are under way besides.
+    assert most <= 15
+    assert desk.waiting()[0] == ("a", "ops", "opened")
+    assert desk.waiting()[-1] == ("a", "ops", "reopened")
+    # What is under way stays as it was handed out, and is told once.
+    clock.now += 2 * HOUR
+    told = desk.happened(claim)
+    assert next(each[:2] for each in told if each[0] == "a") == ("a", Happened.OPENED)
+    assert {each[0] for each in told} == {"a", "b"}
+    assert desk.waiting() == []
+
+
+def test_what_is_under_way_goes_on_and_what_says_the_same_comes_after_it(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    for _ in range(2):
+        desk.tell("a", Happened.REOPENED, "ops")
+    handed = desk.hand(claim)
+    for _ in range(3):
+        desk.tell("a", Happened.REOPENED, "ops")
+    assert desk.hand(claim).entries == handed.entries
+    desk.delivery.settle(claim, handed, DeliverySuccess())
+    assert desk.happened(claim) == [("a", Happened.REOPENED, 2)]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("statement", ["UPDATE outbox SET handed", "alerts.context"])
+def test_what_is_just_being_handed_out_is_left_to_that_message(
+    postgresql: Callable[[], str], clock: Clock, statement: str
+) -> None:
+    address = postgresql()
+    one, other = Ledger.open(address, durable=False, now=clock), Ledger.open(address, durable=False, now=clock)
+    desk, judge = Desk(one, clock), Desk(other, clock)
+    one.channels.add(channel())
+    claim = desk.take()
+    for _ in range(2):
+        desk.tell("a", Happened.REOPENED, "ops")
+
+    def tell() -> None:
+        judge.tell("a", Happened.REOPENED, "ops")
+
+    with before_statement(one, statement, tell):
+        handed = desk.hand(claim)
+    assert [len(own) for own in handed.entries.values()] == [2]
+    desk.delivery.settle(claim, handed, DeliverySuccess())
+    assert desk.happened(claim) == [("a", Happened.REOPENED, 1)]
+    one.close()
+    other.close()
+
+
 def test_a_channel_that_takes_a_test_fails_no_more_and_is_tried_at_once(desk: Desk, clock: Clock) -> None:
     for name in ("ops", "boss"):
         desk.ledger.channels.add(channel(name))

@@ -9,17 +9,18 @@ from threading import Barrier, Event
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import OperationalError
 
 from bookkeeping.alerts import NOW_US, alert_of, channel, opened
 from bookkeeping.crashes import before_statement
 from bookkeeping.races import at_once
-from bookkeeping.records import ISSUES, NOW, TABLE, Clock, landing, part, planned, rejecting, slice_of
+from bookkeeping.records import ISSUES, NOW, TABLE, Clock, landing, part, planned, rejecting, slice_of, source_row
 from ocelog.alert import changes
 from ocelog.alert.deciding import Decision
 from ocelog.alert.delivery.delivering import DeliveryRefusal, DeliverySuccess, OutgoingMessage
 from ocelog.alert.notice import AlertStatus
-from ocelog.alert.ports import CommitConflict, Run
+from ocelog.alert.ports import CommitConflict, CommitSuccess, Run
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Slice
 from ocelog.pull.ports import Behind, Landed, Landing
@@ -206,5 +207,27 @@ def test_of_two_that_open_one_alert_at_once_one_is_overtaken(postgresql: Callabl
     run = Run(schedule="s", fired_us=1, fires_us=2, decision=decision)
     with before_statement(one, "INSERT INTO alerts ", lambda: opened(other, alert_of(1))):
         assert isinstance(one.judging.commit_run(run), CommitConflict)
+    one.close()
+    other.close()
+
+
+@pytest.mark.postgresql
+def test_who_removes_a_source_waits_for_a_run_that_lands_of_it_and_resolves_its_alerts_too(
+    postgresql: Callable[[], str],
+) -> None:
+    address = postgresql()
+    one, other = Ledger.open(address, durable=False), Ledger.open(address, durable=False)
+    one.sources.add(source_row())
+    one.judging.begin_schedules(["s"], 1)
+    decision = Decision(alerts=[alert_of(1)])
+    run = Run(schedule="s", fired_us=1, fires_us=2, decision=decision, told_of=["acme"])
+
+    def remove() -> None:
+        # What removing a source does to its row, but it does not wait.
+        with other._database.writers.connect() as tx, pytest.raises(OperationalError, match="could not obtain lock"):
+            tx.execute(text("SELECT id FROM sources FOR NO KEY UPDATE NOWAIT"))
+
+    with before_statement(one, "INSERT INTO alerts ", remove):
+        assert isinstance(one.judging.commit_run(run), CommitSuccess)
     one.close()
     other.close()

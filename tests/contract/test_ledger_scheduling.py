@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from bookkeeping.crashes import crash_everywhere
-from bookkeeping.records import NOW, landing, taken
+from bookkeeping.records import NOW, landing, source_row, taken
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.deciding import Decision, GroupChange, LimitChange
 from ocelog.alert.grouping import Group
@@ -147,6 +147,19 @@ def test_what_is_purged_is_not_landed(begun: Ledger) -> None:
     begun.sources.purge(SOURCE)
     assert isinstance(begun.judging.commit_run(ours), StaleCommit)
     assert counts(begun) == NOTHING
+
+
+@pytest.mark.parametrize("what", ["matches", "errors"])
+def test_nothing_is_landed_or_told_of_a_source_that_was_removed_until_it_is_back(begun: Ledger, what: str) -> None:
+    ours = run(begun)
+    if what == "errors":
+        ours = replace(ours, parts=(), told_of=[SOURCE])
+    begun.sources.remove(SOURCE)
+    assert isinstance(begun.judging.commit_run(ours), StaleCommit)
+    assert (counts(begun), fired(begun)) == (NOTHING, 100)
+    begun.sources.add(source_row(SOURCE))
+    assert isinstance(begun.judging.commit_run(ours), CommitSuccess)
+    assert fired(begun) == 160
 
 
 def test_a_crash_leaves_all_or_nothing(begun: Ledger) -> None:

@@ -1,10 +1,12 @@
 """A folder of rules that is just being written, as by a checkout: nothing of it is taken for deleted."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from time import time as clock
 
 import pytest
 from msgspec.structs import replace
@@ -15,8 +17,10 @@ from commands import Ocelog
 from ocelog.alert.deciding import Decision
 from ocelog.alert.ports import CommitSuccess, Piece
 from ocelog.app.judging.jury import FolderJury
-from ocelog.app.rule_folders.folder_reading import Bench
+from ocelog.app.rule_folders import rule_folders
+from ocelog.app.rule_folders.folder_reading import Bench, wait_for_rest
 from ocelog.detect.folders import RuleFailures
+from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import Position
 
@@ -397,6 +401,69 @@ def test_files_that_are_exchanged_behind_their_links_are_read_again(folder: Path
     for _ in range(3):
         judging.after(5)
     assert judging.jury.rules(LOG_TYPE)["Mine.Linked"].about.severity == "HIGH"
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what lets commands look at folders while time passes as a test says."""
+
+    def set_time(time: Time, *, clock: float = 0.0) -> None:
+        def sleep(seconds: float) -> None:
+            time.sleep(seconds)
+            # What is due by then is written.
+            time()
+
+        waits = partial(wait_for_rest, monotonic=time, sleep=sleep, clock=lambda: clock)
+        monkeypatch.setattr(rule_folders, "wait_for_rest", waits)
+
+    return set_time
+
+
+@pytest.mark.parametrize("pause", [0.3, 0.6])
+def test_a_command_acts_on_all_rules_of_a_checkout_that_is_being_written(
+    folder: Path, installation: Installation, by_hand: Callable[..., None], pause: float
+) -> None:
+    for path in sorted(folder.iterdir())[3:]:
+        path.unlink()
+    by_hand(time := Writing(folder=folder, due=[(1_000.0 + at * pause, f"R{at + 2}") for at in range(1, 8)]))
+    assert rule_folders.turn(installation, ["Mine.*"], on=False).rules == tuple(NAMES)
+    assert 0 < sum(time.waited) < 6
+
+
+def test_a_command_waits_longer_for_rules_that_are_missing(
+    folder: Path, judging: Judging, installation: Installation, by_hand: Callable[..., None]
+) -> None:
+    judging.after(5)
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    by_hand(Writing(folder=folder, due=[(1_003.0, f"R{at}") for at in range(1, 10)]))
+    assert rule_folders.turn(installation, ["Mine.*"], on=False).rules == tuple(NAMES)
+
+
+def test_a_command_says_that_files_go_on_changing_and_does_not_guess(
+    folder: Path, installation: Installation, by_hand: Callable[..., None]
+) -> None:
+    by_hand(time := Time(meanwhile=folder))
+    for wanted in (["Mine.*"], ["Mine.R1", "Mine.R*"]):
+        with pytest.raises(ConfigError, match="'mine' are still being written"):
+            rule_folders.turn(installation, wanted, on=False)
+    with pytest.raises(ConfigError, match="'mine' are still being written"):
+        rule_folders.unregister(installation, "mine")
+    assert installation.ledger.rules.states() == {}
+    (mine,) = (each for each in rule_folders.listed(installation, waits=True) if each.folder.name == "mine")
+    assert [each for each in mine.problems if "go on changing" in each]
+    # One rule is that rule, whatever others there are.
+    assert rule_folders.turn(installation, [NAMES[1]], on=False).rules == (NAMES[1],)
+    assert sum(time.waited) <= 5 * 6
+
+
+def test_a_command_waits_for_no_folder_that_is_at_rest(
+    folder: Path, installation: Installation, by_hand: Callable[..., None]
+) -> None:
+    by_hand(time := Time(), clock=clock() + 10)
+    assert rule_folders.turn(installation, ["Mine.*"], on=False).rules == tuple(NAMES)
+    assert rule_folders.unregister(installation, "mine").path == str(folder)
+    assert time.waited == []
 
 
 def test_a_look_by_hand_uses_what_was_just_written(folder: Path, judging: Judging) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ocelog.alert.alert import Alert
+from ocelog.alert.alert import RULE_OFF, Alert
 from ocelog.alert.deciding import (
     MOST_ALERTS_AN_HOUR,
     MOST_UNTOLD_AN_HOUR,
@@ -86,6 +86,26 @@ def test_one_that_comes_back_worse_is_told_of_at_once(resolved: Alert) -> None:
     again = judged(event("v3", at=NOW + 20 * MINUTE), severity=Severity.CRITICAL)
     decision = decide(again, decision_state(resolved), POLICY, NOW + 20 * MINUTE)
     assert [(each.happened, each.due_us) for each in decision.tellings] == [(Happened.REOPENED, NOW + 20 * MINUTE)]
+
+
+@pytest.mark.parametrize("minutes", [20, 90])
+def test_one_that_comes_back_is_noted_as_reopened_once_whenever_people_hear_of_it(
+    resolved: Alert, minutes: int
+) -> None:
+    again = judged(event("v3", at=NOW + minutes * MINUTE))
+    decision = decide(again, decision_state(resolved), POLICY, NOW + minutes * MINUTE)
+    assert [each.happened for each in decision.tellings] == [Happened.REOPENED]
+    (entry,) = (each for each in decision.timeline if each.what == "reopened")
+    assert entry.detail == "its record is so again"
+
+
+def test_one_whose_rule_is_on_again_is_noted_as_reopened_once(resolved: Alert) -> None:
+    before = replace(resolved, close_reason=RULE_OFF)
+    policy = replace(POLICY, again=News.HISTORY, seeding=True)
+    decision = decide(judged(event("v3", at=NOW + MINUTE)), decision_state(before), policy, NOW + MINUTE)
+    assert [each.happened for each in decision.tellings] == [Happened.REOPENED]
+    (entry,) = (each for each in decision.timeline if each.what == "reopened")
+    assert entry.detail == "its rule is on again, and its record is still so"
 
 
 def test_history_opens_as_many_alerts_as_there_are_records_and_tells_nobody() -> None:

@@ -36,13 +36,20 @@ class Matches:
     """Which issues were read, each time."""
 
     def put(
-        self, rule: str, minute: float, user: str = "dana", *, landed: datetime = NOW, log_type: str = AUDIT
+        self,
+        rule: str,
+        minute: float,
+        user: str = "dana",
+        *,
+        landed: datetime = NOW,
+        log_type: str = AUDIT,
+        source: str = "s-1",
     ) -> str:
         """Let `rule` have matched what `user` did so many minutes before now."""
         name = f"{rule} {minute} {user}"
         self.users[name] = user
         row = dict.fromkeys(MATCH_SCHEMA.names)
-        row |= {"p_row_id": name, "event_row_id": name, "rule_id": rule, "p_log_type": log_type, "p_source_id": "s-1"}
+        row |= {"p_row_id": name, "event_row_id": name, "rule_id": rule, "p_log_type": log_type, "p_source_id": source}
         row |= {"p_event_time": NOW - timedelta(minutes=minute), "p_parse_time": landed}
         self.found.append(row)
         return name
@@ -75,10 +82,17 @@ def rule_of(*names: str, absent: Collection[str] = ()) -> CorrelationRule:
     return CorrelationRule(about=About(id="together", place=Place("r.yml", 1)), correlations=(both,))
 
 
-def find(lake: Matches, rule: CorrelationRule, *, others: Collection[str] = (), hours: float = 1) -> Judgement:
+def find(
+    lake: Matches,
+    rule: CorrelationRule,
+    *,
+    others: Collection[str] = (),
+    hours: float = 1,
+    sources: Mapping[str, str] = {"s-1": "prod"},
+) -> Judgement:
     fired_us = to_us(NOW - timedelta(hours=hours))
     judged, found = Correlator(lake=lake).find(
-        rule, "1", others=others, fired_us=fired_us, now_us=to_us(NOW), sources={"s-1": "prod"}
+        rule, "1", others=others, fired_us=fired_us, now_us=to_us(NOW), sources=sources
     )
     assert len(found.rows) == len(judged.events)
     return judged
@@ -92,6 +106,25 @@ def test_matches_of_one_person_in_order_belong_together() -> None:
     (match,) = find(lake, rule_of("A", "B")).matches
     assert match.verdict.title == "together: dana"
     assert match.event.event_us == to_us(NOW - timedelta(minutes=20))
+
+
+def test_matches_of_a_source_that_was_removed_belong_to_nothing() -> None:
+    lake = Matches()
+    lake.put("A", 30, source="removed")
+    lake.put("B", 20)
+    lake.put("A", 10)
+    lake.put("B", 5, source="removed")
+    assert find(lake, rule_of("A", "B")).matches == []
+
+
+def test_what_is_found_names_the_sources_of_all_that_belongs_together() -> None:
+    lake = Matches()
+    lake.put("A", 30, source="s-2")
+    lake.put("B", 20)
+    lake.put("B", 10, "emil", source="s-3")
+    found = find(lake, rule_of("A", "B"), sources=dict.fromkeys(("s-1", "s-2", "s-3"), "prod"))
+    assert [each.event.source_id for each in found.matches] == ["s-1"]
+    assert set(found.names_sources) == {"s-1", "s-2"}
 
 
 def test_an_alert_links_to_the_page_of_the_last_event_that_has_one() -> None:

@@ -40,6 +40,8 @@ class Stage:
     """What is being asked: when it ends, and the name of its thread."""
     begun: list[tuple[str, float]] = field(default_factory=list)
     """What was begun, and when."""
+    queries_at_once: int = 0
+    """Queries that were asked at the same time, at most."""
     rules_at_once: int = 0
     """Correlation rules that ran at the same time, at most."""
     looks: int = 0
@@ -71,7 +73,7 @@ class Stage:
         assembly: Any = SimpleNamespace(installation=installation)
         loop.work = Work(assembly=assembly, stop=self.stop, monotonic=lambda: self.clock)
         loop.work.threads = SimpleNamespace(start_once=self.begin, went_on=lambda: None)
-        loop.now = lambda: self.now
+        loop.now, loop._asking = (lambda: self.now), {}
         loop._pace = SchedulePace(self.home, monotonic=lambda: self.clock)
         schedule = Schedule(rate_minutes=PERIOD)
         names = {
@@ -108,6 +110,7 @@ class Stage:
         self.begun.append((what, self.clock))
         rules = [each for _, _, _, each in self.ends if each.args[0].schedule.startswith("rule ")]
         self.rules_at_once = max(self.rules_at_once, len(rules))
+        self.queries_at_once = max(self.queries_at_once, len(self.ends) - len(rules))
         return True
 
 
@@ -229,6 +232,25 @@ def test_a_rule_that_is_quick_runs_beside_none_that_a_failed_run_left_behind(sta
     assert dict(reversed(stage.begun))["Rule.0"] >= 200
 
 
+@pytest.mark.parametrize(("is_slow", "at_once"), [(False, 2), (True, 1)])
+def test_queries_that_failed_runs_left_behind_count_among_those_that_are_asked_at_once(
+    stage: Stage, is_slow: bool, at_once: int
+) -> None:
+    stage.seconds = {f"query-{at}": 100.0 for at in range(6)}
+    stage.fired = {f"query {name}": to_us(START - timedelta(hours=1)) for name in stage.seconds}
+    if is_slow:
+        pace = SchedulePace(stage.home)
+        for name in stage.seconds:
+            pace.took(f"query {name}", LIMIT)
+        pace.see({f"query {name}": None for name in stage.seconds})
+    stage.fails = lambda look: look in {2, 4, 6}
+    stage.until = 1_500.0
+    run(stage)
+    assert stage.looks > 6
+    assert stage.queries_at_once == at_once
+    assert {name for name, _ in stage.ran} == stage.seconds.keys(), "each of them runs in its turn"
+
+
 def test_a_rule_that_goes_and_fails_while_it_runs_costs_no_other_its_answer(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +327,23 @@ def test_status_names_what_waits_longest_and_what_takes_the_most_time() -> None:
     assert "query Good and 1 more, since 2026-05-04" in first
     assert "The query Slow took the most time: 60 s" in first
     assert todo.endswith("ocelog rules disable Slow")
+
+
+def test_each_run_is_told_the_sources_that_there_are_by_then(stage: Stage) -> None:
+    stage.seconds = {"Rule.0": 1.0, "Rule.1": 1.0}
+    stage.fired = {name: to_us(START - timedelta(hours=1)) for name in ("rule Rule.0", "rule Rule.1")}
+    loop, told = stage.loop(), list[list[str]]()
+    sources = loop.work.assembly.installation.ledger.sources
+    there = {"acme": "prod", "other": "test"}
+    sources.listed = lambda: [SimpleNamespace(id=each, name=name) for each, name in there.items()]
+
+    def find(*_: object, sources: dict[str, str], **__: object) -> None:
+        told.append(sorted(sources))
+        there.pop("acme", None)
+
+    loop._correlator = SimpleNamespace(find=find)
+    loop.run(again=False)
+    assert told == [["acme", "other"], ["other"]]
 
 
 def test_a_pull_runs_each_schedule_once_and_ends(stage: Stage) -> None:

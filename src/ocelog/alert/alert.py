@@ -56,7 +56,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     """What alert_context() returned for the first match."""
     matches: int = 0
     to_be_told: bool = False
-    """Whether people were to hear of it: the threshold was reached, it is news, and nothing suppressed it."""
+    """Whether it is one that is sent to people: the threshold was reached, it is news, and nothing suppressed it."""
     told_severity: Severity | None = None
     """The worst that people were told of, since it was opened or reopened last."""
     told_us: int | None = None

@@ -539,7 +539,7 @@ class _Deciding:
                 if alert.id in self._state.triaged:
                     alert = replace(alert, status=AlertStatus.TRIAGED)
                 # Whoever was told of it has heard that it was over.
-                return self._tell(alert, Happened.REOPENED) if before.to_be_told else alert
+                return self._tell(alert, Happened.REOPENED, noted=True) if before.to_be_told else alert
             self._note(alert.id, "reopened", kept_text("its record is so again"))
             if is_history:
                 # Whoever heard of it before has heard of its end.
@@ -550,7 +550,7 @@ class _Deciding:
             if again_us > self._now_us and not escalates:
                 self._note(alert.id, "told later", kept_text("people were told of it within its dedup period"))
                 return self._tell(alert, Happened.REOPENED, due_us=again_us)
-            return self._tell(alert, Happened.REOPENED)
+            return self._tell(alert, Happened.REOPENED, noted=True)
         if escalates and self._news(event) is not News.HISTORY:
             if before.status is AlertStatus.CLOSED:
                 alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, close_reason=None)
@@ -655,15 +655,20 @@ class _Deciding:
     def _note(self, name: str, what: str, detail: str = "") -> None:
         self._timeline.append(TimelineEntry(alert_id=name, at_us=self._now_us, who=OCELOG, what=what, detail=detail))
 
-    def _tell(self, alert: Alert, happened: Happened, note: str = "", *, due_us: int | None = None) -> Alert:
-        """Tell of something that people must look at, unless it is suppressed; now, or at `due_us`."""
+    def _tell(
+        self, alert: Alert, happened: Happened, note: str = "", *, due_us: int | None = None, noted: bool = False
+    ) -> Alert:
+        """Tell of something that people must look at, unless it is suppressed; now, or at `due_us`.
+
+        `noted`: its timeline says already what happened.
+        """
         why = self._muted(alert)
         if why is not None:
             self._note(alert.id, "suppressed", why)
             # It is told of once it is worse, and the suppression is over.
             return replace(alert, told_severity=alert.severity)
         self._put(alert, happened, note, due_us)
-        if happened is not Happened.OPENED and due_us is None:
+        if happened is not Happened.OPENED and due_us is None and not noted:
             self._note(alert.id, happened.value, note)
         told_us = self._now_us if due_us is None else due_us
         return replace(alert, to_be_told=True, known=False, told_severity=alert.severity, told_us=told_us)

@@ -1,7 +1,7 @@
 """What judging found in a piece of a table, in the words of alerts."""
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -120,5 +120,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
     """In the order of the events."""
     errors: Sequence[RuleError] = ()
     unjudged: Sequence[UnjudgedEvents] = ()
+    names_sources: Collection[str] = ()
+    """Further sources of what the matches name."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """How long each rule took, by id."""

@@ -28,7 +28,7 @@ class AlertFilter(Struct, frozen=True, kw_only=True):
     text: str | None = None
     """Part of the title, the description, the dedup string, or the rule's id or name."""
     untold: bool = False
-    """Also those that nobody was to hear of: below a threshold, suppressed, or known from the start."""
+    """Also those that are sent to nobody: below a threshold, suppressed, or known from the start."""
 
 
 class AlertOrder(StrEnum):

@@ -61,6 +61,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """That of this one."""
     decision: Decision
     parts: Sequence[MatchPart] = ()
+    told_of: Collection[str] = ()
+    """Further sources that it has something to tell of."""
     again: bool = False
     """Whether the schedule has passed it: then it stays where it is."""
 
@@ -74,7 +76,7 @@ class CommitConflict(Struct, frozen=True, kw_only=True):
 
 
 class StaleCommit(Struct, frozen=True, kw_only=True):
-    """Nothing was committed: another has judged the piece, or its source is gone. Begin again from the mark."""
+    """Nothing was committed: another has judged it, or a source of it is gone. Begin again from the mark."""
 
 
 Outcome: TypeAlias = CommitSuccess | CommitConflict | StaleCommit

@@ -57,8 +57,8 @@ class Scheduling:
         """Land what was judged of `rows`, each of which is an event, and move the schedule on.
 
         `landed` are ids of matches that are in the lake, of which the ledger may have forgotten some. None: another has
-        made the run, or a source went away: nothing was changed. Raises LostFenceError if another process lands matches
-        of the same source.
+        made the run, or a source was removed meanwhile: nothing was changed. Raises LostFenceError if another process
+        lands matches of the same source.
         """
         said, places = once(found)
         judged_us = self.now_us()
@@ -77,6 +77,7 @@ class Scheduling:
                         fires_us=firing.fires_us,
                         decision=decision,
                         parts=parts,
+                        told_of=_failed_on(said).union(said.names_sources if decision.matches else ()),
                         again=firing.again,
                     )
                 )
@@ -121,6 +122,13 @@ class Scheduling:
             # What stays goes with the other files that nobody vouches for.
             with suppress(OSError):
                 self.lake.discard(each.part)
+
+
+def _failed_on(said: Judgement) -> set[str]:
+    """Return the sources of the rows that rules failed on. A run that failed is of none."""
+    failed = [event for each in said.errors for event in each.events]
+    failed += [event for each in said.unjudged for event in each.events]
+    return {event.source_id for event in failed if event.source_id}
 
 
 def once(found: Judgement) -> tuple[Judgement, dict[str, int]]:

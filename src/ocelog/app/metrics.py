@@ -43,7 +43,7 @@ _LIST = (
     MetricSpec(
         name="ocelog_alerts_open",
         labels=("severity",),
-        doc="Alerts that people were to hear of, and that are neither closed nor resolved.",
+        doc="Alerts that are neither closed nor resolved, without those that are sent to nobody.",
     ),
     MetricSpec(
         name="ocelog_alerts_oldest_open_timestamp_seconds",
@@ -51,7 +51,7 @@ _LIST = (
     ),
     MetricSpec(
         name="ocelog_alerts_open_untold",
-        doc="Open alerts that nobody was to hear of: suppressed, below a threshold, or known from the start.",
+        doc="Open alerts that are sent to nobody: suppressed, below their threshold, or older than the source or rule.",
     ),
     MetricSpec(name="ocelog_suppressions_active", doc="Suppressions and maintenance windows that apply now."),
     MetricSpec(

@@ -104,7 +104,7 @@ def list_(
         bool,
         typer.Option(
             "--untold",
-            help="Also alerts that were not sent to anyone: suppressed, below a threshold, or known from the start.",
+            help="Also alerts sent to nobody: suppressed, below their threshold, or older than the source or rule.",
         ),
     ] = False,
     all_: Annotated[bool, typer.Option("--all", help="Whatever their status is, and --untold.")] = False,

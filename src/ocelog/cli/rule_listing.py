@@ -35,7 +35,7 @@ def list_(
         folders = other.rules.folders(name)
     else:
         with opened(reading=True) as installation:
-            folders = rule_showing.folders(installation, name)
+            folders = rule_showing.folders(installation, name, waits=True)
     found = [from_here(each) for each in folders]
     if json:
         show.as_json(found)

@@ -76,11 +76,11 @@ class OpenAlerts(Struct, frozen=True, kw_only=True):
     """How many alerts somebody has to look at."""
 
     told: Mapping[Severity, int]
-    """Those that people were to hear of, by severity."""
+    """Those that are sent to people, by severity."""
     untold: int
     """Others: below a threshold, suppressed, or known from the start."""
     oldest_us: int | None = None
-    """When the oldest of those was opened that people were to hear of; None: there is none."""
+    """When the oldest of those was opened that are sent to people; None: there is none."""
 
 
 class AlertLedger:
@@ -126,7 +126,7 @@ class AlertLedger:
         return self._count(_filter(wanted), most)
 
     def count_untold(self, wanted: AlertFilter, *, most: int) -> int:
-        """Return how many further alerts are as wanted, of which nobody was to hear; at most `most`."""
+        """Return how many further alerts are as wanted, but sent to nobody; at most `most`."""
         return self._count([*_filter(replace(wanted, untold=True)), ~_heard()], most)
 
     def _count(self, where: Sequence[ColumnElement[bool]], most: int) -> int:
@@ -416,7 +416,7 @@ _KEYS: Mapping[AlertOrder, Sequence[ColumnElement[Any]]] = {
 
 
 def _heard() -> ColumnElement[bool]:
-    """Hold for what people were to hear of, or have taken notice of."""
+    """Hold for what is sent to people, or what somebody has taken notice of."""
     return or_(_a.told, _a.acknowledged_us.is_not(None))
 
 

@@ -186,12 +186,13 @@ class JudgingLedger:
         """
         now_us = self._now_us()
         parts = sorted(run.parts, key=lambda each: each.source_id)
+        sources = {each.source_id for each in parts}.union(run.told_of)
         with self._database.write() as tx:
             last = counters.hold(tx, RULE_MATCHES).last if parts else 0
             if not run.again and not schedules.move(tx, run.schedule, run.fired_us, run.fires_us):
                 tx.rollback()
                 return StaleCommit()
-            if not all(detecting.hold_source(tx, each.source_id) for each in parts):
+            if not all(detecting.hold_present(tx, each) for each in sorted(sources)):
                 tx.rollback()
                 return StaleCommit()
             for each in parts:

@@ -49,7 +49,7 @@ class AlertListing(Struct, frozen=True, kw_only=True):
     more: bool
     """Whether there are others behind the last."""
     untold: int
-    """How many others would be among them, of which nobody was to hear; counted as `total` is."""
+    """How many others would be among them that are sent to nobody; counted as `total` is."""
     total: int
     """How many there are on all pages. No more than MOST_COUNTED are counted: then there may be more."""
     end: ListPlace | None = None

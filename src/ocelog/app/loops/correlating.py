@@ -108,8 +108,9 @@ class Correlator:
         """Return what `rule` finds around the matches that have landed since `fired_us`.
 
         `others` are the correlation rules that there are: what they found is none of the matches that a rule looks at,
-        or it would find what it found itself. If there is more to look at than a run can, it looks at the newest
-        first, and an error says of which matches nothing is known. Raises TooMuchError if it cannot tell even that.
+        or it would find what it found itself. Nor are those of other sources than `sources`. If there is more to look
+        at than a run can, it looks at the newest first, and an error says of which matches nothing is known. Raises
+        TooMuchError if it cannot tell even that.
         """
         bounds = self._bounds()
 
@@ -181,14 +182,12 @@ class Correlator:
         for correlation, mine in zip(rule.correlations, told, strict=True):
             rules = {step.rule for step in correlation.steps}.difference(others)
             around = sorted(centres(correlation, rules))
-            for together, members in self._around(correlation, rules, around, now_us, mine, bounds):
+            for together, members in self._around(correlation, rules, around, now_us, mine, sources, bounds):
                 found.setdefault(digest("members", *sorted(each["p_row_id"] for each in members)), (together, members))
         events, rows, matches = list[Event](), list[dict[str, Any]](), list[Match]()
         pages = self._pages(members for _, members in found.values())
         for name, (together, members) in found.items():
             last = members[-1]
-            if last["p_source_id"] not in sources:
-                continue
             event = Event(
                 row_id=name,
                 log_type=last["p_log_type"] or "",
@@ -203,7 +202,8 @@ class Correlator:
             events.append(event)
             rows.append(_indicators(members))
             matches.append(Match(rule=by, event=event, verdict=_verdict(rule, together, members)))
-        judged = Judgement(events=events, rules={rule.id: by}, matches=matches)
+        named = {each["p_source_id"] for _, members in found.values() for each in members}
+        judged = Judgement(events=events, rules={rule.id: by}, matches=matches, names_sources=named)
         return judged, RunRows(plain=rows, events=events, rows=match_source(events, rows))
 
     def _around(
@@ -213,6 +213,7 @@ class Correlator:
         centres: Sequence[int],
         now_us: int,
         told: set[str],
+        sources: Collection[str],
         bounds: _Bounds,
     ) -> Iterable[tuple[CorrelatedMatches, list[dict[str, Any]]]]:
         """Yield what belongs together with the matches at `centres`: those that may have something in common together.
@@ -223,7 +224,7 @@ class Correlator:
             return
         # Each finding reaches over two windows from any of its matches, and looks one further for what must be absent.
         reach = (3 if any(step.absent for step in correlation.steps) else 2) * correlation.lookback_minutes * 60
-        rows, steps, whole_us = self._near(correlation, rules, _spans(centres, reach * _SECOND_US), bounds)
+        rows, steps, whole_us = self._near(correlation, rules, _spans(centres, reach * _SECOND_US), sources, bounds)
         wanted = set(centres)
         new = {name for name, row in rows.items() if to_us(row["p_event_time"]) in wanted and name not in told}
         if whole_us is not None:
@@ -259,7 +260,12 @@ class Correlator:
             bounds.held += held
 
     def _near(
-        self, correlation: Correlation, rules: Collection[str], spans: Sequence[tuple[int, int]], bounds: _Bounds
+        self,
+        correlation: Correlation,
+        rules: Collection[str],
+        spans: Sequence[tuple[int, int]],
+        sources: Collection[str],
+        bounds: _Bounds,
     ) -> tuple[dict[str, dict[str, Any]], list[StepMatch], int | None]:
         """Return the matches in some time ranges, the newest first, as long as they are not too many.
 
@@ -275,8 +281,9 @@ class Correlator:
                 if is_cut := table.num_rows > room:
                     table = table.sort_by([("p_event_time", "descending")]).slice(0, room)  # noqa: PLW2901 - its newest
                 read = {row["p_row_id"]: row for row in table.to_pylist()}
-                steps += self._step_matches(correlation, read)
-                rows |= {name: _kept(row) for name, row in read.items()}
+                there = {name: row for name, row in read.items() if row["p_source_id"] in sources}
+                steps += self._step_matches(correlation, there)
+                rows |= {name: _kept(row) for name, row in there.items()}
                 if is_cut:
                     bounds.why = f"more than {_MOST_ROWS:,} matches of its rules lie around the new ones"
                     # Of the last instant there may be more.

@@ -66,6 +66,8 @@ class _Agenda:
 
     again: bool
     """Whether what is quick runs as often as it comes to be due."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """The name of each source that there is, by id, as of the last look."""
     queries: Mapping[str, Query] = field(default_factory=dict)
     correlations: Mapping[str, tuple[CorrelationRule, str]] = field(default_factory=dict)
     schedules: Mapping[str, Sequence[Schedule]] = field(default_factory=dict)
@@ -105,6 +107,8 @@ class ScheduledLoop:
     _scheduling: Scheduling = field(init=False)
     _correlator: Correlator = field(init=False)
     _pace: SchedulePace = field(init=False)
+    _asking: dict[str, float] = field(default_factory=dict)
+    """Queries that are asked, and since when: those, too, that a run of this loop left behind as it failed."""
     _look_at: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -149,13 +153,12 @@ class ScheduledLoop:
         `again`, all does.
         """
         installation = self.work.assembly.installation
-        sources = {each.id: each.name for each in installation.ledger.sources.listed()}
-        if not installation.settings.detections or not sources:
+        agenda = _Agenda(again=again, sources=self._sources())
+        if not installation.settings.detections or not agenda.sources:
             installation.ledger.judging.end_schedules(but=())
             return
         first: OcelogError | None = None
-        agenda = _Agenda(again=again)
-        for firing, landing in self._each(agenda, sources):
+        for firing, landing in self._each(agenda):
             try:
                 self._fire(firing, landing)
             except LostFenceError as error:
@@ -174,9 +177,14 @@ class ScheduledLoop:
             self._look_at = self.work.monotonic() + _AFTER_FAILURE
             raise first
 
+    def _sources(self) -> dict[str, str]:
+        return {each.id: each.name for each in self.work.assembly.installation.ledger.sources.listed()}
+
     def _look(self, agenda: _Agenda) -> None:
         """Note in `agenda` what is due by now, those that take least first."""
         ledger, now = self.work.assembly.installation.ledger, self.work.monotonic()
+        # If there is none any more, nothing of those before is landed.
+        agenda.sources = self._sources() or agenda.sources
         if now >= agenda.rules_at:
             agenda.rules_at = now + _LOOK_EVERY
             with self.jury.lock:
@@ -199,7 +207,7 @@ class ScheduledLoop:
         due = [
             each
             for name, when in agenda.schedules.items()
-            if name not in agenda.asked.keys() | agenda.correlating
+            if name not in agenda.asked.keys() | self._asking.keys() | agenda.correlating
             and (each := self._due(name, when, fired[name])) is not None
         ]
         agenda.queries_due = self._sorted(
@@ -224,7 +232,7 @@ class ScheduledLoop:
     def _is_slow(self, schedule: str) -> bool:
         return (self._pace.seconds(schedule) or 0.0) >= LONG
 
-    def _each(self, agenda: _Agenda, sources: Mapping[str, str]) -> Iterator[tuple[Firing, _Landing]]:
+    def _each(self, agenda: _Agenda) -> Iterator[tuple[Firing, _Landing]]:
         """Yield what is due, with what lands it, as it is answered: what takes long runs beside this loop.
 
         Two queries are asked at once: each may take its memory and its processor. One that was slow the last time never
@@ -240,13 +248,17 @@ class ScheduledLoop:
             while (firing := self._next_query(agenda)) is not None:
                 query = agenda.queries[firing.schedule.partition(" ")[2]]
                 agenda.take(firing)
-                if self._begin(firing.schedule, firing, partial(self._ask, firing, query, sources, answers)):
+                job = partial(self._ask, firing, query, agenda.sources, answers)
+                self._asking[firing.schedule] = self.work.monotonic()
+                if self._begin(firing.schedule, firing, job):
                     agenda.asked[firing.schedule] = self.work.monotonic()
                     waited = 0
+                else:
+                    del self._asking[firing.schedule]
             if agenda.others_due and not agenda.correlating and not self._waits_for_query(agenda, waited):
                 firing = agenda.others_due[0]
                 what = agenda.correlations[firing.schedule.partition(" ")[2]]
-                job = partial(self._correlate, firing, *what, agenda.correlations, sources, answers)
+                job = partial(self._correlate, firing, *what, agenda.correlations, agenda.sources, answers)
                 # All have one name: so none runs beside one that a failed run of this loop left behind.
                 if self._begin(_RULES, firing, job):
                     agenda.take(agenda.others_due.popleft())
@@ -284,22 +296,21 @@ class ScheduledLoop:
 
     def _next_query(self, agenda: _Agenda) -> Firing | None:
         """Take the query that is to be asked next, if there is room for it."""
-        if not agenda.queries_due or len(agenda.asked) >= _AT_ONCE:
+        asked = {**self._asking, **agenda.asked}
+        if not agenda.queries_due or len(asked) >= _AT_ONCE:
             return None
-        if self._is_slow(agenda.queries_due[0].schedule) and any(
-            self._is_slowly_asked(agenda, one) for one in agenda.asked
-        ):
+        if self._is_slow(agenda.queries_due[0].schedule) and any(self._is_slowly_asked(*one) for one in asked.items()):
             return None
         return agenda.queries_due.popleft()
 
-    def _is_slowly_asked(self, agenda: _Agenda, schedule: str) -> bool:
-        return self._is_slow(schedule) or self.work.monotonic() - agenda.asked[schedule] >= LONG
+    def _is_slowly_asked(self, schedule: str, since: float) -> bool:
+        return self._is_slow(schedule) or self.work.monotonic() - since >= LONG
 
     def _waits_for_query(self, agenda: _Agenda, waited: int) -> bool:
         """Whether a query is due or asked that correlation rules wait for: none that is slow."""
         if any(not self._is_slow(each.schedule) for each in agenda.queries_due):
             return True
-        return waited < _MOST_GLANCES and any(not self._is_slowly_asked(agenda, one) for one in agenda.asked)
+        return waited < _MOST_GLANCES and any(not self._is_slowly_asked(*one) for one in agenda.asked.items())
 
     def _ask(self, firing: Firing, query: Query, sources: Mapping[str, str], answers: _Answers) -> None:
         began = self.work.monotonic()
@@ -312,6 +323,7 @@ class ScheduledLoop:
         landing = _Landing(
             partial(self._land_query, firing, query, found, sources), lambda: self.jury.rules_of(query.name)
         )
+        self._asking.pop(firing.schedule, None)
         answers.put((firing, landing, self.work.monotonic() - began))
 
     def _correlate(

@@ -29,6 +29,13 @@ _RESTED = 10.0
 """Seconds without a change after which a folder that was not read yet is taken to be whole."""
 _SETTLED = 4.0
 """Seconds for which every look must find the same before missing rules count as deleted."""
+_AT_REST = 4.0
+"""Seconds without a change after which whoever reads a folder once, for a command, takes it to be whole."""
+_STEADY = 1.0
+"""Seconds for which each of its looks must find the same, if no rules are missing."""
+_LOOKS_EVERY = 0.5
+_LOOKS_FOR = 6.0
+"""Seconds for which a command waits for a folder that is just being written."""
 _TOLD_AFTER = 60.0
 """Seconds after which people hear of files that change from look to look."""
 log = structlog.get_logger()
@@ -161,7 +168,7 @@ class FolderReader(Struct, frozen=True):
         if bench.changing_since is None:
             return
         if at_once or self.monotonic() >= bench.changing_since + _TOLD_AFTER:
-            _note(bench, f"{bench.folder.path}: its files go on changing while they are read")
+            _note(bench, goes_on_changing(bench.folder))
         if bench.loaded is None:
             self._load_good(bench)
 
@@ -247,10 +254,65 @@ class FolderReader(Struct, frozen=True):
         log.info("last good rules read", folder=bench.folder.name, rules=len(bench.loaded.rules))
 
 
+def wait_for_rest(
+    folders: Collection[RuleFolder],
+    good: GoodRules,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[RuleFolder]:
+    """Wait until what is just being written stays as it is, and return the folders that go on changing.
+
+    A command reads a folder once: in the middle of a checkout it would find half of the rules, and act on these.
+    """
+    left = {each.id: each for each in folders if not _is_at_rest(each, clock())}
+    found = {name: _Found(*_files_of(each), monotonic()) for name, each in left.items()}
+    until = monotonic() + _LOOKS_FOR
+    while left and monotonic() < until:
+        sleep(_LOOKS_EVERY)
+        for name, folder in list(left.items()):
+            files, before = _files_of(folder), found[name]
+            if files != (before.revision, before.refused):
+                found[name] = _Found(*files, monotonic())
+            elif monotonic() >= before.since + (_SETTLED if _lacks_rules(folder, good) else _STEADY):
+                del left[name]
+    return list(left.values())
+
+
+def _is_at_rest(folder: RuleFolder, now: float) -> bool:
+    try:
+        return folder.is_built_in or now - _mark(Path(folder.path)).changed >= _AT_REST
+    except RuleFileError:
+        # Whoever reads it says so.
+        return True
+
+
+def _files_of(folder: RuleFolder) -> tuple[str, Mapping[str, str]]:
+    try:
+        bundle = read_bundle(Path(folder.path))
+    except RuleFileError as error:
+        return str(error), {}
+    return bundle.revision(), bundle.refused
+
+
+def _lacks_rules(folder: RuleFolder, good: GoodRules) -> bool:
+    had = good.read(folder.id)
+    try:
+        return had is not None and _lacks(read_bundle(Path(folder.path)), had)
+    except RuleFileError:
+        return False
+
+
 def _note(bench: Bench, trouble: str) -> None:
     if trouble != bench.trouble:
         bench.trouble = trouble
         log.error("rules not read", folder=bench.folder.name, reason=trouble)
+
+
+def goes_on_changing(folder: RuleFolder) -> str:
+    """Say that a folder does not come to rest."""
+    return f"{folder.path}: its files go on changing while they are read"
 
 
 def refused_rules(checkout: Checkout) -> dict[str, str]:

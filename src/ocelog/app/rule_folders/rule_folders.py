@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ocelog.app.log_types import changing
-from ocelog.app.rule_folders.folder_reading import read_rules, refused_rules
+from ocelog.app.rule_folders.folder_reading import goes_on_changing, read_rules, refused_rules, wait_for_rest
 from ocelog.app.rule_folders.good_rules import GoodRules
 from ocelog.app.rule_folders.rule_troubles import tell
 from ocelog.detect.bundle import Bundle
@@ -46,6 +46,8 @@ class ReadFolder(Struct, frozen=True, kw_only=True):
     """With files of its last good version in the place of those that do not read; None: there is nothing to read."""
     why: str = ""
     """Why it cannot be read."""
+    is_changing: bool = False
+    """Whether it was still being written when it was read."""
     last_good: Mapping[str, str] = field(default_factory=dict)
     """Rules that run in their last good version, and why."""
 
@@ -228,7 +230,9 @@ def unregister(installation: Installation, name: str) -> RuleFolder:
         )
     others = set[str]()
     mine = set[str]()
-    for each in read_folders(installation):
+    read = read_folders(installation, waits=True)
+    _refuse_changing(read)
+    for each in read:
         found = {rule for rule, _ in _items(each.checkout)} if each.checkout else set[str]()
         (mine if each.folder.id == folder.id else others).update(found)
     installation.ledger.rules.remove(folder.id, mine - others)
@@ -246,17 +250,35 @@ def find_folder(installation: Installation, name: str) -> RuleFolder:
     raise ConfigError(Phrase("There is no folder of rules %(name)s%(nearest)s", name=shown(name), nearest=nearest))
 
 
-def read_folders(installation: Installation) -> list[ReadFolder]:
-    """Read every registered folder; one that cannot be read says why."""
+def read_folders(installation: Installation, *, waits: bool = False) -> list[ReadFolder]:
+    """Read every registered folder; one that cannot be read says why.
+
+    `waits`: until those that are just being written have come to rest, for some seconds at most.
+    """
     kept, troubles = GoodRules(installation.home.path), installation.ledger.rules.troubles()
-    return [
+    folders = installation.ledger.rules.folders()
+    changing = {each.id for each in wait_for_rest(folders, kept)} if waits else set[str]()
+    read = (
         _read(
             folder,
             None if folder.is_built_in else kept.read(folder.id),
             {each.rule_id for each in troubles if each.folder_id == folder.id},
         )
-        for folder in installation.ledger.rules.folders()
-    ]
+        for folder in folders
+    )
+    return [replace(each, is_changing=each.folder.id in changing) for each in read]
+
+
+def _refuse_changing(folders: Iterable[ReadFolder]) -> None:
+    """Raise ConfigError if a folder is still being written: which rules there are is not known."""
+    if (changing := next((each.folder for each in folders if each.is_changing), None)) is not None:
+        raise ConfigError(
+            Phrase(
+                "The files of the folder %(folder)s are still being written. Nothing was changed; try again in a few "
+                "seconds.",
+                folder=repr(changing.name),
+            )
+        )
 
 
 @cache
@@ -301,9 +323,9 @@ def _read(folder: RuleFolder, good: Bundle | None, troubled: Collection[str]) ->
     return ReadFolder(folder=folder, checkout=replace(mended, problems=checkout.problems), last_good=last_good)
 
 
-def listed(installation: Installation) -> list[ListedFolder]:
-    """Return every folder with its rules, and of each whether it runs and why."""
-    folders = read_folders(installation)
+def listed(installation: Installation, *, waits: bool = False) -> list[ListedFolder]:
+    """Return every folder with its rules, and of each whether it runs and why; `waits` is as in `read_folders`."""
+    folders = read_folders(installation, waits=waits)
     states = installation.ledger.rules.states()
     names = Names(schemas=packaged_schemas())
     troubles = installation.ledger.rules.troubles()
@@ -353,7 +375,7 @@ def _listed(
         for name, item in _items(checkout)
     ]
     noted = {name: one for name, one in troubles.items() if name not in refused}
-    problems = [read.why] if read.why else []
+    problems = [why for why in (read.why, goes_on_changing(read.folder) if read.is_changing else "") if why]
     if read.why:
         noted.pop("", None)
     problems += [
@@ -447,11 +469,15 @@ def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> Swit
     """Turn rules and packs on or off, each named by its id, or rules by a pattern such as `Acme.*`.
 
     What a pack or a rule's file says already is not noted as a person's decision, so that the file decides later too.
-    Raises ConfigError if one of `wanted` means nothing; then nothing is changed.
+    Raises ConfigError if one of `wanted` means nothing, or if a folder is still being written and `wanted` are not all
+    ids of rules: then nothing is changed.
     """
-    checkouts = {each.folder.id: each.checkout for each in read_folders(installation) if each.checkout is not None}
+    read = read_folders(installation, waits=True)
+    checkouts = {each.folder.id: each.checkout for each in read if each.checkout is not None}
     known = {name for checkout in checkouts.values() for name, _ in _items(checkout)}
     packs = {name for checkout in checkouts.values() for name in checkout.packs}
+    if not known.issuperset(wanted):
+        _refuse_changing(read)
     rules, turned = set[str](), list[str]()
     for name in wanted:
         if name in packs and name not in known:

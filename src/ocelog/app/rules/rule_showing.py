@@ -109,10 +109,13 @@ def cannot_run(found: Collection[ListedFolder]) -> dict[tuple[str, str], str]:
     return faults
 
 
-def folders(installation: Installation, name: str | None = None) -> list[dict[str, Any]]:
-    """Return every folder, or the one of that name, with its rules as programs read them. Raises ConfigError."""
+def folders(installation: Installation, name: str | None = None, *, waits: bool = False) -> list[dict[str, Any]]:
+    """Return every folder, or the one of that name, with its rules as programs read them. Raises ConfigError.
+
+    `waits` for those that are just being written, for some seconds at most.
+    """
     wanted = None if name is None else find_folder(installation, name).id
-    found = [each for each in listed(installation) if wanted in (None, each.folder.id)]
+    found = [each for each in listed(installation, waits=waits) if wanted in (None, each.folder.id)]
     faults, failed = cannot_run(found), failing(installation)
     return [folder_values(each, faults, failed) for each in found]
 

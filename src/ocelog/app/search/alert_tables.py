@@ -40,7 +40,7 @@ _ALERTS: tuple[tuple[str, pa.DataType, str], ...] = (
     (
         "told",
         pa.bool_(),
-        "Whether people were to hear of it: not below a threshold, suppressed or known from the start.",
+        "Whether it is sent to people: not if suppressed, below its threshold, or older than the source or rule.",
     ),
     ("told_at", INSTANT, "When they were told last."),
     ("opened", INSTANT, "When it was opened, or reopened last."),

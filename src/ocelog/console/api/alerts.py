@@ -29,6 +29,7 @@ from ocelog.model import Severity
 
 router = APIRouter(prefix="/alerts", tags=["Alerts"])
 _EVENTS = 100
+_UNTOLD = "Also alerts that are sent to nobody: suppressed, below their threshold, or older than the source or rule."
 Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -56,7 +57,7 @@ class Alert(BaseModel):
     context: Any = Field(description="What the rule's `alert_context` returned for the first match.")
     matches: int
     visible: bool = Field(description="The source still shows the record.")
-    told: bool = Field(description="Whether people were to hear of it.")
+    told: bool = Field(description="Whether it is sent to people.")
     told_severity: Severity | None = Field(description="The worst that people were told of.")
     told_at: AwareDatetime | None
     opened_at: AwareDatetime
@@ -116,7 +117,7 @@ class AlertPage(Page[Alert]):
         "if it is that, there may be more."
     )
     untold: int = Field(
-        description="How many others would be in the list, of which nobody was to hear; counted as `total` is."
+        description="How many more alerts `untold` would list: those that are sent to nobody. Counted as `total` is."
     )
 
 
@@ -242,8 +243,8 @@ def list_alerts(
     assignee: Annotated[Words | None, Query(description="Empty: those that nobody looks after.")] = None,
     since: Annotated[Words | None, Query(description="An instant, or how long ago: `7d`.")] = None,
     text: Words | None = None,
-    everything: Annotated[bool, Query(description="Also what is over, and what nobody was told.")] = False,  # noqa: FBT002
-    untold: Annotated[bool, Query(description="Also what nobody was to hear of.")] = False,  # noqa: FBT002
+    everything: Annotated[bool, Query(description="Also alerts that are over or sent to nobody.")] = False,  # noqa: FBT002
+    untold: Annotated[bool, Query(description=_UNTOLD)] = False,  # noqa: FBT002
     sort: Annotated[
         AlertOrder,
         Query(description="What comes first: the newest, the worst, or what matched last. The same for all pages."),

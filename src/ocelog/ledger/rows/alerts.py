@@ -4,10 +4,22 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import fields
-from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
-from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded, insert_missing
@@ -119,6 +131,31 @@ _THESE = select(tables.alerts).where(_a.id.in_(bindparam("ids", expanding=True))
 _THESE_HEADS = _THESE.with_only_columns(*HEAD)
 _HELD = _THESE.with_for_update()
 _HELD_IDS = _HELD.with_only_columns(_a.id)
+_o = tables.outbox.c
+_COMES_AND_GOES = frozenset({Happened.REOPENED, Happened.RESOLVED, Happened.NOT_VISIBLE, Happened.ESCALATED})
+"""What happens to an alert by itself, again and again. In a message of several, their order says nothing."""
+_older, _newer = tables.outbox.alias("older"), tables.outbox.alias("newer")
+
+
+def _says_the_same(other: Any) -> ColumnElement[bool]:
+    is_put_off, others = (and_(each.waits_since_us.is_(None), each.due_us > each.created_us) for each in (_o, other.c))
+    same = (getattr(other.c, name) == getattr(_o, name) for name in ("alert_id", "channel_id", "happened", "note"))
+    return and_(*same, other.c.handed.is_(None), is_put_off == others)
+
+
+_NEEDLESS = (
+    select(_o.id)
+    .where(
+        _o.alert_id.in_(bindparam("ids", expanding=True)),
+        _o.happened.in_([each.value for each in _COMES_AND_GOES]),
+        _o.handed.is_(None),
+        exists().where(_says_the_same(_older), _older.c.id < _o.id),
+        exists().where(_says_the_same(_newer), _newer.c.id > _o.id),
+    )
+    # What is just being handed out goes with that message.
+    .with_for_update(skip_locked=True)
+)
+_DROPPED = delete(tables.outbox).where(_o.id.in_(bindparam("ids", expanding=True)))
 _READ = update(tables.alerts).where(_a.id == bindparam("this"), _a.revision == bindparam("read"))
 """An alert as it was read."""
 
@@ -149,7 +186,12 @@ def add_to_timeline(tx: Connection, entries: Iterable[TimelineEntry]) -> None:
 
 
 def add_tellings(tx: Connection, tellings: Sequence[Telling], now_us: int) -> None:
-    """Put what is to be told into the outbox, in this order."""
+    """Put what is to be told into the outbox, in this order.
+
+    What waits for a channel of one alert goes as one message that shows the alert as it is then. So of what says the
+    same, the oldest, which says since when it waits, and the newest, which names the message, are enough: an alert that
+    comes and goes while a channel cannot be reached adds no more.
+    """
     rows = [
         {
             "alert_id": each.alert_id,
@@ -164,6 +206,9 @@ def add_tellings(tx: Connection, tellings: Sequence[Telling], now_us: int) -> No
     ]
     if rows:
         tx.execute(insert(tables.outbox), rows)
+    for some in batches(sorted({each.alert_id for each in tellings if each.happened in _COMES_AND_GOES})):
+        for needless in batches(tx.execute(_NEEDLESS, {"ids": some}).scalars()):
+            tx.execute(_DROPPED, {"ids": needless})
 
 
 def forget(tx: Connection, ids: Collection[str]) -> None:

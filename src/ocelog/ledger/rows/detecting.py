@@ -24,6 +24,11 @@ def hold_source(tx: Connection, source_id: str) -> bool:
     return tx.execute(_SOURCE, {"source": source_id}).first() is not None
 
 
+def hold_present(tx: Connection, source_id: str) -> bool:
+    """Keep a source from being removed or purged until the transaction ends; False: it was."""
+    return tx.execute(_PRESENT, {"source": source_id}).first() is not None
+
+
 def known(tx: Connection, ids: Iterable[str]) -> frozenset[str]:
     """Return those of `ids` that have landed before."""
     found = set[str]()
@@ -114,6 +119,12 @@ _SOURCE = (
     select(tables.sources.c.id)
     .where(tables.sources.c.id == bindparam("source"))
     .with_for_update(read=True, key_share=True)
+)
+_PRESENT = (
+    select(tables.sources.c.id)
+    .where(tables.sources.c.id == bindparam("source"), tables.sources.c.removed_us.is_(None))
+    # Stronger than the one above: who removes a source does not change its key.
+    .with_for_update(read=True)
 )
 _KNOWN = select(_k.match_id).where(_k.match_id.in_(bindparam("ids", expanding=True)))
 _GROUPS = select(tables.alert_groups).where(_g.group_key.in_(bindparam("keys", expanding=True)))
