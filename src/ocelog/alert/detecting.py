@@ -61,7 +61,10 @@ class Seeder(Protocol):
     """What a table has of before, and what asks rules about it."""
 
     def page(self, table: str, kind: Kind, after: tuple[str, str] | None, mark: Position, /) -> "tuple[pa.Table, bool]":
-        """Return open records as they were at the mark, in the order of source and id, and whether no more follow."""
+        """Return records as they were at the mark, in the order of source and id, and whether no more follow.
+
+        Those that are open, and those of which an alert is.
+        """
         ...
 
     def judge(self, rules: Collection[str], rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judgement:
