@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ocelog.app.rules.rules import check_rules
 from ocelog.detect.checking import Names, check
 from ocelog.detect.checkout import read_checkout
 from ocelog.schema.language.packaged import packaged_schemas
@@ -192,3 +193,19 @@ def test_queries_and_rules_that_are_named_exist(tmp_path: Path) -> None:
         "both.yml:1: there is no rule 'Theris'; did you mean 'Theirs'?",
         "mine.yml:7: there is no query 'Nightly'",
     ]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_nothing_is_told_of_files_outside_the_checkout(tmp_path: Path, linked: bool) -> None:
+    away, folder = tmp_path / "away", tmp_path / "folder"
+    folder.mkdir()
+    away.write_text("hidden:hidden\n")
+    code = folder / "rule.py"
+    head = "AnalysisType: rule\nRuleID: Mine\nSeverity: none\nLogTypes: [Wiz.Audit]\n"
+    (folder / "rule.yml").write_text(f"{head}Filename: {code.name if linked else away}\n")
+    if linked:
+        (folder / "away.yml").symlink_to(away)
+        code.symlink_to(away)
+    told = [message for _, message in check_rules(folder).unreadable]
+    assert told
+    assert not [each for each in told if "hidden" in each or "away:" in each or "rule.py:" in each]
