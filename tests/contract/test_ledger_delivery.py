@@ -772,6 +772,18 @@ def test_what_is_not_told_after_all_says_so_on_the_timeline(desk: Desk) -> None:
     ]
 
 
+def test_what_is_over_from_the_start_is_not_for_who_hears_only_of_the_unacknowledged(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE))
+    claim, boss = desk.take(), desk.take("boss")
+    # A summary, such as that of a new source.
+    desk.tell("a", Happened.OPENED, "ops", "boss", status=AlertStatus.RESOLVED)
+    assert len(desk.happened(claim)) == 1
+    assert desk.happened(boss) == []
+    desk.tell("a", Happened.RESENT, "boss", status=AlertStatus.RESOLVED)
+    assert len(desk.happened(boss)) == 1, "a person wanted that it is told"
+
+
 def test_a_clock_that_was_set_back_escalates_once(desk: Desk) -> None:
     desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE))
     desk.tell("a", Happened.OPENED)

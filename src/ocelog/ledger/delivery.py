@@ -385,7 +385,7 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
         for name, own in entries.items():
             if name not in found:
                 unheard[name] = ""
-            elif _is_for_nobody(tx, channel, name, own):
+            elif _is_for_nobody(tx, channel, found[name], own):
                 unheard[name] = kept_text("it was over before it had to escalate")
             elif says_nothing_new(found[name], own, last.get(name), muted=is_muted(name)):
                 is_open = found[name].is_open
@@ -407,10 +407,13 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
     return Wait(until_us=quiet_until_us)
 
 
-def _is_for_nobody(tx: Connection, channel: ChannelRow, name: str, entries: Sequence[Entry]) -> bool:
+def _is_for_nobody(tx: Connection, channel: ChannelRow, alert: Alert, entries: Sequence[Entry]) -> bool:
     """Whether it is over before a channel that hears only of what nobody acknowledges has heard of it."""
     escalates = channel.routing.escalate_after is not None
-    return escalates and tells_ends_only(entries) and not outbox.heard(tx, channel.id, name)
+    # What is over from the start, a summary, has nothing to be acknowledged; but for a rule that names the channel.
+    is_over = not alert.is_open and alert.destinations is None
+    only_tells = tells_ends_only(entries) or (is_over and all(each.happened is Happened.OPENED for each in entries))
+    return escalates and only_tells and not outbox.heard(tx, channel.id, alert.id)
 
 
 def _handed(
