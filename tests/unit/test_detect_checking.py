@@ -209,3 +209,16 @@ def test_nothing_is_told_of_files_outside_the_checkout(tmp_path: Path, linked: b
     told = [message for _, message in check_rules(folder).unreadable]
     assert told
     assert not [each for each in told if "hidden" in each or "away:" in each or "rule.py:" in each]
+
+
+def test_helpers_that_do_not_read_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text(f"{HEAD}LogTypes: [Wiz.Audit]\nFilename: mine.py\n")
+    (tmp_path / "mine.py").write_text("import helper\n\n\ndef rule(event):\n    return helper.verdict(event)\n")
+    for name in ("helper", "gone"):
+        described = f"AnalysisType: global\nGlobalID: {name}\nFilename: {name}.py\n"
+        (tmp_path / f"{name}.yml").write_text(described)
+    (tmp_path / "helper.py").write_text("def verdict(event:\n")
+    assert [str(each) for each in check_rules(tmp_path).wrong] == [
+        "gone.yml:1: the file 'gone.py' cannot be read",
+        "helper.py:1: this is not Python: '(' was never closed",
+    ]

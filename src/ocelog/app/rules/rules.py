@@ -15,7 +15,7 @@ from ocelog.app.log_types import changing
 from ocelog.app.rule_folders.rule_folders import near
 from ocelog.app.rules.query_checks import query_faults
 from ocelog.detect.bundle import read_inside
-from ocelog.detect.checking import Names, WrongName, check
+from ocelog.detect.checking import Names, WrongName, check, check_helpers
 from ocelog.detect.checkout import Checkout, Problem, problem_of, read_checkout
 from ocelog.detect.parse import read_each
 from ocelog.detect.rule import Place
@@ -83,7 +83,7 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
                 no_source.setdefault(log_type, []).append(name)
     faults = query_faults(checkout.queries.values(), checkout.root)
     told = [(each.is_foreign, WrongName(rule=each.query, place=each.place, why=each.why)) for each in faults]
-    wrong = [*check(checkout, names), *(one for foreign, one in told if not foreign)]
+    wrong = [*check(checkout, names), *check_helpers(checkout), *(one for foreign, one in told if not foreign)]
     return CheckResult(
         root=checkout.root,
         rules=len(checkout.rules) + len(checkout.correlations),
