@@ -410,10 +410,14 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
 def _is_for_nobody(tx: Connection, channel: ChannelRow, alert: Alert, entries: Sequence[Entry]) -> bool:
     """Whether it is over before a channel that hears only of what nobody acknowledges has heard of it."""
     escalates = channel.routing.escalate_after is not None
-    # What is over from the start, a summary, has nothing to be acknowledged; but for a rule that names the channel.
-    is_over = not alert.is_open and alert.destinations is None
-    only_tells = tells_ends_only(entries) or (is_over and all(each.happened is Happened.OPENED for each in entries))
-    return escalates and only_tells and not outbox.heard(tx, channel.id, alert.id)
+    happened = {each.happened for each in entries}
+    over = tells_ends_only(entries)
+    if alert.destinations is None and Happened.RESENT not in happened:
+        # What is over from the start, a summary, has nothing to be acknowledged.
+        over |= not alert.is_open and happened == {Happened.OPENED}
+        # It waited, as for the end of quiet hours, until somebody had acknowledged it.
+        over |= alert.acknowledged_us is not None and tells_ends_only([max(entries, key=lambda each: each.id)])
+    return escalates and over and not outbox.heard(tx, channel.id, alert.id)
 
 
 def _handed(
