@@ -215,6 +215,14 @@ def test_a_source_that_is_removed_ends_its_alerts(ledger: Ledger) -> None:
     assert now(ledger, alert_of(3)).status is AlertStatus.CLOSED
 
 
+def test_records_of_which_an_alert_is_open_are_known(ledger: Ledger) -> None:
+    opened(ledger, alert_of(1, record_id="i-1"), alert_of(2), alert_of(3, record_id="f-1", log_type="Wiz.Other"))
+    opened(ledger, alert_of(4, record_id="i-2", status=AlertStatus.CLOSED, ended_us=1), alert_of(5, record_id="i-1"))
+    log_type = now(ledger, alert_of(1)).log_type
+    assert log_type is not None
+    assert ledger.alerts.open_records(log_type) == [("acme", "i-1")]
+
+
 def test_a_rule_that_is_off_ends_its_alerts_of_records(ledger: Ledger) -> None:
     opened(ledger, alert_of(1, record_id="i-1"), alert_of(2), alert_of(3, record_id="i-1", rule_id="another"))
     opened(ledger, alert_of(4, record_id="i-2", rule_id="over", status=AlertStatus.CLOSED, ended_us=1))

@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping, event, select
 
 from bookkeeping.crashes import before_statement, crash_everywhere
 from bookkeeping.records import Clock
+from ocelog.alert import changes
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivery.delivering import (
     BEHIND_AFTER,
@@ -833,6 +834,32 @@ def test_what_is_not_told_after_all_says_so_on_the_timeline(desk: Desk) -> None:
         ("ocelog", "ops: it came and went within its quiet time"),
         ("ocelog", "boss: it was over before it had to escalate"),
     ]
+
+
+def test_what_is_over_from_the_start_is_not_for_who_hears_only_of_the_unacknowledged(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE))
+    claim, boss = desk.take(), desk.take("boss")
+    # A summary, such as that of a new source.
+    desk.tell("a", Happened.OPENED, "ops", "boss", status=AlertStatus.RESOLVED)
+    assert len(desk.happened(claim)) == 1
+    assert desk.happened(boss) == []
+    desk.tell("a", Happened.RESENT, "boss", status=AlertStatus.RESOLVED)
+    assert len(desk.happened(boss)) == 1, "a person wanted that it is told"
+
+
+def test_what_was_acknowledged_while_its_escalation_waited_is_not_told(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE, quiet_hours=NIGHT))
+    for name in ("a", "b"):
+        desk.tell(name, Happened.OPENED, "ops")
+    clock.now += HOUR
+    assert desk.delivery.escalate() == 2
+    desk.ledger.alerts.change(["a"], changes.assign("ann", who="ann"))
+    boss = desk.take("boss")
+    assert desk.happened(boss) == []
+    clock.now = clock.now.replace(hour=23, minute=30)
+    assert desk.happened(desk.take("boss")) == [("b", Happened.ESCALATED, 1)]
 
 
 def test_a_clock_that_was_set_back_escalates_once(desk: Desk) -> None:

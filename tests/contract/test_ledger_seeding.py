@@ -383,6 +383,46 @@ def test_a_table_of_which_nothing_has_passed_is_not_due_for_what_it_has(ledger: 
     assert ledger.judging.due({TABLE: {EARLY: FOLDER}}) == set()
 
 
+def test_a_source_that_was_removed_opens_no_alert(passed: Ledger) -> None:
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    passed.pulling.land(landing(taken(passed), loaded_through=3))
+    passed.sources.remove(SOURCE)
+    before = written(passed)
+    to_the_end(judging(passed, House(on=(rule(EARLY),), versions=4)))
+    assert alerts(passed, EARLY)["a"].status is AlertStatus.RESOLVED, "nothing would end it"
+    assert written(passed)["outbox"] == before["outbox"], "people heard of a source that is gone"
+    assert passed.judging.due() == set()
+    (left,) = passed.rules.unjudged()
+    assert (left.source_id, left.reason) == (SOURCE, "its source was removed")
+
+
+def test_a_source_that_is_removed_amid_seeding_opens_no_alert(passed: Ledger) -> None:
+    class Removing(House):
+        def judge(self, *asked: Any) -> Judgement:
+            passed.sources.remove(SOURCE)
+            return super().judge(*asked)
+
+    judging(passed, Removing(on=(rule(LATE),))).step(TABLE, KIND)
+    assert alerts(passed, LATE) == {}
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_alerts_come_back_with_a_source_that_is_added_again(passed: Ledger, told: bool) -> None:
+    to_the_end(judging(passed, House(on=(rule(EARLY),) if told else (rule(EARLY), rule(LATE)))))
+    name = EARLY if told else LATE
+    row = passed.sources.find(SOURCE)
+    assert row is not None
+    passed.sources.remove(SOURCE)
+    assert {each.status for each in alerts(passed, name).values()} == {AlertStatus.RESOLVED}
+    before = written(passed)
+    passed.sources.add(row)
+    assert passed.judging.due({TABLE: {EARLY: FOLDER}}) == {TABLE}
+    to_the_end(judging(passed, House(on=(rule(EARLY), rule(LATE)), there=table_of(["a"], 3))))
+    after = alerts(passed, name)["a"]
+    assert (after.status, after.close_reason, after.to_be_told) == (AlertStatus.OPEN, None, told)
+    assert written(passed)["outbox"] == before["outbox"] + 1, "whoever was told of it takes it for over"
+
+
 def test_who_is_behind_another_that_seeds_commits_nothing(passed: Ledger) -> None:
     (seed,) = passed.judging.unseeded(TABLE, {LATE: FOLDER})
     mark = passed.judging.waiting(TABLE).since

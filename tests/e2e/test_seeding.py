@@ -102,3 +102,20 @@ def test_alerts_come_back_with_their_rule_also_if_nothing_lands(tmp_path: Path, 
     ocelog("rules", "enable", "Mine.Open")
     ocelog("pull")
     assert alerts(ocelog) == opened
+
+
+def test_what_ends_while_no_rules_judge_ends_its_alert_once_they_do(tmp_path: Path, tenant: Server) -> None:
+    ocelog, _ = installed(tmp_path, tenant)
+    ocelog("rules", "enable", "Mine.Open")
+    ocelog("pull")
+    opened = alerts(ocelog)
+    ended = min(opened)
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    tenant.world.change("issues", ended, statusChangedAt=at, updatedAt=at, status="RESOLVED")
+    settings = ocelog.home / "config.yml"
+    settings.write_text("detections: no\n")
+    ocelog("pull")
+    assert alerts(ocelog) == opened
+    settings.unlink()
+    ocelog("pull")
+    assert alerts(ocelog) == opened | {ended: "RESOLVED"}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ocelog.app.rules.rules import check_rules
 from ocelog.detect.checking import Names, check
 from ocelog.detect.checkout import read_checkout
 from ocelog.schema.language.packaged import packaged_schemas
@@ -191,4 +192,33 @@ def test_queries_and_rules_that_are_named_exist(tmp_path: Path) -> None:
     assert found == [
         "both.yml:1: there is no rule 'Theris'; did you mean 'Theirs'?",
         "mine.yml:7: there is no query 'Nightly'",
+    ]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_nothing_is_told_of_files_outside_the_checkout(tmp_path: Path, linked: bool) -> None:
+    away, folder = tmp_path / "away", tmp_path / "folder"
+    folder.mkdir()
+    away.write_text("hidden:hidden\n")
+    code = folder / "rule.py"
+    head = "AnalysisType: rule\nRuleID: Mine\nSeverity: none\nLogTypes: [Wiz.Audit]\n"
+    (folder / "rule.yml").write_text(f"{head}Filename: {code.name if linked else away}\n")
+    if linked:
+        (folder / "away.yml").symlink_to(away)
+        code.symlink_to(away)
+    told = [message for _, message in check_rules(folder).unreadable]
+    assert told
+    assert not [each for each in told if "hidden" in each or "away:" in each or "rule.py:" in each]
+
+
+def test_helpers_that_do_not_read_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text(f"{HEAD}LogTypes: [Wiz.Audit]\nFilename: mine.py\n")
+    (tmp_path / "mine.py").write_text("import helper\n\n\ndef rule(event):\n    return helper.verdict(event)\n")
+    for name in ("helper", "gone"):
+        described = f"AnalysisType: global\nGlobalID: {name}\nFilename: {name}.py\n"
+        (tmp_path / f"{name}.yml").write_text(described)
+    (tmp_path / "helper.py").write_text("def verdict(event:\n")
+    assert [str(each) for each in check_rules(tmp_path).wrong] == [
+        "gone.yml:1: the file 'gone.py' cannot be read",
+        "helper.py:1: this is not Python: '(' was never closed",
     ]

@@ -16,6 +16,8 @@ OPEN = frozenset(AlertStatus) - ENDED
 """What somebody has to look at."""
 RULE_OFF = translatable("rule_off")
 """The close reason of an alert that was resolved only because its rule is off."""
+SOURCE_REMOVED = translatable("source_removed")
+"""The close reason of an alert that was resolved only because its source was removed."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ocelog.alert.alert import RULE_OFF, Alert, Telling, TimelineEntry, gone_on, resolved
+from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED, Alert, Telling, TimelineEntry, gone_on, resolved
 from ocelog.alert.grouping import Group, Grouping, GroupingInput, heard_us, join, quiet_until_us
 from ocelog.alert.ids import (
     ERROR,
@@ -533,8 +533,11 @@ class _Deciding:
                 opened_us=self._now_us,
             )
             is_history = self._news(event) is News.HISTORY
-            if is_history and before.close_reason == RULE_OFF:
-                self._note(alert.id, "reopened", kept_text("its rule is on again, and its record is still so"))
+            if is_history and before.close_reason in (RULE_OFF, SOURCE_REMOVED):
+                why = kept_text("its rule is on again, and its record is still so")
+                if before.close_reason == SOURCE_REMOVED:
+                    why = kept_text("its source was added again, and its record is still so")
+                self._note(alert.id, "reopened", why)
                 alert = replace(alert, acknowledged_us=before.acknowledged_us)
                 if alert.id in self._state.triaged:
                     alert = replace(alert, status=AlertStatus.TRIAGED)
@@ -569,8 +572,8 @@ class _Deciding:
             self._save(self._unseen(replace(alert, record_version=event.row_id)))
             return
         if alert.status is AlertStatus.RESOLVED:
-            if alert.close_reason == RULE_OFF:
-                # It would be over by now with its rule, too.
+            if alert.close_reason in (RULE_OFF, SOURCE_REMOVED):
+                # It would be over by now with its rule or its source, too.
                 self._save(replace(alert, close_reason=None, record_version=event.row_id))
             return
         was_closed = alert.status is AlertStatus.CLOSED

@@ -61,7 +61,10 @@ class Seeder(Protocol):
     """What a table has of before, and what asks rules about it."""
 
     def page(self, table: str, kind: Kind, after: tuple[str, str] | None, mark: Position, /) -> "tuple[pa.Table, bool]":
-        """Return open records as they were at the mark, in the order of source and id, and whether no more follow."""
+        """Return records as they were at the mark, in the order of source and id, and whether no more follow.
+
+        Those that are open, and those of which an alert is.
+        """
         ...
 
     def judge(self, rules: Collection[str], rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judgement:
@@ -175,6 +178,8 @@ class Detecting:
             self.ledger.commit(_skipped(table, waiting.since, taken.to, taken.lost))
             return JudgingStep(more=True)
         events = events_of(taken.rows, kind)
+        if taken.parts[0].source_id in waiting.removed:
+            return self._pass_removed(table, waiting.since, taken.to, events)
         found = self.jury.judge(taken.rows, kind.log_type, events)
         found = replace(
             found,
@@ -304,6 +309,12 @@ class Detecting:
         to = Position(sequence=old[-1].sequence)
         lost += [each for each in waiting.given_up if (each.sequence or 0) <= to.sequence]
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
+        return JudgingStep(more=True)
+
+    def _pass_removed(self, table: str, since: Position, to: Position, events: Sequence[Event]) -> JudgingStep:
+        """Pass what landed before its source was removed: nothing would end the alerts that it opened."""
+        left = UnjudgedEvents(rule_id="", reason="its source was removed", events=events)
+        self.ledger.commit(replace(_skipped(table, since, to, ()), decision=Decision(unjudged=[left])))
         return JudgingStep(more=True)
 
     def _pass(self, table: str, waiting: LoopBacklog) -> JudgingStep:

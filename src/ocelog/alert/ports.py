@@ -21,6 +21,8 @@ class LoopBacklog(Struct, frozen=True, kw_only=True):
     """The next ones, in the order of their commits; the first may be judged in part."""
     given_up: Sequence[GivenUp] = ()
     """Parts above the mark that are lost."""
+    removed: frozenset[str] = frozenset()
+    """Sources of these parts that were removed: no alert is opened for them."""
 
 
 class Piece(Struct, frozen=True, kw_only=True):

@@ -165,6 +165,11 @@ def _named_in(text: str, folder: str) -> Iterator[str]:
                 yield path
 
 
+def read_inside(root: Path, name: str) -> bytes | None:
+    """Return what is in a file of the checkout at `root`; None: it lies outside, is too large or cannot be read."""
+    return _read(root, name, MAX_BYTES, {})
+
+
 def _read(root: Path, name: str, most: int, refused: dict[str, str]) -> bytes | None:
     # As text: there may be thousands, and a Path takes longer to make than a small file to read.
     file = os.path.join(root, name)  # noqa: PTH118 - see above

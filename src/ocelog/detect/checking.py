@@ -18,7 +18,7 @@ from ocelog.detect.document import parse
 from ocelog.detect.fields import MissingField, Steps, event_type, follow
 from ocelog.detect.paths import parse_path
 from ocelog.detect.python_fields import destinations, field_reads
-from ocelog.detect.rule import CorrelationRule, Place, Rule
+from ocelog.detect.rule import CorrelationRule, DataModel, Global, Place, Rule
 from ocelog.schema.language.fields import Array, Json, LogSchema, Type
 from ocelog.suggest import suggest
 from ocelog.yaml_nodes import Node
@@ -75,6 +75,30 @@ def check(checkout: Checkout, names: Names) -> list[WrongName]:
     for correlation in checkout.correlations.values():
         found += _correlation(correlation, rules)
     return sorted(dict.fromkeys(found), key=lambda one: (one.place, one.rule))
+
+
+def check_helpers(checkout: Checkout) -> list[WrongName]:
+    """Return which files of globals and data models are missing, or are not Python: rules stand on them."""
+    found = list[WrongName]()
+    helpers: list[Global | DataModel] = [*checkout.globals.values(), *checkout.models.values()]
+    for each in helpers:
+        if each.file is None:
+            continue
+        text = checkout.sources.get(each.file)
+        if text is None:
+            found.append(WrongName(rule=each.id, place=each.place, why=f"the file {each.file!r} cannot be read"))
+        elif isinstance(tree := _parsed(each.id, each.file, text), WrongName):
+            found.append(tree)
+    return found
+
+
+def _parsed(name: str, file: str, text: str) -> ast.Module | WrongName:
+    try:
+        return ast.parse(text, file)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        at = (error.lineno if isinstance(error, SyntaxError) else None) or 1
+        what = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deep"
+        return WrongName(rule=name, place=Place(file, at), why=f"this is not Python: {what}")
 
 
 def _correlation(correlation: CorrelationRule, rules: Collection[str]) -> Iterator[WrongName]:
@@ -185,13 +209,9 @@ class _Checking:
         if text is None:
             yield WrongName(rule=self.rule.id, place=self.rule.place, why=f"the file {file!r} cannot be read")
             return
-        try:
-            tree = ast.parse(text, file)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            at = (error.lineno if isinstance(error, SyntaxError) else None) or 1
-            what = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deep"
-            why = f"this is not Python: {what}"
-            yield WrongName(rule=self.rule.id, place=Place(file, at), why=why)
+        tree = _parsed(self.rule.id, file, text)
+        if isinstance(tree, WrongName):
+            yield tree
             return
         for read in field_reads(tree):
             missing = _missing(self._events, read.steps, crosses_lists=read.crosses_lists)

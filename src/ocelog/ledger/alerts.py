@@ -272,6 +272,13 @@ class AlertLedger:
             found = select(_a.rule_id).where(open_, _a.record_id.is_not(None)).distinct().order_by(_a.rule_id)
             return list(tx.execute(found).scalars())
 
+    def open_records(self, log_type: str) -> list[tuple[str, str]]:
+        """Return the records of a log type, by source and id, of which alerts are open."""
+        with self._database.read() as tx:
+            open_ = _a.status.not_in([each.value for each in ENDED])
+            found = select(_a.source_id, _a.record_id).where(open_, _a.log_type == log_type, _a.record_id.is_not(None))
+            return [(row.source_id, row.record_id) for row in tx.execute(found.distinct())]
+
     def end_rules(self, rule_ids: Collection[str], why: str) -> int:
         """Resolve the alerts of rules that live with a record: nothing else would any more. Return how many.
 

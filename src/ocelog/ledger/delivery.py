@@ -385,7 +385,7 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
         for name, own in entries.items():
             if name not in found:
                 unheard[name] = ""
-            elif _is_for_nobody(tx, channel, name, own):
+            elif _is_for_nobody(tx, channel, found[name], own):
                 unheard[name] = kept_text("it was over before it had to escalate")
             elif says_nothing_new(found[name], own, last.get(name), muted=is_muted(name)):
                 is_open = found[name].is_open
@@ -407,10 +407,17 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
     return Wait(until_us=quiet_until_us)
 
 
-def _is_for_nobody(tx: Connection, channel: ChannelRow, name: str, entries: Sequence[Entry]) -> bool:
+def _is_for_nobody(tx: Connection, channel: ChannelRow, alert: Alert, entries: Sequence[Entry]) -> bool:
     """Whether it is over before a channel that hears only of what nobody acknowledges has heard of it."""
     escalates = channel.routing.escalate_after is not None
-    return escalates and tells_ends_only(entries) and not outbox.heard(tx, channel.id, name)
+    happened = {each.happened for each in entries}
+    over = tells_ends_only(entries)
+    if alert.destinations is None and Happened.RESENT not in happened:
+        # What is over from the start, a summary, has nothing to be acknowledged.
+        over |= not alert.is_open and happened == {Happened.OPENED}
+        # It waited, as for the end of quiet hours, until somebody had acknowledged it.
+        over |= alert.acknowledged_us is not None and tells_ends_only([max(entries, key=lambda each: each.id)])
+    return escalates and over and not outbox.heard(tx, channel.id, alert.id)
 
 
 def _handed(

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection, Integer, bindparam, select
 
-from ocelog.alert.alert import RULE_OFF
+from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED
 from ocelog.alert.deciding import Decision, DecisionQuery, DecisionState, Onboarding, alerts_of
 from ocelog.alert.ports import CommitConflict, CommitSuccess, LoopBacklog, Outcome, Piece, Run, StaleCommit
 from ocelog.alert.seed import Seed
@@ -54,6 +54,7 @@ class JudgingLedger:
                 last=counters.last(tx, table),
                 parts=parts,
                 given_up=[lost_of(row) for row in tx.execute(_LOST, above).mappings()],
+                removed=detecting.removed(tx, {part.source_id for part in parts}),
             )
 
     def due(self, keepers: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> set[str]:
@@ -90,7 +91,8 @@ class JudgingLedger:
             groups = detecting.groups(tx, query.groups)
             names = {*query.alerts, *alerts_of(groups, query.groups)}
             of_records = detecting.of_records(tx, query.records)
-            rules_off = [name for name, alert in of_records.items() if alert.close_reason == RULE_OFF]
+            ended = (RULE_OFF, SOURCE_REMOVED)
+            rules_off = [name for name, alert in of_records.items() if alert.close_reason in ended]
             return DecisionState(
                 streams={
                     (row.source_id, row.log_type): Onboarding(
@@ -192,7 +194,7 @@ class JudgingLedger:
             if not run.again and not schedules.move(tx, run.schedule, run.fired_us, run.fires_us):
                 tx.rollback()
                 return StaleCommit()
-            if not all(detecting.hold_present(tx, each) for each in sorted(sources)):
+            if not all(detecting.hold_source(tx, each) for each in sorted(sources)):
                 tx.rollback()
                 return StaleCommit()
             for each in parts:

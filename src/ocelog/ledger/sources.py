@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from ocelog.alert.alert import SOURCE_REMOVED
 from ocelog.alert.changes import resolve
 from ocelog.errors import ConfigError
 from ocelog.kept_texts import kept_text
@@ -54,6 +55,8 @@ class SourceLedger:
                 _write(tx, insert(tables.sources).values(id=row.id, **_values(row)), row)
             else:
                 _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row)
+                # The alerts of its records ended with it, and rules that were turned on since know none of them.
+                seeds.forget_all(tx)
 
     def save(self, row: SourceRow) -> None:
         """Put `row` in the place of the source with its id. Raises ConfigError if there is none or its name is used."""
@@ -87,7 +90,8 @@ class SourceLedger:
             tx.execute(gone)
             tx.execute(delete(tables.secrets).where(tables.secrets.c.source_id == source_id))
             open_ids = alert_changes.open_ids(tx, tables.alerts.c.source_id == source_id)
-            alert_changes.change_many(tx, open_ids, resolve(kept_text("its source was removed")), self._now_us())
+            over = resolve(kept_text("its source was removed"), reason=SOURCE_REMOVED)
+            alert_changes.change_many(tx, open_ids, over, self._now_us())
 
     def purge(self, source_id: str) -> None:
         """Delete all that the ledger knows of a source, once its part files are gone: which they were is forgotten too.

@@ -24,6 +24,8 @@ _EVERY = 1_000_000
 _LIMITS = Limits(timeout=timedelta(minutes=9))
 _AHEAD = "rows_ahead"
 _AHEAD_SCHEMA = pa.schema([("p_row_id", pa.string())])
+_ALERTED = "records_alerted"
+_ALERTED_SCHEMA = pa.schema([("source_id", pa.string()), ("record_id", pa.string())])
 _PAGE = f"""
 WITH versions AS (
   SELECT p_source_id, id, {{opened}} AS opened, coalesce(p_row_id, '') AS p_row_id, {NEWEST_ORDER} AS version
@@ -34,7 +36,11 @@ newest AS (
   SELECT p_source_id, id, arg_max({{{{'p_row_id': p_row_id, 'opened': opened}}}}, version) AS found
   FROM versions GROUP BY p_source_id, id
 ),
-page AS (SELECT found.p_row_id AS p_row_id FROM newest WHERE found.opened ORDER BY p_source_id, id LIMIT {{most}})
+page AS (
+  SELECT found.p_row_id AS p_row_id FROM newest
+  WHERE found.opened OR (p_source_id, id) IN (SELECT (source_id, record_id) FROM {_ALERTED})
+  ORDER BY p_source_id, id LIMIT {{most}}
+)
 SELECT * FROM {{table}} WHERE p_row_id IN (SELECT p_row_id FROM page) ORDER BY p_source_id, id
 """  # noqa: S608 - ours
 log = structlog.get_logger()
@@ -42,7 +48,10 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class CurrentRecords:
-    """The open records of each table, as of the mark of the loop that judges. Fits Seeder."""
+    """The records of each table that are open, or have an open alert, as of the mark of the loop that judges.
+
+    While no rules judged at all, a record may have ended whose alert nothing else would end. Fits Seeder.
+    """
 
     installation: Installation
     lake: FileLake
@@ -52,7 +61,7 @@ class CurrentRecords:
     """The rows of each part that lies ahead of the mark, by its path."""
 
     def page(self, table: str, kind: Kind, after: tuple[str, str] | None, mark: Position) -> tuple[pa.Table, bool]:
-        """Return open records as they were at the mark, in the order of source and id, and whether no more follow."""
+        """Return those records as they were at the mark, in the order of source and id, and whether no more follow."""
         ledger = self.installation.ledger
         schema = table_schemas()[table]
         snapshot = self.lake.snapshots.take(table)
@@ -68,7 +77,9 @@ class CurrentRecords:
             most=self.page_rows,
         )
         ahead = ExtraTable(schema=_AHEAD_SCHEMA, rows=lambda _: iter(self._rows_ahead(table).to_batches()))
-        queries = Queries(self.installation.home.path, ledger.lake, table_schemas(), {_AHEAD: ahead})
+        alerted = ExtraTable(schema=_ALERTED_SCHEMA, rows=lambda _: iter(self._alerted(kind).to_batches()))
+        extra = {_AHEAD: ahead, _ALERTED: alerted}
+        queries = Queries(self.installation.home.path, ledger.lake, table_schemas(), extra)
         with queries.run(text, limits=_LIMITS, trusted=True) as answer:
             rows = pa.Table.from_batches(answer.batches, answer.schema)
         log.info("records that were there", table=table, rows=len(rows), after=after)
@@ -81,6 +92,12 @@ class CurrentRecords:
     def landed(self, matches: Collection[str]) -> Collection[str]:
         """Return those of `matches` that the lake has: the ledger forgets them after some weeks."""
         return self.lake.rows(RULE_MATCHES, matches, ()).keys()
+
+    def _alerted(self, kind: Kind) -> pa.Table:
+        """Return the records of which an alert is open."""
+        found = self.installation.ledger.alerts.open_records(kind.log_type)
+        rows = [{"source_id": source, "record_id": record} for source, record in found]
+        return pa.Table.from_pylist(rows, schema=_ALERTED_SCHEMA)
 
     def _rows_ahead(self, table: str) -> pa.Table:
         """Return the rows that the loop has not passed. Ask once it is settled what is read: no more come to that."""

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from ocelog.app.log_types import changing
 from ocelog.app.rule_folders.rule_folders import near
 from ocelog.app.rules.query_checks import query_faults
-from ocelog.detect.checking import Names, WrongName, check
+from ocelog.detect.bundle import read_inside
+from ocelog.detect.checking import Names, WrongName, check, check_helpers
 from ocelog.detect.checkout import Checkout, Problem, problem_of, read_checkout
 from ocelog.detect.parse import read_each
 from ocelog.detect.rule import Place
@@ -82,7 +83,7 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
                 no_source.setdefault(log_type, []).append(name)
     faults = query_faults(checkout.queries.values(), checkout.root)
     told = [(each.is_foreign, WrongName(rule=each.query, place=each.place, why=each.why)) for each in faults]
-    wrong = [*check(checkout, names), *(one for foreign, one in told if not foreign)]
+    wrong = [*check(checkout, names), *check_helpers(checkout), *(one for foreign, one in told if not foreign)]
     return CheckResult(
         root=checkout.root,
         rules=len(checkout.rules) + len(checkout.correlations),
@@ -148,17 +149,17 @@ def _not_yaml(checkout: Checkout) -> tuple[WrongName, ...]:
 
 def _more_wrong(checkout: Checkout, problem: Problem, names: Names) -> list[str]:
     """Return what else is wrong with a file that does not read: with its other keys, its log types, and its Python."""
-    path = checkout.root / problem.file
-    if path.suffix not in {".yml", ".yaml"} or not path.is_file():
+    content = read_inside(checkout.root, problem.file)
+    if content is None or PurePosixPath(problem.file).suffix not in {".yml", ".yaml"}:
         return []
-    good, found = read_each(path.read_bytes().decode("utf-8-sig", "replace"), problem.file)
+    good, found = read_each(content.decode("utf-8-sig", "replace"), problem.file)
     if (types := good.get("LogTypes")) is not None:
         each = types.items() if types.is_list else [types]
         found += [str(one.wrong(why)) for one in each if (why := names.unknown(one.text())) is not None]
     if (name := good.get("Filename")) is not None:
         file = (PurePosixPath(problem.file).parent / name.text()).as_posix()
-        if ".." not in file and (checkout.root / file).is_file():
-            found.append(problem_of(file, (checkout.root / file).read_bytes()) or "")
+        if ".." not in file and (code := read_inside(checkout.root, file)) is not None:
+            found.append(problem_of(file, code) or "")
     return [one for one in dict.fromkeys(found) if one not in {"", problem.message}]
 
 

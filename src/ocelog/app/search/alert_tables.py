@@ -50,7 +50,11 @@ _ALERTS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("ended", INSTANT, "When it was closed or resolved."),
     ("acknowledged", INSTANT, "When a person took notice: by a status, an assignee or a comment."),
     ("assignee", pa.string(), "Who looks after it."),
-    ("close_reason", pa.string(), "true_positive, false_positive, benign or duplicate; rule_off: its rule is off."),
+    (
+        "close_reason",
+        pa.string(),
+        "true_positive, false_positive, benign or duplicate; rule_off: its rule is off; source_removed.",
+    ),
 )
 _EVENTS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("alert_id", pa.string(), "The alert, as in `alerts`."),

@@ -20,13 +20,13 @@ _e = tables.alert_events.c
 
 
 def hold_source(tx: Connection, source_id: str) -> bool:
-    """Keep a source from being purged until the transaction ends; False: it is gone."""
+    """Keep a source from being removed until the transaction ends; False: it is removed, or gone."""
     return tx.execute(_SOURCE, {"source": source_id}).first() is not None
 
 
-def hold_present(tx: Connection, source_id: str) -> bool:
-    """Keep a source from being removed or purged until the transaction ends; False: it was."""
-    return tx.execute(_PRESENT, {"source": source_id}).first() is not None
+def removed(tx: Connection, sources: Collection[str]) -> frozenset[str]:
+    """Return those of these sources that were removed."""
+    return frozenset(tx.execute(_REMOVED, {"sources": sorted(sources)}).scalars()) if sources else frozenset()
 
 
 def known(tx: Connection, ids: Iterable[str]) -> frozenset[str]:
@@ -117,14 +117,12 @@ def triaged(tx: Connection, ended: Collection[str]) -> frozenset[str]:
 # Built once: building a statement takes as long as running it, and these run for all that is judged.
 _SOURCE = (
     select(tables.sources.c.id)
-    .where(tables.sources.c.id == bindparam("source"))
-    .with_for_update(read=True, key_share=True)
-)
-_PRESENT = (
-    select(tables.sources.c.id)
     .where(tables.sources.c.id == bindparam("source"), tables.sources.c.removed_us.is_(None))
-    # Stronger than the one above: who removes a source does not change its key.
+    # As strong as that: who removes a source does not change its key.
     .with_for_update(read=True)
+)
+_REMOVED = select(tables.sources.c.id).where(
+    tables.sources.c.id.in_(bindparam("sources", expanding=True)), tables.sources.c.removed_us.is_not(None)
 )
 _KNOWN = select(_k.match_id).where(_k.match_id.in_(bindparam("ids", expanding=True)))
 _GROUPS = select(tables.alert_groups).where(_g.group_key.in_(bindparam("keys", expanding=True)))

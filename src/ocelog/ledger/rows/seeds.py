@@ -97,3 +97,8 @@ def forget(tx: Connection, rules: Collection[str]) -> None:
     """Forget what these rules know, whatever their folder."""
     for some in batches(sorted(rules)):
         tx.execute(delete(tables.rule_seeds).where(_r.rule_id.in_(some)))
+
+
+def forget_all(tx: Connection) -> None:
+    """Let every rule get to know anew what is there."""
+    tx.execute(delete(tables.rule_seeds))
