@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from ocelog.alert.alert import ENDED, RULE_OFF, Alert, TimelineEntry
+from ocelog.alert.alert import ENDED, OPEN, RULE_OFF, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
@@ -144,7 +144,7 @@ class AlertLedger:
         with self._database.read() as tx:
             counted = (
                 select(_a.severity, _heard(), func.count(), func.min(_a.opened_us))
-                .where(_a.status.not_in([each.value for each in ENDED]))
+                .where(tables.OPEN_ALERT)
                 .group_by(_a.severity, _heard())
             )
             told, untold, opened_us = dict[Severity, int](), 0, list[int]()
@@ -268,8 +268,9 @@ class AlertLedger:
     def rules_of_records(self) -> list[str]:
         """Return the ids of the rules of which alerts are open that live with a record."""
         with self._database.read() as tx:
-            open_ = _a.status.not_in([each.value for each in ENDED])
-            found = select(_a.rule_id).where(open_, _a.record_id.is_not(None)).distinct().order_by(_a.rule_id)
+            found = (
+                select(_a.rule_id).where(tables.OPEN_ALERT, _a.record_id.is_not(None)).distinct().order_by(_a.rule_id)
+            )
             return list(tx.execute(found).scalars())
 
     def end_rules(self, rule_ids: Collection[str], why: str) -> int:
@@ -284,10 +285,9 @@ class AlertLedger:
     def failing_rules(self) -> dict[str, set[str]]:
         """Return the rules whose errors are an open alert, each with the revisions that failed."""
         failed = (_a.type == AlertType.DETECTION_ERROR.value, _a.rule_revision != "")
-        open_ = _a.status.not_in([each.value for each in ENDED])
         found = dict[str, set[str]]()
         with self._database.read() as tx:
-            for rule_id, revision in tx.execute(select(_a.rule_id, _a.rule_revision).where(*failed, open_)):
+            for rule_id, revision in tx.execute(select(_a.rule_id, _a.rule_revision).where(*failed, tables.OPEN_ALERT)):
                 found.setdefault(rule_id, set()).add(revision)
         return found
 
@@ -372,6 +372,7 @@ class AlertLedger:
     def _forget_untold(self, updated_before_us: int) -> int:
         """Delete alerts of windows that are over, of which nobody heard: below a threshold, or suppressed."""
         old = and_(
+            tables.OPEN_ALERT,
             _a.status == AlertStatus.OPEN.value,
             _a.type == AlertType.ALERT.value,
             # Others end with their record.
@@ -441,8 +442,10 @@ def _gone_by(before_us: int) -> ColumnElement[bool]:
 
 def _filter(wanted: AlertFilter) -> list[ColumnElement[bool]]:
     found = list[ColumnElement[bool]]()
+    if wanted.statuses and wanted.statuses <= OPEN:
+        found.append(tables.OPEN_ALERT)
     for column, values in (
-        (_a.status, wanted.statuses),
+        (_a.status, wanted.statuses if wanted.statuses != OPEN else ()),
         (_a.severity, wanted.severities),
         (_a.type, wanted.types),
         (_a.source_id, wanted.source_ids),
