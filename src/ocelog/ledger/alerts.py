@@ -30,7 +30,16 @@ from ocelog.alert.alert import ENDED, OPEN, RULE_OFF, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
-from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, ListPlace, NotJudged, WaitingDelivery
+from ocelog.alert.listing import (
+    AlertDetails,
+    AlertFilter,
+    AlertOrder,
+    Attempt,
+    ListPlace,
+    NotJudged,
+    TitledAlert,
+    WaitingDelivery,
+)
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -133,6 +142,16 @@ class AlertLedger:
         some = select(_a.id).where(*where).limit(most).subquery()
         with self._database.read() as tx:
             return tx.execute(select(func.count()).select_from(some)).scalar_one()
+
+    def titles(self, wanted: AlertFilter, *, most: int) -> list[TitledAlert]:
+        """Return what alerts that are as wanted are called, each once; at most `most`."""
+        columns = (_a.type, _a.rule_id, _a.rule_name, _a.title)
+        found = select(*columns).where(*_filter(wanted)).distinct().limit(most)
+        with self._database.read() as tx:
+            return [
+                TitledAlert(type=AlertType(kind), rule_id=rule_id, rule_name=rule_name, title=title)
+                for kind, rule_id, rule_name, title in tx.execute(found)
+            ]
 
     def rule_ids(self) -> list[str]:
         """Return the ids of the rules that alerts are of, and the kinds of system errors."""
@@ -463,7 +482,10 @@ def _filter(wanted: AlertFilter) -> list[ColumnElement[bool]]:
         found.append(_a.opened_us >= wanted.since_us)
     if wanted.text is not None:
         texts = (_a.title, _a.description, _a.dedup, _a.rule_id, _a.rule_name)
-        found.append(or_(*(column.icontains(wanted.text, autoescape=True) for column in texts)))
+        holds = [column.icontains(wanted.text, autoescape=True) for column in texts]
+        if wanted.shown:
+            holds.append(tuple_(_a.rule_id, _a.title).in_(sorted(wanted.shown)))
+        found.append(or_(*holds))
     if not wanted.untold:
         found.append(_heard())
     return found
