@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from sqlalchemy import Engine, event, insert, update
 from bookkeeping.alerts import alert_of, opened
 from bookkeeping.records import source_row
 from ocelog.access import Role
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.notice import AlertType
-from ocelog.app.alerts import channels
+from ocelog.app.alerts import alerts, channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.ledger import tables
 from ocelog.model import Severity
+from ocelog.times import to_us
 from visiting import SAME_SITE, Console, Guest, console_of, pages_around
 
 
@@ -413,3 +416,16 @@ def test_a_list_reads_no_context_of_its_alerts(console: Console) -> None:
     read = [each for each in statements if "alerts.title" in each]
     assert read
     assert not any("alerts.context" in each for each in read)
+
+
+def test_a_rule_is_muted_by_what_covers_it_now_and_by_nothing_else(console: Console) -> None:
+    now_us = to_us(datetime.now(UTC))
+    times = {"past": (-20, -10), "future": (10, 20)}
+    rules = {"window": None, "like": "Wiz.*", "other": "Other", "past": "Wiz.*", "future": "Wiz.*"}
+    for name, rule in rules.items():
+        since, until = (now_us + each * 60_000_000 for each in times.get(name, (-10, 10)))
+        made = Suppression(
+            id=name, rule=rule, owner="ann", reason="why", since_us=since, until_us=until, added_us=now_us
+        )
+        console.installation.ledger.alerts.suppress(made)
+    assert {each.id for each in alerts.muting(console.installation, "Wiz.Issue")} == {"window", "like"}
