@@ -2,22 +2,25 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import insert, update
+from sqlalchemy import Engine, event, insert, update
 
 from bookkeeping.alerts import alert_of, opened
 from bookkeeping.records import source_row
 from ocelog.access import Role
+from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.notice import AlertType
-from ocelog.app.alerts import channels
+from ocelog.app.alerts import alerts, channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.ledger import tables
 from ocelog.model import Severity
+from ocelog.times import to_us
 from visiting import SAME_SITE, Console, Guest, console_of, pages_around
 
 
@@ -370,3 +373,59 @@ def test_lines_of_what_a_rule_says_flow(console: Console) -> None:
     text = console.as_(Role.VIEWER).get(f"/alerts/{alert_of(9).id}").text
     assert "A bucket is open." in text
     assert "1. Read the permissions, and ask whether they were planned.\n2. Take it back." in text
+
+
+def test_alerts_are_found_by_what_their_reader_is_shown(console: Console) -> None:
+    rule = {"rule_id": "Ocelog.Wiz.Blinding.OutpostRemoved", "rule_name": "Wiz outpost removed"}
+    made = [
+        alert_of(11, title="Wiz outpost removed", **rule),
+        alert_of(12, title="Wiz access request: Approve succeeded", rule_id="Ocelog.Wiz.Access", rule_name="Access"),
+        alert_of(13, title="Something else", **rule),
+        alert_of(14, title="prod Wiz.Audit: no events", type=AlertType.SYSTEM_ERROR, rule_id="SOURCE_NO_DATA"),
+        # Of a rule that says the same by chance: it is shown as it is.
+        alert_of(15, title="Wiz outpost removed"),
+    ]
+    opened(console.installation.ledger, *made)
+    analyst = console.as_(Role.ANALYST)
+
+    def found(text: str, language: str) -> set[int]:
+        shown = analyst.get("/alerts", params={"text": text}, headers={"accept-language": language})
+        assert shown.status_code == 200
+        return {int(each, 16) for each in re.findall(r'data-href="/alerts/(\w+)"', shown.text)}
+
+    # The title, or the name of the rule.
+    assert found("아웃포스트", "ko") == {11, 13}
+    assert found("APPROVE 성공", "ko") == {12}
+    assert found("이벤트 미수신", "ko") == {14}
+    assert found("outpost", "ko") == {11, 13, 15}
+    assert found("아웃포스트", "en") == set()
+    assert found("아무것도", "ko") == set()
+
+
+def test_a_list_reads_no_context_of_its_alerts(console: Console) -> None:
+    statements = list[str]()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert "Alert 3" in console.as_(Role.ANALYST).get("/alerts").text
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    read = [each for each in statements if "alerts.title" in each]
+    assert read
+    assert not any("alerts.context" in each for each in read)
+
+
+def test_a_rule_is_muted_by_what_covers_it_now_and_by_nothing_else(console: Console) -> None:
+    now_us = to_us(datetime.now(UTC))
+    times = {"past": (-20, -10), "future": (10, 20)}
+    rules = {"window": None, "like": "Wiz.*", "other": "Other", "past": "Wiz.*", "future": "Wiz.*"}
+    for name, rule in rules.items():
+        since, until = (now_us + each * 60_000_000 for each in times.get(name, (-10, 10)))
+        made = Suppression(
+            id=name, rule=rule, owner="ann", reason="why", since_us=since, until_us=until, added_us=now_us
+        )
+        console.installation.ledger.alerts.suppress(made)
+    assert {each.id for each in alerts.muting(console.installation, "Wiz.Issue")} == {"window", "like"}

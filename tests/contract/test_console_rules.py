@@ -9,6 +9,7 @@ import pytest
 
 from ocelog.access import Role
 from ocelog.app.rule_folders import rule_folders
+from ocelog.languages.rule_titles import title_in
 from visiting import Console, console_of
 from visiting.events import land, row
 
@@ -150,3 +151,15 @@ def test_rules_that_come_along_have_titles_in_the_language_of_the_reader(console
         listed = viewer.get(f"/rules?text={asked}", headers=korean).text
         assert re.findall(r'<a href="(/rules/[^"]+)">([^<]*)', listed) == [(rule, "Wiz 아웃포스트 제거")]
     assert "Something was &lt;b&gt;deleted" in viewer.get("/rules/Mine.Deleted", headers=korean).text
+
+
+@pytest.mark.parametrize(("language", "name"), [("en", "Wiz: the default set"), ("ko", None)])
+def test_a_rule_names_its_packs_as_its_reader_calls_them(console: Console, language: str, name: str | None) -> None:
+    viewer, asked = console.as_(Role.VIEWER), {"accept-language": language}
+    called = name or title_in("ko", "Wiz: the default set", "Ocelog.Wiz.Default")
+    shown = viewer.get("/rules/Ocelog.Wiz.Identity.ProviderChanged", headers=asked).text
+    assert f'<span title="Ocelog.Wiz.Default">{called}</span>' in shown
+    assert '<span title="Mine.Pack">100% &lt;b&gt;mine&lt;/b&gt;</span>' in viewer.get("/rules/Mine.Deleted").text
+    listed = viewer.get("/rules", params={"text": called}, headers=asked).text
+    assert "/rules/Ocelog.Wiz.Identity.ProviderChanged" in listed
+    assert "/rules/Mine.Deleted" not in listed

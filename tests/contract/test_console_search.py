@@ -31,7 +31,7 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.query.engine import Run
 from ocelog.sandbox.child import Child
 from visiting import ADDRESS, Console, console_of, program
-from visiting.events import BEGIN, land, later, row
+from visiting.events import BEGIN, land, land_matches, later, row
 
 AUDIT = "Wiz.Audit"
 TIME = {"since": "2026-03-30T00:00:00Z", "until": "2026-03-31T00:00:00Z"}
@@ -757,3 +757,17 @@ def test_instants_of_an_answer_are_shown_in_the_viewers_zone_and_whole_on_hover(
     when = f"{later(hours=1):%Y-%m-%dT%H:%M:%S}"
     assert re.search(rf'<td class="cut" title="{when}\.\d+Z"><time datetime="{when}Z" data-precise>', shown)
     assert '<td class="cut" title="2026-11-28">2026-11-28</td>' in shown
+
+
+def test_an_event_shows_its_alerts_in_the_language_of_the_reader(console: Console) -> None:
+    event = row("Wiz.Audit", "outpost", later(hours=3), action="DeleteOutpost")
+    land(console.installation, "Wiz.Audit", [event])
+    at = dict.fromkeys(("p_event_time", "p_cursor_time"), later(hours=3))
+    matched = {**at, "event_row_id": event["p_row_id"], "title": "Wiz outpost removed"}
+    rules = {"a1": "Ocelog.Wiz.Blinding.OutpostRemoved", "b2": "Mine.OutpostRemoved"}
+    matches = [{**matched, "p_row_id": alert, "alert_id": alert, "rule_id": rule} for alert, rule in rules.items()]
+    land_matches(console.installation, matches)
+    for language, ours in (("ko", "Wiz 아웃포스트 제거"), ("en", "Wiz outpost removed")):
+        address, asked = f"/events/Wiz.Audit/{event['p_row_id']}", {"accept-language": language}
+        shown = console.as_(Role.VIEWER).get(address, headers=asked).text
+        assert re.findall(r'<a href="/alerts/(\w+)">([^<]*)', shown) == [("a1", ours), ("b2", "Wiz outpost removed")]

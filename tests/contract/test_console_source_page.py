@@ -113,7 +113,7 @@ def test_who_insists_saves_what_does_not_work_or_reads_a_tenant_twice(
     admin = console.as_(Role.ADMIN)
     assert 'name="unchecked"' not in admin.get("/sources/prod").text
     fails(monkeypatch)
-    given: dict[str, Any] = {"log_types": "Wiz.Audit", "client_id": "not yet there"}
+    given: dict[str, Any] = {"log_types": "Wiz.Audit", "client_id": "not-yet-there"}
     refused = admin.post("/sources/prod/edit", **given)
     assert refused.status_code == 422
     assert 'name="unchecked" value="yes"' in refused.text

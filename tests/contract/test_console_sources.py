@@ -352,6 +352,19 @@ def test_it_says_that_a_source_was_paused_resumed_or_given_another_secret(
     assert "The client secret is replaced." in admin.get(rotated.headers["location"]).text
 
 
+def test_what_a_command_paused_is_shown_paused_at_the_next_request(console: Console) -> None:
+    viewer, badges = console.as_(Role.VIEWER), re.compile(r'<span class="badge bg-\w+-lt">([\w ]+)</span>')
+
+    def states() -> set[str]:
+        return set(badges.findall(viewer.get("/sources/prod").text))
+
+    before = states()
+    assert "paused" not in before
+    for paused in (True, False):
+        source_changes.pause(console.installation, sources.find(console.installation, "prod"), paused=paused)
+        assert states() == ({"paused"} if paused else before)
+
+
 def test_what_is_shown_right_after_a_pause_is_true_on_the_page_and_in_the_list(console: Console) -> None:
     admin = console.as_(Role.ADMIN)
     states = re.compile(r'<span class="badge bg-\w+-lt">([\w ]+)</span>')

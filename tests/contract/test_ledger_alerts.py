@@ -1,19 +1,20 @@
 """Alerts are listed, changed by people, kept quiet and forgotten; whatever happens to them is on their timeline."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, event, func, insert, select
+from sqlalchemy import Connection, Engine, event, func, insert, inspect, select
 
 from bookkeeping.alerts import DAY_US, HOUR_US, NOW_US, alert_of, channel, opened, told
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import at_once
 from bookkeeping.records import Clock, source_row
 from ocelog.alert import changes
-from ocelog.alert.alert import Alert
+from ocelog.alert.alert import ENDED, OPEN, Alert
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, alert_id, group_key
@@ -494,10 +495,9 @@ def test_severities_are_in_the_order_of_their_ranks(ledger: Ledger) -> None:
         assert list(tx.execute(ranks).scalars()) == list(range(len(Severity)))
 
 
-@pytest.mark.parametrize("order", AlertOrder)
-def test_a_page_of_a_list_is_read_in_its_order_from_an_index(ledger: Ledger, order: AlertOrder) -> None:
-    alerts = [alert_of(number, severity=severity) for number, severity in enumerate(Severity, start=1)]
-    opened(ledger, *alerts)
+@contextmanager
+def explained(ledger: Ledger) -> Iterator[list[str]]:
+    """Collect how the database goes about what is read within the block."""
     plans = list[str]()
 
     def explain(_connection: object, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
@@ -510,13 +510,66 @@ def test_a_page_of_a_list_is_read_in_its_order_from_an_index(ledger: Ledger, ord
 
     event.listen(Engine, "before_cursor_execute", explain)
     try:
-        first = ledger.alerts.listed(AlertFilter(untold=True), limit=3, order=order)
-        behind = ledger.alerts.listed(AlertFilter(untold=True), limit=3, order=order, after=place_of(first[-1], order))
+        yield plans
     finally:
         event.remove(Engine, "before_cursor_execute", explain)
+
+
+@pytest.mark.parametrize("order", AlertOrder)
+def test_a_page_of_a_list_is_read_in_its_order_from_an_index(ledger: Ledger, order: AlertOrder) -> None:
+    alerts = [alert_of(number, severity=severity) for number, severity in enumerate(Severity, start=1)]
+    opened(ledger, *alerts)
+    with explained(ledger) as plans:
+        first = ledger.alerts.listed(AlertFilter(untold=True), limit=3, order=order)
+        behind = ledger.alerts.listed(AlertFilter(untold=True), limit=3, order=order, after=place_of(first[-1], order))
     assert [each.id for each in (*first, *behind)] == [each.id for each in reversed(alerts)]
     assert len(plans) == 2
     for plan in plans:
         assert "ix_alerts_" in plan
         assert "TEMP B-TREE" not in plan
         assert "Sort" not in plan
+
+
+def many(ledger: Ledger, count: int) -> None:
+    """Put alerts into the ledger of which every fifth is open."""
+    severities, closed = list(Severity), {"status": AlertStatus.CLOSED, "ended_us": NOW_US}
+    made = (
+        alert_of(number, severity=severities[number % len(severities)], **({} if number % 5 == 0 else closed))
+        for number in range(1, count + 1)
+    )
+    with ledger._database.write() as tx:
+        tx.execute(insert(tables.alerts), [alerts.columns_of(each) for each in made])
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_what_is_open_is_read_from_indexes_of_that_alone_without_statistics(ledger: Ledger) -> None:
+    many(ledger, 5000)
+    with ledger._database.read() as tx:
+        assert not inspect(tx).has_table("sqlite_stat1")
+    indexes = {
+        AlertOrder.OPENED: "ix_alerts_open ",
+        AlertOrder.SEVERITY: "ix_alerts_open_worst ",
+        AlertOrder.LAST_MATCH: "ix_alerts_open_last_match ",
+    }
+    for statuses in (OPEN, frozenset({AlertStatus.OPEN})):
+        for order, index in indexes.items():
+            wanted = AlertFilter(statuses=statuses)
+            with explained(ledger) as plans:
+                first = ledger.alerts.listed(wanted, limit=50, order=order)
+                behind = ledger.alerts.listed(wanted, limit=50, order=order, after=place_of(first[-1], order))
+            assert len({each.id for each in (*first, *behind)}) == 100
+            for plan in plans:
+                assert index in f"{plan} "
+                assert "TEMP B-TREE" not in plan
+    with explained(ledger) as plans:
+        assert ledger.alerts.count(AlertFilter(statuses=OPEN), most=10_000) == 1000
+        assert sum(ledger.alerts.open().told.values()) == 1000
+    assert all("ix_alerts_open" in plan for plan in plans)
+
+
+def test_what_is_open_for_an_index_is_what_is_open(ledger: Ledger) -> None:
+    ended = dict.fromkeys(ENDED, NOW_US)
+    opened(ledger, *(alert_of(n, status=each, ended_us=ended.get(each)) for n, each in enumerate(AlertStatus, start=1)))
+    open_ = select(tables.alerts.c.status).where(tables.OPEN_ALERT)
+    with ledger._database.read() as tx:
+        assert set(tx.execute(open_).scalars()) == {each.value for each in OPEN}

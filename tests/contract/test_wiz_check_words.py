@@ -10,7 +10,7 @@ import pytest
 from ocelog.console.wording import linked
 from ocelog.errors import ConfigError
 from ocelog.languages.phrases import say_in, translated
-from ocelog.pull.ports import HealthItem
+from ocelog.pull.ports import HealthItem, HealthState
 from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz import endpoints
 from ocelog.sources.wiz.check import check
@@ -133,3 +133,15 @@ def test_wrong_credentials_are_told_in_korean(server: Server) -> None:
     assert item.code == "credentials_refused"
     _assert_korean([item])
     assert "서비스 계정" in translated(item.todo, "ko")
+
+
+@pytest.mark.parametrize("setting", ["api_url", "token_url"])
+def test_an_address_that_answers_404_is_told_of_once_with_what_to_do(server: Server, setting: str) -> None:
+    address = (
+        server.api_url.replace("/graphql", "/nothing/graphql") if setting == "api_url" else f"{server.token_url}/x"
+    )
+    failed = next(each for each in _checked(server, **{setting: address}) if each.state is HealthState.FAIL)
+    what = "API" if setting == "api_url" else "token"
+    assert failed.text == f"{address}: The {what} URL answered HTTP 404."
+    assert failed.todo == "Check that it is the right one."
+    _assert_korean([failed])

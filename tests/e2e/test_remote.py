@@ -243,6 +243,13 @@ def test_what_needs_the_home_says_so_and_what_needs_none_works(both: Both, tmp_p
         refused = both.far(*typed.split(), code=2)
         assert "works only on the machine of the home" in refused.err, typed
     assert "user list" in both.far("user", "add", "x", code=2).err
+    # Also if the address stands where it does not belong: no advice that ends in another refusal.
+    for command in (("add", "x"), ("password", "x"), ("token", "add", "x")):
+        said = both.near("user", *command, "--url", both.link, code=2).err
+        assert "run it there" in said
+        assert "the page Users of its console" in said
+        assert "before the command" not in said
+    assert "ocelog --url ... user list." in both.near("user", "list", "--url", both.link, code=2).err
     assert "--measure works only" in both.far("coverage", "--measure", code=2).err
     assert both.far("source", "edit", "--help").out
     assert both.far("rules", "new", "Acme.X", "--in", str(tmp_path)).out.startswith("Wrote ")

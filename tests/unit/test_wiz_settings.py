@@ -6,6 +6,7 @@ import pytest
 
 from ocelog.errors import AccessRefusedError, ConfigError
 from ocelog.product import Question
+from ocelog.sources.wiz import settings
 from ocelog.sources.wiz.endpoints import TOKEN_URLS, api_url, api_url_of, audience, is_loopback, token_url
 from ocelog.sources.wiz.product import WIZ
 from ocelog.sources.wiz.settings import WizSettings, changed, from_mapping
@@ -215,3 +216,25 @@ def test_a_change_is_checked_and_takes_along_what_follows_from_it() -> None:
     assert changed(before, {"rate": 5}).rate == 5
     with pytest.raises(ConfigError):
         changed(before, {"rate": -1})
+
+
+@pytest.mark.parametrize("given", ["30 days", "--projects", "-n", "a\tb", "", "x" * 201])
+def test_what_no_client_id_looks_like_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError, match="Invalid client id"):
+        from_mapping({**GIVEN, "client_id": given})
+    with pytest.raises(ConfigError, match="Invalid client id"):
+        changed(from_mapping(GIVEN), {"client_id": given})
+
+
+def test_a_client_id_that_was_kept_is_not_judged_anew() -> None:
+    kept = {**from_mapping(GIVEN).to_mapping(), "client_id": "30 days"}
+    assert changed(settings.read(kept), {"rate": 1}).client_id == "30 days"
+
+
+@pytest.mark.parametrize(
+    # As Cognito makes them, the simulator, and Auth0 did; and blanks from copying around it.
+    "given",
+    ["dt7jv050gvm4p45gnglex1z3fchvshw2kq0r2u2jpgwp6wbvhl3y4", "AaiyAPdpYdesoKnqjj8HJqRn4T5titww", "a_b+c-d.e", " ab "],
+)
+def test_what_a_client_id_may_look_like_is_taken(given: str) -> None:
+    assert from_mapping({**GIVEN, "client_id": given}).client_id == given.strip()

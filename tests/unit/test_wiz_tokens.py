@@ -19,7 +19,7 @@ from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.tokens import Tokens
 
-SETTINGS = from_mapping({"token_url": "cognito", "client_id": "client & id"})
+SETTINGS = from_mapping({"token_url": "cognito", "client_id": "client&id"})
 SECRET = "s3cret+with/odd=signs&more"
 
 
@@ -57,7 +57,7 @@ def test_a_token_is_asked_for_as_a_form_with_the_right_audience() -> None:
     assert form == {
         "grant_type": ["client_credentials"],
         "audience": ["wiz-api"],
-        "client_id": ["client & id"],
+        "client_id": ["client&id"],
         "client_secret": [SECRET],
     }
 

@@ -12,7 +12,7 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.rows import counters, landing
-from ocelog.model import table_name
+from ocelog.model import RULE_MATCHES, table_name
 
 BEGIN = datetime(2026, 3, 30, 12, tzinfo=UTC)
 
@@ -40,7 +40,18 @@ def land(
 ) -> None:
     """Land rows of a log type as one part, and publish them."""
     assert log_type in kinds()
-    table, schemas, ledger = table_name(log_type), table_schemas(), installation.ledger.lake
+    _land(installation, table_name(log_type), rows, publish=publish)
+
+
+def land_matches(installation: Installation, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Land rows that say which rules matched which events."""
+    _land(installation, RULE_MATCHES, rows, publish=False)
+
+
+def _land(
+    installation: Installation, table: str, rows: Sequence[Mapping[str, Any]] | pa.Table, *, publish: bool
+) -> None:
+    schemas, ledger = table_schemas(), installation.ledger.lake
     found = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([dict(each) for each in rows], schemas[table])
     lake = FileLake(installation.home.path, ledger, schemas)
     part = lake.write(table, f"1-1-{ledger.counter(table)}", found)

@@ -9,6 +9,7 @@ from ocelog.alert.alert import Alert, TimelineEntry
 from ocelog.alert.changes import QUIETLY, CloseReason
 from ocelog.alert.deciding import TITLES
 from ocelog.alert.ids import DELIVERY_ERROR, LIMIT_EXCEEDED, LOOP_FAILING, ONBOARDED
+from ocelog.alert.listing import TitledAlert
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.detect.folders import RULE_FILES
 from ocelog.kept_texts import in_language, recognised, reworded
@@ -73,21 +74,24 @@ class Texts(Struct, frozen=True, kw_only=True):
 
 def texts(about: Alert | Notice, language: str) -> Texts:
     """Return what an alert says."""
+    ours = _is_ours(about)
+    return Texts(
+        title=title(about, language),
+        description=reworded(about.description, language) if ours else about.description,
+        runbook=reworded(about.runbook, language) if ours else about.runbook,
+    )
+
+
+def title(about: Alert | Notice | TitledAlert, language: str) -> str:
+    """Return what an alert is called."""
     if _is_ours(about):
-        return Texts(
-            title=reworded(about.title, language),
-            description=reworded(about.description, language),
-            runbook=reworded(about.runbook, language),
-        )
-    title = about.title
-    if (found := recognised(title, TITLES)) is not None and found.values["rule"] == about.rule_name:
-        title = in_language(found, language)
-    else:
-        title = title_in(language, title, about.rule_id)
-    return Texts(title=title, description=about.description, runbook=about.runbook)
+        return reworded(about.title, language)
+    if (found := recognised(about.title, TITLES)) is not None and found.values["rule"] == about.rule_name:
+        return in_language(found, language)
+    return title_in(language, about.title, about.rule_id)
 
 
-def kind(about: Alert | Notice, language: str) -> str:
+def kind(about: Alert | Notice | TitledAlert, language: str) -> str:
     """Return what people call the rule, or what stands in its place."""
     if _is_ours(about) and about.rule_id in KINDS:
         return say_in(language, KINDS[about.rule_id])
@@ -132,7 +136,7 @@ def answer(text: str, language: str) -> str:
     return reworded(text, language) if found is None else in_language(found, language)
 
 
-def _is_ours(about: Alert | Notice) -> bool:
+def _is_ours(about: Alert | Notice | TitledAlert) -> bool:
     """Whether Ocelog wrote what it says, and no rule."""
     is_digest = isinstance(about, Notice) and about.happened in {Happened.DIGEST, Happened.TEST}
     return is_digest or about.type is not AlertType.ALERT or about.rule_id == ONBOARDED

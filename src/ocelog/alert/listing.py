@@ -27,8 +27,19 @@ class AlertFilter(Struct, frozen=True, kw_only=True):
     """Opened, or reopened, at this instant or after it."""
     text: str | None = None
     """Part of the title, the description, the dedup string, or the rule's id or name."""
+    shown: frozenset[tuple[str, str]] = frozenset()
+    """Rules' ids, each with a title that the reader is shown in another language, and that holds the text there."""
     untold: bool = False
     """Also those that are sent to nobody: below a threshold, suppressed, or known from the start."""
+
+
+class TitledAlert(Struct, frozen=True, kw_only=True):
+    """What alerts are called."""
+
+    type: AlertType
+    rule_id: str
+    rule_name: str
+    title: str
 
 
 class AlertOrder(StrEnum):

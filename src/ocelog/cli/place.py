@@ -69,7 +69,9 @@ def choose(url: str | None, token_file: str | None, words: Sequence[str]) -> Non
         _named.set(None)
         return
     if "--help" not in words:
-        _refuse_local(words)
+        refused = refusal_of(words)
+        if refused is not None:
+            raise ConfigError(refused)
     _named.set(NamedRemote(url, token_file))
 
 
@@ -87,17 +89,19 @@ def complete_for(words: Sequence[str]) -> None:
     _named.set(None if url is None else NamedRemote(url, None))
 
 
-def _refuse_local(words: Sequence[str]) -> None:
+def refusal_of(words: Sequence[str]) -> str | None:
+    """Say why the command that `words` type is not asked of a remote Ocelog, and where to do it; None: it can be."""
     if not words:
-        return
+        return None
     name, below = words[0], words[1:2]
     possible = REMOTE.get(name, frozenset())
     for table in (REMOTE, _HOMELESS):
         if name in table and (not table[name] or not below or below[0] in table[name]):
-            return
+            return None
     typed = " ".join([name, *below]) if possible else name
     others = [f"{name} {each}" for each in sorted(possible)] or sorted(REMOTE)
-    raise ConfigError(
-        f"`ocelog {typed}` works only on the machine of the home: run it there, without --url and OCELOG_URL. What can "
-        f"be asked of a remote Ocelog: {write_list(others)}."
+    elsewhere = ", or use the page Users of its console" if name == "user" else ""
+    return (
+        f"`ocelog {typed}` works only on the machine of the home: run it there, without --url and OCELOG_URL"
+        f"{elsewhere}. What can be asked of a remote Ocelog: {write_list(others)}."
     )

@@ -7,7 +7,7 @@ from typing import Any
 from typer import TyperException
 
 from ocelog.cli.app import COMMANDS
-from ocelog.cli.place import words_of
+from ocelog.cli.place import refusal_of, words_of
 from ocelog.secrets.secret import hidden, may_be_shown
 from ocelog.suggest import suggest
 
@@ -42,7 +42,10 @@ def explained(error: TyperException, given: Sequence[str]) -> str:
 def _what(error: Any, context: Any) -> str:
     if context is not None and hasattr(error, "possibilities"):
         if error.option_name in ("--url", "--token-file") and context.parent is not None:
-            return f"Give {error.option_name} before the command: ocelog {error.option_name} ... {context.info_name}."
+            words = context.command_path.split()[1:]
+            if (refused := refusal_of(words)) is not None:
+                return refused
+            return f"Give {error.option_name} before the command: ocelog {error.option_name} ... {' '.join(words)}."
         known = [name for each in context.command.params for name in each.opts]
         return f"There is no option {error.option_name}{suggest(error.option_name, known) or '.'}"
     if hasattr(error, "param_type") and error.param is not None:

@@ -26,11 +26,20 @@ from sqlalchemy import (
     update,
 )
 
-from ocelog.alert.alert import ENDED, RULE_OFF, Alert, TimelineEntry
+from ocelog.alert.alert import ENDED, OPEN, RULE_OFF, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
-from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, Attempt, ListPlace, NotJudged, WaitingDelivery
+from ocelog.alert.listing import (
+    AlertDetails,
+    AlertFilter,
+    AlertOrder,
+    Attempt,
+    ListPlace,
+    NotJudged,
+    TitledAlert,
+    WaitingDelivery,
+)
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -134,6 +143,16 @@ class AlertLedger:
         with self._database.read() as tx:
             return tx.execute(select(func.count()).select_from(some)).scalar_one()
 
+    def titles(self, wanted: AlertFilter, *, most: int) -> list[TitledAlert]:
+        """Return what alerts that are as wanted are called, each once; at most `most`."""
+        columns = (_a.type, _a.rule_id, _a.rule_name, _a.title)
+        found = select(*columns).where(*_filter(wanted)).distinct().limit(most)
+        with self._database.read() as tx:
+            return [
+                TitledAlert(type=AlertType(kind), rule_id=rule_id, rule_name=rule_name, title=title)
+                for kind, rule_id, rule_name, title in tx.execute(found)
+            ]
+
     def rule_ids(self) -> list[str]:
         """Return the ids of the rules that alerts are of, and the kinds of system errors."""
         with self._database.read() as tx:
@@ -144,7 +163,7 @@ class AlertLedger:
         with self._database.read() as tx:
             counted = (
                 select(_a.severity, _heard(), func.count(), func.min(_a.opened_us))
-                .where(_a.status.not_in([each.value for each in ENDED]))
+                .where(tables.OPEN_ALERT)
                 .group_by(_a.severity, _heard())
             )
             told, untold, opened_us = dict[Severity, int](), 0, list[int]()
@@ -268,8 +287,9 @@ class AlertLedger:
     def rules_of_records(self) -> list[str]:
         """Return the ids of the rules of which alerts are open that live with a record."""
         with self._database.read() as tx:
-            open_ = _a.status.not_in([each.value for each in ENDED])
-            found = select(_a.rule_id).where(open_, _a.record_id.is_not(None)).distinct().order_by(_a.rule_id)
+            found = (
+                select(_a.rule_id).where(tables.OPEN_ALERT, _a.record_id.is_not(None)).distinct().order_by(_a.rule_id)
+            )
             return list(tx.execute(found).scalars())
 
     def open_records(self, log_type: str) -> list[tuple[str, str]]:
@@ -291,10 +311,9 @@ class AlertLedger:
     def failing_rules(self) -> dict[str, set[str]]:
         """Return the rules whose errors are an open alert, each with the revisions that failed."""
         failed = (_a.type == AlertType.DETECTION_ERROR.value, _a.rule_revision != "")
-        open_ = _a.status.not_in([each.value for each in ENDED])
         found = dict[str, set[str]]()
         with self._database.read() as tx:
-            for rule_id, revision in tx.execute(select(_a.rule_id, _a.rule_revision).where(*failed, open_)):
+            for rule_id, revision in tx.execute(select(_a.rule_id, _a.rule_revision).where(*failed, tables.OPEN_ALERT)):
                 found.setdefault(rule_id, set()).add(revision)
         return found
 
@@ -379,6 +398,7 @@ class AlertLedger:
     def _forget_untold(self, updated_before_us: int) -> int:
         """Delete alerts of windows that are over, of which nobody heard: below a threshold, or suppressed."""
         old = and_(
+            tables.OPEN_ALERT,
             _a.status == AlertStatus.OPEN.value,
             _a.type == AlertType.ALERT.value,
             # Others end with their record.
@@ -448,8 +468,10 @@ def _gone_by(before_us: int) -> ColumnElement[bool]:
 
 def _filter(wanted: AlertFilter) -> list[ColumnElement[bool]]:
     found = list[ColumnElement[bool]]()
+    if wanted.statuses and wanted.statuses <= OPEN:
+        found.append(tables.OPEN_ALERT)
     for column, values in (
-        (_a.status, wanted.statuses),
+        (_a.status, wanted.statuses if wanted.statuses != OPEN else ()),
         (_a.severity, wanted.severities),
         (_a.type, wanted.types),
         (_a.source_id, wanted.source_ids),
@@ -467,7 +489,10 @@ def _filter(wanted: AlertFilter) -> list[ColumnElement[bool]]:
         found.append(_a.opened_us >= wanted.since_us)
     if wanted.text is not None:
         texts = (_a.title, _a.description, _a.dedup, _a.rule_id, _a.rule_name)
-        found.append(or_(*(column.icontains(wanted.text, autoescape=True) for column in texts)))
+        holds = [column.icontains(wanted.text, autoescape=True) for column in texts]
+        if wanted.shown:
+            holds.append(tuple_(_a.rule_id, _a.title).in_(sorted(wanted.shown)))
+        found.append(or_(*holds))
     if not wanted.untold:
         found.append(_heard())
     return found

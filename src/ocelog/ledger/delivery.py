@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, delete, exists, func, or_, select, update
 
-from ocelog.alert.alert import ENDED, Alert, Telling, TimelineEntry
+from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.changes import OCELOG
 from ocelog.alert.delivery import delivering
 from ocelog.alert.delivery.delivering import (
@@ -492,6 +492,7 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
         return []
     # Whether it is long enough ago is looked at below, where a clock that was set back is seen.
     wanted = select(*alerts.HEAD).where(
+        tables.OPEN_ALERT,
         _a.status == AlertStatus.OPEN.value,
         _a.told,
         _a.visible,
@@ -573,6 +574,6 @@ def _unrouted(
         ~exists().where(_d.alert_id == _a.id),
     )
     if only_open:
-        found = found.where(_a.status.not_in([each.value for each in ENDED]))
+        found = found.where(tables.OPEN_ALERT)
     with closing(alerts.heads(tx, found)) as heads:
         yield from (each for each in heads if is_unrouted(each, there))

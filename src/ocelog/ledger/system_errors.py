@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import func, select
 
-from ocelog.alert.alert import ENDED, Alert
+from ocelog.alert.alert import Alert
 from ocelog.alert.raising import RaisedAlert
 from ocelog.errors import LedgerUnavailableError
 from ocelog.ledger import tables
@@ -28,7 +28,7 @@ class SystemErrorLedger:
     def known_open(self, source_id: str) -> dict[Severity, int]:
         """Return how many records of a source have an open alert of which nobody was told, by severity."""
         known = (_a.source_id == source_id, _a.known.is_(True), _a.record_id.is_not(None))
-        found = select(_a.severity, func.count()).where(*known, _a.status.not_in([each.value for each in ENDED]))
+        found = select(_a.severity, func.count()).where(*known, tables.OPEN_ALERT)
         with self._database.read() as tx:
             return {Severity(severity): count for severity, count in tx.execute(found.group_by(_a.severity))}
 

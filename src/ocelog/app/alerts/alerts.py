@@ -9,13 +9,23 @@ from enum import StrEnum
 from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from ocelog.alert import in_language
 from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_possible, quietly
 from ocelog.alert.changes import resend as resent
 from ocelog.alert.delivery.routing import ChannelRow, channels_for, is_unrouted
 from ocelog.alert.delivery.suppressing import LONGEST, WHY, Suppression, conditions, like, suppressed
-from ocelog.alert.listing import AlertDetails, AlertFilter, AlertOrder, ListPlace, WaitingDelivery, place_of
+from ocelog.alert.listing import (
+    AlertDetails,
+    AlertFilter,
+    AlertOrder,
+    ListPlace,
+    TitledAlert,
+    WaitingDelivery,
+    place_of,
+)
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.log_types import log_types
 from ocelog.app.sources import sources
@@ -99,13 +109,14 @@ def wanted(
     text: str | None = None,
     everything: bool = False,
     untold: bool = False,
+    language: str = "en",
 ) -> AlertFilter:
     """Return which alerts a person means; those that are open, unless they ask for a status or for `everything`.
 
-    Raises ConfigError with the nearest name.
+    The text may also be what they are shown in their language. Raises ConfigError with the nearest name.
     """
     chosen = frozenset(word(AlertStatus, each) for each in statuses)
-    return AlertFilter(
+    wanted = AlertFilter(
         statuses=chosen or (frozenset() if everything else OPEN),
         severities=frozenset(word(Severity, each) for each in severities),
         types=frozenset(word(AlertType, each) for each in types),
@@ -117,6 +128,16 @@ def wanted(
         text=text,
         untold=untold or everything,
     )
+    if text is None or language == "en":
+        return wanted
+    heads = installation.ledger.alerts.titles(replace(wanted, text=None), most=MOST_COUNTED)
+    return replace(wanted, shown=frozenset((each.rule_id, each.title) for each in heads if _says(each, text, language)))
+
+
+def _says(alert: TitledAlert, text: str, language: str) -> bool:
+    """Whether a list in a language shows a text as the title of an alert or as the name of its rule."""
+    shown = (in_language.title(alert, language), in_language.kind(alert, language))
+    return any(text.casefold() in each.casefold() for each in shown)
 
 
 def listed(

@@ -66,7 +66,8 @@ class ListedRule(Struct, frozen=True, kw_only=True):
     """The folder whose rule of this id runs instead."""
     without_source: tuple[str, ...]
     """Log types of it that no source here has."""
-    packs: tuple[str, ...]
+    packs: Mapping[str, str]
+    """Ids of the packs that it is in, each with what people call it."""
     last_good: str = ""
     """Why its last good version runs; empty: it runs as its file is."""
     refused: str = ""
@@ -355,7 +356,7 @@ def _listed(
         return ListedFolder(folder=read.folder, problems=(read.why,))
     refused = {} if read.folder.is_built_in else refused_rules(checkout)
     decided = decisions(checkout, read.folder, states)
-    packs = {name: set(pack.ids) for name, pack in checkout.packs.items()}
+    packs = [(pack.id, pack.display_name or pack.id, set(pack.ids)) for pack in checkout.packs.values()]
     rules = [
         ListedRule(
             folder=read.folder,
@@ -368,7 +369,7 @@ def _listed(
             without_source=tuple(one for one in item.log_types if one not in names.schemas)
             if isinstance(item, Rule)
             else (),
-            packs=tuple(pack for pack, members in packs.items() if name in members),
+            packs={pack: called for pack, called, members in packs if name in members},
             last_good=read.last_good.get(name, ""),
             refused=_refused(read.folder, name, refused, troubles),
         )

@@ -266,9 +266,10 @@ def matched_events(
 
 
 def alerts_about(installation: Installation, row_id: str, *, stop: Stop | None = None) -> Sequence[Mapping[str, Any]]:
-    """Return the alerts that an event is in: id, and what its match says."""
+    """Return the alerts that an event is in: id, what its match says, and the rule."""
     where = f"event_row_id = {literal(row_id)} AND alert_id IS NOT NULL"
-    sql = f"SELECT alert_id, any_value(title) AS title FROM {RULE_MATCHES} WHERE {where} GROUP BY 1 ORDER BY 1 LIMIT 20"
+    columns = "alert_id, any_value(title) AS title, any_value(rule_id) AS rule_id"
+    sql = f"SELECT {columns} FROM {RULE_MATCHES} WHERE {where} GROUP BY 1 ORDER BY 1 LIMIT 20"
     return _rows(installation, sql, stop)
 
 

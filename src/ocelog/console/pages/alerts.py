@@ -24,6 +24,7 @@ from ocelog.app.search.search import matched_events, summaries
 from ocelog.app.sources import sources
 from ocelog.app.users import users
 from ocelog.console.asking import answered
+from ocelog.console.languages import language_of
 from ocelog.console.list_pages import list_pages
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
@@ -79,6 +80,7 @@ def _list(
             since=query.get("since"),
             text=query.get("text"),
             everything="everything" in query,
+            language=language_of(request, visitor.user.language),
         )
         found = _page_of(installation, wanted, order, places)
         while places and not found.alerts:
@@ -127,7 +129,7 @@ def _page_of(
 ) -> alerts.AlertListing:
     after = places[-1] if places else None
     place = alerts.read_place(after, order) if after is not None and "." in after else after
-    return alerts.listed(installation, wanted, limit=_PAGE, order=order, after=place)
+    return alerts.listed(installation, wanted, limit=_PAGE, order=order, after=place, with_context=False)
 
 
 def _here(request: Request, places: Sequence[str], more: Mapping[str, Any] = MappingProxyType({})) -> str:

@@ -58,7 +58,8 @@ def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None
 
 
 def _is_like(rule: ListedRule, text: str, language: str) -> bool:
-    names = (rule.id, rule.title, title_in(language, rule.title, rule.id), *rule.packs, *rule.log_types)
+    packs = [title_in(language, name, pack) for pack, name in rule.packs.items()]
+    names = (rule.id, rule.title, title_in(language, rule.title, rule.id), *rule.packs, *packs, *rule.log_types)
     return not text or any(text in part.casefold() for part in names)
 
 

@@ -22,6 +22,7 @@ from ocelog.console.rendering import page
 from ocelog.console.source_form import OTHER
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
+from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
 from ocelog.model import SourceRow
 from ocelog.pull.ports import HealthItem
@@ -49,9 +50,22 @@ Seen = Annotated[Overview | None, Depends(_overview)]
 @router.get("/sources/{source_id}")
 async def show(request: Request, visitor: Viewer, source_id: str, said: str = "") -> Response:
     """Show one source."""
-    overview: Overview = await request.app.state.overviews.take()
+    overviews = request.app.state.overviews
+    overview: Overview = await overviews.take()
     # It asks the ledger, for which no other page must wait.
+    if await run_in_threadpool(_is_before, installation_of(request), source_id, overview):
+        overviews.forget()
+        overview = await overviews.take()
     return await run_in_threadpool(_page, request, visitor, source_id, overview, said=said)
+
+
+def _is_before(installation: Installation, source_id: str, overview: Overview) -> bool:
+    """Whether a source was paused or resumed since its streams were looked at: by a command, of which nobody heard."""
+    try:
+        row = sources.find(installation, source_id)
+    except ConfigError:
+        return False
+    return any(each.source_id == row.id and (each.resume is not None) != row.paused for each in overview.streams)
 
 
 def _page(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, select, union
 
-from ocelog.alert.alert import ENDED, Alert, Telling
+from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.changes import Act
 from ocelog.alert.ids import alert_id, dedups_of, group_key
 from ocelog.alert.notice import Happened
@@ -85,8 +85,7 @@ def told_channels(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
 
 def open_ids(tx: Connection, which: ColumnElement[bool]) -> list[str]:
     """Return the ids of the alerts that are `which` and not over."""
-    open_ = _a.status.not_in([each.value for each in ENDED])
-    return list(tx.execute(select(_a.id).where(which, open_).order_by(_a.id)).scalars())
+    return list(tx.execute(select(_a.id).where(which, tables.OPEN_ALERT).order_by(_a.id)).scalars())
 
 
 def purge(tx: Connection, source_id: str) -> None:

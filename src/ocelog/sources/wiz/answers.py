@@ -20,7 +20,7 @@ from ocelog.sources.wiz.envelope import (
     UnknownShapeError,
     open_envelope,
 )
-from ocelog.sources.wiz.exchange import HttpAnswer
+from ocelog.sources.wiz.exchange import RIGHT_ONE, HttpAnswer
 from ocelog.sources.wiz.partial import failed_fields
 from ocelog.sources.wiz.streams import Root
 
@@ -288,7 +288,7 @@ def _fail(answered: HttpAnswer, status: int) -> NoReturn:
             )
         )
     raise ContractBrokenError(
-        answered.told(Phrase("The API URL answered HTTP %(status)s: check that it is the right one", status=status))
+        answered.told(Phrase("The API URL answered HTTP %(status)s.", status=status)), todo=RIGHT_ONE
     )
 
 

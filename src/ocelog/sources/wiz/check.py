@@ -174,6 +174,7 @@ def _address(source: CheckableSource, tries: _Tries, our_now: Callable[[], datet
 def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
     """Return the item of a way in that does not lead in: what to do depends on what is known, no more."""
     text, later = Phrase("%(what)s %(url)s: %(error)s", what=what, url=url, error=error.phrase), False
+    todo: str
     match error:
         case SourceThrottledError():
             text, todo, later = Phrase("rate-limited: %(text)s", text=text), _THROTTLED, True
@@ -189,6 +190,9 @@ def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
             todo = Phrase("Check the URL.")
         case AccessRefusedError() | OperatorError():
             todo = _AS_WIZ_SAYS
+        case _ if error.todo:
+            # It says itself which address it is about.
+            text, todo = Phrase("%(url)s: %(error)s", url=url, error=error.what), error.todo
         case _:
             todo = Phrase("Check the URL.")
     return HealthItem(name=_ADDRESS, state=HealthState.FAIL, text=text, todo=todo, later=later)

@@ -13,6 +13,8 @@ from ocelog.sources.wiz.envelope import readable
 
 _LONGEST_WAIT = timedelta(hours=1)
 """Wiz may ask for more; nothing is gained by believing it for longer than this."""
+RIGHT_ONE = Phrase("Check that it is the right one.")
+"""What to do about an address that answers as one does where nothing is."""
 _YEARS = range(2000, 2200)
 _HTML = re.compile(r"\s*<(?:!doctype|html|head|body)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.{1,1000}?)</title", re.IGNORECASE | re.DOTALL)

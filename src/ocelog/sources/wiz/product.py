@@ -11,11 +11,10 @@ from ocelog.pull.ports import Source
 from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz import endpoints
 from ocelog.sources.wiz.rate import Pace
-from ocelog.sources.wiz.settings import WizSettings, changed, confined, from_mapping, read
+from ocelog.sources.wiz.settings import WizSettings, changed, confined, from_mapping, may_be_client_id, read
 from ocelog.sources.wiz.streams import KINDS, ROOTS
 from ocelog.units import write_list
 
-_LONGEST_ID = 200
 _CLOUDS = {"app.wiz.us": "fedramp", "gov.wiz.io": "govcloud"}
 _LIMITED = write_list(root.title for root in ROOTS.values() if root.project_filter is not None)
 _WHOLE = write_list(root.title for root in ROOTS.values() if root.project_filter is None)
@@ -161,7 +160,7 @@ def _read_projects(text: str, _: Answers) -> list[str] | None:
 
 
 def _read_client_id(text: str, _: Answers) -> str:
-    if not text.isprintable() or " " in text or not 0 < len(text) <= _LONGEST_ID:
+    if not may_be_client_id(text):
         raise ConfigError(Phrase("The client id is one word without spaces, as Wiz shows it."))
     return text
 

@@ -19,6 +19,8 @@ from ocelog.suggest import suggest
 from ocelog.units import write_list
 
 _MOST_PROJECTS = 500
+_LONGEST_ID = 200
+_NO_CLIENT_ID = Phrase("Invalid client id: use the one that Wiz showed together with the client secret.")
 
 
 class WizSettings(Struct, frozen=True, kw_only=True):
@@ -102,6 +104,7 @@ def from_mapping(values: Mapping[str, Any]) -> WizSettings:
     `token_url`, `api_url` and `log_types` may be abbreviated: cognito, us1, audit. Raises ConfigError.
     """
     settings = read(values)
+    _demand_client_id(settings)
     if settings.ca_file is not None:
         demand_ca_file(settings.ca_file)
     return settings
@@ -138,7 +141,10 @@ def changed(settings: WizSettings, changes: Mapping[str, Any]) -> WizSettings:
     values = {**settings.to_mapping(), **changes}
     if "token_url" in changes and "audience" not in changes:
         del values["audience"]
-    return from_mapping(values) if "ca_file" in changes else read(values)
+    settings = from_mapping(values) if "ca_file" in changes else read(values)
+    if "client_id" in changes:
+        _demand_client_id(settings)
+    return settings
 
 
 def confined(settings: SourceSettings, /, *, public_only: bool) -> WizSettings:
@@ -172,10 +178,21 @@ def _log_type(name: object) -> str:
     return log_type
 
 
+def _demand_client_id(settings: WizSettings) -> None:
+    """Raise ConfigError if a person gave what can be none; what is kept is only read."""
+    if not may_be_client_id(settings.client_id):
+        raise ConfigError(_NO_CLIENT_ID)
+
+
+def may_be_client_id(text: str) -> bool:
+    """Whether Wiz may have shown a text as a client id: none has spaces, or begins as an option does."""
+    return 0 < len(text) <= _LONGEST_ID and not text.startswith("-") and text.isprintable() and " " not in text
+
+
 def _checked(settings: WizSettings) -> WizSettings:
     client_id = settings.client_id.strip()
-    if not client_id or len(client_id) > 200 or not client_id.isprintable():
-        raise ConfigError(Phrase("Invalid client id: use the one that Wiz showed together with the client secret."))
+    if not client_id or len(client_id) > _LONGEST_ID or not client_id.isprintable():
+        raise ConfigError(_NO_CLIENT_ID)
     if not settings.log_types:
         raise ConfigError(Phrase("A source needs at least one log type."))
     if not 0.01 <= settings.rate <= 1000:

@@ -22,7 +22,7 @@ from ocelog.errors import (
 from ocelog.languages.phrases import Phrase
 from ocelog.secrets.redaction import Redactor
 from ocelog.secrets.secret import Secret
-from ocelog.sources.wiz.exchange import HttpAnswer
+from ocelog.sources.wiz.exchange import RIGHT_ONE, HttpAnswer
 from ocelog.sources.wiz.settings import WizSettings
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
@@ -234,7 +234,7 @@ def _refuse(answered: HttpAnswer) -> NoReturn:
             code="credentials_refused",
         )
     raise ContractBrokenError(
-        answered.told(Phrase("The token URL answered HTTP %(status)s: check that it is the right one.", status=status))
+        answered.told(Phrase("The token URL answered HTTP %(status)s.", status=status)), todo=RIGHT_ONE
     )
 
 
