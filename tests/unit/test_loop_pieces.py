@@ -89,6 +89,7 @@ def running_schedules(stage: Stage) -> Callable[[], object]:
     loop.work = stage.work
     loop.now = lambda: stage.now
     loop._pace = SchedulePace(Path("/no/such/home"))
+    loop._asking = {}
     loop.jury = SimpleNamespace(
         lock=nullcontext(),
         queries=lambda: {"rows": SimpleNamespace(schedule=Schedule(rate_minutes=1))},

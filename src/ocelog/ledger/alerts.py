@@ -295,8 +295,8 @@ class AlertLedger:
     def open_records(self, log_type: str) -> list[tuple[str, str]]:
         """Return the records of a log type, by source and id, of which alerts are open."""
         with self._database.read() as tx:
-            open_ = _a.status.not_in([each.value for each in ENDED])
-            found = select(_a.source_id, _a.record_id).where(open_, _a.log_type == log_type, _a.record_id.is_not(None))
+            of_records = (_a.log_type == log_type, _a.record_id.is_not(None))
+            found = select(_a.source_id, _a.record_id).where(tables.OPEN_ALERT, *of_records)
             return [(row.source_id, row.record_id) for row in tx.execute(found.distinct())]
 
     def end_rules(self, rule_ids: Collection[str], why: str) -> int:
