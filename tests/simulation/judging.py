@@ -246,13 +246,17 @@ class Bench:
             claims=SimClaims(self.ledger, f"d{self.births}", self.lease),
             match_rows=match_rows,
             policy=lambda: self._policy(noted),
-            now_us=self.now_us,
+            now_us=lambda: self._now_us(noted),
             piece_rows=self.rng.choice((1, 2, 100)),
         )
 
+    def _now_us(self, noted: _Noted) -> int:
+        # Asked last for the decision that is committed: time passes until that has read what it stands on.
+        noted.now_us = self.now_us()
+        return noted.now_us
+
     def _policy(self, noted: _Noted) -> Policy:
-        # It is asked for at the instant of the decision.
-        noted.now_us, noted.suppressed = self.now_us(), self.suppress
+        noted.suppressed = self.suppress
         channels, why = self.ledger.channels.listed(), "maintenance" if self.suppress else None
         return Policy(
             route=lambda alert: channels_for(alert, channels),
