@@ -267,15 +267,17 @@ def wait_for_rest(
     A command reads a folder once: in the middle of a checkout it would find half of the rules, and act on these.
     """
     left = {each.id: each for each in folders if not _is_at_rest(each, clock())}
-    found = {name: _Found(*_files_of(each), monotonic()) for name, each in left.items()}
+    found = {name: (_seen(each), monotonic()) for name, each in left.items()}
     until = monotonic() + _LOOKS_FOR
     while left and monotonic() < until:
         sleep(_LOOKS_EVERY)
         for name, folder in list(left.items()):
-            files, before = _files_of(folder), found[name]
-            if files != (before.revision, before.refused):
-                found[name] = _Found(*files, monotonic())
-            elif monotonic() >= before.since + (_SETTLED if _lacks_rules(folder, good) else _STEADY):
+            now, (before, since) = _seen(folder), found[name]
+            had = good.read(folder.id)
+            lacks_rules = isinstance(now, Bundle) and had is not None and _lacks(now, had)
+            if now != before:
+                found[name] = now, monotonic()
+            elif monotonic() >= since + (_SETTLED if lacks_rules else _STEADY):
                 del left[name]
     return list(left.values())
 
@@ -288,20 +290,12 @@ def _is_at_rest(folder: RuleFolder, now: float) -> bool:
         return True
 
 
-def _files_of(folder: RuleFolder) -> tuple[str, Mapping[str, str]]:
+def _seen(folder: RuleFolder) -> Bundle | str:
+    """Return the files of a folder, or why they cannot be read."""
     try:
-        bundle = read_bundle(Path(folder.path))
+        return read_bundle(Path(folder.path))
     except RuleFileError as error:
-        return str(error), {}
-    return bundle.revision(), bundle.refused
-
-
-def _lacks_rules(folder: RuleFolder, good: GoodRules) -> bool:
-    had = good.read(folder.id)
-    try:
-        return had is not None and _lacks(read_bundle(Path(folder.path)), had)
-    except RuleFileError:
-        return False
+        return str(error)
 
 
 def _note(bench: Bench, trouble: str) -> None:
