@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,18 @@ def problems(each: Break, root: Path = ROOT) -> list[str]:
     found = list[str]()
     for change in each.changes:
         path = root / change.file
-        count = len(_places(ast.parse(path.read_text()), change)) if path.exists() else 0
+        count = len(_places(_parsed(path.read_text()), change)) if path.exists() else 0
         if count != 1:
             place = f"{change.file}::{change.function}" if change.function else change.file
             found.append(f"{each.rule}: {place} holds the code {count} times, not once")
     files = {name.split("::")[0] for name in each.tests if not name.startswith("-") and ".py" in name}
     return found + [f"{each.rule}: there is no {name}" for name in sorted(files) if not (root / name).exists()]
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> ast.Module:
+    """Return the tree of a module. It is shared by all that look for their code in it, and none of them changes it."""
+    return ast.parse(text)
 
 
 def apply(each: Break, root: Path) -> None:
@@ -129,17 +136,20 @@ Replace = Callable[[list[ast.stmt]], None]
 
 def _places(tree: ast.Module, change: Change) -> list[Replace]:
     """Return, for each place where the code of `change` stands in its function, what puts something else there."""
-    wanted = [ast.dump(each) for each in ast.parse(change.code).body]
+    code = ast.parse(change.code).body
+    wanted, kind = [ast.dump(each) for each in code], type(code[0])
+    # What may stand within a line.
+    part = type(code[0].value) if isinstance(code[0], ast.Expr) else None
     inner = _function(tree, change.function.split(".") if change.function else [])
     found, whole = list[Replace](), [each for each in ast.walk(tree) if isinstance(each, ast.Expr)]
     for node in () if inner is None else ast.walk(inner):
         for name, value in ast.iter_fields(node):
             several = isinstance(value, list)
             for at, child in enumerate(value if several else [value]):
-                if several and isinstance(child, ast.stmt):
+                if several and isinstance(child, kind):
                     if [ast.dump(each) for each in value[at : at + len(wanted)]] == wanted:
                         found.append(_for_statements(value, at, len(wanted)))
-                elif isinstance(child, ast.expr) and wanted == [ast.dump(ast.Expr(child))] and node not in whole:
+                elif part and isinstance(child, part) and wanted == [ast.dump(ast.Expr(child))] and node not in whole:
                     found.append(_for_expression(node, name, at if several else None))
     return found
 

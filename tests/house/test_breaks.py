@@ -23,9 +23,9 @@ def a_break(code: str, function: str = "", becomes: str = "2") -> breaks.Break:
     return breaks.Break(rule="one is one", changes=[change], tests=["test_it.py"], env={})
 
 
-@pytest.mark.parametrize("each", ALL, ids=lambda each: each.rule)
-def test_a_break_still_applies(each: breaks.Break) -> None:
-    assert breaks.problems(each) == []
+def test_a_break_still_applies() -> None:
+    assert len(ALL) > 300
+    assert {each.rule: found for each in ALL if (found := breaks.problems(each))} == {}
 
 
 def test_no_rule_is_listed_twice() -> None:

@@ -95,6 +95,6 @@ def test_the_titles_of_rules_that_come_along_and_of_their_alerts_are_in_the_cata
 
 
 def test_each_text_names_a_file_that_is_there() -> None:
-    places = {place for language in ("ko",) for each in catalogue.updated(language) for place, _ in each.locations}
+    places = {place for language in ("ko",) for each in updated(language) for place, _ in each.locations}
     ours = {place for place in places if not place.startswith("templates/")}
     assert {place for place in ours if not (catalogue.CONSOLE.parent / place).is_file()} == set()

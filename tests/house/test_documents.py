@@ -79,9 +79,10 @@ def test_the_reference_is_what_the_code_says() -> None:
     assert stale == [], "run `make docs`"
 
 
-@pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
-def test_a_command_in_a_document_exists(page: str, command: str) -> None:
-    assert unknown_in(command) is None, page
+def test_a_command_in_a_document_exists() -> None:
+    found = set(commands())
+    assert len(found) > 300
+    assert {(page, command): why for page, command in found if (why := unknown_in(command)) is not None} == {}
 
 
 def test_each_default_that_the_reference_prints_can_be_pasted_into_the_file(tmp_path: Path) -> None:

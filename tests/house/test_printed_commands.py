@@ -15,7 +15,7 @@ from commands import Ocelog, simulator
 from documents import DOCS, blocks, typed_commands
 from ocelog.cli.app import build
 from ocelog.detect.folders import BUILT_IN
-from parsed import parsed
+from parsed import nodes
 
 SOURCE = Path(__file__).parents[2] / "src" / "ocelog"
 ROOT: Any = typer.main.get_command(build(None, whole=True))
@@ -39,13 +39,13 @@ def _text(node: ast.expr) -> str:
     return "X"
 
 
-def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def _texts(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the texts of a module but its docstrings, f-strings as one."""
-    nodes = list(ast.walk(tree))
+    found = nodes(path)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    apart = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
-    apart |= {id(node.body[0].value) for node in nodes if isinstance(node, documented) and _is_text(node)}  # type: ignore[attr-defined] # found by _is_text
-    for node in nodes:
+    apart = {id(part) for node in found if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    apart |= {id(node.body[0].value) for node in found if isinstance(node, documented) and _is_text(node)}  # type: ignore[attr-defined] # found by _is_text
+    for node in found:
         if isinstance(node, ast.JoinedStr):
             yield node.lineno, _text(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in apart:
@@ -61,7 +61,7 @@ def printed() -> list[tuple[str, str]]:
     """Return where a command is printed, and which."""
     found = list[tuple[str, str]]()
     for path in sorted(SOURCE.rglob("*.py")):
-        for line, text in _texts(parsed(path)):
+        for line, text in _texts(path):
             commands = (each[1].strip() for each in PRINTED.finditer(text))
             left_out = NO_COMMANDS | TO_COME
             found += [(f"{path.relative_to(SOURCE)}:{line}", each) for each in commands if each not in left_out]
@@ -265,7 +265,7 @@ def offered() -> Iterator[tuple[str, str]]:
     tree = DOCS.parent
     for folder in ("src", "scripts"):
         for path in sorted((tree / folder).rglob("*.py")):
-            yield from ((f"{path.relative_to(tree)}:{line}", text) for line, text in _texts(parsed(path)))
+            yield from ((f"{path.relative_to(tree)}:{line}", text) for line, text in _texts(path))
     others = [*tree.glob("*.md"), *DOCS.rglob("*.md"), *tree.glob("scripts/*.sh"), tree / "Makefile"]
     others += [path for folder in (".ci", ".github") for path in (tree / folder).rglob("*") if path.is_file()]
     others += [path for path in (tree / "src").rglob("*") if path.suffix in {".sql", ".yml", ".service"}]
