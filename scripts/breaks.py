@@ -141,7 +141,7 @@ def _places(tree: ast.Module, change: Change) -> list[Replace]:
     # What may stand within a line.
     part = type(code[0].value) if isinstance(code[0], ast.Expr) else None
     inner = _function(tree, change.function.split(".") if change.function else [])
-    found, whole = list[Replace](), [each for each in ast.walk(tree) if isinstance(each, ast.Expr)]
+    found = list[Replace]()
     for node in () if inner is None else ast.walk(inner):
         for name, value in ast.iter_fields(node):
             several = isinstance(value, list)
@@ -149,7 +149,12 @@ def _places(tree: ast.Module, change: Change) -> list[Replace]:
                 if several and isinstance(child, kind):
                     if [ast.dump(each) for each in value[at : at + len(wanted)]] == wanted:
                         found.append(_for_statements(value, at, len(wanted)))
-                elif part and isinstance(child, part) and wanted == [ast.dump(ast.Expr(child))] and node not in whole:
+                elif (
+                    part
+                    and isinstance(child, part)
+                    and wanted == [ast.dump(ast.Expr(child))]
+                    and not isinstance(node, ast.Expr)
+                ):
                     found.append(_for_expression(node, name, at if several else None))
     return found
 

@@ -60,7 +60,7 @@ def console(home: Path) -> Iterator[str]:
 @pytest.mark.slow
 def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tmp_path: Path) -> None:
     refused = ("status of 422", "htmx:sendAbort", "htmx:afterRequest")
-    with console(tmp_path / "home") as at, person(chromium, "en", dark_when_wide=False, expected=refused) as me:
+    with console(tmp_path / "home") as at, person(chromium, "en", expected=refused) as me:
         me.page.goto(f"{at}/sign-in")
         me.page.get_by_label("Name", exact=True).fill(NAME)
         me.page.get_by_label("Password", exact=True).fill(PASSWORD)

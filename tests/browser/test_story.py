@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import expect
 
-from browsing import ROOT, Admin, Person, person
+from browsing import NARROW, ROOT, WIDE, Admin, Person, person
 from commands import Ocelog, Simulated, simulator
 from ocelog.app.loops.health import AlertedErrors, age_silence, look_at_streams
 from ocelog.installation.opening import opened
@@ -67,7 +67,9 @@ def test_from_the_printed_link_to_an_alert_that_is_over(
     # What is refused on purpose, and a query that is cancelled.
     expected = ("status of 422", "/nowhere: Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
     pictures = PICTURES if language == "en" else None
-    with person(chromium, language, expected=expected, dark_when_wide=language == "ko", pictures=pictures) as me:
+    # Between them they see each page wide and narrow, light and dark.
+    by_axe = {"en": (WIDE,), "ko": (NARROW,)}[language]
+    with person(chromium, language, expected=expected, by_axe=by_axe, pictures=pictures) as me:
         with served(ocelog) as said:
             port = said["listening"]["address"].rpartition(":")[2]
             become_admin(me, said["no user yet"]["open"])
@@ -211,7 +213,7 @@ def ask_in_sql(me: Person) -> None:
     field.focus()
     page.keyboard.type("SELECT id, action FROM wiz_au")
     expect(page.locator("[data-completions] button").first).to_have_text("wiz_audit")
-    me.look("sql-completion")
+    me.look("sql-completion", alone=True)
     field.focus()
     page.keyboard.press("Tab")
     expect(field).to_have_value("SELECT id, action FROM wiz_audit")
@@ -219,7 +221,7 @@ def ask_in_sql(me: Person) -> None:
     page.keyboard.press("Control+Enter")
     page.wait_for_url("**sql=SELECT**")
     expect(page.locator("#rows tbody tr").first).to_be_visible()
-    me.look("sql", picture=True)
+    me.look("sql", picture=True, alone=True)
     page.locator("#format").select_option("csv")
     with page.expect_download() as begun:
         me.button("Export").click()
@@ -231,7 +233,7 @@ def ask_in_sql(me: Person) -> None:
     page.goto(urljoin(page.url, f"/search/sql?{slow}"))
     me.button("Cancel").click()
     expect(page.get_by_text(me.say("Cancelled."))).to_be_visible()
-    me.look("cancelled")
+    me.look("cancelled", alone=True)
 
 
 def change_the_source(me: Person, source_id: str) -> None:
@@ -240,7 +242,7 @@ def change_the_source(me: Person, source_id: str) -> None:
     page.get_by_text(me.say("Change the settings")).click()
     rate = page.get_by_label(me.say("Requests per second"), exact=True)
     rate.fill("fast")
-    me.look("source-settings")
+    me.look("source-settings", alone=True)
     me.button("Save").first.click()
     expect(page.get_by_text("'fast'")).to_be_visible()
     expect(rate).to_have_attribute("aria-invalid", "true")
@@ -250,7 +252,7 @@ def change_the_source(me: Person, source_id: str) -> None:
     expect(page.get_by_text(me.say("Changed."), exact=True)).to_be_visible()
     expect(rate).to_have_value("4.5")
     page.goto(urljoin(page.url, f"/sources/{source_id}/purge"))
-    me.look("purge")
+    me.look("purge", alone=True)
 
 
 class Wiz:
