@@ -49,6 +49,7 @@ _a = tables.alerts.c
 _c = tables.channels.c
 _d = tables.deliveries.c
 _o = tables.outbox.c
+_s = tables.sources.c
 
 
 class ChannelBacklog(Struct, frozen=True, kw_only=True):
@@ -497,6 +498,8 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
         _a.told,
         _a.visible,
         _a.acknowledged_us.is_(None),
+        # It is about to be resolved.
+        ~exists().where(_s.id == _a.source_id, _s.ending),
         or_(_a.opened_us <= now_us - after // _US, _a.opened_us > now_us),
         ~exists().where(_o.alert_id == _a.id, _o.channel_id == channel.id),
         # What is told later is not unacknowledged yet.
