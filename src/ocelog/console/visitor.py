@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from ocelog.access import Role, User
 from ocelog.app.users import users
 from ocelog.app.users.users import Origin, SignedIn
+from ocelog.console.front import Front
 from ocelog.console.roles import demand, taking
 from ocelog.installation.opening import Installation
 from ocelog.secrets.secret import Secret
@@ -115,8 +116,15 @@ def from_here(request: Request) -> None:
     if site is not None:
         if site != "same-origin":
             raise ForeignPageError
-    elif origin != f"{request.url.scheme}://{request.headers.get('host', '')}":
+    elif origin not in _own_origins(request):
         raise ForeignPageError
+
+
+def _own_origins(request: Request) -> tuple[str, str]:
+    """Return the origins of this console's pages: by the request's own host, and as people call it behind a proxy."""
+    front: Front = request.app.state.front
+    scheme, host = request.url.scheme, request.headers.get("host", "")
+    return f"{scheme}://{host}", front.address(scheme, host)
 
 
 async def signed_in(request: Request) -> Visitor | None:
