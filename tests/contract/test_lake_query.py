@@ -149,6 +149,17 @@ def test_all_logs_holds_the_standard_fields_of_every_log_type(land: Land, ask: A
     assert ask("SELECT count(*) AS n FROM all_logs") == [{"n": 2}]
 
 
+def test_columns_of_all_logs_stand_in_one_order_whatever_log_types_there_are(tmp_path: Path) -> None:
+    def names(*tables: str) -> list[str]:
+        schemas = {name: SCHEMAS["wiz_audit" if "audit" in name else "wiz_issues"] for name in tables}
+        with Queries(tmp_path, MemoryLedger(), schemas).run("SELECT * FROM all_logs") as answer:
+            return list(answer.schema.names)
+
+    before = names("wiz_audit", "wiz_issues")
+    assert names("wiz_audit", "wiz_a_new_one") == names("wiz_issues", "wiz_new_audit") == before
+    assert before == [name for name in names("wiz_issues") if name in before]
+
+
 def test_rejections_are_a_table(land: Land, ask: Ask) -> None:
     one = {name: value for name, value in row("x", 1).items() if name in REJECTIONS.names} | {"raw": "{", "path": "$"}
     land(one, table="rejections", schema=REJECTIONS, publish=True)
