@@ -1,7 +1,7 @@
 """Who asks for a page, and whether they may: every route names what it takes, and is refused without it.
 
-A request that changes something must come from a page of this console. Browsers say so (Sec-Fetch-Site, else Origin),
-and the page's token proves it.
+A request that changes something must come from a page of this console, against forgery by other sites (CSRF). Browsers
+say so (Sec-Fetch-Site, else Origin), and the page's token proves it. Which hosts are answered at all: `front.py`.
 """
 
 import hmac
