@@ -585,6 +585,9 @@ def test_a_severity_has_a_badge_and_no_default_column_repeats_what_happened(seve
 def test_only_secure_addresses_of_records_are_linked(address: Any) -> None:
     assert page_of({"url": address}, "url") is None
     assert page_of({"url": "https://app.wiz.io/x"}, "url") == "https://app.wiz.io/x"
+    assert page_of({"links": [{"url": address}]}, "links.url") is None
+    for inside in ([{"url": "https://app.wiz.io/x"}], '{"url": "https://app.wiz.io/x"}'):
+        assert page_of({"links": inside}, "links.url") == "https://app.wiz.io/x"
 
 
 def sql_page(console: Console, part: str, sql: str, **more: str) -> Any:

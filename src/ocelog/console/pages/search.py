@@ -24,11 +24,11 @@ from ocelog.app.search import search as searching
 from ocelog.app.search.export import Format, exported
 from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import Condition, Key, Operator, Rows, Search
-from ocelog.app.search.summaries import remedy_of, summary_of
+from ocelog.app.search.summaries import at_path, remedy_of, summary_of
 from ocelog.app.sources import sources
 from ocelog.app.users import users
 from ocelog.console.asking import answered, streamed
-from ocelog.console.event_view import at_path, grouped, instants, leaves, page_of, parts, raw
+from ocelog.console.event_view import grouped, instants, leaves, page_of, parts, raw
 from ocelog.console.languages import language_of
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
