@@ -9,6 +9,7 @@ import pytest
 
 from ocelog.access import Role
 from ocelog.app.rule_folders import rule_folders
+from ocelog.console import trying
 from ocelog.languages.rule_titles import title_in
 from visiting import Console, console_of
 from visiting.events import land, row
@@ -106,6 +107,18 @@ def test_its_tests_are_run_and_the_one_that_fails_is_named(console: Console) -> 
     assert "1 of 2 tests passed." in answer.text
     assert "wrong:" in answer.text
     assert "<b>deleted</b>" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "told"), [("tests", "ocelog rules test /"), ("try", "try a shorter past, or a command. See: ocelog rules")]
+)
+def test_what_takes_too_long_says_which_command_waits_for_it(
+    console: Console, monkeypatch: pytest.MonkeyPatch, path: str, told: str
+) -> None:
+    monkeypatch.setattr(trying, "_WITHIN_S", 0.0)
+    answer = console.as_(Role.ANALYST).post(f"/rules/Mine.Deleted/{path}")
+    assert told in answer.text
+    assert ("past" in told) == ("a shorter past" in answer.text)
 
 
 def test_rules_are_listed_by_the_name_that_people_call_them_with_their_severity(console: Console) -> None:

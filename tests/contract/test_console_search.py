@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import anyio
 import pyarrow.parquet as pq
@@ -585,6 +585,9 @@ def test_a_severity_has_a_badge_and_no_default_column_repeats_what_happened(seve
 def test_only_secure_addresses_of_records_are_linked(address: Any) -> None:
     assert page_of({"url": address}, "url") is None
     assert page_of({"url": "https://app.wiz.io/x"}, "url") == "https://app.wiz.io/x"
+    assert page_of({"links": [{"url": address}]}, "links.url") is None
+    for inside in ([{"url": "https://app.wiz.io/x"}], '{"url": "https://app.wiz.io/x"}'):
+        assert page_of({"links": inside}, "links.url") == "https://app.wiz.io/x"
 
 
 def sql_page(console: Console, part: str, sql: str, **more: str) -> Any:
@@ -633,6 +636,30 @@ def test_sql_is_answered_counted_over_time_and_by_value(console: Console) -> Non
     values = sql_page(console, "/values", sql, field="names", each="yes").text
     assert "12 x" in " ".join(values.split())
     assert sql_page(console, "/histogram", f"{sql} LIMIT 0").status_code == 200
+
+
+def test_dragging_over_the_histogram_of_an_answer_narrows_the_answer(console: Console) -> None:
+    viewer = console.as_(Role.VIEWER)
+    sql = "SELECT id, p_event_time FROM wiz_audit ORDER BY id DESC -- all"
+    chart = re.search(r'data-since="(\d+)".*data-address="([^"]+)"', sql_page(console, "/histogram", sql, c="id").text)
+    assert chart
+    first = datetime.fromtimestamp(int(chart[1]), UTC)
+
+    def drag(address: str, until: datetime) -> str:
+        """Do as `frontend/src/charts.js` does: put the time into the address of the chart."""
+        led = viewer.get(f"{address}&{urlencode({'since': first.isoformat(), 'until': until.isoformat()})}")
+        assert led.status_code == 303
+        assert parse_qs(urlsplit(led.headers["location"]).query)["c"] == ["id"]
+        return str(parse_qs(urlsplit(led.headers["location"]).query)["sql"][0])
+
+    narrow = drag(unescape(chart[2]), first + timedelta(seconds=1))
+    assert sql in narrow
+    with ask(console.installation, narrow) as answer:
+        kept = [one for batch in answer.batches for one in batch.to_pylist()]
+    assert {one["p_event_time"].replace(microsecond=0) for one in kept} == {first}
+    again = f"/search/sql/narrowed?{urlencode({'sql': narrow, 'c': 'id'})}"
+    assert drag(again, first + timedelta(seconds=2)).count("SELECT") == narrow.count("SELECT") == 2
+    assert viewer.get(f"{again}&since=x&until=now").status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,39 @@ def test_behind_a_proxy_cookies_are_of_tls_and_its_clients_are_told_apart(tmp_pa
         assert [each.address for each in ledger.trail(limit=1)] != ["203.0.113.9"]
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://ocelog.example", 303),
+        ("https://OCELOG.example.evil.example", 403),
+        ("https://evil.example", 403),
+        ("http://ocelog.example", 403),
+        ("null", 403),
+        (None, 403),
+    ],
+)
+@pytest.mark.parametrize("host", ["ocelog.example", "127.0.0.1:8080"])
+def test_behind_a_proxy_that_names_its_own_host_a_page_is_of_the_public_name(
+    tmp_path: Path, host: str, origin: str | None, status: int
+) -> None:
+    """A browser that sends no Sec-Fetch-Site says by Origin alone whose page sent a form."""
+    with console_of(
+        tmp_path / "home", Front(public_name="ocelog.example", proxies=(ip_network("127.0.0.0/8"),))
+    ) as console:
+        console.as_(Role.VIEWER)
+        guest = console.guest(f"http://{host}")
+        guest.client._transport.client = ("127.0.0.1", 5)  # type: ignore[attr-defined]
+        said = {"x-forwarded-proto": "https", **({} if origin is None else {"origin": origin})}
+        assert guest.post("/sign-in", headers=said, name="viewer@example.com", password=PASSWORD).status_code == status
+
+
+def test_without_a_proxy_the_public_name_is_no_page_of_another_host(tmp_path: Path) -> None:
+    with console_of(tmp_path / "home", Front(public_name="ocelog.example")) as console:
+        guest = console.guest("http://127.0.0.1:8080")
+        answer = guest.post("/sign-in", headers={"origin": "https://ocelog.example"}, name="x", password=PASSWORD)
+        assert answer.status_code == 403
+
+
 class Exports:
     """Answers with a long stream whose next piece comes when the test says so."""
 

@@ -20,7 +20,7 @@ from ocelog.lake.catalog.state import TableStates, catalog_path
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Queries
 from ocelog.lake.storage import checksums
-from ocelog.lake.storage.verified import AGAIN, Verified
+from ocelog.lake.storage.verified import AGAIN, VerifiedFiles
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.lake.upkeep.leftovers import remove_leftovers
 from ocelog.lake.upkeep.maintenance import Maintenance
@@ -159,7 +159,7 @@ def test_any_flipped_bit_of_a_part_is_noticed(lake: FileLake, ledger: MemoryLedg
         flip(lake.home / part.path, random.Random(seed).randrange(len(whole)))
         with pytest.raises(LakeDamagedError):
             # What a query does before anything else, in a process of its own.
-            Verified(lake.home).check({str(lake.home / part.path): part.bytes})
+            VerifiedFiles(lake.home).check({str(lake.home / part.path): part.bytes})
         if seed % 10 == 0:
             with pytest.raises(LakeDamagedError):
                 ask(lake, ledger, f"SELECT * FROM {TABLE}")  # noqa: S608 - a test's own table
@@ -336,7 +336,7 @@ def test_a_note_of_leftovers_is_never_half_written(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "write", full)
+        patched.setattr(os, "fsync", full)
         with pytest.raises(OcelogError, match="disk is full"):
             remove_leftovers(lake.home, TABLE)
     assert note.read_bytes() == before
@@ -351,20 +351,20 @@ def test_a_file_is_compared_once_a_day_and_again_as_soon_as_it_is_written_to(
     compared = list[Path]()
     monkeypatch.setattr("ocelog.lake.storage.verified.damage", lambda path, _size: compared.append(path))
     for _ in range(2):
-        Verified(lake.home).check({str(path): part.bytes})
+        VerifiedFiles(lake.home).check({str(path): part.bytes})
     assert compared == [path]
     tomorrow = path.stat().st_mtime + AGAIN.total_seconds() + 60
     monkeypatch.setattr("time.time", lambda: tomorrow)
-    Verified(lake.home).check({str(path): part.bytes})
+    VerifiedFiles(lake.home).check({str(path): part.bytes})
     assert len(compared) == 2
     replace(path, path.read_bytes())
-    Verified(lake.home).check({str(path): part.bytes})
+    VerifiedFiles(lake.home).check({str(path): part.bytes})
     assert len(compared) == 3
     monkeypatch.undo()
     monkeypatch.setattr("ocelog.lake.storage.verified.damage", lambda path, _size: compared.append(path))
     for _ in range(2):
         # That clock was ahead, so nobody knows how long ago it was.
-        Verified(lake.home).check({str(path): part.bytes})
+        VerifiedFiles(lake.home).check({str(path): part.bytes})
     assert len(compared) == 4
 
 

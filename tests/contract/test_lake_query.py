@@ -10,6 +10,7 @@ import pytest
 
 from lakeside.ledger import MemoryLedger
 from lakeside.things import AUDIT, ISSUES, REJECTIONS, SCHEMAS, instant, row, rows
+from ocelog.app.log_types import table_schemas
 from ocelog.errors import LakeDamagedError, OcelogError, QueryError
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
@@ -147,6 +148,18 @@ def test_all_logs_holds_the_standard_fields_of_every_log_type(land: Land, ask: A
     found = ask("SELECT p_log_type FROM all_logs WHERE list_contains(p_any_ip_addresses, '10.0.0.1')")
     assert found == [{"p_log_type": "Wiz.Audit"}]
     assert ask("SELECT count(*) AS n FROM all_logs") == [{"n": 2}]
+
+
+def test_columns_of_all_logs_stand_in_one_order_whatever_log_types_there_are(tmp_path: Path) -> None:
+    def names(*tables: str) -> list[str]:
+        known = table_schemas()
+        schemas = {name: known["wiz_audit" if "audit" in name else "wiz_issues"] for name in tables}
+        with Queries(tmp_path, MemoryLedger(), schemas).run("SELECT * FROM all_logs") as answer:
+            return list(answer.schema.names)
+
+    before = names("wiz_audit", "wiz_issues")
+    assert names("wiz_audit", "wiz_a_new_one") == names("wiz_issues", "wiz_new_audit") == before
+    assert before == [name for name in names("wiz_issues") if name in before]
 
 
 def test_rejections_are_a_table(land: Land, ask: Ask) -> None:

@@ -165,12 +165,11 @@ def test_what_is_in_the_way_is_told_until_it_is_moved_aside(home: Home, name: st
 def test_a_full_disk_leaves_no_draft(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.publish(opened("a", 1))
 
-    def half(self: Path, text: str, encoding: str) -> None:
-        self.write_bytes(text[:9].encode(encoding))
-        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+    def refuse(_: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
     with monkeypatch.context() as full:
-        full.setattr(Path, "write_text", half)
+        full.setattr(Path, "replace", refuse)
         with pytest.raises(LakeUnavailableError, match="The disk is full"):
             home.views.refresh()
     assert {each.name for each in views_folder(home.path).iterdir()} == {"load.sql"}

@@ -109,6 +109,16 @@ def test_a_pull_tries_at_once_what_was_refused_and_is_mended(audit_alone: Ocelog
     ocelog("status")
 
 
+def test_a_source_reads_a_further_log_type_once_it_is_named(audit_alone: Ocelog) -> None:
+    """As `docs/how-to/upgrade.md` says of a log type that a new version brings."""
+    (row,) = audit_alone("source", "list", "--json").json
+    assert row["log_types"] == ["Wiz.Audit"]
+    audit_alone("source", "edit", "sim", "--log-type", "audit", "--log-type", "issues")
+    audit_alone("pull")
+    assert count(audit_alone, "wiz_audit") == 20
+    assert count(audit_alone, "wiz_issues") > 0
+
+
 @pytest.fixture
 def broken(audit_alone: Ocelog, tenant: Server, tmp_path: Path) -> Path:
     """Add a second source beside `sim`, and return its CA file, which is gone."""

@@ -65,7 +65,9 @@ updated = cache(catalogue.updated)
 @pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])
 def test_every_text_is_translated_and_the_catalogue_holds_no_other(language: str) -> None:
     now = updated(language)
-    assert catalogue.missing(now) == []
+    assert catalogue.missing(now) == [], (
+        f"run scripts/catalogue.py, then translate these msgids in src/ocelog/languages/{language}.po"
+    )
     kept = (catalogue.LOCALE / f"{language}.po").read_bytes()
     assert kept == catalogue.written(now), "run scripts/catalogue.py"
 

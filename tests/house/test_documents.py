@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from ocelog.cli.app import build
 from ocelog.cli.place import words_of
 from ocelog.detect.folders import BUILT_IN
 from ocelog.installation.config import SETTINGS, explain
+from ocelog.schema.columns.indicators import INDICATOR_READERS
+from ocelog.schema.language import parse as language
 
 ROOT = Path(__file__).parents[2]
 SETTINGS_PAGE = "docs/reference/settings.md"
+LOG_SCHEMAS = ROOT / "docs" / "reference" / "log-schemas.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WRITTEN = [page for page in PAGES if reference.NOTE not in page.read_text()]
 
@@ -94,7 +98,7 @@ def test_each_default_that_the_reference_prints_can_be_pasted_into_the_file(tmp_
     assert {found[name].origin for name, _ in rows} == {str(tmp_path / "config.yml")}
 
 
-@pytest.mark.parametrize("page", WRITTEN, ids=relative)
+@pytest.mark.parametrize("page", [page for page in WRITTEN if page != LOG_SCHEMAS], ids=relative)
 def test_settings_that_a_document_shows_can_be_pasted_into_the_file(page: Path, tmp_path: Path) -> None:
     for block in documents.blocks(page, "yaml"):
         (tmp_path / "config.yml").write_text(block)
@@ -135,6 +139,21 @@ def test_links_lead_somewhere(page: Path) -> None:
         if "://" not in path:
             assert target.exists(), path
             assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_the_page_of_log_schemas_has_each_part_of_the_language() -> None:
+    page = LOG_SCHEMAS.read_text()
+    keys = {*language._TOP_KEYS, *language._FIELD_KEYS, *chain.from_iterable(language._KEYS_OF_TYPE.values())}
+    named = {*keys, *language._LATER, *language._TYPES, *language._FORMATS, *language._VERSIONS_OF_IP}
+    assert sorted(name for name in named if f"`{name}`" not in page) == []
+    rows = re.findall(r"\n\| `(\w+)` \| (`p_any.*) \|", page)
+    told = {name: re.findall(r"`(\w+)`", columns) for name, columns in rows}
+    assert told == {name: list(reader.columns) for name, reader in INDICATOR_READERS.items()}
+
+
+def test_the_schema_that_the_page_shows_is_well_formed() -> None:
+    (shown,) = documents.blocks(LOG_SCHEMAS, "yaml")
+    assert language.parse_schema(shown, str(LOG_SCHEMAS)).log_type == "Acme.Logins"
 
 
 def test_every_error_has_a_section_and_every_section_an_error() -> None:

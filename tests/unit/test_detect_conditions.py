@@ -1,9 +1,12 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ocelog.detect.conditions import CONDITIONS, SHORT, Operand, parse_expressions
+from ocelog.detect.conditions import CONDITIONS, SHORT, Comparison, Operand, parse_expressions
 from ocelog.detect.document import parse
+from ocelog.detect.paths import of_names
 from ocelog.errors import RuleFileError
 
 
@@ -98,6 +101,47 @@ def test_values_that_cannot_be_compared_raise() -> None:
     for name, value in (("IsGreaterThan", "x"), ("Contains", 5), ("StartsWith", 5), ("EndsWith", [])):
         with pytest.raises(TypeError):
             one(name, value, "5")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["10.1.2.3", "10.0.0.0/8", "fe80::1%eth0", "::/0"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+RAISES_NOTHING = {
+    *("Equals", "DoesNotEqual", "IEquals", "IDoesNotEqual", "IsNullOrEmpty", "IsNotNullOrEmpty", "IsNull", "IsNotNull"),
+    *("IsIPAddress", "IsIPv4Address", "IsIPv6Address", "IsIPAddressPublic", "IsIPAddressPrivate"),
+}
+
+
+def outcome(name: str, value: Any, other: Any) -> str:
+    """Return the type of what the condition answers, or why it cannot compare."""
+    held = Comparison(path=of_names(["k"]), condition=CONDITIONS[name], operand=of_names(["other"]), line=1)
+    try:
+        return type(held.is_true({"k": value, "other": other})).__name__
+    except TypeError as error:
+        return str(error)
+
+
+@given(value=JSON, other=JSON)
+def test_whatever_an_event_holds_a_condition_answers_or_cannot_compare(value: Any, other: Any) -> None:
+    outcomes = {name: outcome(name, value, other) for name in CONDITIONS}
+    assert {name: found for name, found in outcomes.items() if "unhashable" in found} == {}
+    assert {outcomes[name] for name in RAISES_NOTHING} == {"bool"}
+    assert {outcome(name, value, ["10.0.0.0/8"]) for name in ("IsIPAddressInCIDR", "IsIPAddressNotInCIDR")} == {"bool"}
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [{"a": 1}], [["10.1.2.3"]], [{"a": 1}, "10.1.2.3"]], ids=str)
+def test_objects_and_lists_among_addresses_are_passed_over(value: Any) -> None:
+    held = value == [{"a": 1}, "10.1.2.3"]
+    assert one("IsIPAddressPrivate", value) is held
+    assert one("IsIPAddressInCIDR", value, "10.0.0.0/8") is held
+    assert one("IsIPAddressNotInCIDR", value, "10.0.0.0/8") is not held
 
 
 def test_an_address_may_be_in_any_of_several_networks() -> None:
@@ -198,6 +242,7 @@ def test_presence_and_constants() -> None:
         ("- {Key: a, Condition: IsIn, Value: x}", "IsIn needs `Values`"),
         ("- {Key: a, Condition: IsIn, Values: x}", "expected a list"),
         ("- {Key: a, Condition: IsIPAddressInCIDR, Value: 10.0.0.0/99}", "is not a network"),
+        ("- {Key: a, Condition: IsIPAddressInCIDR, Value: 5}", "is not a network"),
         ("- {KeyPath: 'a[', Condition: Exists}", "cannot be read from '[' on"),
         ("- {KeyPath: '', Condition: Exists}", "the path is empty"),
         ("- {Condition: Exists}", "which key?"),

@@ -1,6 +1,8 @@
 """A full disk means the same wherever it is met."""
 
 import errno
+import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -10,8 +12,9 @@ from sqlalchemy.exc import OperationalError
 from ocelog.errors import LakeUnavailableError, OcelogError
 from ocelog.files import disk_full
 from ocelog.installation.home import translated as home_errors
-from ocelog.lake.storage.disk import disk_errors
+from ocelog.lake.storage.disk import DRAFT, disk_errors, replace_file
 from ocelog.lake.storage.faults import translated as lake_errors
+from ocelog.lake.storage.verified import DAMAGED, found_damaged
 from ocelog.ledger.database.faults import of_sqlite
 from ocelog.secrets import keys
 
@@ -58,3 +61,40 @@ def test_a_full_disk_under_a_database_has_the_same_code() -> None:
     with pytest.raises(LakeUnavailableError) as raised, lake_errors("wiz_issues"):
         raise OperationalError("INSERT", {}, cause)
     assert (ledger.code, raised.value.code) == ("disk_full", "disk_full")
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: bool) -> None:
+    path, other = tmp_path / "note", tmp_path / "other"
+    (tmp_path / f"{DRAFT}note").write_text("of a process that was killed")
+    replace_file(path, b"first", mode=0o600, synced=synced)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"first", 0o600)
+    other.write_bytes(b"second")
+    replace_file(path, other, mode=0o600, synced=synced)
+    assert path.read_bytes() == b"second"
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(shutil, "copyfileobj", fail)
+    with pytest.raises(OSError, match="no room"):
+        replace_file(path, other, mode=0o600, synced=synced)
+    assert path.read_bytes() == b"second"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["note", "other"]
+
+
+def test_what_is_synced_is_on_disk_before_it_has_its_name_and_then_the_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = list[list[str]]()
+    monkeypatch.setattr(os, "fsync", lambda _: names.append(sorted(each.name for each in tmp_path.iterdir())))
+    replace_file(tmp_path / "note", b"x", mode=0o600, synced=True)
+    assert names == [[f"{DRAFT}note"], ["note"]]
+    replace_file(tmp_path / "note", b"x", mode=0o600, synced=False)
+    assert len(names) == 2
+
+
+def test_a_pipe_in_the_place_of_the_note_of_damaged_files_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    os.mkfifo(tmp_path / "tmp" / DAMAGED)
+    assert found_damaged(tmp_path) == {}

@@ -59,7 +59,9 @@ def test_every_path_that_an_entry_names_begins_at_a_column(log_type: str) -> Non
     columns = paths_of(columns_of(log_type))
     for path in (path for each in summary_paths(log_type) for path in each):
         names = path.split(".")
-        assert any(".".join(names[:length]) in columns for length in range(1, len(names) + 1)), path
+        assert any(".".join(names[:length]) in columns for length in range(1, len(names) + 1)), (
+            f"{log_type}: `summary` in its entry names {path!r}, and its log schema has no field {names[0]!r}"
+        )
 
 
 def test_a_log_type_that_names_nothing_is_summed_up_by_what_it_has() -> None:

@@ -25,6 +25,7 @@ from ocelog.schema.language.fields import Array, Json, LogSchema, Object, Type
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.sources.wiz.selection import record_paths
 from ocelog.sources.wiz.streams import KINDS, ROOTS, SHORT_NAMES, Root
+from wizsim.record_types import RECORD_TYPES
 
 AUDIT, ISSUES, FINDINGS = (ROOTS[name] for name in ("Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"))
 
@@ -112,6 +113,17 @@ def test_the_types_of_nested_objects_are_the_apis(root: Root, api: GraphQLSchema
     assert found == root.types
 
 
+@EACH
+def test_the_scope_that_people_are_told_opens_the_root_in_the_simulator(root: Root) -> None:
+    shown = [each for each in RECORD_TYPES.values() if root.root in each.roots]
+    if not shown:
+        pytest.skip(f"the simulator does not serve the query root {root.root}")
+    assert root.scope == shown[0].scopes[-1], (
+        f"{root.kind.log_type} and the simulator differ: `scope` in LOG_TYPES in src/ocelog/sources/wiz/streams.py, "
+        "and the last of `scopes` in RECORD_TYPES in src/wizsim/record_types.py"
+    )
+
+
 def _schema_paths(schema: LogSchema) -> tuple[set[str], set[str]]:
     """Return the dotted paths of all fields, and of those whose value is kept as JSON text."""
     every, kept = set[str](), set[str]()
@@ -135,8 +147,15 @@ def test_each_field_is_asked_for_and_each_answer_has_a_field(root: Root) -> None
     every, kept = _schema_paths(packaged_schemas()[root.kind.log_type])
     asked = record_paths(root.document(), root)
     inside_json = {path for path in asked if any(path.startswith(f"{whole}.") for whole in kept)}
-    assert asked - inside_json == every
-    assert {path for path in kept if any(inner.startswith(f"{path}.") for inner in inside_json)} == root.kept_whole
+    name = root.kind.log_type
+    assert asked - inside_json == every, (
+        f"{name}: what {root.short}.graphql asks for, and the fields of its log schema, are not the same"
+    )
+    whole = {path for path in kept if any(inner.startswith(f"{path}.") for inner in inside_json)}
+    assert whole == root.kept_whole, (
+        f"{name}: `kept_whole` in LOG_TYPES in src/ocelog/sources/wiz/streams.py names the fields that are json in the "
+        f"log schema and inside which {root.short}.graphql asks for fields: {sorted(whole)}"
+    )
 
 
 @EACH

@@ -139,10 +139,12 @@ def _corrected(
         choices["r"] = ("try again", lambda: answers)
     for letter, (_, (meaning, change)) in _changes(product, chosen).items():
         choices[letter] = (meaning, partial(change_choice, change))
+    known = product.log_types
+    titles = [known[each].title if each in known else each for each in chosen.log_type or ()]
     choices |= {
         "s": ("change the client secret", lambda: replace(answers, secret=questions.secret())),
         "l": (
-            f"change what is read ({write_list(_titles(product, chosen))})",
+            f"change what is read ({write_list(titles)})",
             lambda: change_choice(lambda: questions.log_types(chosen, product)),
         ),
         "n": (
@@ -157,11 +159,6 @@ def _corrected(
         )
     choices["q"] = ("quit; nothing is saved", _quit)
     return _decided(choices, default="r" if may_be_saved else None)
-
-
-def _titles(product: Product, chosen: SourceOptions) -> list[str]:
-    """Return what the questions call the log types that are read."""
-    return [product.log_types[each].title if each in product.log_types else each for each in chosen.log_type or ()]
 
 
 def _changes(

@@ -8,6 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from ocelog.app.search.summaries import at_path
+
 _LONGEST = 20_000
 """Characters of one value that are shown."""
 OWN = "p_"
@@ -67,7 +69,7 @@ class Group(Struct, frozen=True, kw_only=True):
 def grouped(values: Mapping[str, str]) -> list[Group]:
     """Return fields by what they are part of: first those of the record itself, last those that Ocelog adds.
 
-    A thing of which one field alone is there makes no group of its own.
+    An object with a single field gets no group.
     """
     own = {path: value for path, value in values.items() if path.startswith(OWN)}
     whole = _group("", {path: value for path, value in values.items() if path not in own})
@@ -78,22 +80,15 @@ def grouped(values: Mapping[str, str]) -> list[Group]:
 def _group(path: str, values: Mapping[str, str]) -> Group:
     below: dict[str, dict[str, str]] = {}
     for each, value in values.items():
-        below.setdefault(_child(path, each), {})[each] = value
+        # The part of `path` in which the field lies.
+        step = _STEP.search(each, len(path))
+        below.setdefault(each if step is None else each[: step.end()], {})[each] = value
     single = {each: inner for each, inner in below.items() if len(inner) == 1}
     fields = {each: value for inner in single.values() for each, value in inner.items()}
     nested = [_group(each, inner) for each, inner in below.items() if each not in single]
-    return Group(path=path, fields=fields, inner=tuple(_joined(each) for each in nested))
-
-
-def _joined(group: Group) -> Group:
-    """Return the group itself, or the only thing in it."""
-    return group.inner[0] if not group.fields and len(group.inner) == 1 else group
-
-
-def _child(path: str, field: str) -> str:
-    """Return the path of the part of `path` in which a field lies."""
-    step = _STEP.search(field, len(path))
-    return field if step is None else field[: step.end()]
+    # Of a group with nothing but another group in it, that other one is shown.
+    inner = tuple(each.inner[0] if not each.fields and len(each.inner) == 1 else each for each in nested)
+    return Group(path=path, fields=fields, inner=inner)
 
 
 def _unfolded(value: Any) -> Any:
@@ -109,13 +104,6 @@ def _unfolded(value: Any) -> Any:
 def raw(value: Mapping[str, Any]) -> str:
     """Return a row as JSON."""
     return json.dumps(value, ensure_ascii=False, indent=2, default=written)
-
-
-def at_path(value: Any, path: str) -> Any:
-    """Return what stands at a path of a row."""
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 def page_of(value: Mapping[str, Any], field: str | None) -> str | None:

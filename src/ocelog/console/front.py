@@ -1,4 +1,7 @@
-"""What a proxy before the console says of its clients, and which requests are meant for this console at all."""
+"""Proxies before the console, whose word on clients is taken, and the hosts by whose names the console answers.
+
+That no page of another site rebinds a name to this machine is kept here; that none sends forms (CSRF), in `visitor.py`.
+"""
 
 import ipaddress
 from collections.abc import Sequence

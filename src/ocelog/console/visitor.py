@@ -1,7 +1,7 @@
 """Who asks for a page, and whether they may: every route names what it takes, and is refused without it.
 
-A request that changes something must come from a page of this console. Browsers say so (Sec-Fetch-Site, else Origin),
-and the page's token proves it.
+A request that changes something must come from a page of this console, against forgery by other sites (CSRF). Browsers
+say so (Sec-Fetch-Site, else Origin), and the page's token proves it. Which hosts are answered at all: `front.py`.
 """
 
 import hmac
@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from ocelog.access import Role, User
 from ocelog.app.users import users
 from ocelog.app.users.users import Origin, SignedIn
+from ocelog.console.front import Front
 from ocelog.console.roles import demand, taking
 from ocelog.installation.opening import Installation
 from ocelog.secrets.secret import Secret
@@ -115,8 +116,15 @@ def from_here(request: Request) -> None:
     if site is not None:
         if site != "same-origin":
             raise ForeignPageError
-    elif origin != f"{request.url.scheme}://{request.headers.get('host', '')}":
+    elif origin not in _own_origins(request):
         raise ForeignPageError
+
+
+def _own_origins(request: Request) -> tuple[str, str]:
+    """Return the origins of this console's pages: by the request's own host, and as people call it behind a proxy."""
+    front: Front = request.app.state.front
+    scheme, host = request.url.scheme, request.headers.get("host", "")
+    return f"{scheme}://{host}", front.address(scheme, host)
 
 
 async def signed_in(request: Request) -> Visitor | None:

@@ -2,7 +2,8 @@
 
 A condition is data: its name, and a function of the event's value and of what it is compared with. What is missing: an
 inline filter passes, since it can say nothing of it; a simple detection takes it as null. Null satisfies no condition
-but the negative ones and those that ask for it. Values that cannot be compared raise, so that a rule error shows it.
+but the negative ones and those that ask for it. Values that cannot be compared raise TypeError, so that a rule error
+shows it. What is not an address is in no network and of no kind: that raises nothing.
 """
 
 import operator
@@ -56,7 +57,7 @@ def _folded(asks: Question) -> Question:
 def _contains(value: Any, operand: Any) -> bool:
     if not isinstance(value, str | list | dict):
         raise TypeError(f"a value of type {type(value).__name__} contains nothing")
-    return operand in value
+    return operand in (list(value) if isinstance(value, dict) else value)
 
 
 def _starts(value: Any, operand: Any) -> bool:
@@ -74,7 +75,7 @@ def _text(value: Any) -> str:
 
 
 def _is_in(value: Any, operand: Any) -> bool:
-    return value in operand
+    return value in (list(operand) if isinstance(operand, dict) else operand)
 
 
 def _is_empty(value: Any, _: Any) -> bool:
@@ -82,9 +83,9 @@ def _is_empty(value: Any, _: Any) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _address(text: Any) -> IPv4Address | IPv6Address | None:
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(text) if isinstance(text, str) else None
+        return ip_address(text)
     except ValueError:
         return None
 
@@ -95,26 +96,32 @@ def network(text: str) -> IPv4Network | IPv6Network:
     return ip_network(text, strict=False)
 
 
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
 def _addresses(value: Any) -> list[IPv4Address | IPv6Address]:
-    found = map(_address, value if isinstance(value, list) else [value])
+    # Only text is looked up: an object or a list cannot be a key of the cache.
+    found = [_address(one) for one in _listed(value) if isinstance(one, str)]
     return [one for one in found if one is not None]
 
 
+def _networks(value: Any) -> list[IPv4Network | IPv6Network]:
+    found = []
+    for one in _listed(value):
+        try:
+            found.append(network(_text(one)))
+        except ValueError:
+            continue
+    return found
+
+
 def _in_cidr(value: Any, operand: Any) -> bool:
-    networks = [network(one) for one in (operand if isinstance(operand, list | tuple) else [operand])]
-    return any(one in each for one in _addresses(value) for each in networks)
+    return any(one in each for one in _addresses(value) for each in _networks(operand))
 
 
 def _cidr_contains(value: Any, operand: Any) -> bool:
-    try:
-        networks = [network(_text(one)) for one in (value if isinstance(value, list) else [value])]
-    except ValueError:
-        return False
-    return any(one in each for one in _addresses(_listed(operand)) for each in networks)
-
-
-def _listed(operand: Any) -> list[Any]:
-    return list(operand) if isinstance(operand, list | tuple) else [operand]
+    return any(one in each for one in _addresses(operand) for each in _networks(value))
 
 
 def _is_public(value: Any, _: Any) -> bool:
@@ -416,6 +423,6 @@ def _check_networks(node: Node, operand: Any) -> None:
         return
     for one in _listed(operand):
         try:
-            network(one)
+            network(_text(one))
         except (ValueError, TypeError) as error:
             raise node.wrong(f"{one!r} is not a network such as 10.0.0.0/8: {error}") from None

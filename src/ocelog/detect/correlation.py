@@ -18,6 +18,13 @@ from msgspec import Struct
 
 from ocelog.detect.rule import Correlation, CorrelationStep, CorrelationTest, Transition
 
+_MOST_KEYS = 64
+"""Combinations of values by which one match may be looked up."""
+_Links: TypeAlias = list[list[tuple[str, str]]]
+"""Sets of (step, field): what belongs together has a value in common there."""
+_Window: TypeAlias = Mapping[str, tuple[int, int]]
+"""Step -> which of its matches are in it, from the first to before the last."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepMatch:
@@ -49,7 +56,9 @@ def correlate(
     now: float | None = None,
     check: Callable[[int], None] = lambda _held: None,
 ) -> Iterator[CorrelatedMatches]:
-    """Yield what `correlation` finds in `matches`: all that are in anything are in what is yielded, few of them twice.
+    """Yield what `correlation` finds in `matches`.
+
+    Each match that belongs to a finding is in at least one finding; few are in two.
 
     `new` are the ids of those that matter: what holds none of them is left out. None: all do.
     `now`: until when matches have been seen; nothing is said to be absent before its time is over. None: all were seen.
@@ -126,12 +135,6 @@ def run_test(correlations: Sequence[Correlation], test: CorrelationTest) -> bool
     return any(any(True for _ in correlate(correlation, matches)) for correlation in correlations)
 
 
-_MOST_KEYS = 64
-"""Combinations of values by which one match may be looked up."""
-_Links: TypeAlias = list[list[tuple[str, str]]]
-"""Sets of (step, field): what belongs together has a value in common there."""
-
-
 def _group_links(correlation: Correlation) -> _Links | None:
     """Return what parts the matches of a group; None: anything may belong together."""
     every = {step.id for step in correlation.steps}
@@ -141,18 +144,13 @@ def _group_links(correlation: Correlation) -> _Links | None:
 
 def _sequence_links(correlation: Correlation) -> _Links | None:
     """Return what parts the matches of a sequence; None: anything may belong together."""
-    sequence = _Sequence(correlation, {step.id: [] for step in correlation.steps}, None, None, lambda _: None)
     found: _Links = []
-    for transition in sequence.joins():
+    for transition in _Course(correlation).joins():
         if transition is None or not transition.match:
             return None
         start, end = transition.match[0]
         found.append([(transition.start, start), (transition.end, end)])
     return found
-
-
-_Window: TypeAlias = Mapping[str, tuple[int, int]]
-"""Step -> which of its matches are in it, from the first to before the last."""
 
 
 def _covering(
@@ -208,8 +206,8 @@ def _find_groups(
             step.id: [at for at, one in enumerate(chosen[step.id]) if new is None or one.id in new] for step in wanted
         }
 
-        def stands(spans: _Window, times: Mapping[str, Sequence[float]] = times) -> bool:
-            """Whether nothing is there that must be absent."""
+        def nothing_absent_occurs(spans: _Window, times: Mapping[str, Sequence[float]] = times) -> bool:
+            """Whether no step that must be absent has a match near those of `spans`."""
             if not absent:
                 return True
             first = min(times[step][low] for step, (low, _) in spans.items())
@@ -220,7 +218,7 @@ def _find_groups(
             )
 
         some = {step.id: times[step.id] for step in wanted}
-        for spans in _covering(filter(stands, _windows(wanted, some, least, window)), some, news):
+        for spans in _covering(filter(nothing_absent_occurs, _windows(wanted, some, least, window)), some, news):
             check(held)
             members = [one for step, (low, high) in spans.items() for one in chosen[step][low:high]]
             held += len(members)
@@ -272,7 +270,7 @@ class _Chain(Struct, frozen=True, eq=False):
     first: float
     new: bool
     """Whether any match in it is new."""
-    spoilt: bool
+    invalidated: bool
     """Whether something comes after a match in it that must not come."""
     bucket: Sequence["_Chain"] = ()
     low: int = 0
@@ -304,19 +302,19 @@ class _Bucket:
     def __init__(self) -> None:
         self.chains: list[_Chain] = []
         self.ends: list[float] = []
-        """Before when what must be absent is absent after each."""
+        """For each chain: the instant at which a step that must be absent follows it."""
         self.firsts: list[float] = []
         self.times: list[float] = []
         self._news: list[int] = [0]
-        self._spoilt: list[int] = [0]
+        self._invalidated: list[int] = [0]
         self.is_ordered = True
-        """Whether who begins later ends no earlier: then those that lead to a match lie side by side."""
+        """Whether later chains never end earlier: then those that lead to a match are next to each other."""
 
     def add(self, chain: _Chain, ends: float) -> None:
         if self.chains and (chain.first < self.chains[-1].first or ends < self.ends[-1]):
             self.is_ordered = False
         self._news.append(self._news[-1] + chain.new)
-        self._spoilt.append(self._spoilt[-1] + chain.spoilt)
+        self._invalidated.append(self._invalidated[-1] + chain.invalidated)
         self.chains.append(chain)
         self.ends.append(ends)
         self.firsts.append(chain.first)
@@ -325,8 +323,8 @@ class _Bucket:
     def has_new(self, low: int, high: int) -> bool:
         return self._news[high] > self._news[low]
 
-    def has_spoilt(self, low: int, high: int) -> bool:
-        return self._spoilt[high] > self._spoilt[low]
+    def has_invalidated(self, low: int, high: int) -> bool:
+        return self._invalidated[high] > self._invalidated[low]
 
 
 class _Index:
@@ -345,6 +343,58 @@ class _Index:
                 times, having = self.having.setdefault(key, ([], []))
                 times.append(match.at)
                 having.append(match)
+
+
+class _Course:
+    """The steps of a sequence in their order, and the transitions between them."""
+
+    def __init__(self, correlation: Correlation) -> None:
+        self._steps = correlation.steps
+        self.transitions = correlation.transitions
+        self.wanted = [step for step in correlation.steps if not step.absent]
+
+    def joins(self) -> Iterator[Transition | None]:
+        """Yield each transition by which what belongs together is told from the rest."""
+        first, last = self.wanted[0], self.wanted[-1]
+        for start, end in pairwise(self.wanted):
+            yield self.effective_transition(start, end)
+            yield from (self.transition(start.id, absent.id) for absent in self.absent(start, end))
+        yield from (self.transition(absent.id, first.id) for absent in self.absent(None, first))
+        for absent in self.absent(last, None):
+            yield next((one for one in self.transitions if one.end == absent.id), None)
+        yield self.into(last)
+
+    def into(self, last: CorrelationStep) -> Transition | None:
+        repeated = self.transition(last.id, last.id)
+        return repeated or next((one for one in self.transitions if one.end == last.id), None)
+
+    def absent(self, after: CorrelationStep | None, before: CorrelationStep | None) -> list[CorrelationStep]:
+        """Return the steps between two that are wanted, all of which must be absent."""
+        low = self._steps.index(after) + 1 if after else 0
+        high = self._steps.index(before) if before else len(self._steps)
+        return list(self._steps[low:high])
+
+    def transition(self, start: str, end: str) -> Transition | None:
+        return next((one for one in self.transitions if (one.start, one.end) == (start, end)), None)
+
+    def effective_transition(self, start: CorrelationStep, end: CorrelationStep) -> Transition | None:
+        """Return the transition between two steps, also if it is given by way of one that must be absent."""
+        if (direct := self.transition(start.id, end.id)) is not None:
+            return direct
+        for absent in self.absent(start, end):
+            there, back = self.transition(start.id, absent.id), self.transition(absent.id, end.id)
+            if there and back:
+                minutes = [one.within_minutes for one in (there, back) if one.within_minutes is not None]
+                return Transition(
+                    id="",
+                    start=start.id,
+                    end=end.id,
+                    within_minutes=sum(minutes) if len(minutes) == 2 else None,
+                    match=tuple(
+                        (one, other) for one, via in there.match for again, other in back.match if via == again
+                    ),
+                )
+        return None
 
 
 class _Sequence:
@@ -369,83 +419,38 @@ class _Sequence:
         """Of each step so far, in their order."""
         self._now = now
         self._lookback = 60.0 * correlation.lookback_minutes
-        self._steps = correlation.steps
-        self._transitions = correlation.transitions
-        self._wanted = [step for step in correlation.steps if not step.absent]
+        self._course = _Course(correlation)
         self._after: dict[str, list[tuple[CorrelationStep, Transition | None]]] = {}
         """Step -> what must not come after its matches, once all that is wanted has come."""
-        for absent in self._absent(self._wanted[-1], None):
-            transition = next((one for one in self._transitions if one.end == absent.id), None)
-            named = transition.start if transition else self._wanted[-1].id
+        for absent in self._course.absent(self._course.wanted[-1], None):
+            transition = next((one for one in self._course.transitions if one.end == absent.id), None)
+            named = transition.start if transition else self._course.wanted[-1].id
             self._after.setdefault(named, []).append((absent, transition))
 
     def find(self) -> Iterator[CorrelatedMatches]:
-        first, last = self._wanted[0], self._wanted[-1]
-        before = [(absent, self._transition(absent.id, first.id)) for absent in self._absent(None, first)]
+        first, last = self._course.wanted[0], self._course.wanted[-1]
+        before = [(absent, self._course.transition(absent.id, first.id)) for absent in self._course.absent(None, first)]
         chains: list[_Chain] = []
         for match in self._matches[first.id]:
             self._check(self._held)
             if not any(self._is_before(*each, match) for each in before):
-                chains.append(_Chain(match, match.at, self._is_new(match), self._spoils(match)))
-        for start, end in pairwise(self._wanted):
+                chains.append(_Chain(match, match.at, self._is_new(match), self._invalidates(match)))
+        for start, end in pairwise(self._course.wanted):
             self._levels[start.id] = chains
             chains = self._next(start, end, chains)
-        yield from self._enough(last, [one for one in chains if not one.spoilt])
-
-    def joins(self) -> Iterator[Transition | None]:
-        """Yield each transition by which what belongs together is told from the rest."""
-        first, last = self._wanted[0], self._wanted[-1]
-        for start, end in pairwise(self._wanted):
-            yield self._joined(start, end)
-            yield from (self._transition(start.id, absent.id) for absent in self._absent(start, end))
-        yield from (self._transition(absent.id, first.id) for absent in self._absent(None, first))
-        for absent in self._absent(last, None):
-            yield next((one for one in self._transitions if one.end == absent.id), None)
-        yield self._into(last)
-
-    def _into(self, last: CorrelationStep) -> Transition | None:
-        repeated = self._transition(last.id, last.id)
-        return repeated or next((one for one in self._transitions if one.end == last.id), None)
+        yield from self._enough(last, [one for one in chains if not one.invalidated])
 
     def _is_new(self, match: StepMatch) -> bool:
         return self._new is None or match.id in self._new
 
-    def _absent(self, after: CorrelationStep | None, before: CorrelationStep | None) -> list[CorrelationStep]:
-        """Return the steps between two that are wanted, all of which must be absent."""
-        low = self._steps.index(after) + 1 if after else 0
-        high = self._steps.index(before) if before else len(self._steps)
-        return list(self._steps[low:high])
-
-    def _transition(self, start: str, end: str) -> Transition | None:
-        return next((one for one in self._transitions if (one.start, one.end) == (start, end)), None)
-
-    def _joined(self, start: CorrelationStep, end: CorrelationStep) -> Transition | None:
-        """Return the transition between two steps, also if it is given by way of one that must be absent."""
-        if (direct := self._transition(start.id, end.id)) is not None:
-            return direct
-        for absent in self._absent(start, end):
-            there, back = self._transition(start.id, absent.id), self._transition(absent.id, end.id)
-            if there and back:
-                minutes = [one.within_minutes for one in (there, back) if one.within_minutes is not None]
-                return Transition(
-                    id="",
-                    start=start.id,
-                    end=end.id,
-                    within_minutes=sum(minutes) if len(minutes) == 2 else None,
-                    match=tuple(
-                        (one, other) for one, via in there.match for again, other in back.match if via == again
-                    ),
-                )
-        return None
-
     def _next(self, start: CorrelationStep, end: CorrelationStep, chains: list[_Chain]) -> list[_Chain]:
         """Return the matches of `end` that have enough matches of `start` before them, within the time frame."""
-        transition = self._joined(start, end)
+        transition = self._course.effective_transition(start, end)
         pair = transition.match[0] if transition and transition.match else None
         within = self._within(transition)
-        others = [one for one in self._transitions if one.end == end.id and one.start not in {start.id, end.id}]
-        others = [one for one in others if any(step.id == one.start for step in self._wanted)]
-        absent = [(each, self._transition(start.id, each.id)) for each in self._absent(start, end)]
+        others = [one for one in self._course.transitions if one.end == end.id and one.start not in {start.id, end.id}]
+        others = [one for one in others if any(step.id == one.start for step in self._course.wanted)]
+        absent = [(each, self._course.transition(start.id, each.id)) for each in self._course.absent(start, end)]
         buckets: dict[str, _Bucket] = {}
         for chain in chains:
             self._check(self._held)
@@ -455,7 +460,7 @@ class _Sequence:
         is_plain = not others and (transition is None or len(transition.match) <= 1)
         found: list[_Chain] = []
         for match in self._matches[end.id]:
-            led = [self._led(other, match) for other in others]
+            led = [self._chains_through(other, match) for other in others]
             # Those before must have one value in common, not each another one of this match's.
             for key in sorted(match.values.get(pair[1], ())) if pair else ("",):
                 if (bucket := buckets.get(key)) is None:
@@ -467,8 +472,10 @@ class _Sequence:
                     low = max(low, self._reaching(bucket, match.at))
                     if high - low >= start.least:
                         new = self._is_new(match) or bucket.has_new(low, high)
-                        spoilt = bucket.has_spoilt(low, high) or self._spoils(match)
-                        found.append(_Chain(match, bucket.chains[low].first, new, spoilt, bucket.chains, low, high))
+                        invalidated = bucket.has_invalidated(low, high) or self._invalidates(match)
+                        found.append(
+                            _Chain(match, bucket.chains[low].first, new, invalidated, bucket.chains, low, high)
+                        )
                         break
                     continue
                 group = [
@@ -482,8 +489,8 @@ class _Sequence:
                 if len(group) >= start.least:
                     self._held += len(group)
                     new = self._is_new(match) or any(one.new for one in group)
-                    spoilt = any(one.spoilt for one in group) or self._spoils(match)
-                    found.append(_Chain(match, min(one.first for one in group), new, spoilt, group, 0, len(group)))
+                    invalidated = any(one.invalidated for one in group) or self._invalidates(match)
+                    found.append(_Chain(match, min(one.first for one in group), new, invalidated, group, 0, len(group)))
                     break
         return found
 
@@ -491,7 +498,7 @@ class _Sequence:
         """Return the first chain of an ordered bucket that reaches an instant, with nothing absent between."""
         return max(bisect_left(bucket.firsts, at - self._lookback), bisect_right(bucket.ends, at))
 
-    def _led(self, transition: Transition, match: StepMatch) -> set[int]:
+    def _chains_through(self, transition: Transition, match: StepMatch) -> set[int]:
         """Return which chains of the step before `match` lead through the start of another transition to it, by id."""
         levels = list(self._levels)
         if transition.start not in levels:
@@ -551,7 +558,7 @@ class _Sequence:
             if key in index.having:
                 yield index.having[key]
 
-    def _spoils(self, match: StepMatch) -> bool:
+    def _invalidates(self, match: StepMatch) -> bool:
         """Whether something comes after a match that must not, or may still come."""
         for absent, transition in self._after.get(match.step, ()):
             last = match.at + self._within(transition)
@@ -561,7 +568,7 @@ class _Sequence:
 
     def _enough(self, last: CorrelationStep, chains: list[_Chain]) -> Iterator[CorrelatedMatches]:
         """Yield the matches of the last step that are enough, and what leads to them, per value they have in common."""
-        into, repeated = self._into(last), self._transition(last.id, last.id)
+        into, repeated = self._course.into(last), self._course.transition(last.id, last.id)
         window = self._within(repeated) if repeated else self._lookback
         name = into.match[0][1] if into and into.match else ""
         by_value: dict[str, list[_Chain]] = {}

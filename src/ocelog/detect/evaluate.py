@@ -1,7 +1,8 @@
 """What a rule says of an event: whether it matches, and if so everything that the alert will say.
 
 Wrong types, empty answers and exceptions get the defaults of the contract, function by function; what raised is noted.
-Nothing here knows of processes: whoever calls bounds time and memory.
+Nothing here knows of processes: whoever calls bounds time and memory. How many matches make an alert, such as 5 in 10
+minutes, is decided in `alert/grouping.py`.
 """
 
 import json

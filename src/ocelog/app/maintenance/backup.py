@@ -24,7 +24,7 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.snapshot import check_lake
 from ocelog.lake.storage.checksums import OTHER_BYTES, damage, damaged, read_error, unreadable, written_sum
-from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
+from ocelog.lake.storage.disk import DRAFT, make_directory, refusal, replace_file, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.lake.upkeep.relocate import begin_in_home, check_copy, table_files
 from ocelog.ledger.database.open import absolute
@@ -89,7 +89,7 @@ def back_up(installation: Installation, folder: Path, *, with_key: bool) -> Back
             "files": files,
             "sums": {**{name: sums[name] for name in files}, copy.name: _sum(copy), **settings},
         }
-        _replace(folder / _NOTE, json.dumps(note, indent=1).encode())
+        replace_file(folder / _NOTE, json.dumps(note, indent=1).encode(), mode=0o600, synced=True)
         _prune(folder, {*files, copy.name})
     return BackedUp(
         folder=folder,
@@ -177,7 +177,7 @@ def _copy_settings(home: Path, folder: Path, *, with_key: bool) -> Mapping[str, 
                 raise unreadable(home / name) from error
             except OSError as error:
                 raise HomeError(f"{home / name} cannot be read: {error.strerror or error}.") from error
-            _replace(folder / name, content)
+            replace_file(folder / name, content, mode=0o600, synced=True)
             sums[name] = hashlib.sha256(content).hexdigest()
         elif not wanted:
             (folder / name).unlink(missing_ok=True)
@@ -214,7 +214,7 @@ def _permitted(folder: Path) -> Iterator[None]:
 
 def _is_ours(name: str) -> bool:
     """Tell whether a backup that was killed may have left a file of that name."""
-    return name in {*_TREES, "lock", "key", "config.yml", "home.json"} or name.startswith(("ledger-", ".draft-"))
+    return name in {*_TREES, "lock", "key", "config.yml", "home.json"} or name.startswith(("ledger-", DRAFT))
 
 
 @contextmanager
@@ -251,7 +251,7 @@ def _copy(source: Path, target: Path, name: str, size: int | None, sums: dict[st
     try:
         if not there.parent.exists():
             make_directory(there.parent, mode=0o700)
-        draft = there.with_name(f".draft-{there.name}")
+        draft = there.with_name(f"{DRAFT}{there.name}")
         copied = _copy_bytes(source / name, draft)
         draft.replace(there)
         sync_directory(there.parent)
@@ -296,25 +296,6 @@ def _sum(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise read_error(path, error) from error
-
-
-def _replace(path: Path, content: bytes | Path) -> None:
-    """Write a file whole or not at all, for this user alone: these bytes, or what another file holds.
-
-    That one may be larger than the memory.
-    """
-    draft = path.with_name(f".draft-{path.name}")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            with content.open("rb") as source:
-                shutil.copyfileobj(source, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_directory(path.parent)
 
 
 def _prune(folder: Path, named: set[str]) -> None:
@@ -384,13 +365,13 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
         begin_in_home(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
     for name in ("config.yml", "key"):
         if (folder / name).exists():
-            _replace(real / name, folder / name)
+            replace_file(real / name, folder / name, mode=0o600, synced=True)
     for each in real.glob("ledger.db*"):
         each.unlink()
     if ledger_url is None:
-        _replace(real / "ledger.db", folder / note["ledger"])
+        replace_file(real / "ledger.db", folder / note["ledger"], mode=0o600, synced=True)
     else:
-        _replace(begun, ledger_url.encode())
+        replace_file(begun, ledger_url.encode(), mode=0o600, synced=True)
         copy = real / "tmp" / "ledger.db"
         copy.unlink(missing_ok=True)
         shutil.copyfile(folder / note["ledger"], copy)

@@ -470,6 +470,7 @@ def _quoted(text: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    # Not by `replace_file`: everybody may read it, whatever the umask of who installs.
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(text)

@@ -16,6 +16,7 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.read.quoting import literal, quoted
 from ocelog.languages.phrases import Phrase
 from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
+from ocelog.schema.columns.table import standard_columns
 from ocelog.suggest import suggest
 
 # What is put together here are columns of our schemas, quoted, and literals.
@@ -112,8 +113,7 @@ def columns_of(log_type: str | None) -> pa.Schema:
     """Return the columns that can be searched. Raises ConfigError with the nearest log type."""
     schemas = table_schemas()
     if log_type is None:
-        every = {each.name: each for name in kinds() for each in schemas[table_name(name)]}
-        return pa.schema([each for name, each in every.items() if name.startswith("p_")])
+        return pa.schema(standard_columns(schemas[table_name(name)] for name in kinds()))
     if log_type not in kinds():
         raise ConfigError(
             Phrase(

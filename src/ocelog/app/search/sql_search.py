@@ -38,6 +38,13 @@ _MISSING = (
     re.compile(r"Could not find key \"([^\"]+)\" in struct"),
 )
 
+_NARROWED = re.compile(
+    rf"SELECT \* FROM \(\n(?P<sql>.*)\n\) AS answer\n"
+    rf"WHERE {_TIME} >= TIMESTAMPTZ '[^']*' AND {_TIME} < TIMESTAMPTZ '[^']*'",
+    re.DOTALL,
+)
+"""What `narrowed` writes."""
+
 
 class SearchResult(Struct, frozen=True, kw_only=True):
     """The first rows of an answer."""
@@ -131,6 +138,18 @@ def histogram(installation: Installation, sql: str, *, stop: Stop | None = None)
         counts[row["bar"]] = row["rows"]
     begins = datetime.fromtimestamp(rows[0]["begins"], UTC)
     return Bars(since=begins, width=timedelta(seconds=rows[0]["width"]), counts=counts)
+
+
+def narrowed(sql: str, since: datetime, until: datetime) -> str:
+    """Return the statement whose answer is the rows of `sql` from `since` to before `until`.
+
+    What this made before is narrowed anew, rather than put inside another. Raises ConfigError for one that is too long.
+    """
+    inner = _inner(sql)
+    if (before := _NARROWED.fullmatch(inner)) is not None:
+        inner = before["sql"]
+    begins, ends = (f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'" for moment in (since, until))
+    return _checked(f"SELECT * FROM (\n{inner}\n) AS answer\nWHERE {_TIME} >= {begins} AND {_TIME} < {ends}")
 
 
 def names(installation: Installation) -> Sequence[str]:  # noqa: ARG001 - views of a home may come

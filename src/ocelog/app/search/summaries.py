@@ -54,17 +54,17 @@ def summary_columns(log_type: str, events: Sequence[Mapping[str, Any]]) -> dict[
 
 def remedy_of(log_type: str, event: Mapping[str, Any]) -> str:
     """Return how to put right what an event is about, as its source words it, lines and all; empty: it does not say."""
-    found = (_at(event, path.split(".")) for path in kinds()[log_type].remedy)
+    found = (at_path(event, path) for path in kinds()[log_type].remedy)
     return next((each.strip()[:_LONGEST_REMEDY] for each in found if isinstance(each, str) and each.strip()), "")
 
 
 def _first(event: Mapping[str, Any], paths: Sequence[str]) -> str:
-    return next(filter(None, (_written(_at(event, path.split("."))) for path in paths)), "")
+    return next(filter(None, (_written(at_path(event, path)) for path in paths)), "")
 
 
-def _at(value: Any, names: Sequence[str]) -> Any:
+def at_path(value: Any, path: str) -> Any:
     """Return what stands at a path, also inside JSON that is kept as text; of a list, in its first element."""
-    for name in names:
+    for name in path.split("."):
         inner = _json(value) if isinstance(value, str) else value
         inner = inner[0] if isinstance(inner, list) and inner else inner
         value = inner.get(name) if isinstance(inner, Mapping) else None

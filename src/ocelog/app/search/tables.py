@@ -20,6 +20,7 @@ from ocelog.lake.read.sql import log_tables, sql_type
 from ocelog.lake.read.views_file import views_folder
 from ocelog.languages.phrases import Phrase
 from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
+from ocelog.schema.columns.table import standard_columns
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.suggest import suggest
 
@@ -64,8 +65,7 @@ def columns(table: str, home: Path | None = None) -> list[pa.Field]:
         name = table.removesuffix(CURRENT)
         present = None if home is None else TableStates(home.resolve()).schema(name)
         return list(with_table_columns(schemas[name], present))
-    every = {column.name: column for name in log_tables(schemas) for column in schemas[name]}
-    return [column for name, column in every.items() if name.startswith("p_")]
+    return standard_columns(schemas[name] for name in log_tables(schemas))
 
 
 def lake_info(installation: Installation, table: str) -> LakeInfo:

@@ -195,14 +195,13 @@ def _invalid(request: Request, error: Exception) -> Response:
     request.state.refused = "request_invalid"
     # What was sent is not repeated: it may be a secret.
     found = [
-        FieldProblem(field=".".join(map(_part, each["loc"])), message=str(each["msg"])[:500])
+        FieldProblem(
+            field=".".join(str(part)[:200].encode("utf-8", "replace").decode() for part in each["loc"]),
+            message=str(each["msg"])[:500],
+        )
         for each in error.errors()[:_MOST_ERRORS]
     ]
     return problem(422, "request_invalid", "The request is not as the specification says.", errors=found)
-
-
-def _part(part: object) -> str:
-    return str(part)[:200].encode("utf-8", "replace").decode()
 
 
 def _late(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called

@@ -272,7 +272,7 @@ async def try_rule(request: Request, caller: Analyst, rule: Name, body: TrialReq
     """Ask a rule about the past, before it is turned on."""
     found = await run_in_threadpool(_found, caller.installation, rule)
     now = datetime.now(UTC)
-    tried = await trying.tried(request, caller, caller.installation, found, now - instant(body.since, now=now))
+    tried = await trying.tried(request, caller, caller.installation, found.id, now - instant(body.since, now=now))
     return TrialResult(
         rule=tried.rule,
         kind=tried.kind,

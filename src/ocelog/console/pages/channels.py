@@ -48,7 +48,7 @@ def _list(
 ) -> Response:
     installation = installation_of(request)
     statuses = channels.statuses(installation)
-    said, of = (request.query_params.get(name, "") for name in ("said", "of"))
+    said, of, count = (request.query_params.get(name, "") for name in ("said", "of", "count"))
     # An address may say anything: what it names must be there.
     name = next((each.channel.name for each in statuses if each.channel.id == of), "")
     known = channels.tries(installation, statuses)
@@ -63,17 +63,13 @@ def _list(
         hosts=channels.hosts(installation, [each.channel for each in statuses]) if visitor.may("admin") else {},
         said=said if said in _SAID and (name or said == "removed") else "",
         of=name,
-        count=_count(request.query_params.get("count", "")),
+        count=int(count) if count.isascii() and count.isdigit() and len(count) < _DIGITS else 0,
         typed=typed or {},
         kinds=list(_kinds()),
         severities=list(Severity),
         refused=refused,
         answered=answered,
     )
-
-
-def _count(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else 0
 
 
 @router.get("/channels")

@@ -145,7 +145,7 @@ async def try_(
     except OcelogError as error:
         return _unknown(request, visitor, error)
     try:
-        tried = await trying.tried(request, visitor, installation, rule, timedelta(days=days))
+        tried = await trying.tried(request, visitor, installation, rule.id, timedelta(days=days))
     except OcelogError as error:
         return await run_in_threadpool(_details, request, visitor, rule, refused=error, days=days)
     return await run_in_threadpool(_details, request, visitor, rule, tried=tried, days=days)

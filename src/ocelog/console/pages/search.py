@@ -24,11 +24,11 @@ from ocelog.app.search import search as searching
 from ocelog.app.search.export import Format, exported
 from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import Condition, Key, Operator, Rows, Search
-from ocelog.app.search.summaries import remedy_of, summary_of
+from ocelog.app.search.summaries import at_path, remedy_of, summary_of
 from ocelog.app.sources import sources
 from ocelog.app.users import users
 from ocelog.console.asking import answered, streamed
-from ocelog.console.event_view import at_path, grouped, instants, leaves, page_of, parts, raw
+from ocelog.console.event_view import grouped, instants, leaves, page_of, parts, raw
 from ocelog.console.languages import language_of
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
@@ -374,16 +374,22 @@ async def export(
 ) -> Response:
     """Send all that a search finds as a file; `every` has each column, not just those that are shown."""
     try:
-        if form not in list(Format):
-            raise ConfigError(
-                Phrase("There is no format %(form)s: take %(format)s.", form=repr(form), format=", ".join(Format))
-            )
+        chosen = format_of(form)
         asked = asked_of(QueryParams(query))
         columns = list(searching.columns_of(asked.search.log_type).names) if every else asked.columns
         sql = searching.statement(asked.search, columns, limit=None)
-        return await file_of(request, visitor, sql, Format(form), asked.search.table, "search.exported", query)
+        return await file_of(request, visitor, sql, chosen, asked.search.table, "search.exported", query)
     except OcelogError as error:
         return refused(request, visitor, error)
+
+
+def format_of(given: str) -> Format:
+    """Return the format of a file that a form names. Raises ConfigError."""
+    if given not in list(Format):
+        raise ConfigError(
+            Phrase("Unknown format %(given)s; use %(known)s.", given=repr(given), known=", ".join(Format))
+        )
+    return Format(given)
 
 
 async def file_of(

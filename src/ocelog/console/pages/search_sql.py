@@ -1,20 +1,22 @@
-"""Search in SQL: the statement stands in the address, and its answer is asked for apart."""
+"""Search in SQL: the statement is in the address; its rows, histogram and values are requests of their own."""
 
 import shlex
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from ocelog.app.search import saved_searches, sql_search
 from ocelog.app.search.export import Format
 from ocelog.console.asking import answered
-from ocelog.console.pages.search import file_of, refused
+from ocelog.console.pages.search import file_of, format_of, refused
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, installation_of
-from ocelog.errors import ConfigError, OcelogError
-from ocelog.languages.phrases import Phrase, translatable
+from ocelog.errors import OcelogError
+from ocelog.languages.phrases import translatable
+from ocelog.units import instant
 
 router = APIRouter()
 _MOST_COLUMNS = 12
@@ -76,7 +78,7 @@ async def rows(request: Request, visitor: Viewer, sql: str = "") -> Response:
         visitor=visitor,
         found=found,
         numbers=found.numbers,
-        histogram=_address("/search/sql/histogram", sql),
+        histogram=_address("/search/sql/histogram", sql, c=request.query_params.getlist("c")),
         columns=[
             (name, _address("/search/sql/values", sql, field=name, each="yes" if found.is_list(name) else ""))
             for name in chosen
@@ -93,7 +95,19 @@ async def histogram(request: Request, visitor: Viewer, sql: str = "") -> Respons
         bars = await answered(request, visitor, lambda stop: sql_search.histogram(installation, sql, stop=stop))
     except OcelogError as error:
         return refused(request, visitor, error, "histogram")
-    return page(request, "search_histogram.html", visitor=visitor, bars=bars, address="/search")
+    narrowed = _address("/search/sql/narrowed", sql, c=request.query_params.getlist("c"))
+    return page(request, "search_histogram.html", visitor=visitor, bars=bars, address=narrowed)
+
+
+@router.get("/search/sql/narrowed")
+def narrow(request: Request, visitor: Viewer, sql: str, since: str, until: str) -> Response:
+    """Lead to the statement whose answer is the rows of a time."""
+    now = datetime.now(UTC)
+    try:
+        statement = sql_search.narrowed(sql, instant(since, now=now), instant(until, now=now))
+    except OcelogError as error:
+        return refused(request, visitor, error)
+    return RedirectResponse(_address("/search/sql", statement, c=request.query_params.getlist("c")), 303)
 
 
 @router.get("/search/sql/values")
@@ -120,10 +134,6 @@ async def export(
 ) -> Response:
     """Send the answer as a file."""
     try:
-        if form not in list(Format):
-            raise ConfigError(
-                Phrase("There is no format %(form)s: take %(format)s.", form=repr(form), format=", ".join(Format))
-            )
-        return await file_of(request, visitor, sql_search.checked(sql), Format(form), "sql", "query.exported", sql)
+        return await file_of(request, visitor, sql_search.checked(sql), format_of(form), "sql", "query.exported", sql)
     except OcelogError as error:
         return refused(request, visitor, error)

@@ -22,7 +22,7 @@ from ocelog.lake.read.snapshot import GRACE, Snapshot, Snapshots
 from ocelog.lake.read.sql import all_logs_view, create_view, log_tables, view_of_files
 from ocelog.lake.storage.checksums import damaged
 from ocelog.lake.storage.scratch import temporary_directory
-from ocelog.lake.storage.verified import Verified
+from ocelog.lake.storage.verified import VerifiedFiles
 from ocelog.languages.phrases import Phrase
 from ocelog.model import ALL_LOGS
 
@@ -96,7 +96,7 @@ class Queries:
         self._saved = saved or {}
         self._snapshots = Snapshots(home, ledger)
         self._guards = guards or Guards()
-        self._verified = Verified(home)
+        self._verified = VerifiedFiles(home)
 
     @property
     def names(self) -> list[str]:

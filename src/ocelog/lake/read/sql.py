@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from ocelog.lake.read.quoting import literal, quoted
 from ocelog.model import NOT_JUDGED
+from ocelog.schema.columns.table import standard_columns
 
 # What is put together here are the names of our schemas and the paths of our files, quoted.
 # ruff: noqa: S608
@@ -64,11 +65,15 @@ def create_view(name: str, select: str) -> str:
 
 def all_logs_view(schemas: Mapping[str, pa.Schema]) -> str:
     """Select the standard fields of every log type, for a search over all of them."""
-    selects = []
-    for table in log_tables(schemas):
-        columns = ", ".join(quoted(name) for name in schemas[table].names if name.startswith("p_"))
-        selects.append(f"SELECT {columns} FROM {quoted(table)}")
-    return " UNION ALL BY NAME ".join(selects)
+    tables = log_tables(schemas)
+    selects = [f"SELECT {_listed(standard_columns([schemas[table]]))} FROM {quoted(table)}" for table in tables]
+    # The union alone has the columns of its first table first: of whichever that is.
+    columns = _listed(standard_columns(schemas[table] for table in tables))
+    return f"SELECT {columns} FROM ({' UNION ALL BY NAME '.join(selects)})"
+
+
+def _listed(columns: Iterable[pa.Field]) -> str:
+    return ", ".join(quoted(column.name) for column in columns)
 
 
 def log_tables(schemas: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ from ocelog.lake.read.current import CURRENT, current_view
 from ocelog.lake.read.quoting import literal
 from ocelog.lake.read.saved_views import saved_views
 from ocelog.lake.read.sql import all_logs_view, create_view, log_tables, view_of_files
-from ocelog.lake.storage.disk import disk_errors
+from ocelog.lake.storage.disk import DRAFT, disk_errors, replace_file
 from ocelog.model import ALL_LOGS
 
 _NOTE = """\
@@ -75,20 +75,16 @@ class ViewsFile:
         load = path.with_name("load.sql")
         with disk_errors(path):
             _check_place(path.parent, path, load)
-            for left in path.parent.glob(".draft*"):
+            for left in path.parent.glob(f"{DRAFT}*"):
                 # Of a process that was killed: only the holder of the home writes here.
                 left.unlink(missing_ok=True)
             if path.is_file() and load.is_file() and path.read_text("utf-8", "replace").startswith(head):
                 return False
             path.parent.mkdir(parents=True, exist_ok=True)
             load.touch()
-            draft = path.with_name(".draft")
-            try:
-                # Not synced: what a power failure leaves is compared again by the next process that publishes.
-                draft.write_text("\n".join([head, *(f"{statement};\n" for statement in self._statements())]), "utf-8")
-                draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
+            text = "\n".join([head, *(f"{statement};\n" for statement in self._statements())])
+            # Not synced: what a power failure leaves is compared again by the next process that publishes.
+            replace_file(path, text.encode(), mode=0o666, synced=False)
         return True
 
     def _statements(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from ocelog.files import disk_full
 
 READ_ONLY = 0o444
 """Files of the lake never change: not even by a mistaken hand."""
+DRAFT = ".draft-"
+"""What the name begins with under which a file is written that replaces another."""
 
 
 def refusal(error: OSError, path: Path | str) -> OcelogError:
@@ -60,6 +63,31 @@ def write_new(path: Path, content: memoryview | bytes, *, mode: int = READ_ONLY)
         raise
     finally:
         os.close(handle)
+
+
+def replace_file(path: Path, content: bytes | Path, *, mode: int, synced: bool) -> None:
+    """Write a file whole or not at all, in the place of what is there: these bytes, or what another file holds.
+
+    That one may be larger than the memory. `synced`: the new file is on disk when this returns; otherwise a power
+    failure may undo or damage it. One process at a time may write `path`: the draft of one that was killed goes.
+    """
+    draft = path.with_name(f"{DRAFT}{path.name}")
+    draft.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                with content.open("rb") as source:
+                    shutil.copyfileobj(source, file)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    if synced:
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -29,7 +29,7 @@ _LEFT_BEHIND = 3600.0
 """Seconds after which nobody writes a draft any more."""
 
 
-class Verified:
+class VerifiedFiles:
     """Remembers in `tmp/verified.json` which files were compared, when, and what the disk said of them then."""
 
     def __init__(self, home: Path) -> None:
@@ -44,16 +44,16 @@ class Verified:
         """
         if self._known is None:
             self._known = self._load()
-        now, again, saved, changed = int(time.time()), _MOST_AGAIN, time.monotonic(), False
+        now, bytes_left, saved, changed = int(time.time()), _MOST_AGAIN, time.monotonic(), False
         for path, size in sizes.items():
             if written_sum(path) is None:
                 continue
             known = self._known.get(path)
             present = _stat(path)
             if known is not None and known[1:] == present:
-                if not has_passed(AGAIN, since=known[0], now=now) or size > again:
+                if not has_passed(AGAIN, since=known[0], now=now) or size > bytes_left:
                     continue
-                again -= size
+                bytes_left -= size
             what = damage(Path(path), size)
             if what == "is missing" and may_be_gone:
                 raise LakeUnavailableError(f"The lake changed while it was read: {path} is gone. Run it again.")
@@ -89,7 +89,10 @@ class Verified:
 
 
 def _write(note: Path, known: Mapping[str, object]) -> None:
-    """Write a note whole or not at all, and delete what a process that was killed has left of one."""
+    """Write a note whole or not at all, and delete what a process that was killed has left of one.
+
+    Other than `replace_file`: queries write at once, and what is lost is only compared anew.
+    """
     draft = note.with_suffix(f".{time.monotonic_ns()}.draft")
     with suppress(OSError):
         for left in note.parent.glob(f"{note.stem}.*.draft"):
@@ -111,7 +114,7 @@ def found_damaged(home: Path) -> dict[str, str]:
 def _damages(note: Path) -> dict[str, list[object]]:
     """Read the note of damaged files; what is gone is left out."""
     with suppress(OSError, ValueError):
-        found = json.loads(note.read_bytes())
+        found = json.loads(read_regular(note))
         if isinstance(found, dict):
             return {path: each for path, each in found.items() if isinstance(each, list) and Path(path).exists()}
     return {}

@@ -12,7 +12,7 @@ from ocelog.files import read_regular
 from ocelog.lake.catalog.file_io import durable_io, local_path
 from ocelog.lake.catalog.iceberg import table_location
 from ocelog.lake.catalog.state import TableStates, readable
-from ocelog.lake.storage.disk import make_directory, refusal, sync_directory, write_new
+from ocelog.lake.storage.disk import make_directory, refusal, replace_file
 from ocelog.lake.storage.leftovers_note import note_path, noted
 from ocelog.lake.write.parts import discard
 from ocelog.times import has_passed
@@ -56,15 +56,10 @@ def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int
 
 
 def _note(looked: Path, paths: list[str]) -> None:
-    """Write the note whole or not at all."""
     try:
         if not looked.parent.exists():
             make_directory(looked.parent)
-        draft = looked.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
-        write_new(draft, json.dumps(paths, indent=0).encode(), mode=0o644)
-        draft.rename(looked)
-        sync_directory(looked.parent)
+        replace_file(looked, json.dumps(paths, indent=0).encode(), mode=0o644, synced=True)
     except OSError as error:
         raise refusal(error, looked) from error
 

@@ -78,7 +78,7 @@ def reshape(
         told(len(seen), len(seen) + sum(one.path not in seen for one in state.files))
         seen.add(file.path)
         try:
-            if not _has_candidates(file, refill):
+            if next(_groups(Path(file.path), refill, [EXTRA]), None) is None:
                 continue
             if refused := refusals(state, [file]):
                 done.left_alone |= refused
@@ -97,10 +97,6 @@ def reshape(
             done.values = dict(Counter(done.values) + Counter(found.values))
     told(len(seen), len(seen))
     return done
-
-
-def _has_candidates(file: TableFile, refill: Refill) -> bool:
-    return any(True for _ in _groups(Path(file.path), refill, [EXTRA]))
 
 
 def _groups(path: Path, refill: Refill, columns: list[str] | None = None) -> Iterator[pa.Table]:

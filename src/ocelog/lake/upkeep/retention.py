@@ -87,12 +87,17 @@ def expire_rows(
 def _select(schema: pa.Schema, paths: Sequence[str], alone: Sequence[int], before: datetime) -> str:
     """Select the place of each row that goes."""
     limit = f"TIMESTAMPTZ {literal(rfc3339(before))}"
-    fixed = f"({PLACE} >> 40) IN ({', '.join(map(str, alone))})" if alone else "false"
     rows = rows_of_files(schema, paths)
+
+    def fixed(place: str) -> str:
+        """Write whether the row at a place is in a file that is left alone."""
+        return f"({place} >> 40) IN ({', '.join(map(str, alone))})" if alone else "false"
+
     traits = traits_of(schema)
     if not traits.changes:
         return (
-            f"SELECT {PLACE} FROM ({rows}) WHERE p_event_time < {limit} AND p_source_id IS NOT NULL AND NOT ({fixed})"
+            f"SELECT {PLACE} FROM ({rows}) "
+            f"WHERE p_event_time < {limit} AND p_source_id IS NOT NULL AND NOT ({fixed(PLACE)})"
         )
     listed = ", ".join(map(literal, traits.closed))
     closed = f"coalesce(status IN ({listed}), false)" if listed and "status" in schema.names else "false"
@@ -102,13 +107,13 @@ def _select(schema: pa.Schema, paths: Sequence[str], alone: Sequence[int], befor
     records = (
         f"SELECT p_source_id, id, arg_max({PLACE}, {NEWEST_ORDER}) AS newest, "
         f"arg_max({closed}, {NEWEST_ORDER}) AS closed, "
-        f"bool_and(coalesce(p_event_time < {limit}, false) AND NOT ({fixed})) AS all_go "
+        f"bool_and(coalesce(p_event_time < {limit}, false) AND NOT ({fixed(PLACE)})) AS all_go "
         f"FROM ({rows}) WHERE p_source_id IS NOT NULL AND id IS NOT NULL GROUP BY p_source_id, id "
         f"HAVING bool_or(coalesce(p_event_time < {limit}, false))"
     )
     return (
         f"SELECT versions.{PLACE} FROM ({rows}) AS versions JOIN ({records}) AS records USING (p_source_id, id) "
-        f"WHERE versions.p_event_time < {limit} AND NOT ({fixed.replace(PLACE, f'versions.{PLACE}')}) "
+        f"WHERE versions.p_event_time < {limit} AND NOT ({fixed(f'versions.{PLACE}')}) "
         f"AND (versions.{PLACE} <> records.newest OR (records.closed AND records.all_go))"
     )
 

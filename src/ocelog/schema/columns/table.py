@@ -1,7 +1,7 @@
 """Which columns a log type's table has, and the rejections table: Arrow schemas and what each column means."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -139,6 +139,13 @@ def arrow_schema(schema: LogSchema) -> pa.Schema:
     """
     own = [_arrow_field(field) for field in schema.fields]
     return pa.schema([*own, *_schema([*_STANDARD, *any_columns(schema), _EXTRA])])
+
+
+def standard_columns(schemas: Iterable[pa.Schema]) -> list[pa.Field]:
+    """Return the standard fields that any of `schemas` has, in the one order in which tables have them."""
+    found = {column.name: column for schema in schemas for column in schema if column.name.startswith("p_")}
+    order = [name for name, _, _ in (*_STANDARD, *every_any_column(), _EXTRA)]
+    return sorted(found.values(), key=lambda each: order.index(each.name) if each.name in order else len(order))
 
 
 def row_schema(schema: LogSchema) -> pa.Schema:

@@ -21,7 +21,7 @@ from ocelog.sources.wiz.envelope import (
     open_envelope,
 )
 from ocelog.sources.wiz.exchange import RIGHT_ONE, HttpAnswer
-from ocelog.sources.wiz.partial import failed_fields
+from ocelog.sources.wiz.failed_fields import failed_fields
 from ocelog.sources.wiz.streams import Root
 
 # Wiz's own words, where its errors have no code, or one that says too little. Nobody else looks at them, except
