@@ -106,4 +106,4 @@ def _say(message: str, *, code: str | None = None) -> None:
     print(fitted(f"ocelog: {as_typed(harmless_lines(message))}", sys.stderr), file=sys.stderr)  # noqa: T201 - speaks before typer does
     # On a line of its own: what a message ends with is often a command, to be copied.
     if code not in (None, "declined") and sys.stderr.isatty():
-        print(faint(f"    (error code: {code})"), file=sys.stderr)  # noqa: T201 - as above
+        faint(f"    (error code: {code})")

@@ -18,8 +18,6 @@ from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.product import Answers, Product, Question, Step
 
 T = TypeVar("T")
-_SENTENCE = re.compile(r"^[a-z](?=[a-z]* )")
-"""The first letter of a plain word: a host or a quoted text stays as it is."""
 
 
 def say(text: str, indent: int = 0) -> None:
@@ -37,7 +35,13 @@ def asked(prompt: str, check: Callable[[str], T], default: str | None = None) ->
         try:
             return check(text)
         except ConfigError as error:
-            say(f"  {_SENTENCE.sub(lambda first: first[0].upper(), str(error))}")
+            say(f"  {_sentence(f'{error}')}")
+
+
+def _sentence(text: str) -> str:
+    """Return `text` with a capital, if it begins with a plain word: a host or a quoted text stays as it is."""
+    first, _, rest = text.partition(" ")
+    return f"{first.capitalize()} {rest}" if first.isalpha() and first.islower() else text
 
 
 def answered(chosen: SourceOptions, questions: Sequence[Question], step: Step) -> SourceOptions:

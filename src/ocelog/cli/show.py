@@ -331,10 +331,12 @@ def fitted(text: str, stream: TextIO, *, indent: int = 4) -> str:
     return "\n".join(wrapped(line, columns if columns > indent else 80, indent=indent) for line in text.split("\n"))
 
 
-def faint(text: str) -> str:
-    """Return `text` as a terminal shows what matters less, unless it or its reader wants no colours."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
-    return text if plain else f"\x1b[2m{text}\x1b[0m"
+def faint(text: str) -> None:
+    """Print a line on stderr as a terminal shows what matters less, if it can."""
+    from rich.console import Console  # noqa: PLC0415 - see _drawn
+    from rich.text import Text  # noqa: PLC0415 - see _drawn
+
+    Console(stderr=True, highlight=False).print(Text(text, style="dim"), soft_wrap=True)
 
 
 def displayed_columns() -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ocelog.app.alerts import channels
 from ocelog.app.sources import sources
 from ocelog.cli import show
 from ocelog.cli.secret_input import given_ledger
@@ -68,7 +69,7 @@ def _to_enter_again(path: Path) -> list[str]:
     try:
         with opened(path, reading=True) as installation:
             commands = [f"ocelog source rotate {each.id}" for each in sources.listed(installation)]
-            commands += [f"ocelog channel edit {each.channel.id}" for each in installation.ledger.channels.statuses()]
+            commands += [f"ocelog channel edit {each.channel.id}" for each in channels.statuses(installation)]
     except OcelogError:
         return []
     return commands if len(commands) <= _MOST_NAMED else []
