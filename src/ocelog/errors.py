@@ -46,6 +46,7 @@ CAUSES = {
     "sign_in_throttled": "Signing in failed too often of late: it works again after the wait that the message names.",
     "loop_stalls": "A loop of the service has tried the same thing again and again for an hour.",
     "loop_hangs": "A loop of the service has not come any further for an hour.",
+    "declined": "Somebody answered a question with no, or left it, so nothing was done.",
     "secret_unreadable": "The client secret cannot be read: its key, or the place where it is kept, is unusable.",
 }
 """The codes of causes, and what each means."""

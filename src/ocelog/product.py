@@ -142,6 +142,8 @@ class Step(Struct, frozen=True, kw_only=True):
 
     It alone is asked again then, and may be kept.
     """
+    is_whole: Callable[[str, Answers], bool] = lambda _, __: True
+    """Whether the answers so far say all that `reach` needs about a setting."""
 
 
 class Connector(Protocol):
@@ -194,3 +196,5 @@ class Product(Struct, frozen=True, kw_only=True):
     """Say which rights an account needs to read these log types."""
     needed: Callable[[Sequence[str]], Rights] | None = None
     """The same in parts; None: `rights` says all."""
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What those settings mean that no option gives."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import takewhile
 
 from ocelog.languages.phrases import Phrase
 
@@ -19,5 +20,14 @@ def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the name in `known` that is most like `name`; None if none is, by `cutoff`."""
     by_fold = {one.casefold(): one for one in sorted(known)}
-    found = get_close_matches(name[:100].casefold(), by_fold, n=1, cutoff=cutoff)
-    return by_fold[found[0]] if found else None
+    meant = name[:100].casefold()
+    for found in get_close_matches(meant, by_fold, n=5, cutoff=cutoff):
+        # What both begin with, as Ocelog.Wiz. does, says nothing of how alike the rest is.
+        same = _common_start(meant, found).rpartition(".")[0]
+        if get_close_matches(meant[len(same) :], [found[len(same) :]], n=1, cutoff=cutoff):
+            return by_fold[found]
+    return None
+
+
+def _common_start(one: str, other: str) -> str:
+    return "".join(letter for letter, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

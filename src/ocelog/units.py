@@ -118,7 +118,7 @@ def host_and_port(text: str) -> tuple[str, int]:
     if found is None or int(found[3]) > 65535:
         raise ConfigError(
             Phrase(
-                "invalid address %(text)s to listen on: write a port, or a host and a port, such as "
+                "invalid address %(text)s to listen on: write a port of at most 65535, or a host and a port, such as "
                 "9464, 0.0.0.0:9464 or [::1]:9464. A port alone is served to this machine only.",
                 text=shown(text),
             )

@@ -185,6 +185,19 @@ def test_what_cannot_be_done_is_refused_with_what_to_do(
     assert ocelog("alerts", "suppressions", "--json").json == []
 
 
+def test_a_rule_without_an_alert_is_suppressed_without_a_guess_at_another(ocelog: Ocelog, ledger: Ledger) -> None:
+    for rule in ("R", "Ocelog.Wiz.Actors.DeniedWav"):
+        opened(ledger, alert_of(len(rule), id=f"{len(rule):032}", rule_id=rule))
+
+    def said(rule: str) -> str:
+        done = ocelog("alerts", "suppress", rule, "--for", "1h", "--reason", "x")
+        return " ".join(f"{done.out} {done.err}".split())
+
+    assert "No alert so far is of the rule 'Ocelog.Wiz.Actors.DeniedWave'." in said("Ocelog.Wiz.Actors.DeniedWave")
+    assert "did you mean 'Ocelog.Wiz.Actors.DeniedWave'?" in said("Ocelog.Wiz.Actors.DeniedWaves")
+    assert "of a rule 'Zzz', and there is no such rule." in said("Zzz")
+
+
 def test_an_alert_is_sent_again_to_those_who_were_told_or_to_another(ocelog: Ocelog, ledger: Ledger) -> None:
     mail, chat = channel(ledger, "mail"), channel(ledger, "chat")
     opened(ledger, alerts()[0], told=[mail])

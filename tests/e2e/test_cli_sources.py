@@ -304,6 +304,38 @@ def test_a_removed_source_keeps_its_rows_and_resumes_without_doubles(pulled: Oce
     assert pulled.count("all_logs") == rows
 
 
+def test_a_source_is_removed_at_a_terminal_only_after_a_yes(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant, "prod", "--no-check")
+    for answer, code in (("", 2), ("y", 0)):
+        with conversation(ocelog, "source", "remove", "prod") as person:
+            person.until("Remove the source 'prod', with its client secret? Its rows stay. [y/N]:")
+            person.type(answer)
+            assert person.ended() == code
+            assert "error code" not in person.shown, "nothing is wrong"
+        assert len(ocelog("source", "list", "--json").json) == (code == 2)
+    ocelog.add(tenant, "prod", "--no-check")
+    with conversation(ocelog, "source", "remove", "prod", "--yes") as person:
+        assert person.ended() == 0
+
+
+def test_an_error_ends_with_its_code_on_a_terminal_alone(ocelog: Ocelog) -> None:
+    with conversation(ocelog, "source", "show", "nobody") as person:
+        assert person.ended() == 2
+    assert person.shown.splitlines() == [
+        "ocelog: There is no source 'nobody'. See: ocelog source list",
+        "    (error code: config_invalid)",
+    ]
+    assert "error code" not in ocelog("source", "show", "nobody", code=2).err
+
+
+def test_every_setting_that_no_option_gives_is_explained_where_it_is_shown(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant, "prod", "--no-check")
+    shown, known = ocelog("source", "show", "prod").out, ocelog("source", "edit", "--help").out
+    for setting in from_mapping({"token_url": "cognito", "client_id": "x"}).to_mapping():
+        flag = f"--{setting.removesuffix('s') if setting in ('projects', 'log_types') else setting}".replace("_", "-")
+        assert re.search(rf"^{setting}: [A-Z].*\.$", shown, re.MULTILINE) or flag in known, setting
+
+
 def test_another_tenant_does_not_take_up_a_removed_one(ocelog: Ocelog, tenant: Simulated) -> None:
     ocelog.add(tenant)
     ocelog("source", "remove", "prod")
@@ -355,9 +387,10 @@ def test_a_lost_key_means_entering_the_secret_again_and_no_lost_data(pulled: Oce
     rows = pulled.count("all_logs")
     (pulled.home / "key").unlink()
     lost = pulled("pull", code=2)
-    assert "ocelog source rotate" in lost.err
+    remarks = [line for line in lost.err.splitlines() if not line.startswith("{")]
+    assert sum("ocelog source rotate" in line for line in remarks) == 1, "once for all streams"
     assert pulled.count("all_logs") == rows
-    assert "enter each secret again" in pulled("init").err
+    assert "enter each secret again. Run:\n    ocelog source rotate prod\n" in pulled("init").err
     assert "another key" in pulled("source", "check", "prod", code=2).err
     pulled("source", "rotate", "prod", "--client-secret-file", "-", stdin=tenant.client_secret)
     pulled("pull")

@@ -299,7 +299,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         "did you mean 'cognito'?",
         "choose at least one",
         "FAIL token",
-        "invalid duration 'long'",
+        "Invalid duration 'long'",
         "Or write all: then everything is read.",
         "Type y for yes or n for no.",
         "'US1' is a data center: it belongs to the question before (API Endpoint URL). Here, type cognito.",
@@ -338,8 +338,52 @@ def test_what_wiz_refuses_may_be_kept_or_left_at_the_end_of_the_wizard(
             person.types(last)
             person.answers(*([("all) [30d]: ", "")] if last == "k" else []))
             person.waits_for({"q": "Nothing was saved.", "k": "Added 'prod'"}[last])
+            person.waits_for({"q": "\n", "k": "Next, correct it: ocelog source edit prod"}[last])
             assert person.process.wait(30) == {"q": 2, "k": 0}[last]
             assert len(ocelog("source", "list", "--json").json) == {"q": 0, "k": 1}[last]
+
+
+@pytest.mark.slow
+def test_what_was_kept_is_corrected_on_a_terminal_and_what_works_stays(
+    ocelog: Ocelog, terminals: list[Terminal]
+) -> None:
+    ocelog("init")
+    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
+        typed = ["--client-secret-file", "-", "--log-type", "issues", "--project", "p1", "--no-check"]
+        ocelog("source", "add", "wiz", "prod", *tenant.options, *typed, stdin="wrong-s3cret")
+
+        def edited(projects: tuple[str, str], secret: str, *then: tuple[str, str]) -> str:
+            person = Terminal(ocelog, "source", "edit", "prod")
+            terminals.append(person)
+            told = person.answers(
+                (f"API Endpoint URL (- for none) [{tenant.api_url}]: ", ""),
+                (f"or a URL [{tenant.token_url}]: ", ""),
+                ("Read the audit log? [y/N]: ", ""),
+                ("Read issues? [Y/n]: ", ""),
+                ("Read vulnerability findings? [y/N]: ", ""),
+                *FURTHER,
+                projects,
+                (f"Client ID [{tenant.client_id}]: ", ""),
+                ("Client secret (Enter keeps the present one): ", secret),
+                *then,
+            )
+            assert person.process.wait(30) == (2 if ("What now? [r]: ", "q") in then else 0)
+            return " ".join(f"{told} {os.read(person.master, 65536).decode()}".split())
+
+        before = ocelog("source", "show", "prod", "--json").json
+        left = edited(("[p1]: ", "p1, p2"), "another", ("What now? [r]: ", "q"))
+        assert "change the projects (p1, p2)" in left
+        assert "Nothing was changed." in left
+        assert ocelog("source", "show", "prod", "--json").json == before
+        # Of a project that is not there Wiz shows nothing: whoever misspelt it may correct that.
+        again = ("What now? [r]: ", "p"), ("Project ids, comma between them (- for none) [p2]: ", "-")
+        done = edited(("[p1]: ", "p2"), tenant.client_secret, ("as it is? [Y/n]: ", "n"), *again)
+        assert "Changed 'prod'." in done
+        after = ocelog("source", "show", "prod", "--json").json
+        assert after == before | {"projects": []}
+        assert "Nothing to change" in edited(("(empty: all): ", ""), "")
+        assert "No change was given" in ocelog("source", "edit", "prod", code=2).err
+        assert "There is no source 'prdo'" in ocelog("source", "edit", "prdo", code=2).err
 
 
 @pytest.mark.slow
@@ -354,9 +398,9 @@ def test_an_address_that_does_not_answer_is_told_before_anything_else_is_asked(
         told = person.answers(
             ("from the token): ", "https://app.wiz.io/issues#open"),
             ("from the token): ", f"{dead}/graphql"),
-            ("or a URL [cognito]: ", tenant.token_url),
-            # What was right is kept by pressing Enter.
+            # Before anything else is asked.
             (f"API Endpoint URL (- for none) [{dead}/graphql]: ", tenant.api_url),
+            ("or a URL [cognito]: ", tenant.token_url),
             ("Read the audit log? [Y/n]: ", "n"),
             ("Read issues? [Y/n]: ", ""),
             ("Read vulnerability findings? [Y/n]: ", "n"),
@@ -393,8 +437,8 @@ def test_who_insists_keeps_an_address_that_does_not_answer(ocelog: Ocelog, termi
     terminals.append(person)
     person.answers(
         ("from the token): ", f"{dead}/graphql"),
-        ("or a URL [cognito]: ", f"{dead}/token"),
         (f"[{dead}/graphql]: ", ""),
+        ("or a URL [cognito]: ", f"{dead}/token"),
         (f"[{dead}/token]: ", ""),
         ("Read the audit log?", ""),
         ("Read issues?", ""),
@@ -609,6 +653,7 @@ def test_the_demo_does_not_mix_with_real_sources(ocelog: Ocelog) -> None:
         (("channel", "add", "stdout", "ops", "--quiet-hours", "22:00-07:00 Berlin"), "--quiet-hours: there is no time"),
         (("status", "--max-lag", "x"), "--max-lag: invalid duration 'x'"),
         (("query", "SELECT 1", "--timeout", "x"), "--timeout: invalid duration 'x'"),
+        (("run", "--listen", "80000"), "--listen: invalid address '80000' to listen on: write a port of at most 65535"),
         (("pull", "--since", "7x"), "--since: invalid time '7x'"),
         (("pull", "--since", "7d", "--until", "soon"), "--until: invalid time 'soon'"),
         (("rules", "try", "R", "--since", "7x"), "--since: invalid time '7x'"),

@@ -114,7 +114,7 @@ def test_what_ails_all_streams_of_a_source_is_said_once(ocelog: Ocelog) -> None:
             ledger.commit()
     assert "failing since" in told
     assert told.count("did not answer") == told.count("To do: ") == 1
-    assert "prod Wiz.VulnerabilityFinding: the same as prod Wiz.Audit." in told
+    assert "prod Wiz.Audit and Wiz.VulnerabilityFinding: x.test did not answer" in told
     assert "tried again." not in told
     assert "Run: ocelog pull, or to keep it going: ocelog run. If it goes on, run: ocelog source check prod" in told
     assert row == {"error_code": shown["error_code"], "todo": shown["todo"]}

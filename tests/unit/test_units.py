@@ -59,6 +59,9 @@ def test_what_people_read_is_short() -> None:
 def test_the_nearest_name_is_offered_whatever_its_case() -> None:
     assert suggest("WIZ_isues", ["wiz_issues", "wiz_audit"]) == "; did you mean 'wiz_issues'?"
     assert suggest("zebra", ["wiz_issues"]) == ""
+    assert suggest("Ocelog.Wiz.Nope", ["Ocelog.Wiz.Tokens", "Ocelog.Wiz.Login"]) == ""
+    assert suggest("Ocelog.Wiz.Tokes", ["Ocelog.Wiz.Tokens", "Ocelog.Wiz"]) == "; did you mean 'Ocelog.Wiz.Tokens'?"
+    assert suggest("Ocelog.Wizz.Tokens", ["Ocelog.Wiz.Tokens"]) == "; did you mean 'Ocelog.Wiz.Tokens'?"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ MINUTE = timedelta(minutes=1)
 
 def stream(state: str, minutes: int | None = 2, left: int = 0) -> Any:
     through = None if minutes is None else NOW - minutes * MINUTE
-    return SimpleNamespace(state=state, complete_through=through, slices_left=left)
+    return SimpleNamespace(
+        state=state, complete_through=through, slices_left=left, facts=SimpleNamespace(past_left=left)
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,19 @@ def stream(state: str, minutes: int | None = 2, left: int = 0) -> Any:
         (
             [stream("paused", 3), stream("paused", 9)],
             "All 2 streams are paused; what is here is complete through 2026-05-04T11:51:00Z.",
+        ),
+        (
+            [stream("retrying", 3), stream("retrying", 9)],
+            "All 2 streams are retrying; what is here is complete through 2026-05-04T11:51:00Z.",
+        ),
+        ([stream("retrying", 3)], "The stream is retrying; what is here is complete through 2026-05-04T11:57:00Z."),
+        (
+            [stream("retrying", 3), stream("paused", 9)],
+            "No stream is read now: 1 retrying, 1 paused; what is here is complete through 2026-05-04T11:51:00Z.",
+        ),
+        (
+            [stream("retrying", 3), stream("retrying", 43_200, 2)],
+            "No stream is complete yet: 2 retrying.",
         ),
         ([stream("paused", None)], "The stream is not complete yet: 1 paused."),
         ([stream("new", None)], "The stream is not complete yet: 1 not read yet."),

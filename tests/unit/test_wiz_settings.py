@@ -71,10 +71,23 @@ def test_each_cloud_that_is_offered_is_told_by_its_login_address() -> None:
     assert all(f" is {cloud}" in asks.before for cloud in asks.choices)
 
 
+def test_a_word_that_is_no_data_center_is_not_made_an_address() -> None:
+    with pytest.raises(ConfigError, match="The API URL is a data center such as us1"):
+        from_mapping({"token_url": "cognito", "client_id": "x", "api_url": "q"})
+
+
+@pytest.mark.parametrize("portal", ["acme.app.wiz.io", "https://acme.app.wiz.io/"])
+def test_where_people_log_in_under_a_name_of_their_own_says_which_cloud_it_is(portal: str) -> None:
+    assert from_mapping({"token_url": portal, "client_id": "x"}).token_url == "https://auth.app.wiz.io/oauth/token"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("app.wiz.io", "app.wiz.io is Wiz's portal"),
+        ("acme.app.wiz.io", "acme.app.wiz.io is Wiz's portal"),
+        ("https://acme.app.wiz.us/login", "acme.app.wiz.us is Wiz's portal"),
+        ("fedramp", "'fedramp' is a cloud, which belongs to the token URL"),
         ("https://app.wiz.io/issues?a=b#open", "app.wiz.io is Wiz's portal"),
         ("https://APP.WIZ.US", "app.wiz.us is Wiz's portal"),
         ("gov.wiz.io/login", "gov.wiz.io is Wiz's portal"),

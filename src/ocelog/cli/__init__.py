@@ -14,7 +14,7 @@ from typer.main import get_command
 from ocelog.cli import output, place
 from ocelog.cli.app import ASKED_BY_A_SHELL, build, completed, wanted_command
 from ocelog.cli.completion import complete
-from ocelog.cli.show import fitted, harmless_lines
+from ocelog.cli.show import faint, fitted, harmless_lines
 from ocelog.cli.typed import as_typed, help_as_typed, program
 from ocelog.cli.usage import explained, help_instead
 from ocelog.errors import OcelogError, TransientError
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with output.written():
             code = _run(given)
     except OcelogError as error:
-        _say(str(error))
+        _say(str(error), code=error.code)
         _end(TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT)
     except TyperException as error:
         if (text := help_instead(error)) is not None:
@@ -102,5 +102,8 @@ def _is_no_text(argument: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in argument)
 
 
-def _say(message: str) -> None:
+def _say(message: str, *, code: str | None = None) -> None:
     print(fitted(f"ocelog: {as_typed(harmless_lines(message))}", sys.stderr), file=sys.stderr)  # noqa: T201 - speaks before typer does
+    # On a line of its own: what a message ends with is often a command, to be copied.
+    if code not in (None, "declined") and sys.stderr.isatty():
+        faint(f"    (error code: {code})")

@@ -24,7 +24,7 @@ def confirm(question: str, *, nothing: str, unasked: str) -> None:
             text = sys.stdin.readline(_LONGEST)
         except KeyboardInterrupt:
             typer.echo(err=True)
-            raise ConfigError(f"{nothing}: you stopped at the question.") from None
+            raise ConfigError(f"{nothing}: you stopped at the question.", code="declined") from None
         except UnicodeDecodeError:
             text = "?"
         if not text or not terminal:
@@ -32,12 +32,12 @@ def confirm(question: str, *, nothing: str, unasked: str) -> None:
             typer.echo(err=True)
         if not text:
             why = "you stopped at the question." if terminal else f"there is no terminal to ask on. {unasked}"
-            raise ConfigError(f"{nothing}: {why}")
+            raise ConfigError(f"{nothing}: {why}", code="declined")
         match text.strip().lower():
             case "y" | "yes":
                 return
             case "" | "n" | "no":
-                raise ConfigError(f"{nothing}: the answer was no.")
+                raise ConfigError(f"{nothing}: the answer was no.", code="declined")
             case _ if terminal:
                 show.remark("Type y for yes or n for no.")
             case other:

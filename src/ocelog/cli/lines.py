@@ -133,7 +133,8 @@ class Lines:
                 return f"{table}: deleted {_count(event['rows'], 'row')} that retention no longer keeps."
             case "failed":
                 todo = f"\nTo do: {event['todo']}" if event.get("todo") else ""
-                return f"{about}: {event['reason']}{todo}"
+                code = f"\n(error code: {event['code']})" if self.on_terminal and event.get("code") else ""
+                return f"{about}: {event['reason']}{todo}{code}"
             case name if event.get("reason"):
                 return f"{about}: {name}: {event['reason']}"
             case name:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ocelog.app.advice import without_request
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import short_names
 from ocelog.app.loops.planning import TimeRange
@@ -22,7 +23,7 @@ from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
 from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
-from ocelog.units import instant, write_instant
+from ocelog.units import instant, write_instant, write_list
 from ocelog.workers.fair import StreamKey
 from ocelog.workers.threads import Stop
 
@@ -100,9 +101,13 @@ def _tell(bars: Progress, streams: Sequence[Stream], pulled: PullResult, stop: S
         )
     for source_id, error in pulled.damaged.items():
         show.remark(f"{source_id}: {show.harmless(str(error))}")
-    for row in rows:
-        if row["error"]:
-            show.remark(f"{row['source']} {row['log_type']}: {show.harmless(str(row['error']))}")
+    # The text of an error may name its request, so that each would be another.
+    having = dict[str, list[str]]()
+    errors = [(f"{row['source']} {row['log_type']}", str(row["error"])) for row in rows if row["error"]]
+    for name, text in errors:
+        having.setdefault(without_request(text), []).append(name)
+    for names in having.values():
+        show.remark(f"{write_list(names)}: {show.harmless(dict(errors)[names[0]])}")
     if pulled.publishing is not None:
         show.remark(f"Publishing: {show.harmless(str(pulled.publishing))}")
     for loop, failure in pulled.failed.items():

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ocelog.app.source_settings import written_backfill
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.cli import show
-from ocelog.cli.secret_input import asked_secret
+from ocelog.cli.secret_input import asked_new_secret, asked_secret
 from ocelog.cli.source_options import SourceOptions
 from ocelog.cli.typed import as_typed
 from ocelog.errors import ConfigError, SourceUnavailableError
@@ -27,50 +27,72 @@ def say(text: str, indent: int = 0) -> None:
 
 def asked(prompt: str, check: Callable[[str], T], default: str | None = None) -> T:
     """Ask until `check` returns a value for what was typed; it raises ConfigError for what does not hold."""
-    shown = show.fitted(f"{prompt} [{default}]" if default else prompt, sys.stderr)
+    # The library puts a colon and a blank behind it, which must fit too.
+    shown = show.fitted(f"{prompt} [{default}]:_" if default else f"{prompt}:_", sys.stderr).removesuffix(":_")
     while True:
         # Without a default the library asks again in silence.
         text = str(typer.prompt(shown, default=default or "", show_default=False, err=True)).strip()
         try:
             return check(text)
         except ConfigError as error:
-            say(f"  {error}")
+            say(f"  {_sentence(f'{error}')}")
+
+
+def _sentence(text: str) -> str:
+    """Return `text` with a capital, if it begins with a plain word: a host or a quoted text stays as it is."""
+    first, _, rest = text.partition(" ")
+    return f"{first.capitalize()} {rest}" if first.isalpha() and first.islower() else text
 
 
 def answered(chosen: SourceOptions, questions: Sequence[Question], step: Step) -> SourceOptions:
     """Ask `questions` of `step`, again and again until the answers go together, and what they name answers.
 
-    What was answered before is offered again. An address that does not answer is kept by whoever insists.
+    What was answered before is offered again. An address is tried as soon as it is known, and kept by whoever insists.
     """
     asking, tried = list(questions), dict[str, Any]()
     while True:
         before = answers_of(chosen)
-        for question in questions:
-            # What followed from an answer follows from its correction, too.
-            follows = question.default is not None and before.get(question.option) == question.default(before)
-            if question in asking or (follows and question.default(answers_of(chosen)) != question.default(before)):  # type: ignore[misc] # mypy
-                chosen = _answered(chosen, question, before)
-        answers = answers_of(chosen)
-        asking = list(questions)
+        at: Question | None = None
         try:
-            step.check(answers)
-            for question in questions:
-                value = answers.get(question.option)
-                if step.reach is None or chosen.no_check or not value or tried.get(question.option) == value:
-                    continue
-                asking = [question]
-                name = re.split(r" \(|:", question.prompt)[0]
-                say(f"  Trying the {name} ...")
-                step.reach(question.option, answers)
-                say("  It answers.")
-                tried[question.option] = value
+            for at in questions:
+                # What followed from an answer follows from its correction, too.
+                follows = at.default is not None and before.get(at.option) == at.default(before)
+                if at in asking or (follows and at.default(answers_of(chosen)) != at.default(before)):  # type: ignore[misc] # mypy
+                    chosen = _answered(chosen, at, before)
+                    asking = [each for each in asking if each is not at]
+                    _try_out(chosen, at, step, tried)
+            at = None
+            step.check(answers_of(chosen))
+            for at in questions:
+                _try_out(chosen, at, step, tried)
         except ConfigError as error:
             say(f"  {error}")
+            asking = list(questions) if at is None else [at, *asking]
         except SourceUnavailableError as error:
-            say(f"  The {name} does not work: {error} Correct it, or press Enter to keep it.")
-            tried[question.option] = value
+            if at is None:
+                raise
+            say(f"  The {_name(at)} does not work: {error} Correct it, or press Enter to keep it.")
+            asking, tried[at.option] = [at, *asking], answers_of(chosen)[at.option]
         else:
             return chosen
+
+
+def _try_out(chosen: SourceOptions, question: Question, step: Step, tried: dict[str, Any]) -> None:
+    """Try what an answer names, unless it was `tried` before. Raises SourceUnavailableError and ConfigError."""
+    answers = answers_of(chosen)
+    value = answers.get(question.option)
+    if step.reach is None or chosen.no_check or not value or tried.get(question.option) == value:
+        return
+    if not step.is_whole(question.option, answers):
+        return
+    say(f"  Trying the {_name(question)} ...")
+    step.reach(question.option, answers)
+    say("  It answers.")
+    tried[question.option] = value
+
+
+def _name(question: Question) -> str:
+    return re.split(r" \(|:", question.prompt)[0]
 
 
 def answers_of(chosen: SourceOptions) -> Answers:
@@ -133,6 +155,15 @@ def secret() -> GivenSecret:
     while True:
         try:
             return asked_secret()
+        except ConfigError as error:
+            say(f"  {error}")
+
+
+def new_secret() -> GivenSecret | None:
+    """Ask for another secret, unseen; None: the present one stays."""
+    while True:
+        try:
+            return asked_new_secret()
         except ConfigError as error:
             say(f"  {error}")
 

@@ -26,6 +26,7 @@ def command(
     On a terminal it prints a line when something happens; elsewhere it logs JSON to stderr (the setting `log_format`
     decides otherwise). It notices sources that change. A failure of one stream never stops the others.
     """
+    serving_options.check_listen(listen)
     stop, turned_at = Stop(), time.monotonic()
     output.give_up_unread()
     with opened() as installation, held(installation.home, SERVICE) as pulse, listening(stop):

@@ -110,6 +110,17 @@ def asked_secret(prompt: str = "Client secret", *, wanted: SecretRequest = CLIEN
     return GivenSecret(value=_secret(typed, "What you typed", wanted))
 
 
+def asked_new_secret() -> GivenSecret | None:
+    """Ask for another client secret, unseen; None: Enter keeps the present one. Raises ConfigError."""
+    try:
+        typed = typer.prompt(
+            "Client secret (Enter keeps the present one)", hide_input=True, default="", show_default=False
+        )
+    except KeyboardInterrupt:
+        raise typer.Abort from None
+    return GivenSecret(value=_secret(typed, "What you typed", CLIENT_SECRET)) if typed.strip() else None
+
+
 def _referenced(reference: str, wanted: SecretRequest) -> GivenSecret:
     kind, _, place = reference.partition(":")
     if kind == "file" and place not in ("", "-"):

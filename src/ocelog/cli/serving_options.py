@@ -5,6 +5,16 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from ocelog.cli.option_values import option_value
+from ocelog.units import host_and_port
+
+
+def check_listen(listen: str | None) -> None:
+    """Raise ConfigError, which names the option, if that is not an address."""
+    if listen is not None and listen.strip().lower() != "off":
+        option_value("--listen", host_and_port, listen)
+
+
 Listen: TypeAlias = Annotated[
     str | None,
     typer.Option(

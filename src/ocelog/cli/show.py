@@ -331,6 +331,14 @@ def fitted(text: str, stream: TextIO, *, indent: int = 4) -> str:
     return "\n".join(wrapped(line, columns if columns > indent else 80, indent=indent) for line in text.split("\n"))
 
 
+def faint(text: str) -> None:
+    """Print a line on stderr as a terminal shows what matters less, if it can."""
+    from rich.console import Console  # noqa: PLC0415 - see _drawn
+    from rich.text import Text  # noqa: PLC0415 - see _drawn
+
+    Console(stderr=True, highlight=False).print(Text(text, style="dim"), soft_wrap=True)
+
+
 def displayed_columns() -> int:
     """Return how many columns the terminal has."""
     return shutil.get_terminal_size().columns or 80

@@ -8,7 +8,10 @@ import typer
 from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import source_changes, source_showing, sources
 from ocelog.app.sources.source_showing import SourceView
+from ocelog.app.sources.sources import products
 from ocelog.cli import completion, health, purging, remote, show, source_change
+from ocelog.cli.consent import confirm
+from ocelog.cli.secret_input import somebody_is_there
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.pull.ports import HealthState
@@ -65,6 +68,11 @@ def show_(name: Name, *, json: Json = False) -> None:
         show.as_json(found)
     else:
         show.table([{"setting": key, "value": value} for key, value in found.items()])
+        show.hint("")
+        for setting, meaning in products()[source.product].meanings.items():
+            if setting in found:
+                show.paragraph(f"{setting}: {meaning}")
+        show.hint("Of the other settings: ocelog source edit --help")
 
 
 @app.command("check")
@@ -110,9 +118,11 @@ def remove(
     name: Name,
     *,
     purge: Annotated[bool, typer.Option("--purge", help="Also delete its rows from the lake; asks first.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask. Without a terminal it never asks, but for --purge.")
+    ] = False,
 ) -> None:
-    """Stop reading a source and forget its secret; its rows stay in the lake.
+    """Stop reading a source and forget its secret; its rows stay in the lake. On a terminal it asks first.
 
     If you add it again under the same name, it goes on where it stopped, and no row is doubled.
     """
@@ -122,6 +132,7 @@ def remove(
                 "--purge works only on the machine of the home: run it there, without --url and OCELOG_URL."
             )
         source = other.sources.find(name)
+        _ask_to_remove(source.name, yes=yes)
         other.sources.remove(source.id)
         _say_removed(source.name)
         return
@@ -130,8 +141,18 @@ def remove(
         if purge:
             purging.ask_and_purge(installation, row, yes=yes)
         else:
+            _ask_to_remove(row.name, yes=yes)
             source_changes.remove(installation, row)
             _say_removed(row.name)
+
+
+def _ask_to_remove(name: str, *, yes: bool) -> None:
+    if somebody_is_there() and not yes:
+        confirm(
+            f"Remove the source {name!r}, with its client secret? Its rows stay.",
+            nothing="Nothing was removed",
+            unasked="Add --yes.",
+        )
 
 
 def _say_removed(name: str) -> None:

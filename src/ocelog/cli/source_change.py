@@ -45,13 +45,15 @@ def add(
     with opened() as installation:
         # A lost key is told before anything is asked.
         installation.vault()
+        works = True
         if chosen.is_blank and somebody_is_there():
-            row, secret = wizard.ask(installation, product, name, chosen)
+            found = wizard.ask(installation, product, name, chosen)
+            row, secret, works = found.row, found.secret, found.works
         else:
             row, secret = _described(installation, product, name, chosen)
         resumes = sources.add(installation, row, secret)
     _say_added(row.name, row.id, again=resumes)
-    show.hint("Next: ocelog pull")
+    show.hint("Next: ocelog pull" if works else f"It does not work yet. Next, correct it: ocelog source edit {row.id}")
 
 
 def _say_added(name: str, source_id: str, *, again: bool = False) -> None:
@@ -117,20 +119,32 @@ def edit(
 ) -> None:
     """Change a source; what you do not name stays as it is. A running service notices.
 
-    --project and --log-type replace the whole list. A wider backfill reads only what is missing.
+    With no options on a terminal, it asks what was asked when the source was added. --project and --log-type replace
+    the whole list. A wider backfill reads only what is missing.
     """
     if no_project:
         chosen = replace(chosen, own={**chosen.own, "projects": []})
-    if chosen.is_blank:
-        raise ConfigError("No change was given, such as --poll 1m. See: ocelog source edit --help")
     secret = chosen.secret()
     if (other := remote.chosen()) is not None:
+        if chosen.is_blank:
+            raise ConfigError("No change was given, such as --poll 1m. See: ocelog source edit --help")
         changed = other.sources.edit(name, chosen.body(secret))
         show.paragraph(f"Changed {changed.name!r}.")
         return
-    change = chosen.change(secret)
     with opened() as installation:
-        done = edit_source(installation, sources.find(installation, name), change, health.LISTENER)
+        before = sources.find(installation, name)
+        if not chosen.is_blank:
+            done = edit_source(installation, before, chosen.change(secret), health.LISTENER)
+        elif somebody_is_there():
+            found = wizard.revise(installation, before, chosen)
+            if found is None:
+                show.paragraph("Nothing to change: all is as it was. For other settings: ocelog source edit --help")
+                return
+            done = found
+        else:
+            flags = [each.flag for each in sources.product_of(before).options]
+            known = write_list(["--poll", "--backfill", "--log-type", *flags, "--client-secret-file"], "or")
+            raise ConfigError(f"No change was given: give one or more of {known}. See: ocelog source edit --help")
     show.paragraph(f"Changed {done.row.name!r}.")
     if done.swept:
         show.remark(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ocelog.app.alerts import channels
 from ocelog.app.sources import sources
 from ocelog.cli import show
 from ocelog.cli.secret_input import given_ledger
@@ -14,6 +15,9 @@ from ocelog.installation import config
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.secrets.secret import ENTER_EACH_AGAIN
+
+_MOST_NAMED = 20
+"""So many secrets are named that are to be entered again."""
 
 
 def command(
@@ -49,10 +53,26 @@ def command(
         show.paragraph(f"Made the key {made.new_key}")
         show.paragraph("It opens the secrets in the ledger. Keep a copy apart from backups.")
         if not made.new:
-            show.remark(f"It is a new key: {ENTER_EACH_AGAIN}.")
+            again = _to_enter_again(path)
+            show.remark(
+                "\n    ".join(["It is a new key: enter each secret again. Run:", *again])
+                if again
+                else f"It is a new key: {ENTER_EACH_AGAIN}."
+            )
     if place != config.home_path().resolve():
         typer.echo(f"Set OCELOG_HOME={shlex.quote(str(place))} for every other command.")
     show.hint(f"Next: {'ocelog pull' if not made.new and _has_sources(path) else 'ocelog source add'}")
+
+
+def _to_enter_again(path: Path) -> list[str]:
+    """Return by which commands secrets are entered that a new key does not open; none if there are very many."""
+    try:
+        with opened(path, reading=True) as installation:
+            commands = [f"ocelog source rotate {each.id}" for each in sources.listed(installation)]
+            commands += [f"ocelog channel edit {each.channel.id}" for each in channels.statuses(installation)]
+    except OcelogError:
+        return []
+    return commands if len(commands) <= _MOST_NAMED else []
 
 
 def _has_sources(path: Path) -> bool:

@@ -44,6 +44,7 @@ SUMMARIES: Mapping[str, str] = {
     "sign_in_throttled": translatable("Signing in failed too often of late: wait a while."),
     "loop_stalls": translatable("A loop of the service comes no further."),
     "loop_hangs": translatable("A loop of the service hangs."),
+    "declined": translatable("A question was answered with no, so nothing was done."),
     "secret_unreadable": translatable("The client secret cannot be read."),
 }
 """What each code of an error means, in one sentence."""

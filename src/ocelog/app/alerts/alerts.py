@@ -482,11 +482,16 @@ def planned(text: str, now: datetime) -> datetime:
 
 
 def unknown_rule(installation: Installation, rule: str) -> str | None:
-    """Say that no alert so far is of such a rule, with the nearest that one is of; None: there are some."""
+    """Say that no alert so far is of such a rule, with the nearest one if there is none; None: there are some."""
     known = installation.ledger.alerts.rule_ids()
     if any(like(rule, each) for each in known):
         return None
-    return f"No alert so far is of a rule {rule!r}{suggest(rule, known) or '.'}"
+    from ocelog.app.rule_folders.rule_folders import listed  # noqa: PLC0415 - reads all rules, which is seldom needed
+
+    there = {each.id for folder in listed(installation) for each in folder.rules}
+    if any(like(rule, each) for each in there):
+        return f"No alert so far is of the rule {rule!r}."
+    return f"No alert so far is of a rule {rule!r}{suggest(rule, {*known, *there}) or ', and there is no such rule.'}"
 
 
 def suppressions(installation: Installation, *, over: bool = False) -> list[Suppression]:

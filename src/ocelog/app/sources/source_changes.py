@@ -178,18 +178,34 @@ def prove(
         raise ConfigError(Phrase("This source does not work as it is set up. %(otherwise)s", otherwise=otherwise))
 
 
-def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> EditResult:
-    """Change a source; a running service notices. Nothing is changed if it raises ConfigError or what `prove` does."""
+def revised(installation: Installation, before: SourceRow, change: SourceChange) -> SourceRow:
+    """Return what a source would be after a change. Raises ConfigError if it may not be."""
     settings = change.settings(product_of(before), source_settings(before))
     _refuse_new_address(before, settings, change)
     row = sources.edited(before, settings, change.kept(before))
     sources.refuse_other_tenant(installation, before, row)
     if change.reaches_anew and not change.anyway:
         sources.refuse_twin(installation, row)
+    return row
+
+
+def edit(
+    installation: Installation,
+    before: SourceRow,
+    change: SourceChange,
+    listener: Listener,
+    *,
+    otherwise: str | None = None,
+) -> EditResult:
+    """Change a source; a running service notices. Nothing is changed if it raises ConfigError or what `prove` does.
+
+    `otherwise` says so, to whoever gave no options.
+    """
+    row = revised(installation, before, change)
     tell_conflict(row, listener)
     if change.check and (change.secret is not None or change.reaches_anew):
         secret = change.secret.value if change.secret is not None else sources.reveal(installation, row)
-        prove(row, secret, Phrase("Nothing was changed (--no-check changes it anyway)."), listener)
+        prove(row, secret, otherwise or _unchanged(before, change), listener)
     if change.secret is not None:
         sources.keep_secret(installation, row, change.secret)
     if sees_more := sources.shows_more(before, row):
@@ -198,6 +214,17 @@ def edit(installation: Installation, before: SourceRow, change: SourceChange, li
     installation.ledger.sources.save(row)
     swept = sources.sweep_again(installation, before, row)
     return EditResult(row=row, sees_more=sees_more, swept=swept)
+
+
+def _unchanged(before: SourceRow, change: SourceChange) -> Phrase:
+    """Say that nothing was changed; and, of another account with the present secret, how to give a new one with it."""
+    accounts = {each.name for each in product_of(before).options if each.rotates}
+    if change.secret is None and not change.remote and not accounts.isdisjoint(change.own):
+        return Phrase(
+            "Nothing was changed (--no-check changes it anyway). It was tried with the present client secret: if that "
+            "changes too, give both in one command, with --client-secret-file -"
+        )
+    return Phrase("Nothing was changed (--no-check changes it anyway).")
 
 
 def twin_of(installation: Installation, before: SourceRow, change: SourceChange) -> SourceRow | None:

@@ -57,6 +57,8 @@ Rows expire until it differs by `expiry.CLOCK_OFF`: a few minutes do not matter 
 _NO_POLL = timedelta(0)
 _COMPLETE = frozenset({"live", "empty"})
 """States of streams that are complete up to an instant."""
+_STOPPED = frozenset({"paused", "broken", "retrying"})
+"""States of streams that are no longer read, or not just now."""
 _ENOUGH = 0.05
 """Which part of the time that is read must be counted before anything is said of how long the rest takes."""
 _LATE = timedelta(minutes=5)
@@ -205,6 +207,8 @@ class StreamsVerdict(Struct, frozen=True, kw_only=True):
     """How many streams are in each other state."""
     paused_through: datetime | None
     """Through when all are complete, if all are paused."""
+    stopped_through: datetime | None
+    """Through when all are complete, if each is paused, broken or retrying, and none has its past still to read."""
     ranges_left: int
     """Time ranges that those still have to read which catch up."""
 
@@ -213,6 +217,11 @@ def verdict(streams: Sequence[StreamStatus]) -> StreamsVerdict:
     """Say of all streams how far they are."""
     complete = [each.complete_through for each in streams if each.state in _COMPLETE and each.complete_through]
     paused = [each.complete_through for each in streams if each.state == "paused" and each.complete_through]
+    stopped = [
+        each.complete_through
+        for each in streams
+        if each.state in _STOPPED and each.complete_through and not each.facts.past_left
+    ]
     states = Counter(each.state for each in streams if each.state not in _COMPLETE)
     return StreamsVerdict(
         streams=len(streams),
@@ -220,6 +229,7 @@ def verdict(streams: Sequence[StreamStatus]) -> StreamsVerdict:
         through=min(complete, default=None),
         others=states,
         paused_through=min(paused) if paused and len(paused) == len(streams) else None,
+        stopped_through=min(stopped) if stopped and len(stopped) == len(streams) else None,
         ranges_left=sum(each.slices_left for each in streams if each.state == "catching up"),
     )
 

@@ -1,9 +1,9 @@
 """What `ocelog status` says of an overview to people: the verdict, what needs attention, what is good to know."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -35,6 +35,11 @@ _OTHERWISE = {
     "paused": "paused",
 }
 """How it is said in the verdict that a stream is in a state in which it is not complete."""
+_NORMAL = "A few are normal while records change: the next pull or sweep brings them. See: ocelog coverage"
+"""What is said of counts that differ for no reason that is known."""
+
+
+_Fault: TypeAlias = tuple[str, str, str | None]
 
 
 class StatusReport(Struct, frozen=True, kw_only=True):
@@ -95,8 +100,8 @@ def report_of(
 ) -> StatusReport:
     """Put an overview into words; `todo` says what to do about events that were not judged, by rule."""
     urgent = [each for each in found.streams if each.needs_attention]
-    told, idle = dict[tuple[str | None, ...], str](), found.holder is None
-    lines = [line for each in urgent for line in _remarks(each, told, idle=idle)]
+    told, idle = set[_Fault](), found.holder is None
+    lines = _all_remarks(urgent, found.streams, told, idle=idle)
     waits = not idle and all(_only_waits(each) for each in urgent)
     of_streams = len(lines)
     lines += [*found.stale, *(line for each in found.not_published for line in each.lines)]
@@ -117,7 +122,8 @@ def report_of(
     heading = (
         "Needs attention, and is tried again by itself:" if waits and len(lines) == of_streams else "Action required:"
     )
-    notes = [line for each in found.streams if not each.needs_attention for line in _remarks(each, told, idle=idle)]
+    others = [each for each in found.streams if not each.needs_attention]
+    notes = _all_remarks(others, found.streams, told, idle=idle)
     service, instead = _running(found)
     return StatusReport(
         well=found.well,
@@ -221,7 +227,10 @@ def _behind(found: Overview) -> list[str]:
     if found.judging_behind is None:
         return []
     lines = [f"Judging is behind: events wait for the rules since {write_instant(found.judging_behind)}."]
-    if (slow := found.slowest) is not None:
+    if found.holder is None:
+        lines[0] += " Nothing is running that would judge them. Run: ocelog pull"
+    # As it is written: 0 s blames nobody.
+    if (slow := found.slowest) is not None and round(slow.worst[0].seconds):
         batches = "batch" if slow.batches == 1 else f"{slow.batches} batches"
         names, seconds = [each.rule for each in slow.worst], [f"{each.seconds:,.0f}" for each in slow.worst]
         lines[0] += (
@@ -283,9 +292,12 @@ def _verdict(found: StreamsVerdict, now: datetime) -> str:
         if found.others.get(state)
     ]
     also = f"{', '.join(rest)}."
-    if found.paused_through is not None:
+    stopped = found.paused_through or found.stopped_through
+    if stopped is not None:
         all_ = "The stream is" if found.streams == 1 else f"All {found.streams} streams are"
-        return f"{all_} paused; what is here is complete through {write_instant(found.paused_through)}."
+        one = len(found.others) == 1
+        how = f"{all_} {next(iter(found.others))}" if one else f"No stream is read now: {', '.join(rest)}"
+        return f"{how}; what is here is complete through {write_instant(stopped)}."
     if found.through is None:
         return f"{'No stream is' if found.streams > 1 else 'The stream is not'} complete yet: {also}"
     ago = about(max(now - found.through, timedelta(0)))
@@ -311,7 +323,7 @@ def _state(each: StreamStatus) -> str:
     return each.health.state.value if hides_it or each.health.state in _SAYS_MORE else each.state
 
 
-def _all_details(streams: Sequence[StreamStatus], told: Mapping[tuple[str | None, ...], str]) -> list[dict[str, Any]]:
+def _all_details(streams: Sequence[StreamStatus], told: Collection[_Fault]) -> list[dict[str, Any]]:
     """Return more of each stream; why it is so stands there once, and not if it is an error that was `told` of."""
     whys, found = dict[str, str](), list[dict[str, Any]]()
     errors = {error for _, error, _ in told}
@@ -392,19 +404,29 @@ def _only_waits(each: StreamStatus) -> bool:
     return each.state != "broken" and not others
 
 
-def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idle: bool) -> list[str]:
-    """Return the lines about a stream; an error that another stream of its source has in `told` is not said again.
+def _all_remarks(
+    streams: Sequence[StreamStatus], among: Sequence[StreamStatus], told: set[_Fault], *, idle: bool
+) -> list[str]:
+    """Return the lines about streams: first what they failed of, then what else there is of each, then the counts.
 
-    `idle`: nothing runs that would try anything again.
+    An error is said once, of all the streams `among` which it is, and added to what is `told`. `idle`: nothing runs
+    that would try anything again.
     """
+    lines = list[str]()
+    for each in streams:
+        fault = _fault(each)
+        if fault is None or fault in told:
+            continue
+        told.add(fault)
+        names = write_list(other.log_type for other in among if _fault(other) == fault)
+        lines += [f"{each.source} {names}: {each.error} ({write_instant(each.error_at)})", f"    To do: {each.todo}"]
+    return [*lines, *(line for each in streams for line in _remarks(each, idle=idle)), *_differences(streams)]
+
+
+def _remarks(each: StreamStatus, *, idle: bool) -> list[str]:
+    """Return the lines about a stream, but its error and its counts; `idle`: nothing runs that would try it again."""
     name = f"{each.source} {each.log_type}"
     lines = list[str]()
-    if each.error is not None:
-        fault = (each.source_id, without_request(each.error), each.todo)
-        if (first := told.setdefault(fault, name)) != name:
-            lines.append(f"{name}: the same as {first}.")
-        else:
-            lines += [f"{name}: {each.error} ({write_instant(each.error_at)})", f"    To do: {each.todo}"]
     if each.sweep is not None:
         lines.append(
             f"{name}: the first sweep is not done: {each.sweep}. Until then _current lacks older open records."
@@ -475,7 +497,7 @@ def _is_told_silent(each: StreamStatus) -> bool:
 
 
 def _swept(name: str, each: StreamStatus) -> list[str]:
-    """Tell of the daily sweep what needs attention, and in what the lake differs from what the source counts."""
+    """Tell of the daily sweep what needs attention."""
     lines = list[str]()
     sweep = each.last_sweep
     if sweep is not None and sweep.note is not None:
@@ -483,18 +505,38 @@ def _swept(name: str, each: StreamStatus) -> list[str]:
     if sweep is not None and sweep.vanished:
         lines.append(f"    To do: check what its account may read: ocelog source check {each.source_id}")
         lines.append(f"    If these records are really gone: ocelog sweep {each.source_id} --accept")
-    # No source keeps its logs for ever: that it has fewer entries than the lake is no fault.
-    different = [gap for gap in each.coverage if gap.difference > 0 or (gap.difference and gap.status)]
-    if different:
-        listed = "; ".join(map(str, different))
-        missing = sum(gap.difference for gap in different)
-        why = "A few are normal while records change. See: ocelog coverage"
-        if each.still_rejected and missing == each.still_rejected and not any(gap.at_least for gap in different):
-            why = f"The difference is the {missing} records that did not fit. See: ocelog rejections"
-        elif each.still_rejected:
-            why = f"Records that did not fit are not in the lake (see: ocelog rejections). {why}"
-        lines.append(f"{name}: counts differ: {listed} ({write_instant(different[0].measured)}). {why}")
     return lines
+
+
+def _differences(streams: Sequence[StreamStatus]) -> list[str]:
+    """Tell in what the lake differs from what the source counts: in one line for all streams that may well differ."""
+    lines, normal = list[str](), list[tuple[str, str, datetime]]()
+    for each in streams:
+        # No source keeps its logs for ever: that it has fewer entries than the lake is no fault.
+        different = [gap for gap in each.coverage if gap.difference > 0 or (gap.difference and gap.status)]
+        if not different:
+            continue
+        name, listed, measured = f"{each.source} {each.log_type}", "; ".join(map(str, different)), different[0].measured
+        missing = sum(gap.difference for gap in different)
+        if not each.still_rejected:
+            normal.append((name, listed, measured))
+            continue
+        why = (
+            f"The difference is the {missing} records that did not fit. See: ocelog rejections"
+            if missing == each.still_rejected and not any(gap.at_least for gap in different)
+            else f"Records that did not fit are not in the lake (see: ocelog rejections). {_NORMAL}"
+        )
+        lines.append(f"{name}: counts differ: {listed} ({write_instant(measured)}). {why}")
+    if normal:
+        all_ = write_list(f"{name} ({listed})" for name, listed, _ in normal)
+        oldest = min(measured for _, _, measured in normal)
+        lines.append(f"Measured since {write_instant(oldest)}, counts differ: {all_}. {_NORMAL}")
+    return lines
+
+
+def _fault(each: StreamStatus) -> _Fault | None:
+    """Return by what an error is known that several streams of a source may have; None: there is none."""
+    return None if each.error is None else (each.source_id, without_request(each.error), each.todo)
 
 
 def _range_of(slice_: Slice) -> str:

@@ -50,6 +50,9 @@ def token_url(text: str, *, asked: bool = False) -> str:
     if text.lower() in TOKEN_URLS:
         return TOKEN_URLS[text.lower()]
     host = _host(text)
+    cloud = _portal(host)
+    if cloud is not None and not urlsplit(_with_scheme(text)).path.strip("/"):
+        return TOKEN_URLS[_PORTALS[cloud]]
     if host in _PORTALS:
         return TOKEN_URLS[_PORTALS[host]]
     if host is None:
@@ -104,7 +107,17 @@ def token_url(text: str, *, asked: bool = False) -> str:
 
 def is_data_centre(text: str) -> bool:
     """Whether `text` looks like the name of a data center of Wiz's, such as us1."""
-    return re.fullmatch(r"[a-z]{2,8}-?\d{1,3}", text.strip().lower()) is not None
+    return re.fullmatch(r"[a-z]{2,8}(-[a-z]{1,8}){0,2}-?\d{1,3}", text.strip().lower()) is not None
+
+
+def _portal(host: str | None) -> str | None:
+    """Return the cloud whose portal a host is, where people log in; None: it is another host.
+
+    Some tenants have a name of their own before it, such as `acme.app.wiz.io`; `us1.app.wiz.io` is a data center.
+    """
+    first, _, domain = (host or "").partition(".")
+    own_name = domain in _PORTALS and first not in ("api", "auth") and not is_data_centre(first)
+    return host if host in _PORTALS else domain if own_name else None
 
 
 def api_url(text: str, token_endpoint: str, *, asked: bool = False) -> str:
@@ -116,7 +129,16 @@ def api_url(text: str, token_endpoint: str, *, asked: bool = False) -> str:
     text, tenant_info = text.strip(), _TENANT_INFO_ASKED if asked else _TENANT_INFO
     host = _host(text)
     if host is None:
-        if not _DATA_CENTRE.fullmatch(text.lower()):
+        if text.lower() in TOKEN_URLS:
+            raise ConfigError(
+                Phrase(
+                    "%(text)s is a cloud, which belongs to the token URL. The API URL is a data center such as us1, "
+                    "or a URL. %(tenant_info)s",
+                    text=repr(text),
+                    tenant_info=tenant_info,
+                )
+            )
+        if not is_data_centre(text):
             raise ConfigError(
                 Phrase(
                     "The API URL is a data center such as us1, or a URL such as https://..., not %(text)s.",
@@ -124,7 +146,7 @@ def api_url(text: str, token_endpoint: str, *, asked: bool = False) -> str:
                 )
             )
         return _in_data_centre(text.lower(), token_endpoint)
-    if host in _PORTALS:
+    if _portal(host) is not None:
         raise ConfigError(
             Phrase(
                 "%(host)s is Wiz's portal, where people log in, and not its API. %(tenant_info)s",

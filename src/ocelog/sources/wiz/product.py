@@ -151,8 +151,13 @@ def _reach(option: str, answers: Answers) -> None:
     # Its HTTP client takes long to import.
     from ocelog.sources.wiz.reach import demand_answer  # noqa: PLC0415
 
-    token = endpoints.token_url(str(answers["token_url"]))
+    token = endpoints.token_url(str(answers.get("token_url") or _cloud_of(answers.get("api_url") or "")))
     demand_answer(token if option == "token_url" else endpoints.api_url(answers["api_url"], token))
+
+
+def _is_whole(option: str, answers: Answers) -> bool:
+    """Whether it is known where an address is: a data center alone is completed when the cloud is known."""
+    return option == "token_url" or "token_url" in answers or not endpoints.is_data_centre(answers["api_url"])
 
 
 def _read_projects(text: str, _: Answers) -> list[str] | None:
@@ -237,6 +242,7 @@ _STEPS = (
         ),
         check=_check_addresses,
         reach=_reach,
+        is_whole=_is_whole,
     ),
     Step(
         title="a service account",
@@ -282,4 +288,12 @@ WIZ = Product(
     confined=confined,
     rights=_rights,
     needed=_needed,
+    meanings={
+        "audience": "For which API a token is requested: it follows from the token URL.",
+        "public_only": "Whether addresses of private networks and of this machine are refused, as if named remotely.",
+        "connect_seconds": "Maximum seconds until a connection is there.",
+        "read_seconds": "Maximum seconds without a byte of an answer.",
+        "total_seconds": "Maximum seconds that one answer may take as a whole.",
+        "most_bytes": "Maximum size of one answer, unpacked, in bytes.",
+    },
 )
