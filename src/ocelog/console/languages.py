@@ -22,6 +22,8 @@ from ocelog.pull.ports import HealthState
 
 COOKIE = "ocelog-language"
 _LONGEST_HEADER = 500
+_TEXTS = ("DisplayName", "AlertTitle", "Description", "Runbook")
+"""Which values of a rule's file people read."""
 _SAID = re.compile('return f"(?!Wiz:)([^"{}]+): {')
 """What Python of a rule says in an alert's title before it names what the alert is about."""
 
@@ -60,7 +62,7 @@ def spoken() -> list[str]:
         *settings,
         *(each.value for each in Kind),
         *_packs(),
-        *_titles(),
+        *_rules(),
         *(translatable("IN_PROGRESS"), translatable("RESOLVED"), translatable("REJECTED")),
         *(text for each in options for text in (each.label, each.help)),
     ]
@@ -74,13 +76,16 @@ def _packs() -> list[str]:
     return [text.strip() for each in packs for text in (each["DisplayName"], each["Description"])]
 
 
-def _titles() -> list[str]:
-    """Return the titles of the rules that come along, and of their alerts if the file of the rule says those."""
+def _rules() -> list[str]:
+    """Return what the rules that come along say: their titles, descriptions and runbooks, and titles of their alerts.
+
+    Those of alerts only if the file of the rule says them.
+    """
     files = sorted(Path(str(resources.files("ocelog") / "content" / "rules" / "wiz")).rglob("*.yml"))
     found = [yaml.safe_load(each.read_text()) for each in files]
     rules = [each for each in found if "RuleID" in each]
     said = [each for path in files for each in _SAID.findall(_python(path))]
-    return [*(str(each[name]) for name in ("DisplayName", "AlertTitle") for each in rules if name in each), *said]
+    return [*(str(each[name]).strip() for name in _TEXTS for each in rules if name in each), *said]
 
 
 def _python(path: Path) -> str:

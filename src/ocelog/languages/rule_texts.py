@@ -1,4 +1,4 @@
-"""Titles of the rules that come along, and of their alerts, as a person reads them in another language."""
+"""What the rules that come along say, and their alerts, as a person reads it in another language."""
 
 import re
 from functools import cache
@@ -25,6 +25,14 @@ def title_in(language: str, title: str, rule_id: str) -> str:
             return text.replace(ACTION, found["action"])
     head, colon, rest = title.partition(": ")
     return f"{texts.gettext(head)}: {rest}" if colon and texts.has(head) else title
+
+
+def text_in(language: str, text: str, rule_id: str) -> str:
+    """Return the description or the runbook of a rule that comes along in a language; any other as it is.
+
+    One that an alert keeps, and that its rule no longer has, is such another.
+    """
+    return text if language == "en" or not rule_id.startswith(_OURS) else catalogue(language).gettext(text)
 
 
 @cache
