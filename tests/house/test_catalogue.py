@@ -10,6 +10,7 @@ import yaml
 
 import catalogue
 from ocelog.languages.phrases import LANGUAGES
+from ocelog.schema.language.packaged import packaged_schemas
 
 TEMPLATES = sorted((catalogue.CONSOLE / "templates").glob("*.html"))
 AS_IT_IS = {"Ocelog", "SQL", "CLI", "Esc", "Enter", "Ctrl"}
@@ -98,6 +99,13 @@ def test_what_rules_that_come_along_and_their_alerts_say_is_in_the_catalogue(nam
     assert sorted(texts_of_rules(*names) - known) == [], (
         "run scripts/catalogue.py, then fill these msgids in src/ocelog/languages/ko.po"
     )
+
+
+def test_what_log_types_and_their_columns_hold_is_in_the_catalogue() -> None:
+    schemas = packaged_schemas().values()
+    texts = {text for schema in schemas for text in (schema.description, *(each.description for each in schema.fields))}
+    assert len(texts) > 60
+    assert sorted(texts - {each.id for each in updated("ko")} - {""}) == []
 
 
 @pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])

@@ -11,12 +11,15 @@ from starlette.requests import Request
 from ocelog.access import Role, Scope
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.app import log_types
 from ocelog.app.alerts.channels import channel_kinds
+from ocelog.app.search import tables
 from ocelog.app.search.search import Operator
 from ocelog.app.sources import sources
 from ocelog.detect.rule import Kind
 from ocelog.health.stream import AlarmState, State
 from ocelog.languages.phrases import LANGUAGES, translatable
+from ocelog.model import table_name
 from ocelog.product import Question
 from ocelog.pull.ports import HealthState
 
@@ -63,6 +66,7 @@ def spoken() -> list[str]:
         *(each.value for each in Kind),
         *_packs(),
         *_rules(),
+        *_schemas(),
         *(translatable("IN_PROGRESS"), translatable("RESOLVED"), translatable("REJECTED")),
         *(text for each in options for text in (each.label, each.help)),
     ]
@@ -86,6 +90,12 @@ def _rules() -> list[str]:
     rules = [each for each in found if "RuleID" in each]
     said = [each for path in files for each in _SAID.findall(_python(path))]
     return [*(str(each[name]).strip() for name in _TEXTS for each in rules if name in each), *said]
+
+
+def _schemas() -> list[str]:
+    """Return what the log types and their columns hold."""
+    names = [table_name(each) for each in log_types.kinds()]
+    return [text for each in names for text in (tables.meanings()[each], *map(tables.column_doc, tables.columns(each)))]
 
 
 def _python(path: Path) -> str:

@@ -78,6 +78,7 @@ def _environment(language: str) -> Environment:
         "browser": lambda user_agent: translated(browser_name(user_agent), language),
         "titled": lambda title, rule_id: title_in(language, title, rule_id or ""),
         "rule_text": lambda text, rule_id: text_in(language, text, rule_id or ""),
+        "schema_text": catalogue(language).gettext,
         "field": lambda name: field_name(name, language),
         "grouped_by": grouped_by,
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.".replace("..", "."),

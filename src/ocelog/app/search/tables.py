@@ -68,6 +68,12 @@ def columns(table: str, home: Path | None = None) -> list[pa.Field]:
     return [column for name, column in every.items() if name.startswith("p_")]
 
 
+def column_doc(column: pa.Field) -> str:
+    """Return what a column holds, as its schema says."""
+    found: bytes = (column.metadata or {}).get(b"doc", b"")
+    return found.decode()
+
+
 def lake_info(installation: Installation, table: str) -> LakeInfo:
     """Return where `table` is, what it holds, and how other engines read it. Raises ConfigError for a view."""
     if table in MEANINGS:
