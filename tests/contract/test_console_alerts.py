@@ -299,6 +299,32 @@ def test_alerts_of_rules_that_come_along_have_titles_in_the_language_of_the_read
     assert "Wiz outpost: DeleteOutpost succeeded" in viewer.get(path).text
 
 
+def test_alerts_of_rules_that_come_along_say_what_to_do_in_the_language_of_the_reader(console: Console) -> None:
+    ours = {"rule_id": "Ocelog.Wiz.Issues.NewHigh", "link": "https://app.wiz.io/issues/1"}
+    runbook = "1. Open `url`; find the owner by `projects` and `entitySnapshot.tags`.\n2. Assign it within 7 days."
+    former = runbook.replace("7 days", "9 days")
+    description = "A high issue is open. Most tenants have many: it is off by default; see ImportantProject."
+    written = {"description": description, "runbook": runbook}
+    opened(
+        console.installation.ledger,
+        alert_of(9, **written, **ours),
+        alert_of(10, **{**written, "runbook": former}, **ours),
+        alert_of(11, **{**written, **ours, "rule_id": "Mine.NewHigh"}),
+    )
+    viewer = console.as_(Role.VIEWER)
+    now, changed, own = (
+        viewer.get(f"/alerts/{alert_of(number).id}", headers={"accept-language": "ko"}).text for number in (9, 10, 11)
+    )
+    link = '<a href="https://app.wiz.io/issues/1" rel="noreferrer noopener" target="_blank"><code>url</code></a>'
+    assert f"1. {link}을 열고, <code>projects</code>와 <code>entitySnapshot.tags</code>로 소유자를 찾으십시오." in now
+    for text in (now, changed):
+        assert "High 이슈가 열려 있습니다." in text
+    assert "2. Assign it within 9 days." in changed, "what its rule no longer says stands as it was written"
+    assert "A high issue is open." in own
+    assert "2. Assign it within 7 days." in own
+    assert "2. Assign it within 7 days." in viewer.get(f"/alerts/{alert_of(9).id}").text
+
+
 def test_an_alert_is_closed_and_a_part_of_a_page_too_in_words_of_their_own(console: Console) -> None:
     opened(console.installation.ledger, alert_of(9))
     analyst = console.as_(Role.ANALYST)

@@ -10,7 +10,7 @@ import pytest
 from ocelog.access import Role
 from ocelog.app.rule_folders import rule_folders
 from ocelog.console import trying
-from ocelog.languages.rule_titles import title_in
+from ocelog.languages.rule_texts import title_in
 from visiting import Console, console_of
 from visiting.events import land, row
 
@@ -164,6 +164,19 @@ def test_rules_that_come_along_have_titles_in_the_language_of_the_reader(console
         listed = viewer.get(f"/rules?text={asked}", headers=korean).text
         assert re.findall(r'<a href="(/rules/[^"]+)">([^<]*)', listed) == [(rule, "Wiz 아웃포스트 제거")]
     assert "Something was &lt;b&gt;deleted" in viewer.get("/rules/Mine.Deleted", headers=korean).text
+
+
+def test_rules_that_come_along_say_what_to_do_in_the_language_of_the_reader(console: Console) -> None:
+    viewer, korean = console.as_(Role.VIEWER), {"accept-language": "ko"}
+    path = "/rules/Ocelog.Wiz.Leaving.AutomationDeleted"
+    in_korean, in_english = viewer.get(path, headers=korean).text, viewer.get(path).text
+    assert "누군가 자동화를 삭제했습니다." in in_korean
+    assert "1. <code>actionParameters.input.id</code>가 무엇을 했는지 알아보고, <code>user.id</code>의" in in_korean
+    assert "<code>user.id</code>, or the owner of" not in in_korean
+    assert "Someone deleted an automation" in in_english
+    assert "1. Find out what <code>actionParameters.input.id</code> did; ask the person in" in in_english
+    mine = viewer.get("/rules/Mine.Deleted", headers=korean).text
+    assert "1. Ask who <code>user.&lt;i&gt;name&lt;/i&gt;</code> is." in mine
 
 
 @pytest.mark.parametrize(("language", "name"), [("en", "Wiz: the default set"), ("ko", None)])

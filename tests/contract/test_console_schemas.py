@@ -1,6 +1,7 @@
 """What a record that somebody pastes becomes: an event or a rejection, and which rules match it."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from ocelog.access import Role, Scope
 from ocelog.app.records.samples import MOST_RECORDS, sample
 from ocelog.errors import ConfigError
-from visiting import Console, console_of, program
+from visiting import SAME_SITE, Console, console_of, program
 
 AUDIT = "Wiz.Audit"
 DELETED = {
@@ -50,6 +51,26 @@ def test_a_record_becomes_an_event_and_the_rules_that_match_are_named(console: C
     assert "<script>alert(1)" not in answer.text
     # It is there to be changed and sent again.
     assert "0d9521b2-c3f8-4a73-bf7c-20257788752e&" in answer.text
+
+
+def test_log_types_and_their_columns_are_described_in_the_language_of_the_reader(console: Console) -> None:
+    viewer, korean = console.as_(Role.VIEWER), {"accept-language": "ko"}
+    for language, told in (
+        ({}, "A risk that Wiz found on one resource"),
+        (korean, "Wiz가 한 리소스에서 발견한 위험의"),
+    ):
+        for path in ("/schemas", "/schemas/Wiz.Issues"):
+            assert told in viewer.get(path, headers=language).text
+    columns = re.findall(r'<td class="long whole">([^<]*)</td>', viewer.get("/schemas/Wiz.Issues", headers=korean).text)
+    assert "이슈의 담당자." in columns
+    assert [each for each in columns if each and not re.search("[가-힣]", each)] == []
+    assert "Who the issue is assigned to." in viewer.get("/schemas/Wiz.Issues").text
+
+
+def test_titles_of_matches_of_a_record_are_in_the_language_of_the_reader(console: Console) -> None:
+    headers = SAME_SITE | {"accept-language": "ko"}
+    shown = console.as_(Role.ANALYST).post(f"/schemas/{AUDIT}", headers=headers, text=json.dumps(DELETED))
+    assert "Wiz 커넥터 삭제" in shown.text
 
 
 def test_what_does_not_fit_says_where(console: Console) -> None:

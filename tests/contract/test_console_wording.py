@@ -22,7 +22,7 @@ from ocelog.channels.text import Form
 from ocelog.console.wording import SUMMARIES, introduced, linked, told
 from ocelog.errors import CAUSES, ConfigError, LakeUnavailableError, OcelogError
 from ocelog.languages.phrases import Phrase, catalogue, translated
-from ocelog.languages.rule_titles import title_in
+from ocelog.languages.rule_texts import title_in
 from ocelog.model import Severity
 from ocelog.units import about
 from visiting import console_of
@@ -183,6 +183,23 @@ def test_titles_are_in_a_language_and_what_they_name_is_not(title: str, shown: s
     told = notice(Happened.OPENED)
     ours = replace(told, title=title, rule_id="Ocelog.Wiz.X")
     assert headline(ours, "ko") == f"[HIGH] {shown}"
+
+
+@pytest.mark.parametrize("form", Form)
+def test_a_message_of_a_rule_that_comes_along_says_what_to_do_in_the_language_of_its_channel(form: Form) -> None:
+    ours = replace(
+        notice(Happened.OPENED),
+        rule_id="Ocelog.Wiz.Issues.NewHigh",
+        description="Wiz tried what an attacker would do, and it worked; the issue is open.",
+        runbook="1. Open `url`; find the owner by `projects` and `entitySnapshot.tags`.\n2. Assign it within 7 days.",
+    )
+    made = render(ours, form, language="ko").body
+    assert "Wiz가 공격자가 할 만한 일을 시도하여 성공했으며" in made
+    assert "할 일: 1" in made
+    assert "7일 안에 담당자를 지정하십시오" in made
+    assert "Assign it" not in made
+    for language, rule in (("en", ours.rule_id), ("ko", "Mine.NewHigh")):
+        assert "Assign it within 7 days" in render(replace(ours, rule_id=rule), form, language=language).body
 
 
 def test_no_reason_is_shown_as_programs_write_it() -> None:

@@ -10,6 +10,7 @@ import yaml
 
 import catalogue
 from ocelog.languages.phrases import LANGUAGES
+from ocelog.schema.language.packaged import packaged_schemas
 
 TEMPLATES = sorted((catalogue.CONSOLE / "templates").glob("*.html"))
 AS_IT_IS = {"Ocelog", "SQL", "CLI", "Esc", "Enter", "Ctrl"}
@@ -83,17 +84,44 @@ def test_a_translation_names_what_its_text_names(language: str) -> None:
             assert named - {"num"} <= set(re.findall(r"%\((\w+)\)s", text)), text
 
 
-def test_the_titles_of_rules_that_come_along_and_of_their_alerts_are_in_the_catalogue() -> None:
+def texts_of_rules(*names: str) -> set[str]:
+    """Return what the rules that come along say under these names."""
     files = (catalogue.CONSOLE.parent / "content" / "rules" / "wiz").rglob("*.yml")
     # By the quick reader: what the files hold is ours.
     read = (yaml.load(path.read_text(), Loader=yaml.CSafeLoader) for path in files)
     rules = [each for each in read if "RuleID" in each]
-    titles = {each[name] for each in rules for name in ("DisplayName", "AlertTitle") if name in each}
+    texts = {each[name].strip() for each in rules for name in names if name in each}
+    assert len(texts) > len(rules) > 100
+    return texts
+
+
+@pytest.mark.parametrize("names", [("DisplayName", "AlertTitle"), ("Description", "Runbook")])
+def test_what_rules_that_come_along_and_their_alerts_say_is_in_the_catalogue(names: tuple[str, str]) -> None:
     known = {each.id for each in updated("ko")}
-    assert len(titles) > len(rules) > 100
-    assert sorted(titles - known) == [], (
+    assert sorted(texts_of_rules(*names) - known) == [], (
         "run scripts/catalogue.py, then fill these msgids in src/ocelog/languages/ko.po"
     )
+
+
+def test_what_log_types_and_their_columns_hold_is_in_the_catalogue() -> None:
+    schemas = packaged_schemas().values()
+    texts = {text for schema in schemas for text in (schema.description, *(each.description for each in schema.fields))}
+    assert len(texts) > 60
+    assert sorted(texts - {each.id for each in updated("ko")} - {""}) == []
+
+
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])
+def test_a_translated_runbook_has_the_steps_and_names_the_fields_of_its_rule(language: str) -> None:
+    for text in texts_of_rules("Description", "Runbook"):
+        told = str(updated(language)[text].string)
+        for kept in (
+            r"^\d\. ",
+            r"`[^`\n]+`",
+            r"(?<!\d)\d+(?=\s+(?:days|hours|minutes)|일|시간|분)",
+            r"wiz_\w+?(?![a-z_])",
+        ):
+            flags = re.MULTILINE | re.ASCII
+            assert {*re.findall(kept, text, flags)} == {*re.findall(kept, told, flags)}, told
 
 
 def test_each_text_names_a_file_that_is_there() -> None:

@@ -1,7 +1,11 @@
 """An alert of our own is read in another language, on pages and in messages, and what others wrote stays as it is."""
 
 import re
+import runpy
+import sys
 from datetime import timedelta
+from importlib import resources
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -15,6 +19,7 @@ from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.in_language import answer, detail, kind, texts
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.channels.message import render
+from ocelog.detect.event import Event
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, ClockReading, Facts, State, Trouble, first_look
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, left_behind, notices
@@ -126,6 +131,31 @@ def test_what_a_rule_says_stays_as_it_is() -> None:
     assert texts(late, "ko").title == "Keys: 늦게 읽은 이벤트"
     another = replace(said, title="Other: events that were read late")
     assert texts(another, "ko").title == another.title
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [(None, "ann이(가) 사유 없이 거부했습니다."), ("WONT_FIX", "ann이(가) 거부했습니다. 사유: WONT_FIX.")],
+)
+def test_what_python_of_a_rule_that_comes_along_says_is_read_in_another_language(
+    monkeypatch: pytest.MonkeyPatch, reason: str | None, shown: str
+) -> None:
+    folder = Path(str(resources.files("ocelog"))) / "content" / "rules" / "wiz"
+    monkeypatch.syspath_prepend(str(folder / "global_helpers"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    rule = runpy.run_path(str(folder / "issues" / "critical_rejected.py"))
+    said = rule["description"](Event({"resolutionReason": reason, "resolvedBy": {"user": {"name": "ann"}}}))
+    alert = replace(alert_of(1), description=said, rule_id="Ocelog.Wiz.Issues.CriticalRejected")
+    assert texts(alert, "ko").description == shown
+    assert texts(alert, "en").description == said
+    assert texts(replace(alert, rule_id="Mine.Rejected"), "ko").description == said
+
+
+def test_a_rule_of_ones_own_stays_as_it_is_written_though_it_says_what_one_that_comes_along_says() -> None:
+    runbook = "1. Open `url`; find the owner by `projects` and `entitySnapshot.tags`.\n2. Assign it within 7 days."
+    alert = replace(alert_of(1), runbook=runbook, rule_id="Ocelog.Wiz.Issues.NewHigh")
+    assert texts(alert, "ko").runbook.endswith("2. 7일 안에 담당자를 지정하십시오.")
+    assert texts(replace(alert, rule_id="Mine.NewHigh"), "ko").runbook == runbook
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.detect.folders import RULE_FILES
 from ocelog.kept_texts import in_language, recognised, reworded
 from ocelog.languages.phrases import say_in, translatable
-from ocelog.languages.rule_titles import title_in
+from ocelog.languages.rule_texts import comes_along, text_in, title_in
 
 KINDS: Mapping[str, str] = {
     "SOURCE_NO_DATA": translatable("No events"),
@@ -61,6 +61,11 @@ _DETAILS: Mapping[str, Sequence[str]] = {
 }
 _ANSWERS = (translatable("written %(count)s bytes"), translatable("a bug in Ocelog: %(fault)s"))
 _NOTES = (translatable("by %(who)s: %(note)s"), translatable("by %(who)s"), *_DETAILS["escalated"])
+_DESCRIPTIONS = (
+    translatable("Rejected by %(who)s, with no reason."),
+    translatable("Rejected by %(who)s, with %(reason)s."),
+)
+"""What Python of rules that come along says about an alert, besides what their files say."""
 _REASON = re.compile(rf"({'|'.join(CloseReason)})(?=$|[:;])")
 
 
@@ -74,12 +79,16 @@ class Texts(Struct, frozen=True, kw_only=True):
 
 def texts(about: Alert | Notice, language: str) -> Texts:
     """Return what an alert says."""
-    ours = _is_ours(about)
-    return Texts(
-        title=title(about, language),
-        description=reworded(about.description, language) if ours else about.description,
-        runbook=reworded(about.runbook, language) if ours else about.runbook,
-    )
+    if _is_ours(about):
+        description, runbook = reworded(about.description, language), reworded(about.runbook, language)
+    else:
+        description, runbook = _description(about, language), text_in(language, about.runbook, about.rule_id)
+    return Texts(title=title(about, language), description=description, runbook=runbook)
+
+
+def _description(about: Alert | Notice, language: str) -> str:
+    found = recognised(about.description, _DESCRIPTIONS) if comes_along(about.rule_id) else None
+    return text_in(language, about.description, about.rule_id) if found is None else in_language(found, language)
 
 
 def title(about: Alert | Notice | TitledAlert, language: str) -> str:

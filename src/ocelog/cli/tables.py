@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
-from ocelog.app.search.tables import check_table, columns, meanings, sql_type
+from ocelog.app.search.tables import check_table, column_doc, columns, meanings, sql_type
 from ocelog.cli import completion, remote, show
 from ocelog.installation import config
 
@@ -43,5 +43,4 @@ def command(
 
 
 def _line(column: pa.Field) -> dict[str, Any]:
-    doc = (column.metadata or {}).get(b"doc", b"").decode()
-    return {"column": column.name, "type": sql_type(column.type), "meaning": doc}
+    return {"column": column.name, "type": sql_type(column.type), "meaning": column_doc(column)}

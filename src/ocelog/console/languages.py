@@ -11,17 +11,22 @@ from starlette.requests import Request
 from ocelog.access import Role, Scope
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.app import log_types
 from ocelog.app.alerts.channels import channel_kinds
+from ocelog.app.search import tables
 from ocelog.app.search.search import Operator
 from ocelog.app.sources import sources
 from ocelog.detect.rule import Kind
 from ocelog.health.stream import AlarmState, State
 from ocelog.languages.phrases import LANGUAGES, translatable
+from ocelog.model import table_name
 from ocelog.product import Question
 from ocelog.pull.ports import HealthState
 
 COOKIE = "ocelog-language"
 _LONGEST_HEADER = 500
+_TEXTS = ("DisplayName", "AlertTitle", "Description", "Runbook")
+"""Which values of a rule's file people read."""
 _SAID = re.compile('return f"(?!Wiz:)([^"{}]+): {')
 """What Python of a rule says in an alert's title before it names what the alert is about."""
 
@@ -60,7 +65,9 @@ def spoken() -> list[str]:
         *settings,
         *(each.value for each in Kind),
         *_packs(),
-        *_titles(),
+        *_rules(),
+        *(tables.meanings()[each] for each in _log_tables()),
+        *of_columns(),
         *(translatable("IN_PROGRESS"), translatable("RESOLVED"), translatable("REJECTED")),
         *(text for each in options for text in (each.label, each.help)),
     ]
@@ -74,13 +81,25 @@ def _packs() -> list[str]:
     return [text.strip() for each in packs for text in (each["DisplayName"], each["Description"])]
 
 
-def _titles() -> list[str]:
-    """Return the titles of the rules that come along, and of their alerts if the file of the rule says those."""
+def _rules() -> list[str]:
+    """Return what the rules that come along say: their titles, descriptions and runbooks, and titles of their alerts.
+
+    Those of alerts only if the file of the rule says them.
+    """
     files = sorted(Path(str(resources.files("ocelog") / "content" / "rules" / "wiz")).rglob("*.yml"))
     found = [yaml.safe_load(each.read_text()) for each in files]
     rules = [each for each in found if "RuleID" in each]
     said = [each for path in files for each in _SAID.findall(_python(path))]
-    return [*(str(each[name]) for name in ("DisplayName", "AlertTitle") for each in rules if name in each), *said]
+    return [*(str(each[name]).strip() for name in _TEXTS for each in rules if name in each), *said]
+
+
+def of_columns() -> list[str]:
+    """Return what the columns of log types hold: a language may lack some, which are shown in English."""
+    return [tables.column_doc(column) for each in _log_tables() for column in tables.columns(each)]
+
+
+def _log_tables() -> list[str]:
+    return [table_name(each) for each in log_types.kinds()]
 
 
 def _python(path: Path) -> str:

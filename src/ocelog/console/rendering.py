@@ -22,7 +22,7 @@ from ocelog.console.visitor import Visitor
 from ocelog.console.wording import field_name, grouped_by, introduced, linked, told
 from ocelog.errors import OcelogError
 from ocelog.languages.phrases import LANGUAGES, catalogue, translated
-from ocelog.languages.rule_titles import title_in
+from ocelog.languages.rule_texts import text_in, title_in
 from ocelog.times import from_us
 from ocelog.units import about, counted_units, write_duration, write_size
 
@@ -77,6 +77,8 @@ def _environment(language: str) -> Environment:
         "runbook": lambda text, link=None: _runbook(text, link, language),
         "browser": lambda user_agent: translated(browser_name(user_agent), language),
         "titled": lambda title, rule_id: title_in(language, title, rule_id or ""),
+        "rule_text": lambda text, rule_id: text_in(language, text, rule_id or ""),
+        "schema_text": catalogue(language).gettext,
         "field": lambda name: field_name(name, language),
         "grouped_by": grouped_by,
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.".replace("..", "."),

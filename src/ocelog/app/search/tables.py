@@ -68,6 +68,12 @@ def columns(table: str, home: Path | None = None) -> list[pa.Field]:
     return standard_columns(schemas[name] for name in log_tables(schemas))
 
 
+def column_doc(column: pa.Field) -> str:
+    """Return what a column holds, as its schema says."""
+    found: bytes = (column.metadata or {}).get(b"doc", b"")
+    return found.decode()
+
+
 def lake_info(installation: Installation, table: str) -> LakeInfo:
     """Return where `table` is, what it holds, and how other engines read it. Raises ConfigError for a view."""
     if table in MEANINGS:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ocelog.app.log_types import kinds, log_types
 from ocelog.app.records import schema_showing
 from ocelog.app.records.samples import MOST_BYTES, sample
-from ocelog.app.search.tables import columns, sql_type
+from ocelog.app.search.tables import column_doc, columns, sql_type
 from ocelog.console.api.caller import Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
@@ -124,7 +124,7 @@ def get_schema(caller: Viewer, log_type: Name) -> SchemaColumns:  # noqa: ARG001
         SchemaColumn(
             name=each.name,
             type=sql_type(each.type),
-            description=(each.metadata or {}).get(b"doc", b"").decode(),
+            description=column_doc(each),
         )
         for each in columns(table_name(named))
     ]

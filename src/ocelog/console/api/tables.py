@@ -36,8 +36,7 @@ class TableColumns(Table):
 
 
 def _column(found: pa.Field) -> dict[str, Any]:
-    doc = (found.metadata or {}).get(b"doc", b"").decode()
-    return {"column": found.name, "type": tables.sql_type(found.type), "meaning": doc}
+    return {"column": found.name, "type": tables.sql_type(found.type), "meaning": tables.column_doc(found)}
 
 
 @router.get("")

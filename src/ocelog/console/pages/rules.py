@@ -26,7 +26,7 @@ from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation
 from ocelog.detect.rule import Query
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.languages.phrases import Phrase
-from ocelog.languages.rule_titles import title_in
+from ocelog.languages.rule_texts import title_in
 
 router = APIRouter()
 _DIGITS = 7

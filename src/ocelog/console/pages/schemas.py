@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from ocelog.app.log_types import kinds, log_types
 from ocelog.app.records.samples import Sample, sample
-from ocelog.app.search.tables import columns, meanings, sql_type
+from ocelog.app.search.tables import column_doc, columns, meanings, sql_type
 from ocelog.console.asking import answered
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
@@ -65,9 +65,7 @@ def _page(
         log_type=named,
         table=table,
         meaning=meanings()[table],
-        columns=[
-            (each.name, sql_type(each.type), (each.metadata or {}).get(b"doc", b"").decode()) for each in columns(table)
-        ],
+        columns=[(each.name, sql_type(each.type), column_doc(each)) for each in columns(table)],
         text=text,
         found=found,
         refused=refused,

@@ -1,4 +1,4 @@
-"""Titles of the rules that come along, and of their alerts, as a person reads them in another language."""
+"""What the rules that come along say, and their alerts, as a person reads it in another language."""
 
 import re
 from functools import cache
@@ -10,12 +10,17 @@ ACTION = "{action}"
 _OURS = "Ocelog."
 
 
+def comes_along(rule_id: str) -> bool:
+    """Whether a rule or pack is one of those that come along."""
+    return rule_id.startswith(_OURS)
+
+
 def title_in(language: str, title: str, rule_id: str) -> str:
     """Return the title of a rule or pack that comes along, or of an alert of it, in a language; any other as it is.
 
     What the title of an alert names stays as it is: an action, or what stands behind a colon.
     """
-    if language == "en" or not rule_id.startswith(_OURS):
+    if language == "en" or not comes_along(rule_id):
         return title
     texts = catalogue(language)
     if texts.has(title):
@@ -25,6 +30,14 @@ def title_in(language: str, title: str, rule_id: str) -> str:
             return text.replace(ACTION, found["action"])
     head, colon, rest = title.partition(": ")
     return f"{texts.gettext(head)}: {rest}" if colon and texts.has(head) else title
+
+
+def text_in(language: str, text: str, rule_id: str) -> str:
+    """Return the description or the runbook of a rule that comes along in a language; any other as it is.
+
+    One that an alert keeps, and that its rule no longer has, is such another.
+    """
+    return text if language == "en" or not comes_along(rule_id) else catalogue(language).gettext(text)
 
 
 @cache
