@@ -147,6 +147,7 @@ def _pull(assembly: Assembly, stop: Stop, *, only: str | None = None) -> bool:
         assembly.told = bars.told
         streams = [stream for stream in assembly.streams() if only in (None, stream.kind.log_type)]
         service = Service(assembly=assembly, stop=stop)
+        bars.follow(service)
         bars.expect(streams, service.pulling.reader.left)
         pulled = service.pull(streams)
         bars.finish(stream for stream in streams if stream.key not in pulled.troubles)
