@@ -537,7 +537,7 @@ def test_the_demo_shows_everything_serves_the_console_and_each_command_that_it_n
     assert "The demo cannot wait for silence" in " ".join(about_it.split())
     assert "The last event came" not in about_it, "a minute ago, it was"
     assert [each.name for each in (tmp_path / ".demo").iterdir()] == ["home"]
-    named = shown.split("Try next:")[1].split("See all of it")[0]
+    named = shown.split("Try next, in another terminal, in this folder:")[1].split("See all of it")[0]
     first, *others = [line.strip() for line in named.splitlines() if line.strip()]
     assert len(others) >= 3
     pasted = subprocess.run(
