@@ -342,7 +342,7 @@ def find(installation: Installation, name: str) -> User:
     if found is None:
         raise ConfigError(
             Phrase("There is no user named %(name)s.", name=repr(_clean(name))),
-            todo=Phrase("See who there is with `ocelog user list`, or make one: ocelog user add NAME"),
+            todo=Phrase("See who there is with `ocelog user list`. How to make one: ocelog user add --help"),
         )
     return found[0]
 
