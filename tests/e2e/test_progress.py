@@ -24,6 +24,9 @@ def test_bars_fit_a_terminal_of_80_columns_and_leave_a_table(tmp_path: Path) -> 
             # What is left after a sweep of so few records takes less time than until it would be said.
             assert says_what_is_done or command == "sweep", shown
             assert any(re.search(r"━{16} +[\d,]+ records in \d:\d\d:\d\d$", line) for line in lines), shown
+            assert command == "pull" or re.search(r"complete +open +missing", "\n".join(lines)), (
+                "not the count of the bars, which is of all statuses"
+            )
             assert "━" not in next(line for line in lines if "Wiz." in line)
             assert not any("{" in line or "landed" in line for line in lines), command
         off_terminal = ocelog("sweep", "--log-type", "issues")

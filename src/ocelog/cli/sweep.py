@@ -10,7 +10,7 @@ import typer
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import short_names
-from ocelog.app.loops.sweep import SweepResult, Swept, sweep, waiting_slices
+from ocelog.app.loops.sweep import SweepResult, Swept, newest_sweeps, sweep, waiting_slices
 from ocelog.app.sources.selection import select_streams
 from ocelog.cli import completion, logs, show
 from ocelog.cli.progress import Progress, progress
@@ -49,7 +49,7 @@ def command(
     The service does this once a day by itself. Changed records land, and records that neither this sweep nor the one
     before found with any status are marked as inferred_closed. If `ocelog run` is running, it does the work, within the
     share of the rate that sweeps may use; otherwise this command does, at the whole rate. Progress counts all records
-    that are read, of any status, and some twice; `open seen` counts the open ones.
+    that are read, of any status, and some twice; the column `open` counts the open ones.
     """
     stop, left_to_service = Stop(), False
     with_bars = sys.stderr.isatty()
@@ -81,14 +81,14 @@ def command(
 @contextmanager
 def _stages_shown(installation: Installation, streams: Sequence[Stream], bars: Progress) -> Iterator[None]:
     """Show within the block what is done beside reading."""
-    before = {stream.key: installation.ledger.sweeps.newest(*stream.key) for stream in streams}
+    before = newest_sweeps(installation, streams)
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(_LOOK_EVERY):
             with suppress(OcelogError):
-                now = {stream.key: installation.ledger.sweeps.newest(*stream.key) for stream in streams}
-                if all(each is not None and each.stage is Stage.DONE for each in now.values()) and now != before:
+                now = newest_sweeps(installation, streams)
+                if all(each is not None and each.stage is Stage.DONE for each in now) and now != before:
                     bars.doing("Publishing, and counting what the source has ...")
 
     watcher = threading.Thread(target=look, name="stages", daemon=True)
@@ -117,7 +117,7 @@ def _tell(streams: Sequence[Stream], swept: SweepResult, *, json: bool) -> None:
     else:
         # When it ended is a moment ago; the instant would not fit beside the rest.
         shown = [row | {"ended": row["ended"] != "no"} for row in rows]
-        heads, told_below = {"inferred_closed": "closed", "seen": "open seen"}, {"error", "error_code", "note"}
+        heads, told_below = {"inferred_closed": "closed", "seen": "open"}, {"error", "error_code", "note"}
         show.table([{heads.get(name, name): row[name] for name in row if name not in told_below} for row in shown])
         for source_id, error in swept.damaged.items():
             show.remark(f"{source_id}: {show.harmless(str(error))}")
