@@ -100,8 +100,7 @@ def parse(text: str, origin: str, error: type[OperatorError], *, expected: str) 
         line = 1 if problem.parent is None else _line(problem.parent)
         raise file.wrong(line, f"nested more than {_MAX_NESTING} deep") from problem
     except yaml.MarkedYAMLError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else 1
-        raise file.wrong(line, f"this is not YAML: {problem.problem}") from problem
+        raise file.wrong(*fault_of(problem, text)) from problem
     except yaml.YAMLError as problem:
         line = text.count("\n", 0, getattr(problem, "position", 0)) + 1
         raise file.wrong(line, f"this is not YAML: {getattr(problem, 'reason', problem)}") from problem
@@ -116,11 +115,18 @@ def syntax_fault(text: str) -> tuple[int, str] | None:
         for _ in yaml.parse(text, _Loader):
             pass
     except yaml.MarkedYAMLError as problem:
-        return (problem.problem_mark.line + 1 if problem.problem_mark else 1), f"this is not YAML: {problem.problem}"
+        return fault_of(problem, text)
     except yaml.YAMLError as problem:
         line = text.count("\n", 0, getattr(problem, "position", 0)) + 1
         return line, f"this is not YAML: {getattr(problem, 'reason', problem)}"
     return None
+
+
+def fault_of(problem: yaml.MarkedYAMLError, text: str) -> tuple[int, str]:
+    """Return the line of `text`, and what is wrong there; what breaks off does so in its last line."""
+    line = problem.problem_mark.line + 1 if problem.problem_mark else 1
+    what = str(problem.problem).replace("but got '<stream end>'", "but the file ends here")
+    return min(line, max(1, len(text.splitlines()))), f"this is not YAML: {what}"
 
 
 def _line(place: yaml.Node) -> int:

@@ -1,5 +1,6 @@
 """The channels that stay on this machine: a file and the standard output; and how a channel is set up."""
 
+import errno
 import json
 import os
 import resource
@@ -134,6 +135,29 @@ def test_what_is_no_regular_file_is_refused_when_it_is_set_and_when_it_is_writte
     with pytest.raises(ConfigError, match="regular file"):
         channel("file", home, path=str(path))
     assert not (tmp_path / "other").exists() or (tmp_path / "other").read_text() == ""
+
+
+def _read_only(path: Path, *_: object) -> int:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+
+def test_a_file_that_cannot_be_written_is_refused_when_it_is_set(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, new = tmp_path / "there.jsonl", tmp_path / "new.jsonl"
+    there.touch()
+    channel("file", home, path=str(there))
+    with monkeypatch.context() as patched:
+        patched.setattr("os.open", _read_only)
+        with pytest.raises(
+            ConfigError, match=r"there\.jsonl cannot be written: Read-only .*, or name a file elsewhere"
+        ):
+            channel("file", home, path=str(there))
+    channel("file", home, path=str(new))
+    assert not new.exists()
+    monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path)
+    with pytest.raises(ConfigError, match=r"new\.jsonl cannot be written: Permission denied"):
+        channel("file", home, path=str(new))
 
 
 def test_a_second_name_of_a_file_is_refused(tmp_path: Path, home: Path) -> None:

@@ -134,16 +134,27 @@ def test_columns_that_do_not_fit_on_a_terminal_are_named_and_long_values_cut(oce
     sql = f"SELECT repeat('long ', 60) AS text, {many} FROM range(2)"
     lines = bare_lines(on_a_terminal(ocelog, "query", sql))
     assert max(map(len, lines[:3])) <= 80
-    assert lines[0].split() == ["text", "column_0", "column_1", "column_2", "column_3"]
+    assert lines[0].split() == ["text", *(f"column_{n}" for n in range(6))]
     assert lines[1] == lines[2]
-    assert lines[1].startswith(("long " * 8)[:39].rstrip() + "…")
-    hidden = ", ".join(f"column_{n}" for n in range(4, 20))
+    assert re.match(r"(long )+long… +value-0", lines[1])
+    hidden = ", ".join(f"column_{n}" for n in range(6, 20))
     assert max(map(len, lines)) <= 80
     told = " ".join(line.strip() for line in lines[3:])
-    assert told.startswith(f"16 columns do not fit: {hidden}. -o line shows every field, one per line. 2 rows.")
+    assert told.startswith(f"14 columns do not fit: {hidden}. -o line shows every field, one per line. 2 rows.")
     few = on_a_terminal(ocelog, "query", "SELECT 'value-1' AS column_1, 2 AS b, now() AS c")
     assert re.search(r"column_1 +b +c", bare_lines(few)[0])
     assert re.search(r"\d\d:\d\d:\d\dZ$", bare_lines(few)[1]), "an instant is shown to the second"
+
+
+def test_wide_columns_are_cut_before_short_ones_that_were_named_are_hidden(ocelog: Ocelog) -> None:
+    sql = (
+        "SELECT repeat('owner ', 20) AS owners, 'host-' || repeat('x', 40) AS resource, "
+        "1234567890123.5 AS age_days, now() AS due, 'CRITICAL' AS severity FROM range(2)"
+    )
+    lines = bare_lines(on_a_terminal(ocelog, "query", sql))
+    assert lines[0].split() == ["owners", "resource", "age_days", "due", "severity"]
+    assert re.search(r"… +1234567890123\.5 +\S{19}Z +CRITICAL$", lines[1]), "no number and no instant is cut"
+    assert max(map(len, lines[:3])) <= 80
 
 
 def test_room_that_is_left_goes_to_what_would_be_cut(ocelog: Ocelog) -> None:

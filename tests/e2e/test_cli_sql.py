@@ -9,6 +9,7 @@ import pytest
 from commands import Ocelog, simulator
 from commands.children import child_of, gone
 from commands.terminal import conversation
+from ocelog.cli.query import Output
 
 ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1;"
 
@@ -109,6 +110,8 @@ def test_the_form_of_answers_is_chosen_within_the_shell(ocelog: Ocelog) -> None:
     )
     done = ocelog("sql", "-o", "table", stdin=script)
     assert done.out == "a:  1\nbb: 2\na\n3\na: 4\na\n5\n"
+    forms = ocelog("sql", stdin=".help\n").out.partition(".mode FORM")[2].partition(";")[0]
+    assert all(str(each) in forms for each in Output)
     assert "Answers are written as: csv" in ocelog("sql", stdin=".mode csv\n.mode\n").err
     many = ocelog("sql", "-o", "table", stdin="SELECT * FROM range(101);").err
     assert ".mode ndjson writes all" in many

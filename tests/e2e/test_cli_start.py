@@ -99,6 +99,19 @@ def test_making_a_home_twice_changes_nothing(ocelog: Ocelog) -> None:
     assert "s3cret" not in refused.err
 
 
+def test_a_folder_that_will_not_do_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    assert "cannot be used: No such file or directory. Name another folder." in (
+        Ocelog(Path("/proc/ocelog"))("init", code=2).err
+    )
+    home = Ocelog(tmp_path / "home")
+    home.init_unjudged()
+    (tmp_path / "empty").mkdir()
+    restored = Ocelog(tmp_path / "other")("restore", str(tmp_path / "empty"), code=2).err
+    assert restored.endswith("Name the folder that `ocelog backup` wrote.\n")
+    nobody = home("user", "token", "add", "eve", "--name", "nightly", code=2).err
+    assert "There is no user named 'eve'. See who there is with `ocelog user list`." in nobody
+
+
 def test_a_ledger_that_does_not_answer_leaves_no_home_behind(ocelog: Ocelog) -> None:
     away = ocelog("init", "--ledger", "postgresql://me:s3cret@127.0.0.1:1/x", code=3)
     assert "s3cret" not in away.err
@@ -581,7 +594,7 @@ def test_the_demo_shows_everything_serves_the_console_and_each_command_that_it_n
     assert "The demo cannot wait for silence" in " ".join(about_it.split())
     assert "The last event came" not in about_it, "a minute ago, it was"
     assert [each.name for each in (tmp_path / ".demo").iterdir()] == ["home"]
-    named = shown.split("Try next:")[1].split("See all of it")[0]
+    named = shown.split("Try next, in another terminal, in this folder:")[1].split("See all of it")[0]
     first, *others = [line.strip() for line in named.splitlines() if line.strip()]
     assert len(others) >= 3
     pasted = subprocess.run(

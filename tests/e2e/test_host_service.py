@@ -73,6 +73,7 @@ def test_everything_is_where_the_units_look_for_it(ocelog: Ocelog, machine: Path
 @pytest.mark.slow
 def test_once_more_changes_nothing_and_a_dry_run_never_does(ocelog: Ocelog, machine: Path) -> None:
     dry = ocelog("service", "install", "--root", str(machine), "--dry-run")
+    assert "systemd would not be told, since it does not run here: the service would start" in dry.err
     assert not machine.exists()
     assert "Would do: Make the key" in dry.out
     did = ocelog("service", "install", "--root", str(machine))
@@ -225,9 +226,13 @@ def test_rules_find_no_other_files_under_the_calls_that_the_service_allows(machi
 
 def test_a_program_that_the_service_could_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_service.HostService, "_refuse_no_permission", lambda _: None)
-    service = HostService(program=Path("/root/.local/bin/ocelog"), dry_run=True)
-    with pytest.raises(ConfigError, match=r"may not read /root/.*python3 -m venv /opt/ocelog"):
-        service.install()
+    program, backup = Path("/root/.local/bin/ocelog"), Path("/srv/ocelog backup")
+    says = r"may not read /root/.*python3 -m venv /opt/ocelog.* install --backup '/srv/ocelog backup'\. "
+    with pytest.raises(ConfigError, match=says):
+        HostService(program=program, backup=backup).install()
+    looked_at = HostService(program=program, backup=backup, dry_run=True)
+    looked_at.install()
+    assert any(re.search(says, each) for each in looked_at.left_to_do), "it says the rest, too"
 
 
 @pytest.mark.slow

@@ -261,6 +261,10 @@ def test_status_says_in_its_first_line_whether_all_is_well_and_fits_80_columns(o
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["config", "status", "run"])
 def test_a_retention_of_no_table_is_refused_before_a_service_is_started(tmp_path: Path, command: str) -> None:
-    Ocelog(tmp_path / "home").init()
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog.init()
     wrong = Ocelog(tmp_path / "home", OCELOG_RETENTION="wiz_audi=400d")
-    assert "did you mean 'wiz_audit'" in wrong(command, code=2).err
+    assert "OCELOG_RETENTION: retention: there is no table 'wiz_audi'; did you mean" in wrong(command, code=2).err
+    file = tmp_path / "home" / "config.yml"
+    file.write_text("retention: wiz_audi=400d")
+    assert f"{file}: retention: there is no table" in " ".join(ocelog(command, code=2).err.split())

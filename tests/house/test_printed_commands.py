@@ -164,6 +164,8 @@ DOES: dict[str, tuple[str, int, str]] = {
     "channel edit X": ("channel edit out", 2, "No change was given"),
     "channel edit --help": ("", 0, "--severity"),
     "user add you": ("user add ann@example.com --role admin --password-file FOLDER/password", 0, "Added"),
+    "user list": ("", 0, "ann@example.com"),
+    "user add --help": ("", 0, "--role"),
     "user token add --help": ("", 0, "--scope"),
     "user token list": ("", 0, ""),
     "rules try --help": ("", 0, "--since"),

@@ -51,6 +51,18 @@ def test_what_fails_every_stream_of_a_source_is_explained_once() -> None:
     assert "did not answer" in str(said(lines, "failed", "error", log_type="Wiz.Issues", **{**down, "source": "lab"}))
 
 
+def test_what_rules_and_system_errors_come_to_is_a_sentence() -> None:
+    lines = Lines(on_terminal=False)
+    assert str(said(lines, "rules read", folder="wiz", rules=106)).endswith(
+        "Z Read the rules of the folder wiz. See which are on: ocelog rules list"
+    ), "106 are not those that the list calls on"
+    assert str(said(lines, "source onboarded", source="t6", known=46)).endswith(
+        "Z t6: 46 matches in what was there before, told in one summary."
+    )
+    over = said(lines, "system error is over", source="t6", reason="It lasted 3m 56s.")
+    assert str(over).endswith("Z t6: the system error is over. It lasted 3m 56s.")
+
+
 def test_an_event_without_a_sentence_of_its_own_still_says_all_it_knows() -> None:
     lines = Lines(on_terminal=False)
     assert said(lines, "disk is slow", "warning", table="wiz_issues", reason="3 s") == (

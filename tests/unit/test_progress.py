@@ -50,7 +50,7 @@ def test_it_is_not_full_while_what_is_planned_was_not_counted() -> None:
     assert figures.counts() == "3 records"
     figures.look([slice_(2)])
     figures.look([read(figures, slice_(2, total=1000), 500)])
-    assert figures.counts() == "503 of 1,003 records"
+    assert figures.counts() == "503 of 1,003"
     assert figures.fraction == 503 / 1003
 
 
@@ -58,7 +58,7 @@ def test_what_is_not_counted_yet_is_said_to_be_more() -> None:
     figures = Figures()
     read(figures, slice_(1, total=1000), 500)
     figures.look([slice_(1, total=1000, checkpoint=Checkpoint(total=1000, met=500)), slice_(2)])
-    assert figures.counts() == "500 of 1,000+ records"
+    assert figures.counts() == "500 of 1,000+"
 
 
 def test_pieces_of_a_slice_count_as_much_of_it_as_of_its_time() -> None:
@@ -66,9 +66,9 @@ def test_pieces_of_a_slice_count_as_much_of_it_as_of_its_time() -> None:
     figures.note(PullStep(slice_=slice_(1, total=20_000, state=SliceState.RETIRED), landed=None, request_id=None))
     newer, older = slice_(2, hours=(4, 8)), slice_(3, hours=(0, 4))
     figures.look([newer, older])
-    assert figures.counts() == "0 of ~20,000 records"
+    assert figures.counts() == "0 of ~20,000"
     figures.look([read(figures, replace(newer, checkpoint=Checkpoint(total=12_000)), 500), older])
-    assert figures.counts() == "500 of ~22,000 records"
+    assert figures.counts() == "500 of ~22,000"
 
 
 def test_it_never_shrinks_and_is_full_only_at_the_end_whatever_comes_to_be_planned() -> None:

@@ -43,7 +43,7 @@ def maintenance(installation: Installation, *, trust_clock: bool = False) -> Mai
         installation.ledger.lake,
         schemas,
         grace=installation.settings.part_grace,
-        retention=retentions(installation.settings.retention),
+        retention=retentions(installation.settings.retention, installation.home.path),
         now=(lambda: datetime.now(UTC)) if trust_clock else (lambda: expiry_now(installation.ledger)),
     )
 

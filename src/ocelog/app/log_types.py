@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
+from ocelog.installation import config
 from ocelog.languages.phrases import Phrase
 from ocelog.model import REJECTIONS, RULE_MATCHES, Kind, table_name
 from ocelog.secrets.secret import shown
@@ -13,6 +14,7 @@ from ocelog.units import list_phrase, per_table
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -37,14 +39,15 @@ def table_names() -> list[str]:
     return [*map(table_name, kinds()), REJECTIONS, RULE_MATCHES]
 
 
-def retentions(text: str) -> "dict[str, timedelta]":
-    """Read how long each table keeps its rows. Raises ConfigError, also for a table that does not exist."""
+def retentions(text: str, home: "Path") -> "dict[str, timedelta]":
+    """Read how long each table of `home` keeps its rows. Raises ConfigError, also for a table that does not exist."""
     found, tables = per_table(text), table_names()
     for table in found:
         if table not in tables:
             raise ConfigError(
                 Phrase(
-                    "retention: there is no table %(table)s%(table2)s",
+                    "%(origin)s: retention: there is no table %(table)s%(table2)s",
+                    origin=config.origin("retention", home),
                     table=repr(table),
                     table2=suggest(table, tables) or Phrase(". See: ocelog tables"),
                 )

@@ -145,6 +145,26 @@ def _check(path: Path, home: Path) -> None:
                 path=shown_path(path),
             )
         )
+    try:
+        _try_to_open(path)
+    except OSError as error:
+        raise ConfigError(
+            Phrase(
+                "%(path)s cannot be written: %(strerror)s. Let the user of Ocelog write it, or name a file elsewhere.",
+                path=shown_path(path),
+                strerror=error.strerror,
+            )
+        ) from error
+
+
+def _try_to_open(path: Path) -> None:
+    """Raise OSError if the file cannot be opened for appending; one that is not there yet is not made."""
+    if path.exists():
+        os.close(os.open(path, _FLAGS))
+    elif os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 FILE = ChannelKind(

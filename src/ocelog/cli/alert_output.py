@@ -15,6 +15,7 @@ from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.listing import AlertDetails
 from ocelog.app.alerts.alerts import ChangedAlert
 from ocelog.cli import output, show
+from ocelog.cli.pager import paging
 from ocelog.model import Severity
 from ocelog.shorten import shorten
 from ocelog.times import from_us, rfc3339
@@ -24,6 +25,10 @@ SHORT = 10
 """Characters of an id that are shown in a list."""
 _LONGEST_TITLE = 200
 """Characters of a title in a list; `alerts show` has all of it."""
+_WIDE = 120
+"""Columns from which on a title stands beside the rest."""
+_ROOM_TO_WRAP = 24
+"""Columns that two lines of a title lose where they are indented and end between words."""
 _MARK = re.compile(r"(?:\d+[.)]|[-*]) +")
 
 
@@ -124,24 +129,41 @@ def details_json(found: AlertDetails) -> dict[str, Any]:
     }
 
 
-def line(alert: Alert, *, untold: bool, narrow: bool) -> dict[str, Any]:
-    """Return what a list shows of an alert; on a narrow terminal little else than what it is about."""
-    age = about(datetime.now(UTC) - from_us(alert.opened_us))
-    line: dict[str, Any] = {"id": alert.id[:SHORT], "severity": alert.severity.value}
-    if not narrow:
-        line |= {"status": alert.status.lower(), "age": age, "matches": alert.matches, "source": alert.source_label}
+def print_list(alerts: Sequence[Alert], *, untold: bool) -> None:
+    """Print a line for each alert; if there is not much room, its title stands below the rest, in at most two lines."""
+    columns = show.page_columns()
+    lines = [_line(each, untold=untold) for each in alerts]
+    if columns >= _WIDE:
+        show.table(lines, paged=True)
+        return
+    heads = [name for name in lines[0] if name != "title"]
+    drawn = list[str]()
+    show.fitting_table(heads, [[each[name] for name in heads] for each in lines], drawn.append, first=heads[:2])
+    head, *rows = "".join(drawn).splitlines() or [""] * (len(lines) + 1)
+    if not head:
+        # Not even one alert fits: a line for each of its values.
+        show.table(lines, paged=True)
+        return
+    with paging(wanted=True) as write:
+        write(f"{head}\n")
+        for row, each in zip(rows, lines, strict=True):
+            title = shorten(each["title"], 2 * columns - _ROOM_TO_WRAP)
+            write(f"{row}\n{show.wrapped(f'  {show.harmless(title)}', columns, indent=0)}\n")
+
+
+def _line(alert: Alert, *, untold: bool) -> dict[str, Any]:
+    """Return what a list shows of an alert."""
+    line: dict[str, Any] = {
+        "id": alert.id[:SHORT],
+        "severity": alert.severity.value,
+        "status": alert.status.lower(),
+        "age": about(datetime.now(UTC) - from_us(alert.opened_us)),
+        "matches": alert.matches,
+        "source": alert.source_label,
+    }
     if untold:
         line["told"] = alert.to_be_told
-    if narrow:
-        line["status"] = alert.status.lower()
-    title = shorten(alert.title, _LONGEST_TITLE)
-    return line | {"title": f"{title} ({_origin(alert)}, {age})" if narrow else title}
-
-
-def _origin(alert: Alert) -> str:
-    """Say where a narrow list has an alert from, and of how many matches."""
-    matches = f"{alert.matches:,} matches" if alert.matches != 1 else "1 match"
-    return f"{alert.source_label}, {matches}" if alert.source_label else matches
+    return line | {"title": shorten(alert.title, _LONGEST_TITLE)}
 
 
 def show_alert(found: AlertDetails, untold: str | None, held_up: Sequence[str]) -> None:

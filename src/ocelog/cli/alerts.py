@@ -1,6 +1,5 @@
 """`ocelog alerts`: what needs somebody, and what people do about it."""
 
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,8 +30,6 @@ app = typer.Typer(
     epilog="An alert is named by its id, or by how that begins: as many characters as tell it from others.",
 )
 _MOST = 10_000
-_WIDE = 120
-"""Columns from which on a list has one for each thing."""
 Ids = Annotated[list[str], typer.Argument(help="Ids of alerts, or how they begin.", metavar="ID...")]
 Comment = Annotated[str, typer.Option("--comment", metavar="TEXT", help="What else there is to say, for the timeline.")]
 Where = Annotated[
@@ -160,8 +157,7 @@ def list_(
     elif json:
         pass
     elif found.alerts:
-        narrow = sys.stdout.isatty() and show.displayed_columns() < _WIDE
-        show.table([alert_output.line(each, untold=all_ or untold, narrow=narrow) for each in found.alerts], paged=True)
+        alert_output.print_list(found.alerts, untold=all_ or untold)
     else:
         show.paragraph("There are no such alerts.")
     if found.untold and not json:

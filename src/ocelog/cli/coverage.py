@@ -54,7 +54,7 @@ def command(
     else:
         show.table([_shown(row) for row in rows])
         if rows:
-            typer.echo(f"Measured at {min(row['measured'] for row in rows)} or later.")
+            typer.echo(f"The oldest of these counts was taken at {min(row['measured'] for row in rows)}.")
     for line in told:
         show.remark(show.harmless(line))
     if lacking:

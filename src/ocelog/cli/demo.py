@@ -17,7 +17,6 @@ from ocelog.app.sources import sources
 from ocelog.app.sources.source_changes import point_to
 from ocelog.cli import answers, logs, show
 from ocelog.cli.demo_alerts import MATCHES, Play, audience
-from ocelog.cli.news import News
 from ocelog.cli.progress import progress
 from ocelog.cli.signals import listening
 from ocelog.cli.simulator import Tenant, require_simulator, simulated_tenant
@@ -83,7 +82,8 @@ def command(
                     pull=lambda log_type: _pull(assembly, stop, only=log_type),
                 ).show()
             if not stop():
-                _show_next(installation, time.monotonic() - began)
+                goes_on = sys.stdout.isatty() and not exit_
+                _show_next(installation, time.monotonic() - began, elsewhere=goes_on)
             if stop() or exit_:
                 return
             if sys.stdout.isatty():
@@ -102,13 +102,11 @@ def _go_on(assembly: Assembly, stop: Stop) -> None:
     from ocelog.console.invitation import Invitation  # noqa: PLC0415 - see above
 
     installation, turned_at = assembly.installation, time.monotonic()
-    news = News(installation=installation)
-    assembly.told = news.step
+    assembly.told = lambda _stream, _step: None
 
     def alive() -> None:
         nonlocal turned_at
         turned_at = time.monotonic()
-        news.tell()
 
     how = serving.plan(installation.settings, serving.ServingOptions(listen=_LISTENS, insecure=False))
     assert how is not None  # noqa: S101 - it is not off
@@ -116,8 +114,11 @@ def _go_on(assembly: Assembly, stop: Stop) -> None:
     with serving.served(installation, how, lambda: turned_at, invitation) as link:
         invitation.told = lambda path: typer.echo(f"\nTo sign in again, open:\n\n  {link}{path}\n")
         typer.echo(f"\nSee all of it in a browser, on this machine, signed in already:\n\n  {link}{invitation.path}\n")
-        typer.echo("The tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
-        logs.configure(installation.settings)
+        show.paragraph(
+            "The tenant keeps changing, and Ocelog keeps reading, until Ctrl-C. This terminal stays quiet meanwhile."
+        )
+        # The link stays in sight, unless something goes wrong.
+        logs.configure(replace(installation.settings, log_level="warning"))
         Service(assembly=assembly, stop=stop, alive=alive).run()
 
 
@@ -147,6 +148,7 @@ def _pull(assembly: Assembly, stop: Stop, *, only: str | None = None) -> bool:
         assembly.told = bars.told
         streams = [stream for stream in assembly.streams() if only in (None, stream.kind.log_type)]
         service = Service(assembly=assembly, stop=stop)
+        bars.follow(service)
         bars.expect(streams, service.pulling.reader.left)
         pulled = service.pull(streams)
         bars.finish(stream for stream in streams if stream.key not in pulled.troubles)
@@ -162,8 +164,9 @@ def _show(installation: Installation) -> None:
     _ask(installation, "What rules matched", MATCHES)
 
 
-def _show_next(installation: Installation, seconds: float) -> None:
-    typer.echo(f"\nAll of that took {seconds:.0f} s. The lake is in {installation.home.path / 'lake'}.\n\nTry next:")
+def _show_next(installation: Installation, seconds: float, *, elsewhere: bool) -> None:
+    typer.echo(f"\nAll of that took {seconds:.0f} s. The lake is in {installation.home.path / 'lake'}.\n")
+    typer.echo("Try next, in another terminal, in this folder:" if elsewhere else "Try next:")
     for line in next_commands(installation.home.path):
         typer.echo(f"  {line}")
 

@@ -62,7 +62,10 @@ def install(
         show.remark(f"To do: {each}")
     if not service.is_live:
         when = "when you log in next" if user else "when that machine starts"
-        show.remark(f"systemd was not told, since it does not run here: the service starts {when}.")
+        if dry_run:
+            show.remark(f"systemd would not be told, since it does not run here: the service would start {when}.")
+        else:
+            show.remark(f"systemd was not told, since it does not run here: the service starts {when}.")
     prefix = "ocelog" if user else f"sudo {service.program} service exec"
     if service.root == Path("/") and not (service.is_live and start):
         show.paragraph(f"Next, make its home: {prefix} init")

@@ -123,6 +123,13 @@ class Lines:
                 return f"{table}: published {_count(event['rows'], 'row')}."
             case "delivered":
                 return _delivered(event)
+            case "rules read":
+                return f"Read the rules of the folder {event['folder']}. See which are on: ocelog rules list"
+            case "source onboarded":
+                many = _count(event["known"], "match")
+                return f"{source}: {many} in what was there before, told in one summary."
+            case "system error is over":
+                return f"{about}: the system error is over. {event['reason']}"
             case "publish failed":
                 return f"{table}: publishing fails, no row is lost: {event['reason']}"
             case "works again" | "publishing works again":
@@ -163,4 +170,4 @@ def _news(about: str, event: Mapping[str, Any]) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('ch') else 's'}"

@@ -4,11 +4,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ocelog.cli import show
+from ocelog.errors import OcelogError
 from ocelog.model import Slice, SliceState
 from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
@@ -19,10 +20,22 @@ if TYPE_CHECKING:
     # Imported only when bars are drawn: a pull without a terminal goes without.
     from rich.progress import Progress as Bars
 
+    from ocelog.app.loops.loop import Loop
+    from ocelog.app.loops.service import Service
+
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what is planned for a stream."""
 _WIDE = 16
 """Columns of a bar."""
+_DOING = {
+    "detect": "Judging the new records ...",
+    "schedule": "Running scheduled queries ...",
+    "publish": "Publishing ...",
+    "coverage": "Counting what the source has ...",
+    "health": "Looking at the state of each source ...",
+    "deliver": "Sending alerts to channels ...",
+}
+"""What each loop does once all is read, by its name."""
 _NEARLY = 0.99
 """A bar is full when its stream is done, and not before: more may be planned yet."""
 
@@ -76,7 +89,7 @@ class Figures:
         if self.fraction == 1.0 or not self._total:
             return counted(self.met, "record")
         total = max(self.met, self._total)
-        return f"{self.met:,} of {'~' if self._guessed else ''}{total:,}{'+' if self._more else ''} records"
+        return f"{self.met:,} of {'~' if self._guessed else ''}{total:,}{'+' if self._more else ''}"
 
     def _left(self) -> tuple[int, int, bool]:
         """Return how many records are left for certain, how many more by a guess, and whether that is all of them."""
@@ -122,14 +135,17 @@ class Progress:
     """Counts what a command reads, and shows it."""
 
     face: Face | None
+    step: Callable[[str], None] = lambda _: None
+    """Shows what is done once all is read."""
     figures: dict[StreamKey, Figures] = field(default_factory=dict)
+    _reading: Sequence[Stream] = ()
     _waiting: Callable[[Stream], Sequence[Slice]] | None = None
     _looked_at: dict[StreamKey, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def expect(self, streams: Sequence[Stream], waiting: Callable[[Stream], Sequence[Slice]]) -> None:
         """Show `streams` from the start; `waiting` returns what is planned for one and not read yet."""
-        self._waiting = waiting
+        self._reading, self._waiting = streams, waiting
         for stream in streams:
             self.figures[stream.key] = Figures()
             if self.face is not None:
@@ -147,6 +163,21 @@ class Progress:
                 self._looked_at[stream.key] = now
                 figures.look(self._waiting(stream))
             self.face(stream, figures)
+
+    def doing(self, what: str) -> None:
+        """Show that `what` is being done; it is called when reading has ended."""
+        waiting = self._waiting
+        for stream in self._reading:
+            # What fails here fails elsewhere too, where it is told.
+            with suppress(OcelogError):
+                if waiting is not None and self.figures[stream.key].met and not waiting(stream):
+                    self.finish([stream])
+        self._reading = ()
+        self.step(what)
+
+    def follow(self, service: "Service") -> None:
+        """Show which loop of `service` has work to do, when all is read."""
+        service.loops = [_Followed(loop, self.doing) for loop in service.loops]
 
     def finish(self, streams: Iterable[Stream]) -> None:
         """Show that `streams` were read to their end."""
@@ -168,6 +199,26 @@ class Progress:
         }
 
 
+@dataclass(slots=True)
+class _Followed:
+    """A loop that says when it finishes what is left."""
+
+    loop: "Loop"
+    tell: Callable[[str], None]
+
+    @property
+    def name(self) -> str:
+        return self.loop.name
+
+    def run_due(self, now: float) -> float:
+        return self.loop.run_due(now)
+
+    def finish(self) -> None:
+        if self.name in _DOING:
+            self.tell(_DOING[self.name])
+        self.loop.finish()
+
+
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress]:
     """Count progress within the block, and show it as bars on stderr if that is a terminal and `quiet` is not set."""
@@ -176,13 +227,29 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
         return
     with _bars() as bars:
         tasks: dict[StreamKey, Any] = {}
+        steps: list[Any] = []
+
+        def step(what: str) -> None:
+            if not steps:
+                for each in tasks.values():
+                    # Its clock stands still.
+                    bars.stop_task(each)
+            elif bars.tasks[-1].description == what:
+                return
+            for each in steps:
+                bars.remove_task(each)
+            steps[:] = [bars.add_task(what, bar="", counts="")]
 
         def face(stream: Stream, figures: Figures) -> None:
             if stream.key not in tasks:
                 tasks[stream.key] = bars.add_task(_name(f"{stream.row.name} {stream.kind.log_type}"), bar="", counts="")
             bars.update(tasks[stream.key], bar=_bar(figures.fraction or 0.0), counts=figures.counts())
 
-        yield Progress(face)
+        try:
+            yield Progress(face, step)
+        finally:
+            for each in steps:
+                bars.remove_task(each)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from ocelog.detect.rule import Kind
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.times import from_us, rfc3339
-from ocelog.units import counted, instant
+from ocelog.units import counted, instant, write_instant
 
 _WIDE = 40
 """Columns of the longest bar."""
@@ -101,7 +101,7 @@ def replay(
 
 def _show_replayed(done: RuleReplay, typed: str) -> None:
     new = f"{done.matches:,} new {'match' if done.matches == 1 else 'matches'}"
-    since = f"since {done.since:%Y-%m-%d %H:%M}Z"
+    since = f"since {write_instant(done.since)}"
     match done.kind:
         case Kind.SCHEDULED_RULE:
             rows = f"{counted(done.events, 'row')} of {counted(done.runs, 'run')} of {', '.join(done.queries)}"
@@ -124,7 +124,7 @@ def _show_replayed(done: RuleReplay, typed: str) -> None:
         )
     if done.read_by is not None:
         show.remark(
-            f"What was read after {done.read_by:%Y-%m-%d %H:%M}Z is left to the next run of the schedule, so that "
+            f"What was read after {write_instant(done.read_by)} is left to the next run of the schedule, so that "
             "people hear of it."
         )
     left = {Kind.SCHEDULED_RULE: "run", Kind.CORRELATION_RULE: "finding"}.get(done.kind, "event")
@@ -170,7 +170,7 @@ def _replayed_as_json(done: RuleReplay) -> Mapping[str, Any]:
 
 def _show(tried: TrialResult, typed: str, rule: str) -> None:
     _show_faults(tried, rule)
-    since = f"{tried.since:%Y-%m-%d %H:%M}Z"
+    since = rfc3339(tried.since.replace(microsecond=0))
     match tried.kind:
         case Kind.SCHEDULED_RULE:
             _head_of_rows(tried, since)
@@ -194,7 +194,7 @@ def _show(tried: TrialResult, typed: str, rule: str) -> None:
         show.paragraph("")
         show.paragraph("Samples:")
         for sample in tried.samples:
-            show.paragraph(f"{rfc3339(sample.at)} {sample.severity.lower()}: {_with_summary(sample)}")
+            show.paragraph(f"{write_instant(sample.at)} {sample.severity.lower()}: {_with_summary(sample)}")
     _show_cost(tried)
 
 
@@ -285,7 +285,7 @@ def _show_alerts(tried: TrialResult) -> None:
         return
     rows = [
         {
-            "opened": f"{from_us(alert.opened_us):%Y-%m-%d %H:%M}Z",
+            "opened": write_instant(from_us(alert.opened_us)),
             "severity": str(alert.severity).lower(),
             "matches": alert.matches,
             "title": _with_summary(alert),

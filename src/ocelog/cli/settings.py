@@ -28,7 +28,7 @@ def command(
     found = config.explain()
     for each in found:
         if each.name == "retention":
-            retentions(str(each.value))
+            retentions(str(each.value), config.home_path())
     rows = [
         {
             "setting": each.name,

@@ -25,10 +25,12 @@ from ocelog.suggest import suggest
 _PAGE = 120
 """Columns of what is printed if no terminal says how many it has."""
 _ENDLESS = 100_000
-_LONGEST_CELL = 40
-"""Columns of one value on a terminal."""
 _LEAST_CELL = 20
-"""What is longer may be cut to so many columns if no more are left; what is not, such as an instant, is whole."""
+"""What is longer may be cut to so many columns before another column is hidden."""
+_LEAST_CHOSEN = 12
+"""The same if a person has named the columns: then few of them should be hidden."""
+_INSTANT = re.compile(r"-|\d{4}-\d\d-\d\d(T[\d:.]+Z?)?")
+"""What is worth nothing if it is cut."""
 _SHORT = 30
 """Columns of what is no uuid and no JSON, mostly."""
 _LEAST_PROSE = 16
@@ -90,7 +92,7 @@ def _write_table(rows: Sequence[Mapping[str, Any]], write: Callable[[str], objec
     cells = [[cell(value) for value in row.values()] for row in rows]
     numeric = [_is_numeric(values) for values in zip(*(row.values() for row in rows), strict=True)]
     terminal = sys.stdout.isatty()
-    page = _ENDLESS if whole_lines else _page()
+    page = _ENDLESS if whole_lines else page_columns()
     plain = None if terminal else _plain(heads, cells, numeric, page)
     if plain is not None:
         write(plain)
@@ -123,8 +125,10 @@ def _write_table(rows: Sequence[Mapping[str, Any]], write: Callable[[str], objec
     write(drawn if terminal else "".join(f"{line.rstrip()}\n" for line in drawn.splitlines()))
 
 
-def _page() -> int:
-    """Return how wide a table is that goes into a pipe: with `| head` it ends on a terminal, which may be narrow."""
+def page_columns() -> int:
+    """Return how wide a table may be. That of a pipe may end on a terminal, as with `| head`, which may be narrow."""
+    if sys.stdout.isatty():
+        return displayed_columns()
     if columns := shutil.get_terminal_size((0, 0)).columns:  # COLUMNS: stdout is no terminal
         return min(_PAGE, columns)
     try:
@@ -153,11 +157,11 @@ def fitting_table(
 ) -> Fitted:
     """Print `rows` under their names, on a terminal no more columns than fit beside each other; return what did not.
 
-    Long values are cut there, where there is no room for them. A single row of which columns do not fit is not printed.
-    Elsewhere each row is whole. `write` takes what is printed; by default it goes to stdout. If not all fits and
-    `first` names columns, they come first, then those that are short, and at last what is empty or repeats another
-    column. Columns in `whole` are not cut as long as they fit. Those that are `added` are shown only if not all fits:
-    what they hold is in others that are too wide.
+    There, the widest columns are cut before others are hidden, but no numbers and instants. A single row of which
+    columns do not fit is not printed. Elsewhere each row is whole. `write` takes what is printed; by default it goes to
+    stdout. If not all fits and `first` names columns, they come first, then those that are short, and at last what is
+    empty or repeats another column. Columns in `whole` are not cut as long as they fit. Those that are `added` are
+    shown only if not all fits: what they hold is in others that are too wide.
     """
     write = write or sys.stdout.write
     heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
@@ -172,8 +176,7 @@ def fitting_table(
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - see _drawn
     from rich.console import Console  # noqa: PLC0415 - see _drawn
 
-    room, kept, hidden, was_cut = Console().width, list[int](), list[str](), False
-    widths = dict[int, int]()
+    room = Console().width
     longest = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
     cut = sum(longest) + _GAP * (len(longest) - 1) > room
     own = list(names)
@@ -194,23 +197,32 @@ def fitting_table(
             seen.add(values)
             keys[at] = (worthless, ranks.get(names[at], len(ranks)), longest[at] > _SHORT)
         order.sort(key=keys.__getitem__)
+    floor = _LEAST_CELL if first else _LEAST_CHOSEN
+    least = [
+        width
+        if names[at] in whole or numeric[at] or all(_INSTANT.fullmatch(row[at]) for row in cells)
+        else min(width, max(floor, cell_len(heads[at])))
+        for at, width in enumerate(longest)
+    ]
+    kept, hidden, was_cut = list[int](), list[str](), False
+    left = room
     for at in order:
-        most = _LONGEST_CELL if at < len(own) else _LEAST_CELL
-        width = longest[at] if names[at] in whole or not cut else min(most, longest[at])
-        if kept and room < min(width, _LEAST_CELL):
+        if kept and left < min(least[at], _LEAST_CELL):
             hidden.append(names[at])
             continue
-        width = min(width, room) if kept else width
+        if kept:
+            least[at] = min(least[at], left)
         kept.append(at)
-        widths[at] = width
-        room -= width + _GAP
-    room += _GAP
+        left -= least[at] + _GAP
+    widths = {at: longest[at] for at in kept}
+    room -= _GAP * (len(kept) - 1)
+    while sum(widths.values()) > room and any(widths[at] > least[at] for at in kept):
+        widest = max(kept, key=lambda at: (widths[at] > least[at]) * widths[at])
+        widths[widest] -= 1
     for at in kept:
-        wider = min(longest[at], widths[at] + max(0, room))
-        room -= wider - widths[at]
         for row in cells:
-            if cell_len(row[at]) > wider:
-                row[at], was_cut = f"{set_cell_size(row[at], wider - 1).rstrip()}…", True
+            if cell_len(row[at]) > widths[at]:
+                row[at], was_cut = f"{set_cell_size(row[at], widths[at] - 1).rstrip()}…", True
     if not (hidden and len(rows) == 1):
         shown = [[row[at] for at in kept] for row in cells]
         write(_drawn([heads[at] for at in kept], shown, [numeric[at] for at in kept]))

@@ -46,8 +46,8 @@ _HELP = """\
 Type a SELECT and end it with a semicolon; it may have many lines.
   .tables         list the tables and views
   .schema TABLE   list the columns of a table, and what each means
-  .mode FORM      write answers as table, line (a field per line), json, ndjson
-                  or csv; .mode alone says which
+  .mode FORM      write answers as table, line (a field per line), json, ndjson,
+                  csv or parquet; .mode alone says which
   .help           show this
   .exit           leave (or Ctrl-D)
 Tab completes names and words; the arrow keys bring back earlier lines, Ctrl-R

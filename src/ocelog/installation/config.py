@@ -352,6 +352,12 @@ def explain(environment: Mapping[str, str] | None = None) -> list[Setting]:
     return [replace(each, value=home) if each.name == "home" else each for each in found]
 
 
+def origin(name: str, home: Path) -> str:
+    """Return where the setting `name` of the home at `home` comes from. Raises ConfigError."""
+    found = explain({**os.environ, "OCELOG_HOME": str(home)})
+    return next(each.origin for each in found if each.name == name)
+
+
 def _one(name: str, environment: Mapping[str, str], written: Mapping[str, str], file: Path) -> Setting:
     known = SETTINGS[name]
     variable = _PREFIX + name.upper()
@@ -364,7 +370,9 @@ def _one(name: str, environment: Mapping[str, str], written: Mapping[str, str], 
     try:
         return Setting(name=name, value=known.read(text), origin=origin, doc=known.doc)
     except ConfigError as error:
-        raise ConfigError(f"{origin}: {name}: {error}") from error
+        # The variable is called as the setting.
+        named = origin if origin == variable else f"{origin}: {name}"
+        raise ConfigError(f"{named}: {error}") from error
 
 
 def _read_file(path: Path) -> dict[str, str]:
@@ -381,13 +389,15 @@ def _read_file(path: Path) -> dict[str, str]:
         raise ConfigError(f"{path} cannot be read: {without_number(error)}") from error
     import yaml  # noqa: PLC0415 - takes 10 ms, and most homes have no such file
 
+    from ocelog.yaml_nodes import fault_of  # noqa: PLC0415 - see above
+
     try:
         # Every value is text, as in a variable: YAML's own types would read `off` as false.
         found = yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts only
         node = yaml.compose(content, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: this is not YAML: {error.problem}") from error
+        line, what = fault_of(error, content)
+        raise ConfigError(f"{path}:{line}: {what}") from error
     except yaml.YAMLError as error:
         line = content.count("\n", 0, getattr(error, "position", 0)) + 1
         raise ConfigError(f"{path}:{line}: this is not YAML: {getattr(error, 'reason', error)}") from error

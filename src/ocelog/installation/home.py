@@ -268,4 +268,4 @@ def translated(path: Path) -> Iterator[None]:
             case errno.ENOTDIR | errno.EEXIST:
                 raise HomeError(f"{path} is not a folder: name another with OCELOG_HOME or --home.") from error
             case _:
-                raise HomeError(f"{path} cannot be used: {error.strerror or error}.") from error
+                raise HomeError(f"{path} cannot be used: {error.strerror or error}. Name another folder.") from error

@@ -175,6 +175,11 @@ def waiting_slices(installation: Installation, stream: Stream) -> list[Slice]:
     return installation.ledger.pulling.slices(source_id=source_id, log_type=log_type, states={SliceState.WAITING})
 
 
+def newest_sweeps(installation: Installation, streams: Sequence[Stream]) -> list[Sweep | None]:
+    """Return the newest sweep of each of `streams`, None if there was none yet."""
+    return [installation.ledger.sweeps.newest(*stream.key) for stream in streams]
+
+
 def _in_order(streams: Sequence[Stream], found: Mapping[StreamKey, Swept]) -> list[Swept]:
     return [found.get(stream.key, Swept(sweep=None, done=False)) for stream in streams]
 

@@ -319,7 +319,8 @@ def _read_note(folder: Path) -> Mapping[str, Any]:
         found["sums"] = dict(note.get("sums", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HomeError(
-            f"{folder} holds no complete backup: {_NOTE} cannot be read ({without_number(error)})."
+            f"{folder} holds no complete backup: {_NOTE} cannot be read ({without_number(error)}). "
+            "Name the folder that `ocelog backup` wrote."
         ) from error
     if version > _VERSION:
         raise HomeError(f"The backup {folder} was made by a newer Ocelog: upgrade first.")

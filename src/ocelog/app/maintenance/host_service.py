@@ -163,12 +163,16 @@ class HostService:
                     "and type this with the `ocelog` of the same path, such as /opt/ocelog/bin/ocelog."
                 )
         elif hidden:
-            raise ConfigError(
+            backup = "" if self.backup is None else f" {shlex.join(['--backup', str(self.backup)])}"
+            why = (
                 f"A service may not read {hidden[0]}: Ocelog must be installed where every user may read it. Type, "
                 "in the checkout: `sudo python3 -m venv /opt/ocelog && sudo /opt/ocelog/bin/pip install .`, then: sudo "
-                "/opt/ocelog/bin/ocelog service install. Or install it for your user alone: ocelog service install "
-                "--user"
+                f"/opt/ocelog/bin/ocelog service install{backup}. Or install it for your user alone: ocelog service "
+                f"install --user{backup}"
             )
+            if not self.dry_run:
+                raise ConfigError(why)
+            self.left_to_do.append(why)
 
     def _refuse_no_permission(self) -> None:
         if self.dry_run or self.for_user or self.root != Path("/") or os.geteuid() == 0:

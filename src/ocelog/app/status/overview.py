@@ -150,7 +150,7 @@ def overview(
     """Look at everything, or only at the streams of one source; data may be as old as `allowed`."""
     home, ledger = installation.home, installation.ledger
     # A service refuses to start with it, and nothing else here would say so.
-    retentions(installation.settings.retention)
+    retentions(installation.settings.retention, home.path)
     who, tables, after = running(home), table_names(), installation.settings.publish_after
     # What it looks at on the disk must be as the ledger says just then.
     lake = [found.text for found in inspect(home.path, ledger.lake, tables)]

@@ -340,7 +340,10 @@ def find(installation: Installation, name: str) -> User:
     """Return the user of that name. Raises ConfigError."""
     found = installation.ledger.users.find(_clean(name))
     if found is None:
-        raise ConfigError(Phrase("There is no user named %(name)s.", name=repr(_clean(name))))
+        raise ConfigError(
+            Phrase("There is no user named %(name)s.", name=repr(_clean(name))),
+            todo=Phrase("See who there is with `ocelog user list`. How to make one: ocelog user add --help"),
+        )
     return found[0]
 
 

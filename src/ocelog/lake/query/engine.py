@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError, OcelogError, QueryError, SandboxError
-from ocelog.lake.query.refusals import put_together
+from ocelog.lake.query.refusals import explained, put_together
 from ocelog.languages.phrases import Phrase
 from ocelog.sandbox.channel import Frame
 from ocelog.sandbox.child import Bounds, Child, Spec
@@ -325,7 +325,7 @@ class Run:
             missing = _NO_COLUMN.search(text)
             error.column = None if missing is None else missing[1]
             return error
-        return QueryError(text.strip())
+        return QueryError(explained(text.strip(), ""))
 
     def _ended(self) -> NoReturn:
         """Say why the process is gone."""

@@ -1,13 +1,25 @@
-"""How the child that asks queries hands on what it refuses, so that its parent can still translate it."""
+"""How the child that asks queries hands on what it refuses, translatable still, and what to do about a refusal."""
 
 import re
 from typing import Any
 
 from ocelog.languages.phrases import Phrase
+from ocelog.suggest import nearest
 
 _TEMPLATE = re.compile(r"(?:[^%]|%%|%\(\w{1,40}\)s){1,2000}", re.DOTALL)
 """Values as they are, and no width that fills memory: the child may be hostile."""
 _DEEPEST = 4
+_KEYWORDS = re.findall(
+    r"\w+",
+    """
+SELECT FROM WHERE GROUP BY ORDER HAVING LIMIT OFFSET QUALIFY DISTINCT JOIN LEFT RIGHT INNER CROSS UNION INTERSECT EXCEPT
+EXCLUDE WITH VALUES BETWEEN CASE WHEN THEN ELSE END CAST OVER PARTITION FILTER INTERVAL
+    """,
+)
+"""Words that people mistype."""
+_SYNTAX_ERROR = re.compile(r'^Parser Error: syntax error at or near "([^"]+)"')
+_ALIKE = 0.7
+"""How much a word must be like one of them."""
 
 
 def taken_apart(text: str) -> Any:
@@ -34,3 +46,25 @@ def _phrase(parts: Any, depth: int) -> str:
             return Phrase(template, **{str(name): _phrase(each, depth + 1) for name, each in values.items()})
         case _:
             raise ValueError(parts)
+
+
+def explained(text: str, sql: str) -> str:
+    """Return what DuckDB says of `sql`, and what to do about it if something is known."""
+    if (found := _SYNTAX_ERROR.match(text)) is not None:
+        # What is mistyped may be read as a name, so that only the word behind it is wrong.
+        before = re.findall(rf"(\w+)\s+{re.escape(found[1])}", sql)
+        for word in (found[1], *before):
+            near = None if word.upper() in _KEYWORDS else nearest(word, _KEYWORDS, cutoff=_ALIKE)
+            if near is not None:
+                return Phrase("%(text)s\nDid you mean %(near)s instead of %(word)s?", text=text, near=near, word=word)
+        return Phrase(
+            "%(text)s\nThe mistake is there or just before. Queries are in DuckDB's SQL: https://duckdb.org/docs/sql",
+            text=text,
+        )
+    if text.startswith("Conversion Error"):
+        return Phrase(
+            "%(text)s\nTo get null for what cannot be converted, write TRY_CAST(x AS type). `ocelog tables T` lists "
+            "the columns of a table.",
+            text=text,
+        )
+    return text

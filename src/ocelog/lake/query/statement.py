@@ -12,6 +12,7 @@ import duckdb
 from ocelog.errors import QueryError
 from ocelog.lake.query.clock import CLOCK
 from ocelog.lake.query.limits import MAX_LENGTH
+from ocelog.lake.query.refusals import explained
 from ocelog.languages.phrases import Phrase
 from ocelog.suggest import suggest
 
@@ -114,7 +115,7 @@ def checked(
         ((tree,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
         parts = list(_parts(json.loads(tree)))
     except duckdb.Error as error:
-        raise QueryError(f"{error}".rstrip()) from error
+        raise QueryError(explained(str(error).rstrip(), sql)) from error
     except RecursionError as error:
         raise QueryError(Phrase("The statement is nested too deeply.")) from error
     if not any(part.get("type") in _READING for part in parts):
