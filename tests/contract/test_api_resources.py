@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ocelog.app.rule_folders import rule_folders
 from ocelog.app.status.status_report import status_report
 from ocelog.app.users import users
 from ocelog.console.api.paging import write_cursor
+from ocelog.detect.folders import RuleFolder
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ChannelRefusedError
 from visiting import Console, Program, console_of, program
@@ -367,6 +368,28 @@ def test_packs_and_rules_are_turned_and_listed_by_folder(asked: Program) -> None
     assert asked("GET", f"/rules/{RULE}").json()["enabled"] is False, "all of them or none"
     assert asked("POST", "/rules/changes", json={"names": [RULE, pack["id"]], "enabled": True}).status_code == 200
     assert asked("GET", f"/rules/{RULE}/report").json()["folder"] == folder["folder"]
+
+
+def test_a_folder_that_is_being_written_is_listed_as_a_command_lists_it(
+    asked: Program, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(number: int) -> None:
+        lines = f"RuleID: Mine.R{number}", "AnalysisType: rule", f"Filename: r{number}.py", "LogTypes: [Wiz.Audit]"
+        (tmp_path / f"r{number}.py").write_text("def rule(event):\n    return False\n")
+        (tmp_path / f"r{number}.yml").write_text("\n".join([*lines, "Enabled: true", "Severity: LOW", ""]))
+
+    def wait(folders: Collection[RuleFolder], _good: object) -> list[RuleFolder]:
+        write(2)
+        assert tmp_path in [Path(each.path) for each in folders]
+        return []
+
+    write(1)
+    added = rule_folders.register(console.installation, tmp_path, name="written").folder
+    monkeypatch.setattr(rule_folders, "wait_for_rest", wait)
+    (folder,) = asked("GET", "/rule-folders?folder=written").json()
+    assert [each["id"] for each in folder["rules"]] == ["Mine.R1", "Mine.R2"]
+    monkeypatch.undo()
+    rule_folders.unregister(console.installation, added.name)
 
 
 def test_what_was_not_judged_is_listed_up_to_a_limit_that_fits(asked: Program, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,12 +12,13 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, event, func, insert, inspect, select
 
 from bookkeeping.alerts import DAY_US, HOUR_US, NOW_US, alert_of, channel, opened, told
-from bookkeeping.crashes import crash_everywhere
+from bookkeeping.crashes import Crash, crash_everywhere, crashing_at
 from bookkeeping.races import at_once
 from bookkeeping.records import Clock, source_row
 from ocelog.alert import changes
 from ocelog.alert.alert import ENDED, OPEN, Alert
 from ocelog.alert.changes import CloseReason
+from ocelog.alert.delivery.routing import ChannelRow, Routing
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, alert_id, group_key
 from ocelog.alert.listing import AlertFilter, AlertOrder, place_of
@@ -24,10 +27,13 @@ from ocelog.app.search import alert_tables
 from ocelog.app.search.ledger_views import ledger_schemas
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
+from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows import alerts
 from ocelog.model import Severity
 from ocelog.times import from_us
+
+ESCALATES = Routing(escalate_after=timedelta(hours=1))
 
 
 def found(ledger: Ledger, **wanted: object) -> list[int]:
@@ -208,12 +214,109 @@ def test_a_source_that_is_removed_ends_its_alerts(ledger: Ledger) -> None:
     to = channel(ledger, "first")
     opened(ledger, alert_of(1), alert_of(2, source_id="other"), told=[to])
     opened(ledger, alert_of(3, status=AlertStatus.CLOSED, ended_us=1, close_reason="benign"))
-    crash_everywhere(ledger, lambda: ledger.sources.remove("acme"))
+    ledger.sources.remove("acme")
+    assert ledger.sources.ending() == []
     assert now(ledger, alert_of(1)).status is AlertStatus.RESOLVED
     assert timeline(ledger, alert_of(1))[-1] == ("ocelog", "resolved", "its source was removed")
     assert told(ledger, alert_of(1).id)[-1] == (to, "resolved", "by ocelog: its source was removed")
     assert now(ledger, alert_of(2)).status is AlertStatus.OPEN
     assert now(ledger, alert_of(3)).status is AlertStatus.CLOSED
+
+
+def test_however_often_who_removes_a_source_is_killed_its_alerts_end_once_and_tell_nothing_else(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._AT_ONCE", 2)
+    ledger.sources.add(source_row("acme"))
+    ledger.channels.add(ChannelRow(id="late", name="late", kind="file", added_us=1, routing=ESCALATES))
+    to = channel(ledger, "first")
+    ours = [alert_of(n) for n in range(1, 6)]
+    opened(ledger, *ours, told=[to])
+    for statement in count(1):
+        try:
+            with crashing_at(ledger, statement):
+                ledger.sources.remove("acme")
+        except Crash:
+            source = ledger.sources.find("acme")
+            assert source is not None
+            left = [each for each in ours if now(ledger, each).is_open]
+            if source.removed_us is None:
+                assert len(left) == 5
+            else:
+                assert ledger.delivery.escalate() == 0
+                assert ledger.sources.ending() == ["acme"] or not left
+            continue
+        break
+    assert ledger.sources.ending() == []
+    for each in ours:
+        assert timeline(ledger, each)[1:] == [("ocelog", "resolved", "its source was removed")]
+        assert told(ledger, each.id) == [(to, "opened", ""), (to, "resolved", "by ocelog: its source was removed")]
+
+
+def test_who_removes_a_source_with_many_alerts_lets_others_write_meanwhile(
+    ledger: Ledger, other: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._AT_ONCE", 2)
+    ledger.sources.add(source_row("acme"))
+    opened(ledger, *(alert_of(n, record_id=f"i-{n}") for n in range(1, 6)), alert_of(6, source_id="other"))
+    left = list[int]()
+
+    def write(_: object) -> None:
+        other.alerts.change([alert_of(6).id], changes.comment("seen", who="ann"))
+        left.append(other.alerts.count(AlertFilter(statuses=OPEN, source_ids=frozenset({"acme"})), most=9))
+
+    listening(ledger, monkeypatch, write)
+    ledger.sources.remove("acme")
+    assert left == [5, 3, 1, 0, 0]
+
+
+def test_who_turns_off_a_rule_with_many_alerts_lets_others_write_meanwhile(
+    ledger: Ledger, other: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._AT_ONCE", 2)
+    opened(ledger, *(alert_of(n, record_id=f"i-{n}") for n in range(1, 6)), alert_of(6, source_id="other"))
+    left = list[int]()
+
+    def write(_: object) -> None:
+        other.alerts.change([alert_of(6).id], changes.comment("seen", who="ann"))
+        left.append(len(other.alerts.open_records("Wiz.Issues")))
+
+    listening(ledger, monkeypatch, write)
+    assert ledger.alerts.end_rules(["Wiz.Issue.Public"], "its rule was disabled") == 5
+    assert left == [3, 1, 0]
+
+
+def test_a_source_that_is_added_again_keeps_what_was_not_resolved_by_then(
+    ledger: Ledger, other: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._AT_ONCE", 2)
+    row = source_row("acme")
+    ledger.sources.add(row)
+    opened(ledger, *(alert_of(n) for n in range(1, 6)))
+    transactions = count(1)
+
+    def add(_: object) -> None:
+        if next(transactions) == 2:
+            other.sources.add(row)
+
+    listening(ledger, monkeypatch, add)
+    ledger.sources.remove("acme")
+    assert [now(ledger, alert_of(n)).is_open for n in range(1, 6)] == [False, False, True, True, True]
+    assert ledger.sources.ending() == []
+
+
+def listening(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, heard: Callable[[object], object]) -> None:
+    """Let `heard` happen after each transaction of `ledger` that writes."""
+    write = Database.write
+
+    @contextmanager
+    def told_of(database: Database) -> Iterator[Connection]:
+        with write(database) as tx:
+            yield tx
+        if database is ledger._database:
+            heard(tx)
+
+    monkeypatch.setattr(Database, "write", told_of)
 
 
 def test_records_of_which_an_alert_is_open_are_known(ledger: Ledger) -> None:
@@ -269,7 +372,7 @@ def test_a_long_list_is_read_without_contexts_and_with_them_few_at_a_time(
 def test_however_many_alerts_end_with_their_rule_few_are_read_at_once(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._AT_ONCE", 2)
+    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._READ_AT_ONCE", 2)
     opened(ledger, *(alert_of(n, record_id=f"i-{n}") for n in range(1, 6)))
     read = list[int]()
     of_ids = alerts.of_ids
@@ -279,7 +382,7 @@ def test_however_many_alerts_end_with_their_rule_few_are_read_at_once(
         return of_ids(tx, ids, hold=hold)
 
     monkeypatch.setattr(alerts, "of_ids", counted)
-    crash_everywhere(ledger, lambda: ledger.alerts.end_rules(["Wiz.Issue.Public"], "its rule was disabled"))
+    ledger.alerts.end_rules(["Wiz.Issue.Public"], "its rule was disabled")
     assert {now(ledger, alert_of(n)).status for n in range(1, 6)} == {AlertStatus.RESOLVED}
     assert max(read) == 2
 

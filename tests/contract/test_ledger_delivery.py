@@ -889,6 +889,42 @@ def test_what_is_muted_is_escalated_when_that_is_over(desk: Desk, clock: Clock) 
     assert desk.delivery.escalate() == 1
 
 
+def test_what_waited_when_a_mute_began_is_not_told_but_what_was_told_before_ends(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    for name in ("heard", "ended"):
+        desk.tell(name, Happened.OPENED, "ops")
+    assert len(desk.happened(claim)) == 2
+    desk.ledger.channels.change(channel(), lambda row: replace(row, routing=Routing(quiet_hours=NIGHT)))
+    for name in ("new", "over", "wanted", "later"):
+        desk.tell(name, Happened.OPENED, "ops")
+    desk.tell("heard", Happened.ESCALATED, "ops")
+    desk.tell("wanted", Happened.RESENT, "ops")
+    for name in ("over", "ended"):
+        desk.tell(name, Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert desk.happened(claim) == []
+    clock.now = clock.now.replace(hour=22, minute=59)
+    mute(desk, lasts=HOUR)
+    clock.now += 2 * MINUTE
+    # It was decided after the mute had begun, as by a person.
+    desk.tell("later", Happened.REOPENED, "ops")
+    told = desk.happened(desk.take())
+    assert sorted(told) == [
+        ("ended", Happened.RESOLVED, 1),
+        ("later", Happened.OPENED, 2),
+        ("wanted", Happened.OPENED, 2),
+    ]
+    assert desk.waiting() == []
+    for name in ("new", "over", "heard"):
+        details = desk.ledger.alerts.details(name)
+        assert details is not None
+        assert [each.detail for each in details.timeline if each.what == "untold"] == ["ops: it is muted"]
+    # Nor afterwards: that it is over is for those who heard of it.
+    clock.now += HOUR
+    assert desk.happened(desk.take()) == []
+    assert desk.ledger.alerts.told_channels("new") == []
+
+
 REFUSED = DeliveryRefusal(answer="401", code="channel_refused")
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import delete, func, insert, select
 
 from bookkeeping.crashes import Crash, crashing_at
-from bookkeeping.records import TABLE, Clock, landing, taken
+from bookkeeping.records import TABLE, Clock, landing, source_row, taken
 from ocelog.alert import changes
 from ocelog.alert.alert import RULE_OFF, Alert
 from ocelog.alert.deciding import Decision, Policy
@@ -22,14 +22,15 @@ from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.alert.ports import Piece, StaleCommit
+from ocelog.app.claims import HomeClaims
 from ocelog.app.rules.replaying import replay_claims
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
-from ocelog.errors import LakeDamagedError
+from ocelog.errors import LakeDamagedError, LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.alerts import of_ids
-from ocelog.model import Kind, KnownVersions, NewPart, Part, Position, Severity
+from ocelog.model import DETECT, Kind, KnownVersions, NewPart, Part, Position, Severity
 from ocelog.sources.wiz.streams import ROOTS
 from ocelog.times import to_us
 
@@ -421,6 +422,38 @@ def test_alerts_come_back_with_a_source_that_is_added_again(passed: Ledger, told
     after = alerts(passed, name)["a"]
     assert (after.status, after.close_reason, after.to_be_told) == (AlertStatus.OPEN, None, told)
     assert written(passed)["outbox"] == before["outbox"] + 1, "whoever was told of it takes it for over"
+
+
+def test_who_may_not_judge_what_is_there_does_not_read_it(passed: Ledger, other: Ledger) -> None:
+    def of(ledger: Ledger, house: House, holder: str) -> Detecting:
+        loop = judging(ledger, house)
+        loop.claims = HomeClaims(ledger, holder, DETECT)
+        return loop
+
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    two = pa.concat_tables([table_of(["a", "b", "c", "d"], 1), table_of(["a", "b", "c", "d"], 1, "beta")])
+    passed.sources.add(source_row("beta"))
+    rules = (rule(EARLY), rule(LATE))
+    ours, theirs = House(on=rules, there=two), House(on=rules, there=two)
+    first, second = of(passed, ours, "one"), of(other, theirs, "two")
+    first.step(TABLE, KIND)
+    for _ in range(3):
+        with pytest.raises(LostFenceError):
+            second.step(TABLE, KIND)
+    assert (ours.pages, theirs.pages) == (1, 0)
+    # It has the claim of what comes next, and reads that.
+    second.claims.claim("beta")
+    with pytest.raises(LostFenceError):
+        to_the_end(first)
+    second.step(TABLE, KIND)
+    assert theirs.pages == 1
+    for _ in range(3):
+        with pytest.raises(LostFenceError):
+            first.step(TABLE, KIND)
+    assert ours.pages == 2
+    to_the_end(second)
+    assert set(alerts(passed, LATE)) == {"a", "b", "c", "d"}
+    assert passed.judging.unseeded(TABLE, {LATE: FOLDER}) == []
 
 
 def test_who_is_behind_another_that_seeds_commits_nothing(passed: Ledger) -> None:

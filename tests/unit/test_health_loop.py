@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bookkeeping.alerts import alert_of, opened
+from bookkeeping.crashes import Crash, crashing_at
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
 from ocelog.alert.listing import AlertFilter
@@ -257,6 +259,19 @@ def test_a_paused_or_removed_source_is_told_of_no_more(timed: TimedLedger) -> No
     assert (timed.look(), timed.status.health.state) == ([], State.PAUSED)
     timed.ledger.sources.remove("prod")
     assert timed.look() == ["recovered SOURCE_NO_DATA"]
+
+
+def test_a_look_resolves_what_is_left_of_a_source_whose_remover_was_killed(timed: TimedLedger) -> None:
+    opened(timed.ledger, *(alert_of(n, source_id="prod", record_id=f"i-{n}") for n in (1, 2)))
+    with crashing_at(timed.ledger, 5), pytest.raises(Crash):
+        timed.ledger.sources.remove("prod")
+    assert (timed.ledger.sources.ending(), timed.ledger.alerts.open().told) == (["prod"], {Severity.HIGH: 2})
+    installation = SimpleNamespace(ledger=timed.ledger)
+    assembly: Any = SimpleNamespace(installation=installation)
+    work = Work(assembly=assembly, stop=Stop())
+    HealthLoop(work, errors=timed.told, now=lambda: timed.now).finish()
+    assert (timed.ledger.sources.ending(), timed.ledger.alerts.open().told) == ([], {})
+    assert work.to_tell == 1
 
 
 def _swept(timed: TimedLedger) -> None:

@@ -5,6 +5,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import Queue
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,7 +90,7 @@ def running_schedules(stage: Stage) -> Callable[[], object]:
     loop.work = stage.work
     loop.now = lambda: stage.now
     loop._pace = SchedulePace(Path("/no/such/home"))
-    loop._asking = {}
+    loop._asking, loop._answers = {}, Queue()
     loop.jury = SimpleNamespace(
         lock=nullcontext(),
         queries=lambda: {"rows": SimpleNamespace(schedule=Schedule(rate_minutes=1))},

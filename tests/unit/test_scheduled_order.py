@@ -73,7 +73,7 @@ class Stage:
         assembly: Any = SimpleNamespace(installation=installation)
         loop.work = Work(assembly=assembly, stop=self.stop, monotonic=lambda: self.clock)
         loop.work.threads = SimpleNamespace(start_once=self.begin, went_on=lambda: None)
-        loop.now, loop._asking = (lambda: self.now), {}
+        loop.now, loop._asking, loop._answers = (lambda: self.now), {}, Answers()
         loop._pace = SchedulePace(self.home, monotonic=lambda: self.clock)
         schedule = Schedule(rate_minutes=PERIOD)
         names = {
@@ -138,9 +138,6 @@ class Answers:
             raise Empty
         stage.clock, _, _, job = heapq.heappop(stage.ends)
         job()
-        if not self.found:
-            # It was begun by a run that failed.
-            raise Empty
         firing, landing, _ = self.found.pop()
         return firing, landing, stage.seconds[firing.schedule.partition(" ")[2]]
 
@@ -249,6 +246,16 @@ def test_queries_that_failed_runs_left_behind_count_among_those_that_are_asked_a
     assert stage.looks > 6
     assert stage.queries_at_once == at_once
     assert {name for name, _ in stage.ran} == stage.seconds.keys(), "each of them runs in its turn"
+
+
+def test_what_a_failed_run_left_behind_is_landed_by_the_next_and_not_asked_again(stage: Stage) -> None:
+    stage.seconds = {"a": 100.0}
+    stage.fired = {"query a": to_us(START - timedelta(hours=1))}
+    stage.fails = lambda look: look == 2
+    stage.until = 115.0
+    run(stage)
+    assert stage.looks > 2
+    assert (stage.begun, [name for name, _ in stage.ran]) == ([("a", 0.0)], ["a"])
 
 
 def test_a_rule_that_goes_and_fails_while_it_runs_costs_no_other_its_answer(

@@ -217,11 +217,20 @@ class Detecting:
             raise
 
     def _seed_page(self, seeder: Seeder, table: str, kind: Kind, mark: Position, seeds: Sequence[Seed]) -> JudgingStep:
+        if seeds[0].after is not None:
+            # As in a step, first: whoever may not land what rules say need not read what they are asked about.
+            self.claims.claim(seeds[0].after[0])
         page, is_last = seeder.page(table, kind, seeds[0].after, mark)
         rows = matches = 0
         for piece in _by_source(page, self.piece_rows):
-            # As in a step: first.
-            self.claims.claim(piece.column("p_source_id")[0].as_py())
+            source_id = piece.column("p_source_id")[0].as_py()
+            if seeds[0].after is None or seeds[0].after[0] != source_id:
+                # Whoever has no claim sees by this which one it takes, without a look at the table.
+                reached = [replace(each, after=(source_id, "")) for each in seeds]
+                if not self._move_seeds(table, mark, list(zip(seeds, reached, strict=True))):
+                    return JudgingStep(more=True, seeding=True)
+                seeds = reached
+            self.claims.claim(source_id)
             # The mark stays and is committed on, so that each is the newest of all that rules have passed.
             events = [replace(event, latest=True) for event in events_of(piece, kind)]
             found = seeder.judge([each.rule_id for each in seeds], piece, kind.log_type, events)
@@ -263,8 +272,10 @@ class Detecting:
                     pass
         raise _overtaken(table)
 
-    def _move_seeds(self, table: str, mark: Position, seeds: Sequence[tuple[Seed, Seed]]) -> None:
-        self.ledger.commit(Piece(table=table, since=mark, to=mark, source_id=None, decision=_NOTHING, seeds=seeds))
+    def _move_seeds(self, table: str, mark: Position, seeds: Sequence[tuple[Seed, Seed]]) -> bool:
+        """Note how far rules are; False: somebody else has, since that was read."""
+        moved = Piece(table=table, since=mark, to=mark, source_id=None, decision=_NOTHING, seeds=seeds)
+        return isinstance(self.ledger.commit(moved), CommitSuccess)
 
     def give_up_old(self, table: str, reason: str) -> JudgingStep:
         """Pass the next parts if they have waited for too long, and remember that they were not judged."""

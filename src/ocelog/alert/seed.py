@@ -9,7 +9,7 @@ class Seed(Struct, frozen=True, kw_only=True):
     rule_id: str
     folder_id: str
     after: tuple[str, str] | None = None
-    """Source and id of the last record that it knows; records come in that order."""
+    """Source and id of the last record that it knows; records come in that order. No id: it has reached the source."""
     tries: int = 0
     """That failed since then."""
     done: bool = False

@@ -88,7 +88,7 @@ class Room:
 SIGNING_IN = Room(at_once=3, waiting=9)
 """Each takes a tenth of a second and 64 MiB."""
 SLOW = Room(at_once=8, waiting=8, most_of_one=4)
-"""What asks a source or a channel, which may take half a minute, or runs the tests of a rule."""
+"""What asks a source or a channel, which may take half a minute, runs the tests of a rule, or waits for its files."""
 
 
 def slowly(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:

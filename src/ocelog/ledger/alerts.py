@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from ocelog.alert.alert import ENDED, OPEN, RULE_OFF, Alert, TimelineEntry
-from ocelog.alert.changes import OCELOG, Act, resolve
+from ocelog.alert.changes import OCELOG, Act, Change, resolve
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
 from ocelog.alert.listing import (
@@ -302,11 +302,10 @@ class AlertLedger:
     def end_rules(self, rule_ids: Collection[str], why: str) -> int:
         """Resolve the alerts of rules that live with a record: nothing else would any more. Return how many.
 
-        For rules that were disabled, removed or renamed.
+        For rules that were disabled, removed or renamed. Each transaction resolves some: killed, call it again.
         """
-        with self._database.write() as tx:
-            ids = alert_changes.open_ids(tx, and_(_a.rule_id.in_(list(rule_ids)), _a.record_id.is_not(None)))
-            return alert_changes.change_many(tx, ids, resolve(why, reason=RULE_OFF), self._now_us())
+        theirs = and_(_a.rule_id.in_(list(rule_ids)), _a.record_id.is_not(None))
+        return alert_changes.change_open(self._database, theirs, resolve(why, reason=RULE_OFF), self._now_us)
 
     def failing_rules(self) -> dict[str, set[str]]:
         """Return the rules whose errors are an open alert, each with the revisions that failed."""
@@ -330,9 +329,13 @@ class AlertLedger:
             failed.append(_a.source_id.is_(None))
         if suspended is not None:
             failed.append((_a.dedup == SUSPENDED) if suspended else (_a.dedup != SUSPENDED))
-        with self._database.write() as tx:
-            ids = alert_changes.open_ids(tx, and_(_a.rule_id == rule_id, *failed))
-            return alert_changes.change_many(tx, ids, resolve(why), self._now_us())
+        over = resolve(why)
+
+        def act(alert: Alert, now_us: int) -> Change | None:
+            # It may have failed once more.
+            return None if alert.rule_revision == but else over(alert, now_us)
+
+        return alert_changes.change_open(self._database, and_(_a.rule_id == rule_id, *failed), act, self._now_us)
 
     def suppress(self, suppression: Suppression) -> None:
         """Add a suppression."""

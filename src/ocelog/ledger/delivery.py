@@ -24,9 +24,10 @@ from ocelog.alert.delivery.delivering import (
     gives_up,
     says_nothing_new,
     tells_ends_only,
+    was_muted,
 )
 from ocelog.alert.delivery.routing import RESTS_FROM, ChannelRow, channels_for, is_unrouted
-from ocelog.alert.delivery.suppressing import muted_by
+from ocelog.alert.delivery.suppressing import Suppression, suppressed
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.kept_texts import kept_text
@@ -49,6 +50,7 @@ _a = tables.alerts.c
 _c = tables.channels.c
 _d = tables.deliveries.c
 _o = tables.outbox.c
+_s = tables.sources.c
 
 
 class ChannelBacklog(Struct, frozen=True, kw_only=True):
@@ -380,18 +382,22 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
         entries = outbox.of_alerts(tx, channel.id, names)
         found = alerts.heads_of(tx, entries)
         last = outbox.last_delivered(tx, channel.id, entries)
-        is_muted = _muted(tx, now_us)
+        mute_of = _mutes(tx, now_us)
         unheard = dict[str, str]()
         for name, own in entries.items():
             if name not in found:
                 unheard[name] = ""
             elif _is_for_nobody(tx, channel, found[name], own):
                 unheard[name] = kept_text("it was over before it had to escalate")
-            elif says_nothing_new(found[name], own, last.get(name), muted=is_muted(name)):
-                is_open = found[name].is_open
-                unheard[name] = (
-                    kept_text("it is muted") if is_open else kept_text("it came and went within its quiet time")
-                )
+            else:
+                mute, heard = mute_of(name), last.get(name)
+                if mute is not None and was_muted(found[name], own, heard, mute.since_us):
+                    unheard[name] = kept_text("it is muted")
+                elif says_nothing_new(found[name], own, heard, muted=mute is not None):
+                    is_open = found[name].is_open
+                    unheard[name] = (
+                        kept_text("it is muted") if is_open else kept_text("it came and went within its quiet time")
+                    )
         not_told = [
             TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="untold", detail=f"{channel.name}: {why}")
             for name, why in unheard.items()
@@ -497,6 +503,8 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
         _a.told,
         _a.visible,
         _a.acknowledged_us.is_(None),
+        # It is about to be resolved.
+        ~exists().where(_s.id == _a.source_id, _s.ending),
         or_(_a.opened_us <= now_us - after // _US, _a.opened_us > now_us),
         ~exists().where(_o.alert_id == _a.id, _o.channel_id == channel.id),
         # What is told later is not unacknowledged yet.
@@ -530,20 +538,24 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
     told = dict[str, int]()
     for some in batches([each.id for each in found]):
         told |= dict(tx.execute(first_told.where(_d.alert_id.in_(some))).all())
-    now, is_muted = from_us(now_us), _muted(tx, now_us)
+    now, mute_of = from_us(now_us), _mutes(tx, now_us)
     return [
         each.id
         for each in found
         if has_passed(after, since=from_us(told.get(each.id, each.told_us or each.opened_us)), now=now)
-        and not is_muted(each.id)
+        and mute_of(each.id) is None
     ]
 
 
-def _muted(tx: Connection, now_us: int) -> Callable[[str], bool]:
-    """Return what says whether nobody is to be told of the alert with an id; suppressions may look at its context."""
+def _mutes(tx: Connection, now_us: int) -> Callable[[str], Suppression | None]:
+    """Return what says because of what nobody is to be told of the alert with an id; that may look at its context."""
     there = suppressions.listed(tx, ending_after_us=now_us)
-    muted = muted_by(there)
-    return lambda name: bool(there) and any(muted(each, now_us) for each in alerts.of_ids(tx, [name]).values())
+
+    def mute_of(name: str) -> Suppression | None:
+        alert = alerts.of_ids(tx, [name]).get(name) if there else None
+        return None if alert is None else suppressed(alert, there, now_us)
+
+    return mute_of
 
 
 def _ended(alert: Alert) -> Alert:

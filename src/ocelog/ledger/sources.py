@@ -54,7 +54,7 @@ class SourceLedger:
             if there is None:
                 _write(tx, insert(tables.sources).values(id=row.id, **_values(row)), row)
             else:
-                _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row)
+                _write(tx, update(tables.sources).where(_s.id == row.id).values(**_values(row), ending=False), row)
                 # The alerts of its records ended with it, and rules that were turned on since know none of them.
                 seeds.forget_all(tx)
 
@@ -80,18 +80,44 @@ class SourceLedger:
             return [_row_of(row) for row in tx.execute(found).mappings()]
 
     def remove(self, source_id: str) -> None:
-        """Take a source out of work: its secrets go, its alerts are resolved; its streams, slices and marks stay."""
+        """Take a source out of work: its secrets go, its alerts are resolved; its streams, slices and marks stay.
+
+        Killed while it resolves alerts, it can be called again, or `end_alerts`: from the first transaction on the
+        source is removed, and until the last one it is among `ending`.
+        """
         with self._database.write() as tx:
             gone = (
                 update(tables.sources)
                 .where(_s.id == source_id, _s.removed_us.is_(None))
-                .values(removed_us=self._now_us())
+                .values(removed_us=self._now_us(), ending=True)
             )
             tx.execute(gone)
             tx.execute(delete(tables.secrets).where(tables.secrets.c.source_id == source_id))
-            open_ids = alert_changes.open_ids(tx, tables.alerts.c.source_id == source_id)
-            over = resolve(kept_text("its source was removed"), reason=SOURCE_REMOVED)
-            alert_changes.change_many(tx, open_ids, over, self._now_us())
+        if source_id in self.ending():
+            self.end_alerts(source_id)
+
+    def ending(self) -> list[str]:
+        """Return the ids of removed sources whose alerts are not all resolved yet."""
+        with self._database.read() as tx:
+            return list(tx.execute(select(_s.id).where(_s.ending).order_by(_s.id)).scalars())
+
+    def end_alerts(self, source_id: str) -> int:
+        """Resolve the alerts of a source that is among `ending`, and return how many that were.
+
+        One that is added again meanwhile keeps the others.
+        """
+        this = (_s.id == source_id, _s.ending)
+        held = select(_s.id).where(*this).with_for_update(read=True)
+        count = alert_changes.change_open(
+            self._database,
+            tables.alerts.c.source_id == source_id,
+            resolve(kept_text("its source was removed"), reason=SOURCE_REMOVED),
+            self._now_us,
+            still=lambda tx: tx.execute(held).first() is not None,
+        )
+        with self._database.write() as tx:
+            tx.execute(update(tables.sources).where(*this).values(ending=False))
+        return count
 
     def purge(self, source_id: str) -> None:
         """Delete all that the ledger knows of a source, once its part files are gone: which they were is forgotten too.

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
 )
 
@@ -47,6 +48,8 @@ sources = Table(
     Column("paused", Boolean, nullable=False),
     Column("removed_us", BigInteger),
     Column("added_us", BigInteger, nullable=False),
+    # It was removed, and its alerts are being resolved.
+    Column("ending", Boolean, nullable=False, server_default=false()),
 )
 _present = sources.c.removed_us.is_(None)
 _names = Index("ix_sources_name", sources.c.name, unique=True, sqlite_where=_present)

@@ -182,6 +182,17 @@ def says_nothing_new(alert: Alert, entries: Sequence[Entry], last: Happened | No
     return last is not None and last.ends
 
 
+def was_muted(alert: Alert, entries: Sequence[Entry], last: Happened | None, since_us: int) -> bool:
+    """Whether a channel that was told `last` of an alert needs none of `entries`: it was muted before they were sent.
+
+    All had waited since before that, as for the end of quiet hours. A channel that heard of it hears of its end.
+    """
+    waited = all(each.created_us < since_us and not each.tries for each in entries)
+    wanted = any(each.happened is Happened.RESENT for each in entries)
+    is_end = tells_ends_only(entries) or not alert.is_open
+    return waited and not wanted and not (is_end and last is not None)
+
+
 def notice_of(handed: OutgoingMessage, key: str, now_us: int) -> Notice:
     """Return the message: of one alert as it is now, or a digest of several."""
     if len(handed.entries) == 1:

@@ -150,6 +150,7 @@ class HealthLoop:
     def _look(self) -> None:
         began = time.monotonic()
         ledger = self.work.assembly.installation.ledger
+        self._end_removed(ledger)
         self.work.to_tell += look_at_streams(ledger, self.errors or AlertedErrors(ledger), self.now())
         loop_alerts.tell(ledger, self.work.faults.errors)
         end_limits(ledger)
@@ -157,6 +158,13 @@ class HealthLoop:
             self._looked_at + _LOOK_AFTER_POLL, self.work.monotonic() + _SHARE * (time.monotonic() - began)
         )
         self._look_at = max(self._look_at, self._rested_at)
+
+    def _end_removed(self, ledger: Ledger) -> None:
+        """Resolve what is left of the alerts of removed sources: whoever removed one may have been killed."""
+        for source_id in ledger.sources.ending():
+            count = ledger.sources.end_alerts(source_id)
+            self.work.to_tell += bool(count)
+            log.info("alerts of a removed source resolved", source=source_id, alerts=count)
 
 
 def end_limits(ledger: Ledger) -> None:

@@ -73,8 +73,6 @@ class _Agenda:
     schedules: Mapping[str, Sequence[Schedule]] = field(default_factory=dict)
     queries_due: deque[Firing] = field(default_factory=deque)
     others_due: deque[Firing] = field(default_factory=deque)
-    asked: dict[str, float] = field(default_factory=dict)
-    """Queries that are not answered yet, and since when."""
     correlating: set[str] = field(default_factory=set)
     """Correlation rules that still look for what belongs together: one at most."""
     taken: dict[str, int] = field(default_factory=dict)
@@ -108,7 +106,9 @@ class ScheduledLoop:
     _correlator: Correlator = field(init=False)
     _pace: SchedulePace = field(init=False)
     _asking: dict[str, float] = field(default_factory=dict)
-    """Queries that are asked, and since when: those, too, that a run of this loop left behind as it failed."""
+    """Queries whose answers have not been taken up yet, and since when; also those that a failed run left behind."""
+    _answers: _Answers = field(default_factory=Queue)
+    """What was run. What a failed run left behind is landed by the next one."""
     _look_at: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -207,7 +207,7 @@ class ScheduledLoop:
         due = [
             each
             for name, when in agenda.schedules.items()
-            if name not in agenda.asked.keys() | self._asking.keys() | agenda.correlating
+            if name not in self._asking.keys() | agenda.correlating
             and (each := self._due(name, when, fired[name])) is not None
         ]
         agenda.queries_due = self._sorted(
@@ -240,7 +240,6 @@ class ScheduledLoop:
         otherwise. What is due is looked at again after each. Correlation rules come one by one, after the queries,
         whose rules' matches they look at; if a query takes long, they do not wait for it. No query waits for them.
         """
-        answers: _Answers = Queue()
         waited = 0  # glances since a query was asked
         while not self.work.stop():
             if self.work.monotonic() >= agenda.look_at:
@@ -248,30 +247,26 @@ class ScheduledLoop:
             while (firing := self._next_query(agenda)) is not None:
                 query = agenda.queries[firing.schedule.partition(" ")[2]]
                 agenda.take(firing)
-                job = partial(self._ask, firing, query, agenda.sources, answers)
-                self._asking[firing.schedule] = self.work.monotonic()
-                if self._begin(firing.schedule, firing, job):
-                    agenda.asked[firing.schedule] = self.work.monotonic()
+                if self._begin(firing.schedule, firing, partial(self._ask, firing, query, agenda.sources)):
+                    self._asking[firing.schedule] = self.work.monotonic()
                     waited = 0
-                else:
-                    del self._asking[firing.schedule]
             if agenda.others_due and not agenda.correlating and not self._waits_for_query(agenda, waited):
                 firing = agenda.others_due[0]
                 what = agenda.correlations[firing.schedule.partition(" ")[2]]
-                job = partial(self._correlate, firing, *what, agenda.correlations, agenda.sources, answers)
+                job = partial(self._correlate, firing, *what, agenda.correlations, agenda.sources)
                 # All have one name: so none runs beside one that a failed run of this loop left behind.
                 if self._begin(_RULES, firing, job):
                     agenda.take(agenda.others_due.popleft())
                     agenda.correlating.add(firing.schedule)
-            if not (agenda.queries_due or agenda.asked or agenda.others_due or agenda.correlating):
+            if not (agenda.queries_due or self._asking or agenda.others_due or agenda.correlating):
                 return
             try:
-                firing, landing, seconds = answers.get(timeout=_GLANCE)
+                firing, landing, seconds = self._answers.get(timeout=_GLANCE)
             except Empty:
                 waited += 1
                 continue
             agenda.correlating.discard(firing.schedule)
-            agenda.asked.pop(firing.schedule, None)
+            self._asking.pop(firing.schedule, None)
             self._took(agenda, firing.schedule, seconds)
             yield firing, landing
             agenda.look_at = float("-inf")
@@ -296,10 +291,10 @@ class ScheduledLoop:
 
     def _next_query(self, agenda: _Agenda) -> Firing | None:
         """Take the query that is to be asked next, if there is room for it."""
-        asked = {**self._asking, **agenda.asked}
-        if not agenda.queries_due or len(asked) >= _AT_ONCE:
+        if not agenda.queries_due or len(self._asking) >= _AT_ONCE:
             return None
-        if self._is_slow(agenda.queries_due[0].schedule) and any(self._is_slowly_asked(*one) for one in asked.items()):
+        slowly = any(self._is_slowly_asked(*one) for one in self._asking.items())
+        if slowly and self._is_slow(agenda.queries_due[0].schedule):
             return None
         return agenda.queries_due.popleft()
 
@@ -310,9 +305,9 @@ class ScheduledLoop:
         """Whether a query is due or asked that correlation rules wait for: none that is slow."""
         if any(not self._is_slow(each.schedule) for each in agenda.queries_due):
             return True
-        return waited < _MOST_GLANCES and any(not self._is_slowly_asked(*one) for one in agenda.asked.items())
+        return waited < _MOST_GLANCES and any(not self._is_slowly_asked(*one) for one in self._asking.items())
 
-    def _ask(self, firing: Firing, query: Query, sources: Mapping[str, str], answers: _Answers) -> None:
+    def _ask(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> None:
         began = self.work.monotonic()
         try:
             found: _Asked = run_query(
@@ -323,8 +318,7 @@ class ScheduledLoop:
         landing = _Landing(
             partial(self._land_query, firing, query, found, sources), lambda: self.jury.rules_of(query.name)
         )
-        self._asking.pop(firing.schedule, None)
-        answers.put((firing, landing, self.work.monotonic() - began))
+        self._answers.put((firing, landing, self.work.monotonic() - began))
 
     def _correlate(
         self,
@@ -333,7 +327,6 @@ class ScheduledLoop:
         revision: str,
         others: Collection[str],
         sources: Mapping[str, str],
-        answers: _Answers,
     ) -> None:
         began = self.work.monotonic()
         # After a clock that was wrong, the mark may lie ahead.
@@ -346,7 +339,7 @@ class ScheduledLoop:
             found = error
         rules = {rule.id: JudgedBy(about=rule.about, revision=revision, on_schedule=True)}
         landing = _Landing(partial(self._land_correlation, firing, rule, rules, found), lambda: rules)
-        answers.put((firing, landing, self.work.monotonic() - began))
+        self._answers.put((firing, landing, self.work.monotonic() - began))
 
     def _fire(self, firing: Firing, landing: _Landing) -> None:
         """Land one schedule. What nobody expected is an error of its rules, and stops no other schedule."""

@@ -15,6 +15,7 @@ from ocelog.console.api.caller import Admin, Viewer
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.values import Line, Name
+from ocelog.console.capacity import slowly
 from ocelog.detect.unjudged import oldest_us
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
@@ -110,12 +111,16 @@ class DismissedEvents(BaseModel):
 
 
 @router.get("/rule-folders")
+@slowly
 def list_folders(
     caller: Viewer, folder: Annotated[Words | None, Query(description="Only the one of this name.")] = None
 ) -> list[RuleFolder]:
-    """List the folders with all of their rules, in the order in which they come first."""
+    """List the folders with all of their rules, in the order in which they come first.
+
+    It waits up to 6 seconds for a folder that is just being written, so as not to list half of its rules.
+    """
     with not_found():
-        found = rule_showing.folders(caller.installation, folder)
+        found = rule_showing.folders(caller.installation, folder, waits=True)
     return [RuleFolder.model_validate(each) for each in found]
 
 

@@ -1,6 +1,7 @@
 """What changes of alerts have in common, whoever makes them: a person, or the end of a rule or a source."""
 
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, select, union
 
@@ -12,10 +13,13 @@ from ocelog.errors import ConfigError, LedgerUnavailableError
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
+from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alerts
 
-_AT_ONCE = 50
-"""Alerts that are read at once, with their contexts, if many are changed."""
+_AT_ONCE = 200
+"""Alerts that one transaction changes, if there are many: it takes a tenth of a second or so."""
+_READ_AT_ONCE = 50
+"""Alerts that are read at once, with their contexts."""
 _a = tables.alerts.c
 
 
@@ -44,14 +48,36 @@ def change(tx: Connection, ids: Collection[str], act: Act, now_us: int) -> list[
     return [(found[key] if made is None else made.alert, made is not None) for key, made in changes.items()]
 
 
-def change_many(tx: Connection, ids: Collection[str], act: Act, now_us: int) -> int:
-    """Change alerts as `change` does, however many there are, and return how many changed: some are read at a time."""
-    # What belongs to the first is changed before the last is read: all are taken before that.
-    left = alerts.hold(tx, ids)
+def change_open(
+    database: Database,
+    which: ColumnElement[bool],
+    act: Act,
+    now_us: Callable[[], int],
+    *,
+    still: Callable[[Connection], bool] = lambda _: True,
+) -> int:
+    """Change the alerts that are `which` and not over, as `change`, and return how many changed.
+
+    Others may change one before its turn: `act` sees it as it is by then. There may be very many, so each transaction
+    changes some, as long as it finds what is to be so `still`. Whoever is killed between two of them calls it again.
+    """
+    with database.read() as tx:
+        left = open_ids(tx, which)
     count = 0
     while left:
         some, left = left[:_AT_ONCE], left[_AT_ONCE:]
-        count += sum(changed for _, changed in change(tx, some, act, now_us))
+        began = time.monotonic()
+        with database.write() as tx:
+            if not still(tx):
+                break
+            # What belongs to the first is changed before the last is read: all are taken before that. Some may be gone.
+            there = alerts.hold(tx, some)
+            for at in range(0, len(there), _READ_AT_ONCE):
+                few = there[at : at + _READ_AT_ONCE]
+                count += sum(changed for _, changed in change(tx, few, act, now_us()))
+        if left and database.is_sqlite:
+            # Its writers are in no queue: who waits asks again and again, and meets only such a pause.
+            time.sleep((time.monotonic() - began) / 2)
     return count
 
 
