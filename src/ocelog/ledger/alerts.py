@@ -292,11 +292,13 @@ class AlertLedger:
             )
             return list(tx.execute(found).scalars())
 
-    def open_records(self, log_type: str) -> list[tuple[str, str]]:
-        """Return the records of a log type, by source and id, of which alerts are open."""
+    def alerted_records(self, log_type: str) -> list[tuple[str, str]]:
+        """Return the records of a log type, by source and id, of which alerts are not resolved.
+
+        Those that a person closed, too: one whose record ends, and is open again, opens again.
+        """
+        found = select(_a.source_id, _a.record_id).where(tables.STANDING_ALERT, _a.log_type == log_type)
         with self._database.read() as tx:
-            of_records = (_a.log_type == log_type, _a.record_id.is_not(None))
-            found = select(_a.source_id, _a.record_id).where(tables.OPEN_ALERT, *of_records)
             return [(row.source_id, row.record_id) for row in tx.execute(found.distinct())]
 
     def end_rules(self, rule_ids: Collection[str], why: str) -> int:
