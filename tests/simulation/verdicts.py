@@ -260,6 +260,9 @@ def _check_to_be_told(bench: Bench, log: Sequence[Told], alerts: Mapping[str, Al
             assert ours == ["opened", *["escalated"] * (len(ours) - 1)], f"{alert.title}: {ours}"
         elif alert.status is AlertStatus.RESOLVED and name not in bench.touched:
             assert ours[-1] in {"resolved", "not visible"}, f"{alert.title} is resolved: {ours}"
+        elif alert.is_open and name not in bench.touched:
+            # Also if it was muted as it came back.
+            assert ours[-1] != "resolved", f"{alert.title} is open: {ours}"
 
 
 def check_delivered(bench: Bench, far: FarEnds, log: Sequence[Told], alerts: Mapping[str, Alert]) -> None:

@@ -545,3 +545,25 @@ def test_what_a_person_closed_before_anybody_heard_of_it_opens_again_once_it_is_
     (told,), state = played(one("v2"), policy=QUIET, before=replace(state, alerts=closed))
     assert [happened for happened, _ in told] == [Happened.OPENED]
     assert [each.status for each in state.alerts.values()] == [AlertStatus.OPEN]
+
+
+def test_who_heard_of_an_end_amid_a_mute_is_to_hear_that_it_is_open_again(opened: Alert) -> None:
+    muted = replace(POLICY, suppressed=lambda _alert, _now_us: "maintenance")
+    gone = decide(judged(event("v2", at=NOW + MINUTE), matching=False), decision_state(opened), muted, NOW + MINUTE)
+    assert [each.happened for each in gone.tellings] == [Happened.RESOLVED]
+    back = judged(event("v3", at=NOW + 90 * MINUTE))
+    decision = decide(back, decision_state(the_alert(gone)), muted, NOW + 90 * MINUTE)
+    assert [each.happened for each in decision.tellings] == [Happened.REOPENED]
+    assert [(each.what, each.detail) for each in decision.timeline][-1] == ("told later", "maintenance")
+    unheard = replace(the_alert(gone), to_be_told=False)
+    assert decide(back, decision_state(unheard), muted, NOW + 90 * MINUTE).tellings == []
+
+
+def test_what_was_triaged_is_noted_as_such_as_its_rule_is_on_again(resolved: Alert) -> None:
+    before = replace(resolved, close_reason=RULE_OFF)
+    policy = replace(POLICY, again=News.HISTORY, seeding=True)
+    state = decision_state(before, triaged=frozenset({before.id}))
+    decision = decide(judged(event("v3", at=NOW + MINUTE)), state, policy, NOW + MINUTE)
+    assert the_alert(decision).status is AlertStatus.TRIAGED
+    # So is its timeline read the next time: see `triaged` in the ledger.
+    assert [each.what for each in decision.timeline] == ["reopened", "triaged"]

@@ -587,6 +587,8 @@ class _Deciding:
                 alert = replace(alert, acknowledged_us=before.acknowledged_us)
                 if alert.id in self._state.triaged:
                     alert = replace(alert, status=AlertStatus.TRIAGED)
+                    # What it is known by when its rule goes and comes once more.
+                    self._note(alert.id, "triaged", kept_text("as it was before"))
                 # Whoever was told of it has heard that it was over.
                 return self._tell(alert, Happened.REOPENED, noted=True) if before.to_be_told else alert
             self._note(alert.id, "reopened", kept_text("its record is so again"))
@@ -714,10 +716,13 @@ class _Deciding:
     ) -> Alert:
         """Tell of something that people must look at, unless it is suppressed; now, or at `due_us`.
 
-        `noted`: its timeline says already what happened.
+        `noted`: its timeline says already what happened. People who heard that it was over hear that it is not, though
+        it is suppressed: whoever delivers keeps that until it is not any more.
         """
         why = self._muted(alert)
-        if why is not None:
+        if why is not None and happened is Happened.REOPENED and alert.to_be_told:
+            self._note(alert.id, "told later", why)
+        elif why is not None:
             self._note(alert.id, "suppressed", why)
             # It is told of once it is worse, and the suppression is over.
             return replace(alert, told_severity=alert.severity)

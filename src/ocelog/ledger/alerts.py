@@ -354,7 +354,12 @@ class AlertLedger:
         with self._database.write() as tx:
             now_us = self._now_us()
             this = (_s.id == suppression_id, _s.until_us > now_us)
-            return tx.execute(update(tables.suppressions).where(*this).values(until_us=now_us)).rowcount == 1
+            until_us = tx.execute(select(_s.until_us).where(*this).with_for_update()).scalar()
+            if until_us is None:
+                return False
+            tx.execute(update(tables.suppressions).where(*this).values(until_us=now_us))
+            outbox.unmute(tx, until_us, now_us)
+            return True
 
     def forget(self, *, ended_before_us: int, now_us: int) -> ExpiredCounts:
         """Delete what is too old, some of it at a time: alerts that ended before an instant, and all counts.
