@@ -534,11 +534,23 @@ def unjudged(installation: Installation, rule: str | None = None) -> list[Unjudg
 def what_to_do(installation: Installation, oldest_us: Mapping[str, int]) -> dict[str, str]:
     """Return, by rule, what becomes of events that it did not judge, with a command that works.
 
-    `oldest_us` is when the oldest of them happened, by rule.
+    `oldest_us` is when the oldest of them happened, by rule; the empty one stands for every rule.
     """
     rules = {rule.id: rule for folder in listed(installation) for rule in folder.rules if rule.shadowed_by is None}
     folders = {each.name for each in installation.ledger.rules.folders()}
-    return {name: _what_to_do(name, since, rules.get(name), folders) for name, since in oldest_us.items() if name}
+    return {
+        name: _what_to_do(name, since, rules.get(name), folders) if name else _what_to_do_by_all(since)
+        for name, since in oldest_us.items()
+    }
+
+
+def _what_to_do_by_all(oldest_us: int) -> str:
+    since = rfc3339(from_us(oldest_us).replace(microsecond=0))
+    return (
+        "To have them judged, once their source is added again: ocelog rules replay RULE "
+        f"--since {since}, for each rule that matters. What is listed for every rule stays until it is forgotten: "
+        "ocelog rules unjudged --dismiss"
+    )
 
 
 def _what_to_do(name: str, oldest_us: int, rule: ListedRule | None, folders: Collection[str]) -> str:
