@@ -279,7 +279,7 @@ def test_who_turns_off_a_rule_with_many_alerts_lets_others_write_meanwhile(
 
     def write(_: object) -> None:
         other.alerts.change([alert_of(6).id], changes.comment("seen", who="ann"))
-        left.append(len(other.alerts.open_records("Wiz.Issues")))
+        left.append(len(other.alerts.alerted_records("Wiz.Issues")))
 
     listening(ledger, monkeypatch, write)
     assert ledger.alerts.end_rules(["Wiz.Issue.Public"], "its rule was disabled") == 5
@@ -319,12 +319,15 @@ def listening(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, heard: Callable[[
     monkeypatch.setattr(Database, "write", told_of)
 
 
-def test_records_of_which_an_alert_is_open_are_known(ledger: Ledger) -> None:
+def test_records_of_which_an_alert_is_not_resolved_are_read_from_an_index(ledger: Ledger) -> None:
     opened(ledger, alert_of(1, record_id="i-1"), alert_of(2), alert_of(3, record_id="f-1", log_type="Wiz.Other"))
     opened(ledger, alert_of(4, record_id="i-2", status=AlertStatus.CLOSED, ended_us=1), alert_of(5, record_id="i-1"))
+    opened(ledger, alert_of(6, record_id="i-3", status=AlertStatus.RESOLVED, ended_us=1))
     log_type = now(ledger, alert_of(1)).log_type
     assert log_type is not None
-    assert ledger.alerts.open_records(log_type) == [("acme", "i-1")]
+    with explained(ledger) as plans:
+        assert sorted(ledger.alerts.alerted_records(log_type)) == [("acme", "i-1"), ("acme", "i-2")]
+    assert all("ix_alerts_standing" in plan for plan in plans)
 
 
 def test_a_rule_that_is_off_ends_its_alerts_of_records(ledger: Ledger) -> None:

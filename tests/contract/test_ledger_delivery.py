@@ -1,5 +1,6 @@
 """What is delivered next, in which order, and what becomes of it: on both databases."""
 
+import random
 from collections.abc import Callable
 from datetime import UTC, timedelta
 
@@ -27,6 +28,7 @@ from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
+from ocelog.ledger.alerts import AlertLedger
 from ocelog.ledger.delivery import DeliveryLedger
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows import alerts
@@ -923,6 +925,82 @@ def test_what_waited_when_a_mute_began_is_not_told_but_what_was_told_before_ends
     clock.now += HOUR
     assert desk.happened(desk.take()) == []
     assert desk.ledger.alerts.told_channels("new") == []
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_who_heard_of_an_end_amid_a_mute_hears_after_it_that_it_is_open_again(
+    desk: Desk, clock: Clock, early: bool
+) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    for name in ("back", "gone", "person"):
+        desk.tell(name, Happened.OPENED, "ops")
+    assert len(desk.happened(claim)) == 3
+    mute(desk)
+    for name in ("back", "gone", "person"):
+        desk.tell(name, Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert [happened for _, happened, _ in desk.happened(claim)] == [Happened.RESOLVED] * 3
+    for name in ("back", "gone"):
+        desk.tell(name, Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    desk.ledger.alerts.change(["person"], changes.reopen(who="ann"))
+    assert desk.happened(claim) == [("person", Happened.REOPENED, 1)]
+    desk.tell("gone", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert desk.happened(claim) == []
+    if early:
+        clock.now += MINUTE
+        assert ended_now(desk, "m")
+    else:
+        clock.now += HOUR
+    assert desk.happened(desk.delivery.take("ops", "home/one") or claim) == [("back", Happened.REOPENED, 1)]
+    assert desk.waiting() == []
+
+
+def ended_now(desk: Desk, suppression_id: str) -> bool:
+    """End a suppression by the clock of the test."""
+    return AlertLedger(desk.ledger._database, lambda: desk.now_us).end_suppression(suppression_id)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_people_heard_last_is_so_once_no_mute_is_left(desk: Desk, clock: Clock, seed: int) -> None:
+    rng, muted, names = random.Random(seed), 0, ("a", "b", "c")
+    desk.ledger.channels.add(channel())
+    heard = dict[str, Happened]()
+    claims = [desk.take()]
+
+    def deliver() -> None:
+        claims.append(desk.delivery.take("ops", "home/one") or claims[-1])
+        heard.update({name: happened for name, happened, _ in desk.happened(claims[-1])})
+
+    for name in names:
+        desk.tell(name, Happened.OPENED, "ops")
+    deliver()
+    for _ in range(40):
+        name = rng.choice(names)
+        alert = desk.alert(name)
+        assert alert is not None
+        match rng.randrange(6):
+            case 0:
+                muted += 1
+                mute(desk, lasts=rng.randint(1, 90) * MINUTE, id=f"m{muted}")
+            case 1 if muted:
+                ended_now(desk, f"m{rng.randint(1, muted)}")
+            case 2 | 3:
+                what = Happened.RESOLVED if alert.is_open else Happened.REOPENED
+                status = AlertStatus.RESOLVED if alert.is_open else AlertStatus.OPEN
+                # Of what comes and goes people hear once in its dedup period.
+                later = rng.choice((timedelta(0), 20 * MINUTE)) if what is Happened.REOPENED else timedelta(0)
+                desk.tell(name, what, "ops", status=status, later=later)
+            case 4:
+                deliver()
+            case _:
+                clock.now += rng.randint(1, 30) * MINUTE
+    clock.now += 3 * HOUR
+    deliver()
+    for name in names:
+        alert = desk.alert(name)
+        assert alert is not None
+        assert heard[name].ends is not alert.is_open, f"{name} is {alert.status}, and people heard {heard[name]}"
+    assert desk.waiting() == []
 
 
 REFUSED = DeliveryRefusal(answer="401", code="channel_refused")

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from bookkeeping.crashes import crash_everywhere
-from bookkeeping.records import NOW, TABLE, landing, taken
+from bookkeeping.records import NOW, TABLE, landing, source_row, taken
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
-from ocelog.alert.deciding import Decision, DecisionQuery, GroupChange, LimitChange
+from ocelog.alert.deciding import Decision, DecisionQuery, GroupChange, LimitChange, Policy, decide, decision_query
 from ocelog.alert.grouping import Group
-from ocelog.alert.judged import Event, JudgedBy, Match, UnjudgedEvents
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, UnjudgedEvents
 from ocelog.alert.notice import Happened
 from ocelog.alert.ports import CommitConflict, CommitSuccess, Piece, StaleCommit
 from ocelog.detect.evaluate import Verdict
@@ -112,6 +112,30 @@ def test_all_of_a_piece_is_committed_with_its_mark(landed: Ledger) -> None:
     assert state.groups == {"g1": (1, GROUP.group)}
     assert state.alerts["a1"] == replace(ALERT, revision=1)
     assert state.limits == {("rule", 0): replace(LIMIT, revision=1)}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_removed_source_takes_its_windows_along(landed: Ledger, again: bool) -> None:
+    """The next match, of another source or of the same once it is added again, opens another alert, and is told of."""
+    landed.sources.add(source_row("other"))
+    policy = Policy(route=lambda _alert: ["c"])
+    told = list[list[str]]()
+    for number, source in enumerate((SOURCE, SOURCE if again else "other", "other")):
+        event = replace(EVENT, row_id=f"r{number}", source_id=source, event_us=NOW_US, observed_us=NOW_US)
+        verdict = Verdict(matched=True, title="t", dedup="d")
+        found = Match(rule=RULE, event=event, verdict=verdict)
+        said = Judgement(events=[event], rules={"rule": RULE}, matches=[found])
+        decision = decide(said, landed.judging.decision_state(decision_query(said, NOW_US)), policy, NOW_US + number)
+        step = piece(landed, decision, since=Position(sequence=number), to=number + 1)
+        assert isinstance(landed.judging.commit(replace(step, source_id=source, part=None)), CommitSuccess)
+        told.append([each.alert_id for each in decision.tellings])
+        if number == 0:
+            landed.sources.remove(SOURCE)
+        if number == 0 and again:
+            landed.sources.add(source_row(SOURCE))
+    first, second, third = told
+    assert (len(first), len(second), third) == (1, 1, [])
+    assert first != second
 
 
 def test_what_another_has_judged_is_not_committed_again(landed: Ledger) -> None:

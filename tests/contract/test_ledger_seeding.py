@@ -21,7 +21,7 @@ from ocelog.alert.detecting import SEED_TRIES, Detecting
 from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.alert.notice import AlertStatus, Happened
-from ocelog.alert.ports import Piece, StaleCommit
+from ocelog.alert.ports import Outcome, Piece, StaleCommit
 from ocelog.app.claims import HomeClaims
 from ocelog.app.rules.replaying import replay_claims
 from ocelog.detect.evaluate import Verdict
@@ -395,6 +395,28 @@ def test_a_source_that_was_removed_opens_no_alert(passed: Ledger) -> None:
     assert passed.judging.due() == set()
     (left,) = passed.rules.unjudged()
     assert (left.source_id, left.reason) == (SOURCE, "its source was removed")
+
+
+def test_what_waits_is_judged_though_its_source_is_added_again_as_it_is_passed(passed: Ledger) -> None:
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    passed.pulling.land(landing(taken(passed), loaded_through=3))
+    passed.sources.remove(SOURCE)
+    loop = judging(passed, House(on=(rule(EARLY),), versions=4))
+
+    class Adding:
+        def commit(self, piece: Piece) -> Outcome:
+            passed.sources.add(source_row(SOURCE))
+            loop.ledger = passed.judging
+            return passed.judging.commit(piece)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(passed.judging, name)
+
+    loop.ledger = Adding()
+    to_the_end(loop)
+    assert passed.rules.unjudged() == []
+    assert passed.judging.due() == set()
+    assert alerts(passed, EARLY)["a"].status is AlertStatus.OPEN
 
 
 def test_a_source_that_is_removed_amid_seeding_opens_no_alert(passed: Ledger) -> None:

@@ -43,7 +43,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CurrentRecords:
         home=SimpleNamespace(path=tmp_path),
         ledger=SimpleNamespace(
             lake=ledger,
-            alerts=SimpleNamespace(open_records=lambda _log_type: [("s1", "c"), ("s2", "b"), ("s1", "b")]),
+            alerts=SimpleNamespace(alerted_records=lambda _log_type: [("s1", "c"), ("s2", "b"), ("s1", "b")]),
             judging=SimpleNamespace(waiting=lambda *_, **__: waiting),
             sources=SimpleNamespace(listed=lambda: [SimpleNamespace(id="s1"), SimpleNamespace(id="s2")]),
         ),

@@ -674,7 +674,7 @@ def test_alerts_about_errors_end_once_the_rule_was_changed_and_judges(
 def test_what_is_to_be_done_about_unjudged_rows_works(ocelog: Ocelog, folder: Path, installation: Installation) -> None:
     write(folder, "Off")
     ocelog("rules", "disable", "Mine.Off")
-    names = ["mine/*", "it's/*", "Mine.Good", "Mine.Off", "Mine.None"]
+    names = ["mine/*", "it's/*", "Mine.Good", "Mine.Off", "Mine.None", ""]
     event = event_of()
     with installation.ledger._database.write() as tx:
         add_unjudged(
@@ -687,7 +687,9 @@ def test_what_is_to_be_done_about_unjudged_rows_works(ocelog: Ocelog, folder: Pa
     assert "no such folder" in said["it's/*"]
     assert forget.format("Mine.Off") in said["Mine.Off"]
     assert "no such rule" in said["Mine.None"]
+    assert "ocelog rules replay RULE --since 1970-01-01T00:00:00Z" in said["every rule"]
     status = " ".join(ocelog("status").out.split())
+    # Of every rule at last: that forgets all.
     for what in said.values():
         assert what in status
         _, _, command = what.rpartition(": ocelog ")

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from ocelog.alert.alert import ENDED, Alert
+from ocelog.alert.delivery.routing import RANKS
 from ocelog.alert.ids import match_id, record_alert_id
 from ocelog.alert.judged import Match
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.ledger import tables
 from ocelog.ledger.rows.alerts import alert_of
-from ocelog.model import RULE_MATCHES
+from ocelog.model import RULE_MATCHES, Severity
 from simulation.far_ends import LEDGER, FarEnds, first_tellings
 from simulation.judging import RULES, Bench
 from simulation.lake import Row
@@ -33,8 +34,12 @@ class _Window:
     lasts_us: int
     matches: set[str] = field(default_factory=set)
     times: list[int] = field(default_factory=list)
-    reached: bool = False
+    """When what counted happened: what is muted does not."""
+    severity: Severity | None = None
+    """The worst of those."""
     told: bool = False
+    escalated: int = 0
+    """How often it became worse after people were told of it."""
 
 
 def check(bench: Bench, far: FarEnds) -> None:
@@ -95,10 +100,25 @@ def _check_alerts(bench: Bench, matches: list[Row], alerts: Mapping[str, Alert])
     if _has_gap(bench):
         return
     windows = {name: each for name, each in by_alert.items() if not RULES[ours[name].rule_id].about.lives_with_record}
-    found = {frozenset(each): ours[name].to_be_told for name, each in windows.items()}
-    expected = {frozenset(each.matches): each.told for each in _windows(bench)}
+    rises = _rises(bench)
+    found = {frozenset(each): (ours[name].to_be_told, rises[name]) for name, each in windows.items()}
+    expected = {frozenset(each.matches): (each.told, each.escalated) for each in _windows(bench)}
     assert set(found) == set(expected), "matches do not share alerts as they must"
     assert found == expected, f"of these alerts people must hear, or must not: {found.items() ^ expected.items()}"
+    worst = {frozenset(each.matches): each.severity for each in _windows(bench) if each.severity is not None}
+    wrong_worst = {
+        name
+        for name, each in windows.items()
+        if ours[name].severity is not worst.get(frozenset(each), ours[name].severity)
+    }
+    assert not wrong_worst, f"alerts are not as severe as the worst that counts: {wrong_worst}"
+
+
+def _rises(bench: Bench) -> Counter[str]:
+    """Return how often each alert escalated."""
+    events = tables.alert_events.c
+    with bench.ledger._database.read() as tx:
+        return Counter(tx.execute(select(events.alert_id).where(events.what == "escalated")).scalars())
 
 
 def _is_summary(alert: Alert) -> bool:
@@ -131,7 +151,7 @@ def _windows(bench: Bench) -> Iterator[_Window]:
             threshold, lasts_us = 1, about.dedup_minutes * _MINUTE_US
             if event.news_us < since.get(event.source_id, -(2**62)):
                 # All history of a source is in one, of which nobody hears.
-                key, lasts_us, threshold = ("history", about.id, event.source_id), 2**62, 2**62
+                key, lasts_us = ("history", about.id, event.source_id), 2**62
             elif event.observed_us - event.news_us > _LATE_US:
                 key, lasts_us = ("late", about.id), _LATE_LASTS_US
             else:
@@ -141,17 +161,23 @@ def _windows(bench: Bench) -> Iterator[_Window]:
                 if window is not None:
                     yield window
                 window = open_[key] = _Window(judgement.now_us, lasts_us)
-            _join(window, match, judgement.now_us, threshold, suppressed=judgement.suppressed)
+            unheard = judgement.suppressed or key[0] == "history"
+            _join(window, match, judgement.now_us, threshold, suppressed=unheard)
     yield from open_.values()
 
 
 def _join(window: _Window, match: Match, now_us: int, threshold: int, *, suppressed: bool) -> None:
     window.matches.add(match.id)
+    if suppressed:
+        return
+    severity = match.verdict.severity
+    if window.severity is None or RANKS[severity] > RANKS[window.severity]:
+        window.severity = severity
+        window.escalated += window.told
     window.times.append(min(match.event.event_us, now_us))
     # The threshold counts by event time: so many within some stretch that is as long as the window.
     most = max(sum(at <= other < at + window.lasts_us for other in window.times) for at in window.times)
-    if most >= threshold and not window.reached:
-        window.reached, window.told = True, not suppressed
+    window.told |= most >= threshold
 
 
 def _check_records(bench: Bench, events: list[Row], alerts: Mapping[str, Alert]) -> None:
@@ -231,9 +257,12 @@ def _check_to_be_told(bench: Bench, log: Sequence[Told], alerts: Mapping[str, Al
             continue
         assert ours.count("opened") <= 1, f"{alert.title} is opened twice: {ours}"
         if alert.record_id is None:
-            assert ours == ["opened"], f"{alert.title}: {ours}"
+            assert ours == ["opened", *["escalated"] * (len(ours) - 1)], f"{alert.title}: {ours}"
         elif alert.status is AlertStatus.RESOLVED and name not in bench.touched:
             assert ours[-1] in {"resolved", "not visible"}, f"{alert.title} is resolved: {ours}"
+        elif alert.is_open and name not in bench.touched:
+            # Also if it was muted as it came back.
+            assert ours[-1] != "resolved", f"{alert.title} is open: {ours}"
 
 
 def check_delivered(bench: Bench, far: FarEnds, log: Sequence[Told], alerts: Mapping[str, Alert]) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ocelog.alert.alert import RULE_OFF, Alert
+from ocelog.alert.alert import resolved as ended
 from ocelog.alert.deciding import (
     MOST_ALERTS_AN_HOUR,
     MOST_UNTOLD_AN_HOUR,
@@ -400,3 +401,169 @@ def test_a_decision_asks_for_nothing_but_what_is_wanted(
     assert {(each.rule_id, each.hour_us) for each in first.limits} <= asked.limits
     assert {each.record_id for each in first.alerts if each.record_id} <= asked.records
     decide(said, replace(after(first), query=asked), policy, NOW + MINUTE)
+
+
+WINDOW = JudgedBy(about=About(id="window", place=Place("window.yml", 1)), revision="1")
+QUIET = replace(POLICY, suppressed=lambda alert, _now_us: "planned" if alert.source_id == "quiet" else None)
+"""Mutes one source."""
+
+
+def one(
+    row: str, source: str = "loud", *, severity: Severity = Severity.HIGH, rule: JudgedBy = WINDOW, at: int = NOW
+) -> Judgement:
+    """Return a match in a source, of the one dedup string."""
+    found = replace(event(row, at=at), source_id=source, source_label=source)
+    verdict = Verdict(matched=True, title=row, severity=severity, dedup="d", context={"source": source})
+    return Judgement(events=[found], rules={rule.id: rule}, matches=[Match(rule=rule, event=found, verdict=verdict)])
+
+
+def failing(row: str, source: str) -> Judgement:
+    found = replace(event(row), source_id=source, source_label=source)
+    error = RuleError(rule=WINDOW, type="KeyError", message="x", events=[found])
+    return Judgement(events=[found], rules={"window": WINDOW}, errors=[error])
+
+
+def played(
+    *steps: Judgement | tuple[Judgement, Policy], policy: Policy = POLICY, before: DecisionState | None = None
+) -> tuple[list[list[tuple[Happened, str]]], DecisionState]:
+    """Return what is told after each step, a minute each, with the ids of the alerts, and what the ledger has then."""
+    state, told = before or DecisionState(), list[list[tuple[Happened, str]]]()
+    for minute, step in enumerate(steps):
+        said, by = step if isinstance(step, tuple) else (step, policy)
+        decision = decide(said, state, by, NOW + minute * MINUTE)
+        told.append([(each.happened, each.alert_id) for each in decision.tellings])
+        state = after(decision, state)
+    return told, state
+
+
+def over(state: DecisionState) -> DecisionState:
+    """Return what the ledger has once the source of all alerts was removed."""
+    return replace(state, alerts={name: ended(each, NOW) for name, each in state.alerts.items()})
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_what_we_ended_ends_its_window_and_the_next_match_opens_and_tells(old: bool) -> None:
+    policy = replace(POLICY, again=News.OLD) if old else POLICY
+    (first,), state = played(one("v1"), policy=policy)
+    (second, third), state = played(one("v2"), one("v3"), policy=policy, before=over(state))
+    assert [happened for happened, _ in (*first, *second)] == [Happened.OPENED] * 2
+    assert first[0][1] != second[0][1]
+    assert third == []
+    assert [each.matches for each in state.alerts.values()] == [1, 2]
+
+
+def test_what_a_person_closed_keeps_its_window() -> None:
+    _, state = played(one("v1"))
+    closed = {name: replace(each, status=AlertStatus.CLOSED, ended_us=NOW) for name, each in state.alerts.items()}
+    (told,), state = played(one("v2"), before=replace(state, alerts=closed))
+    assert told == []
+    assert [(each.matches, each.status) for each in state.alerts.values()] == [(2, AlertStatus.CLOSED)]
+
+
+def test_what_counted_in_a_window_that_we_ended_counts_on() -> None:
+    _, state = played(bursts(("v1", "a")))
+    ((telling,),), _ = played(bursts(("v2", "a")), before=over(state))
+    assert telling[0] is Happened.OPENED
+
+
+def test_what_holds_the_rest_of_an_hour_is_told_of_again_after_we_ended_it() -> None:
+    plain = replace(BURSTS, about=replace(BURSTS.about, threshold=1))
+    many = [(f"n{n}", f"{n}") for n in range(MOST_ALERTS_AN_HOUR + 1)]
+    _, state = played(bursts(*many, rule=plain))
+    (told, silent), _ = played(
+        bursts(("w1", "one more"), rule=plain), bursts(("w2", "another"), rule=plain), before=over(state)
+    )
+    (rest,) = (each.id for each in state.alerts.values() if "more than" in each.title)
+    assert (Happened.REOPENED, rest) in told
+    assert silent == []
+
+
+def test_the_first_match_of_a_window_that_is_not_muted_is_told_of_and_shown() -> None:
+    (muted, told, joined), state = played(one("v1", "quiet"), one("v2"), one("v3"), policy=QUIET)
+    assert (muted, joined) == ([], [])
+    ((happened, name),) = told
+    assert happened is Happened.OPENED
+    (alert,) = state.alerts.values()
+    assert (alert.id, alert.source_id, alert.title, alert.context) == (name, "loud", "v2", {"source": "loud"})
+    assert (alert.matches, alert.to_be_told) == (3, True)
+
+
+def test_what_is_muted_is_not_told_afterwards_and_its_timeline_says_so_once() -> None:
+    decision = decide(one("v1", "quiet"), DecisionState(), QUIET, NOW)
+    assert [(each.what, each.detail) for each in decision.timeline] == [("opened", ""), ("suppressed", "planned")]
+    again = decide(one("v2", "quiet"), after(decision), QUIET, NOW + MINUTE)
+    assert (again.timeline, again.tellings) == ([], [])
+
+
+def test_a_match_of_a_muted_window_that_follows_it_is_told_of() -> None:
+    everything = replace(POLICY, suppressed=lambda _alert, _now_us: "maintenance")
+    (_, told), _ = played((one("v1"), everything), one("v2"))
+    assert [happened for happened, _ in told] == [Happened.OPENED]
+
+
+def test_what_is_muted_brings_no_group_nearer_to_its_threshold() -> None:
+    steps = [one(f"v{n}", source, rule=BURSTS) for n, source in enumerate(("quiet", "quiet", "loud", "quiet", "loud"))]
+    told, state = played(*steps, policy=QUIET)
+    assert [len(each) for each in told] == [0, 0, 0, 0, 1]
+    (alert,) = state.alerts.values()
+    assert (alert.source_id, alert.title, alert.matches) == ("loud", "v2", 5)
+
+
+def test_an_error_that_is_muted_in_one_source_is_told_of_in_another() -> None:
+    (muted, told, joined), state = played(*map(failing, "abc", ("quiet", "loud", "loud")), policy=QUIET)
+    assert (muted, [happened for happened, _ in told], joined) == ([], [Happened.OPENED], [])
+    (alert,) = state.alerts.values()
+    assert (alert.source_id, alert.matches) == ("loud", 3)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_worse_match_raises_the_severity_of_its_alert_and_is_told_of(closed: bool) -> None:
+    _, state = played(one("v1", severity=Severity.LOW))
+    if closed:
+        shut = {name: replace(each, status=AlertStatus.CLOSED) for name, each in state.alerts.items()}
+        state = replace(state, alerts=shut)
+    steps = [one("v2", severity=Severity.CRITICAL), one("v3", severity=Severity.CRITICAL), one("v4")]
+    told, state = played(*steps, before=state)
+    assert [[happened for happened, _ in each] for each in told] == [[Happened.ESCALATED], [], []]
+    (alert,) = state.alerts.values()
+    assert (alert.severity, alert.title, alert.status) == (Severity.CRITICAL, "v2", AlertStatus.OPEN)
+    assert alert.told_severity is Severity.CRITICAL
+
+
+def test_a_worse_match_that_is_muted_changes_nothing() -> None:
+    (_, told), state = played(
+        one("v1", severity=Severity.LOW), one("v2", "quiet", severity=Severity.CRITICAL), policy=QUIET
+    )
+    assert told == []
+    (alert,) = state.alerts.values()
+    assert (alert.severity, alert.title) == (Severity.LOW, "v1")
+
+
+def test_what_a_person_closed_before_anybody_heard_of_it_opens_again_once_it_is_told_of() -> None:
+    _, state = played(one("v1", "quiet"), policy=QUIET)
+    closed = {name: replace(each, status=AlertStatus.CLOSED, ended_us=NOW) for name, each in state.alerts.items()}
+    (told,), state = played(one("v2"), policy=QUIET, before=replace(state, alerts=closed))
+    assert [happened for happened, _ in told] == [Happened.OPENED]
+    assert [each.status for each in state.alerts.values()] == [AlertStatus.OPEN]
+
+
+def test_who_heard_of_an_end_amid_a_mute_is_to_hear_that_it_is_open_again(opened: Alert) -> None:
+    muted = replace(POLICY, suppressed=lambda _alert, _now_us: "maintenance")
+    gone = decide(judged(event("v2", at=NOW + MINUTE), matching=False), decision_state(opened), muted, NOW + MINUTE)
+    assert [each.happened for each in gone.tellings] == [Happened.RESOLVED]
+    back = judged(event("v3", at=NOW + 90 * MINUTE))
+    decision = decide(back, decision_state(the_alert(gone)), muted, NOW + 90 * MINUTE)
+    assert [each.happened for each in decision.tellings] == [Happened.REOPENED]
+    assert [(each.what, each.detail) for each in decision.timeline][-1] == ("told later", "maintenance")
+    unheard = replace(the_alert(gone), to_be_told=False)
+    assert decide(back, decision_state(unheard), muted, NOW + 90 * MINUTE).tellings == []
+
+
+def test_what_was_triaged_is_noted_as_such_as_its_rule_is_on_again(resolved: Alert) -> None:
+    before = replace(resolved, close_reason=RULE_OFF)
+    policy = replace(POLICY, again=News.HISTORY, seeding=True)
+    state = decision_state(before, triaged=frozenset({before.id}))
+    decision = decide(judged(event("v3", at=NOW + MINUTE)), state, policy, NOW + MINUTE)
+    assert the_alert(decision).status is AlertStatus.TRIAGED
+    # So is its timeline read the next time: see `triaged` in the ledger.
+    assert [each.what for each in decision.timeline] == ["reopened", "triaged"]

@@ -1,11 +1,13 @@
 """A rule that names what does not exist is told so, with its line and the nearest name."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ocelog.app.rules.rules import check_rules
-from ocelog.detect.checking import Names, check
+from ocelog.detect import checking
+from ocelog.detect.checking import Checked, Names, check
 from ocelog.detect.checkout import read_checkout
 from ocelog.schema.language.packaged import packaged_schemas
 
@@ -222,3 +224,29 @@ def test_helpers_that_do_not_read_are_wrong(tmp_path: Path) -> None:
         "gone.yml:1: the file 'gone.py' cannot be read",
         "helper.py:1: this is not Python: '(' was never closed",
     ]
+
+
+def test_after_an_edit_only_what_was_edited_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("A", "B", "C"):
+        (tmp_path / f"{name}.yml").write_text(
+            f"{HEAD.replace('Mine', name)}LogTypes: [Wiz.Audit]\nFilename: {name}.py\n"
+        )
+        (tmp_path / f"{name}.py").write_text("def rule(event):\n    return event.get('actoin')\n")
+    asked, run, checked = list[str](), checking._Checking.run, Checked()
+
+    def noted(self: checking._Checking) -> Iterator[checking.WrongName]:
+        asked.append(self.rule.id)
+        return run(self)
+
+    monkeypatch.setattr(checking._Checking, "run", noted)
+
+    def rules() -> list[str]:
+        return [each.rule for each in check(read_checkout(tmp_path), NAMES, checked)]
+
+    assert (rules(), rules()) == (["A", "B", "C"], ["A", "B", "C"])
+    assert asked == ["A", "B", "C"]
+    (tmp_path / "B.py").write_text("def rule(event):\n    return event.get('action')\n")
+    assert rules() == ["A", "C"]
+    (tmp_path / "C.yml").write_text((tmp_path / "C.yml").read_text().replace("Wiz.Audit", "Custom.Door"))
+    assert rules() == ["A"]
+    assert asked == ["A", "B", "C", "B", "C"]

@@ -368,3 +368,15 @@ def test_what_is_behind_by_a_period_is_known_with_what_took_the_most_time(stage:
     assert all(name.startswith("query hog") for name in found.names)
     assert str(found.slowest).startswith("query hog")
     assert found.seconds == LIMIT
+
+
+def test_without_a_source_nothing_runs_and_no_schedule_is_forgotten(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {"a": 1.0})
+    loop, ended = stage.loop(), list[object]()
+    ledger = loop.work.assembly.installation.ledger
+    ledger.sources.listed, ledger.judging.end_schedules = list, lambda **but: ended.append(but)
+    loop.run()
+    assert (stage.begun, ended) == ([], [])
+    loop.work.assembly.installation.settings.detections = False
+    loop.run()
+    assert ended == [{"but": ()}]

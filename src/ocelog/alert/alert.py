@@ -55,7 +55,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     destinations: tuple[str, ...] | None = None
     """Ids of the channels that the rule named; None: those that are subscribed."""
     context: Mapping[str, Any] = field(default_factory=dict)
-    """What alert_context() returned for the first match."""
+    """What alert_context() returned for the match that it shows: the first, or a worse one."""
     matches: int = 0
     to_be_told: bool = False
     """Whether it is one that is sent to people: the threshold was reached, it is news, and nothing suppressed it."""

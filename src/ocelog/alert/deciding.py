@@ -323,32 +323,70 @@ class _Deciding:
         joining = GroupingInput(
             row_id=match.id, dedup=dedup, event_us=match.event.event_us, unique=match.verdict.unique
         )
-        joined = join(grouping, group, joining, self._now_us)
+        own = _made(match, "", self._now_us)
+        why = self._muted(own)
+        if title is not None:
+            own = replace(own, title=title, dedup="")
+            why = why or self._muted(own)
+        newest = self._alerts.get(alert_id(grouping.rule, dedup, group.window))
+        # Only Ocelog resolves: with the source of its first match, for example. A person closes, and means the window.
+        ended = newest is not None and newest.status is AlertStatus.RESOLVED
+        joined = join(grouping, group, joining, self._now_us, counts=why is None, ended=ended)
         # One that is gone, though its window is not over, ended long ago: people knew. A purge takes the window along.
         before = self._alerts.get(joined.alert)
-        alert = _made(match, joined.alert, self._now_us) if before is None else before
-        if before is None and title is not None:
-            alert = replace(alert, title=title, dedup="")
-        alert = _joined(alert, match, self._now_us)
-        tells = joined.tells and self._muted(alert) is None
         limit = self._limit(grouping.rule)
-        if tells and limit.alerts >= MOST_ALERTS_AN_HOUR:
+        if joined.tells and limit.alerts >= MOST_ALERTS_AN_HOUR:
             # The group stays below its threshold: its next match is told of, if there is room by then.
             return self._flood(match)
         lasts_us = grouping.period // timedelta(microseconds=1)
         self._groups[key] = GroupChange(
             key=key, rule_id=grouping.rule, revision=revision, lasts_us=lasts_us, group=joined.group
         )
-        if not tells and before is None and limit.untold >= MOST_UNTOLD_AN_HOUR:
+        if not joined.tells and before is None and limit.untold >= MOST_UNTOLD_AN_HOUR:
             return self._flood_silently(match)
-        if tells or before is None:
-            self._count(limit, told=tells)
+        if joined.tells or before is None:
+            self._count(limit, told=joined.tells)
+        alert = replace(own, id=joined.alert) if before is None else before
         if before is None:
             counted = joined.group.matches - 1
             before_it = kept_text("%(count)s matches of its window before are not in it", count=format(counted, ","))
             self._note(alert.id, "opened", before_it if counted else "")
-        self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
+            if why is not None:
+                self._note(alert.id, "suppressed", why)
+        elif why is None:
+            alert = self._counted(before, own, begins=joined.begins)
+        alert = _joined(alert, match, self._now_us)
+        self._save(self._tell_window(alert, own) if joined.tells else alert)
         return alert.id
+
+    def _counted(self, alert: Alert, own: Alert, *, begins: bool = False) -> Alert:
+        """Return the alert of a window after a match that is not muted: it shows the first of these, or a worse one.
+
+        `own` is what the match would have opened. Whoever was told of the alert hears that it is worse.
+        """
+        if _RANKS[own.severity] <= _RANKS[alert.severity]:
+            return _showing(alert, own) if begins else alert
+        rose = f"{alert.severity} to {own.severity}"
+        self._note(alert.id, "severity", rose)
+        alert = _showing(alert, own)
+        if not alert.to_be_told:
+            return alert
+        alert = self._open_again(alert, kept_text("its severity rose"))
+        return self._tell(alert, Happened.ESCALATED, f"from {rose}")
+
+    def _tell_window(self, alert: Alert, own: Alert) -> Alert:
+        """Tell of the alert of a window for the first time, because of a match that is not muted."""
+        if self._muted(alert) is not None:
+            alert = _showing(alert, own)
+        alert = self._open_again(alert, kept_text("more matched, and people are to hear of it"))
+        return self._tell(alert, Happened.OPENED)
+
+    def _open_again(self, alert: Alert, why: str) -> Alert:
+        """Return an alert, open again if a person closed it."""
+        if alert.status is not AlertStatus.CLOSED:
+            return alert
+        self._note(alert.id, "reopened", why)
+        return replace(alert, status=AlertStatus.OPEN, ended_us=None, close_reason=None)
 
     def _group_now(self, key: str) -> tuple[int, Group]:
         _check(key in self._query.groups, "group", key)
@@ -383,14 +421,22 @@ class _Deciding:
     def _flood(self, match: Match) -> str:
         """Put a match into the one alert of a rule of which people were told too often in this hour."""
         name = _overflow(match.rule.id, self._hour_us)
-        alert = self._alert(name)
-        if alert is None:
-            most = format(MOST_ALERTS_AN_HOUR, ",")
-            title = kept_text(_TITLE_OF_MANY, rule=match.rule.about.name, count=most)
-            alert = replace(_made(match, name, self._now_us), title=title, dedup="")
-            self._note(name, "opened", kept_text("it holds what matched beyond the limit"))
-            alert = self._tell(alert, Happened.OPENED)
+        before, most = self._alert(name), format(MOST_ALERTS_AN_HOUR, ",")
+        title = kept_text(_TITLE_OF_MANY, rule=match.rule.about.name, count=most)
+        own = replace(_made(match, name, self._now_us), title=title, dedup="")
+        what = kept_text("it holds what matched beyond the limit")
+        if before is None:
+            self._note(name, "opened", what)
+            alert = self._tell(own, Happened.OPENED)
             self._raise_limit(match.rule, match.event)
+        elif before.status is AlertStatus.RESOLVED:
+            # With the source of its first match.
+            self._note(name, "reopened", what)
+            alert = replace(gone_on(own, before), to_be_told=before.to_be_told)
+            alert = self._tell(alert, Happened.REOPENED, noted=True)
+            self._raise_limit(match.rule, match.event)
+        else:
+            alert = self._counted(before, own)
         self._save(_joined(alert, match, self._now_us))
         return name
 
@@ -541,6 +587,8 @@ class _Deciding:
                 alert = replace(alert, acknowledged_us=before.acknowledged_us)
                 if alert.id in self._state.triaged:
                     alert = replace(alert, status=AlertStatus.TRIAGED)
+                    # What it is known by when its rule goes and comes once more.
+                    self._note(alert.id, "triaged", kept_text("as it was before"))
                 # Whoever was told of it has heard that it was over.
                 return self._tell(alert, Happened.REOPENED, noted=True) if before.to_be_told else alert
             self._note(alert.id, "reopened", kept_text("its record is so again"))
@@ -555,9 +603,7 @@ class _Deciding:
                 return self._tell(alert, Happened.REOPENED, due_us=again_us)
             return self._tell(alert, Happened.REOPENED, noted=True)
         if escalates and self._news(event) is not News.HISTORY:
-            if before.status is AlertStatus.CLOSED:
-                alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, close_reason=None)
-                self._note(alert.id, "reopened", kept_text("its severity rose"))
+            alert = self._open_again(alert, kept_text("its severity rose"))
             return self._tell(alert, Happened.ESCALATED, f"from {told} to {severity}")
         return alert
 
@@ -605,36 +651,42 @@ class _Deciding:
         revision, group = self._group_now(key)
         grouping = Grouping(rule=error.rule.id, period=timedelta(minutes=max(60, about.dedup_minutes)))
         first, last = error.events[0], error.events[-1]
+        own = Alert(
+            id="",
+            type=AlertType.DETECTION_ERROR,
+            severity=about.severity,
+            title=_title_of_error(error),
+            description=_description_of_error(error)[:1_000],
+            runbook=_mending(error.rule),
+            rule_id=error.rule.id,
+            rule_name=about.name,
+            rule_revision=error.rule.revision,
+            tags=about.tags,
+            dedup=error.kind,
+            log_type=first.log_type,
+            source_id=first.source_id or None,
+            source_label=first.source_label or None,
+            destinations=about.output_ids or None,
+            opened_us=self._now_us,
+            updated_us=self._now_us,
+            first_event_us=first.event_us,
+        )
+        why = self._muted(own)
         # No limit is needed: there are only so many kinds, each once in its window.
         joining = GroupingInput(row_id=first.row_id, dedup=dedup, event_us=first.event_us)
-        joined = join(grouping, group, joining, self._now_us)
+        joined = join(grouping, group, joining, self._now_us, counts=why is None)
         lasts_us = grouping.period // timedelta(microseconds=1)
         self._groups[key] = GroupChange(
             key=key, rule_id=error.rule.id, revision=revision, lasts_us=lasts_us, group=joined.group
         )
-        alert = self._alerts.get(joined.alert)
-        if alert is None:
-            alert = Alert(
-                id=joined.alert,
-                type=AlertType.DETECTION_ERROR,
-                severity=about.severity,
-                title=_title_of_error(error),
-                description=_description_of_error(error)[:1_000],
-                runbook=_mending(error.rule),
-                rule_id=error.rule.id,
-                rule_name=about.name,
-                rule_revision=error.rule.revision,
-                tags=about.tags,
-                dedup=error.kind,
-                log_type=first.log_type,
-                source_id=first.source_id or None,
-                source_label=first.source_label or None,
-                destinations=about.output_ids or None,
-                opened_us=self._now_us,
-                updated_us=self._now_us,
-                first_event_us=first.event_us,
-            )
+        before = self._alerts.get(joined.alert)
+        if before is None:
+            alert = replace(own, id=joined.alert)
             self._note(alert.id, "opened")
+            if why is not None:
+                self._note(alert.id, "suppressed", why)
+        else:
+            alert = _showing(before, own) if joined.tells else before
         alert = replace(
             alert,
             matches=alert.matches + len(error.events),
@@ -643,11 +695,12 @@ class _Deciding:
             rule_revision=error.rule.revision,
         )
         if alert.status is AlertStatus.RESOLVED:
-            # It was mended, and fails again while its window lasts.
+            # It was mended, or its source was removed, and it fails again while its window lasts.
+            alert = _showing(alert, own)
             alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, acknowledged_us=None, opened_us=self._now_us)
             self._save(self._tell(alert, Happened.REOPENED))
         else:
-            self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
+            self._save(self._tell_window(alert, own) if joined.tells else alert)
 
     # What all of them do.
 
@@ -663,10 +716,13 @@ class _Deciding:
     ) -> Alert:
         """Tell of something that people must look at, unless it is suppressed; now, or at `due_us`.
 
-        `noted`: its timeline says already what happened.
+        `noted`: its timeline says already what happened. People who heard that it was over hear that it is not, though
+        it is suppressed: whoever delivers keeps that until it is not any more.
         """
         why = self._muted(alert)
-        if why is not None:
+        if why is not None and happened is Happened.REOPENED and alert.to_be_told:
+            self._note(alert.id, "told later", why)
+        elif why is not None:
             self._note(alert.id, "suppressed", why)
             # It is told of once it is worse, and the suppression is over.
             return replace(alert, told_severity=alert.severity)
@@ -764,6 +820,27 @@ def _made(match: Match, name: str, now_us: int, record_id: str | None = None) ->
         opened_us=now_us,
         updated_us=now_us,
         first_event_us=event.event_us,
+    )
+
+
+def _showing(alert: Alert, own: Alert) -> Alert:
+    """Return an alert that shows what another match, or error, of its window says: `own` is what that would open."""
+    return replace(
+        alert,
+        severity=own.severity,
+        title=own.title,
+        description=own.description,
+        runbook=own.runbook,
+        reference=own.reference,
+        rule_name=own.rule_name,
+        rule_revision=own.rule_revision,
+        tags=own.tags,
+        log_type=own.log_type,
+        source_id=own.source_id,
+        source_label=own.source_label,
+        link=own.link,
+        destinations=own.destinations,
+        context=own.context,
     )
 
 

@@ -179,7 +179,7 @@ class Detecting:
             return JudgingStep(more=True)
         events = events_of(taken.rows, kind)
         if taken.parts[0].source_id in waiting.removed:
-            return self._pass_removed(table, waiting.since, taken.to, events)
+            return self._pass_removed(table, waiting.since, taken.to, taken.parts[0].source_id, events)
         found = self.jury.judge(taken.rows, kind.log_type, events)
         found = replace(
             found,
@@ -322,10 +322,14 @@ class Detecting:
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
         return JudgingStep(more=True)
 
-    def _pass_removed(self, table: str, since: Position, to: Position, events: Sequence[Event]) -> JudgingStep:
+    def _pass_removed(
+        self, table: str, since: Position, to: Position, source_id: str, events: Sequence[Event]
+    ) -> JudgingStep:
         """Pass what landed before its source was removed: nothing would end the alerts that it opened."""
         left = UnjudgedEvents(rule_id="", reason="its source was removed", events=events)
-        self.ledger.commit(replace(_skipped(table, since, to, ()), decision=Decision(unjudged=[left])))
+        passed = replace(_skipped(table, since, to, ()), removed=source_id, decision=Decision(unjudged=[left]))
+        # If it was added again meanwhile, the next step has them judged.
+        self.ledger.commit(passed)
         return JudgingStep(more=True)
 
     def _pass(self, table: str, waiting: LoopBacklog) -> JudgingStep:

@@ -64,6 +64,8 @@ class GroupingResult(Struct, frozen=True, kw_only=True):
     """The group with the match in it."""
     opens: bool
     """Whether it is the first of its alert."""
+    begins: bool
+    """Whether nothing counted before it in its window."""
     tells: bool
     """Whether people are told of the alert by this match."""
 
@@ -93,20 +95,29 @@ def heard_us(told_us: int | None, lasts_us: int, now_us: int) -> int | None:
     return told_us if told_us is None or told_us <= now_us else told_us - lasts_us
 
 
-def join(grouping: Grouping, group: Group, match: GroupingInput, now_us: int) -> GroupingResult:
-    """Return where `match` goes, which is not in the group yet."""
-    opens = not is_open(group, grouping.period, now_us)
+def join(
+    grouping: Grouping, group: Group, match: GroupingInput, now_us: int, *, counts: bool = True, ended: bool = False
+) -> GroupingResult:
+    """Return where `match` goes, which is not in the group yet.
+
+    One that does not count, since it is muted, brings the group no nearer to being told of. Where the newest alert was
+    `ended` before its window was over, the window is over with it; what counted and was not told goes on counting.
+    """
+    opens = ended or not is_open(group, grouping.period, now_us)
     if opens:
-        group = Group(window=max(group.window + 1, now_us // 1_000_000), opened_us=now_us)
+        kept = group.kept if ended and is_open(group, grouping.period, now_us) else ()
+        group = Group(window=max(group.window + 1, now_us // 1_000_000), opened_us=now_us, kept=kept)
     told = group.told
     kept = group.kept
-    if not told:
+    begins = counts and not told and not kept
+    if counts and not told:
         kept, told = _counted(grouping, group, match, now_us)
     after = replace(group, matches=group.matches + 1, told=told, kept=() if told else kept)
     return GroupingResult(
         alert=alert_id(grouping.rule, match.dedup, after.window),
         group=after,
         opens=opens,
+        begins=begins,
         tells=told and not group.told,
     )
 

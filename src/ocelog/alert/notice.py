@@ -85,7 +85,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     opened_us: int
     """When the alert was opened, by our clock."""
     context: Mapping[str, Any] = field(default_factory=dict)
-    """What alert_context() returned for the first match."""
+    """What alert_context() returned for the match that it shows: the first, or a worse one."""
     note: str = ""
     """More about what happened, such as who closed it and why."""
     merged: int = 1

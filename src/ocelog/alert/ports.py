@@ -32,8 +32,10 @@ class Piece(Struct, frozen=True, kw_only=True):
     since: Position
     to: Position
     source_id: str | None
-    """Whose rows they are; None: there were none."""
+    """Whose rows they are; None: there were none, or nobody was asked about them."""
     decision: Decision
+    removed: str | None = None
+    """The source whose rows are passed because it was removed: nothing is committed if it was added again."""
     lost: Sequence[GivenUp] = ()
     """Parts in it that nobody can judge."""
     part: NewPart | None = None

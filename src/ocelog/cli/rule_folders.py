@@ -134,7 +134,7 @@ def unjudged(
     show.table_or_json(rows, json=json)
     if not dismiss and not json:
         for name, what in todo.items():
-            show.paragraph(f"{name}: {what}")
+            show.paragraph(f"{name or 'every rule'}: {what}")
     if dismissed and not json:
         show.paragraph(f"Forgot {counted(dismissed, 'event')}: they stay unjudged.")
 

@@ -5,10 +5,11 @@ names that are written there. What a log schema leaves open is taken as it is, a
 """
 
 import ast
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -68,13 +69,36 @@ class Names(Struct, frozen=True, kw_only=True):
         return f"there is no log type {log_type!r}{nearest}"
 
 
-def check(checkout: Checkout, names: Names) -> list[WrongName]:
-    """Return every name in the rules of `checkout` that does not exist, in the order of their places."""
-    found = [wrong for rule in checkout.rules.values() for wrong in _Checking(checkout, names, rule).run()]
+Checked: TypeAlias = dict[str, tuple[Hashable, list[WrongName]]]
+"""What was found in each rule by its id, and in which texts: the same texts need not be looked at again."""
+
+
+def check(checkout: Checkout, names: Names, checked: Checked | None = None) -> list[WrongName]:
+    """Return every name in the rules of `checkout` that does not exist, in the order of their places.
+
+    `checked`, which is of the same `names`, holds what was found before, and afterwards what was found now.
+    """
+    found, events = list[WrongName](), dict[str, Type]()
+    queries = frozenset(checkout.queries)
+    for rule in checkout.rules.values():
+        stands_on = _stands_on(checkout, rule, queries)
+        before = None if checked is None else checked.get(rule.id)
+        if before is None or before[0] != stands_on:
+            before = (stands_on, list(_Checking(checkout, names, rule, events).run()))
+            if checked is not None:
+                checked[rule.id] = before
+        found += before[1]
     rules = {*checkout.rules, *names.rules}
     for correlation in checkout.correlations.values():
         found += _correlation(correlation, rules)
     return sorted(dict.fromkeys(found), key=lambda one: (one.place, one.rule))
+
+
+def _stands_on(checkout: Checkout, rule: Rule, queries: Hashable) -> Hashable:
+    """Return what is looked at in a rule; of its texts, which may be long, only what tells them from others."""
+    python = None if rule.file is None else hash(checkout.sources.get(rule.file))
+    text = hash(checkout.texts[rule.place.file])
+    return rule.place, text, rule.file, python, rule.base, tuple(rule.log_types), queries
 
 
 def check_helpers(checkout: Checkout) -> list[WrongName]:
@@ -116,13 +140,15 @@ class _Checking:
     checkout: Checkout
     names: Names
     rule: Rule
+    types: dict[str, Type]
+    """Events of log types that were looked at before."""
     _events: list[Type] = field(default_factory=list)
     """Events of its log types; a field must be in one of them."""
 
     def run(self) -> Iterator[WrongName]:
-        types = [self.names.schemas[one] for one in self.rule.log_types if one in self.names.schemas]
+        types = [one for one in self.rule.log_types if one in self.names.schemas]
         is_open = len(types) < len(self.rule.log_types) or not types
-        self._events = [Json()] if is_open else [event_type(one) for one in types]
+        self._events = [Json()] if is_open else [self._event(one) for one in types]
         file = self.rule.place.file
         top = parse(self.checkout.texts[file], file).mapping()
         for name, (_, node) in top.pairs():
@@ -130,6 +156,11 @@ class _Checking:
                 yield from self._key(name, node)
         if self.rule.file is not None and self.rule.base is None:
             yield from self._python(self.rule.file)
+
+    def _event(self, log_type: str) -> Type:
+        if log_type not in self.types:
+            self.types[log_type] = event_type(self.names.schemas[log_type])
+        return self.types[log_type]
 
     def _key(self, name: str, node: Node) -> Iterator[WrongName]:
         match name:

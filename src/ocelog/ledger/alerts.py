@@ -292,11 +292,13 @@ class AlertLedger:
             )
             return list(tx.execute(found).scalars())
 
-    def open_records(self, log_type: str) -> list[tuple[str, str]]:
-        """Return the records of a log type, by source and id, of which alerts are open."""
+    def alerted_records(self, log_type: str) -> list[tuple[str, str]]:
+        """Return the records of a log type, by source and id, of which alerts are not resolved.
+
+        Those that a person closed, too: one whose record ends, and is open again, opens again.
+        """
+        found = select(_a.source_id, _a.record_id).where(tables.STANDING_ALERT, _a.log_type == log_type)
         with self._database.read() as tx:
-            of_records = (_a.log_type == log_type, _a.record_id.is_not(None))
-            found = select(_a.source_id, _a.record_id).where(tables.OPEN_ALERT, *of_records)
             return [(row.source_id, row.record_id) for row in tx.execute(found.distinct())]
 
     def end_rules(self, rule_ids: Collection[str], why: str) -> int:
@@ -352,7 +354,12 @@ class AlertLedger:
         with self._database.write() as tx:
             now_us = self._now_us()
             this = (_s.id == suppression_id, _s.until_us > now_us)
-            return tx.execute(update(tables.suppressions).where(*this).values(until_us=now_us)).rowcount == 1
+            until_us = tx.execute(select(_s.until_us).where(*this).with_for_update()).scalar()
+            if until_us is None:
+                return False
+            tx.execute(update(tables.suppressions).where(*this).values(until_us=now_us))
+            outbox.unmute(tx, until_us, now_us)
+            return True
 
     def forget(self, *, ended_before_us: int, now_us: int) -> ExpiredCounts:
         """Delete what is too old, some of it at a time: alerts that ended before an instant, and all counts.

@@ -21,7 +21,9 @@ from ocelog.alert.delivery.delivering import (
     OutgoingMessage,
     Wait,
     allowance,
+    came_back,
     gives_up,
+    is_owed,
     says_nothing_new,
     tells_ends_only,
     was_muted,
@@ -383,7 +385,7 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
         found = alerts.heads_of(tx, entries)
         last = outbox.last_delivered(tx, channel.id, entries)
         mute_of = _mutes(tx, now_us)
-        unheard = dict[str, str]()
+        unheard, owed = dict[str, str](), set[str]()
         for name, own in entries.items():
             if name not in found:
                 unheard[name] = ""
@@ -391,7 +393,12 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
                 unheard[name] = kept_text("it was over before it had to escalate")
             else:
                 mute, heard = mute_of(name), last.get(name)
-                if mute is not None and was_muted(found[name], own, heard, mute.since_us):
+                if mute is not None and is_owed(found[name], own, heard, now_us):
+                    outbox.put_off(tx, own, mute.until_us)
+                    owed.add(name)
+                elif mute is not None and (
+                    was_muted(found[name], own, heard, mute.since_us) or came_back(found[name], own)
+                ):
                     unheard[name] = kept_text("it is muted")
                 elif says_nothing_new(found[name], own, heard, muted=mute is not None):
                     is_open = found[name].is_open
@@ -405,7 +412,7 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
         ]
         alerts.add_to_timeline(tx, not_told)
         outbox.drop(tx, [each for name in unheard for each in entries[name]])
-        entries = {name: own for name, own in entries.items() if name not in unheard}
+        entries = {name: own for name, own in entries.items() if name not in unheard.keys() | owed}
         if entries:
             number = max(each.id for own in entries.values() for each in own)
             outbox.hand(tx, [each for own in entries.values() for each in own], number)

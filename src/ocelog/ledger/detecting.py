@@ -128,6 +128,9 @@ class JudgingLedger:
             if piece.source_id is not None and not detecting.hold_source(tx, piece.source_id):
                 tx.rollback()
                 return StaleCommit()
+            if piece.removed is not None and not detecting.hold_removed(tx, piece.removed):
+                tx.rollback()
+                return StaleCommit()
             if piece.claim is not None:
                 claims.hold(tx, piece.claim, now_us)
             if not _fits(tx, decision):

@@ -60,6 +60,7 @@ def prepare_for_postgresql() -> None:
     _names.dialect_options["postgresql"]["where"] = _present
     for index in _of_open:
         index.dialect_options["postgresql"]["where"] = OPEN_ALERT
+    _of_standing.dialect_options["postgresql"]["where"] = STANDING_ALERT
 
 
 secrets = Table(
@@ -392,6 +393,9 @@ LAST_MATCH_US = literal_column("(coalesce(last_event_us, opened_us))", BigIntege
 # That somebody has to look at an alert: as `ENDED` has it. SQLite takes an index of a part of a table only for a
 # condition that is written out as in the index; with a type, SQLAlchemy would write another one.
 OPEN_ALERT: ColumnElement[bool] = literal_column("status NOT IN ('CLOSED', 'RESOLVED')")
+# That the alert of a record is not resolved, though a person may have closed it: its record may not have ended since.
+STANDING_ALERT: ColumnElement[bool] = literal_column("status <> 'RESOLVED' AND record_id IS NOT NULL")
+_of_standing = Index("ix_alerts_standing", "log_type", "source_id", "record_id", sqlite_where=STANDING_ALERT)
 _of_open = (
     Index("ix_alerts_open", "opened_us", "id", sqlite_where=OPEN_ALERT),
     Index("ix_alerts_open_worst", SEVERITY_RANK, "opened_us", "id", sqlite_where=OPEN_ALERT),
@@ -444,6 +448,7 @@ alerts = Table(
     Index("ix_alerts_worst", SEVERITY_RANK, "opened_us", "id"),
     Index("ix_alerts_last_match", LAST_MATCH_US, "id"),
     *_of_open,
+    _of_standing,
     Index("ix_alerts_ended", "ended_us"),
     Index("ix_alerts_rule", "rule_id", "status"),
     Index("ix_alerts_source", "source_id"),

@@ -48,7 +48,7 @@ class Rules(Struct, frozen=True):
         """Return what rules said nothing of, and what to do about it, by rule."""
         found = self.client.get("unjudged", rule=rule)
         with self.client.reading():
-            todo = {each["rule"]: each["to_do"] for each in found if each["rule"] and each["to_do"]}
+            todo = {each["rule"] or "": each["to_do"] for each in found if each["to_do"]}
             return list(map(_unjudged, found)), todo
 
     def dismiss_unjudged(self, rule: str | None) -> int:

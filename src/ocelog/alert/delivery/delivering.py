@@ -39,6 +39,7 @@ _RESTS_LONGEST = timedelta(minutes=15)
 _HOUR = timedelta(hours=1)
 _US = timedelta(microseconds=1)
 _LONGEST_NOTE = 1_000
+_COMES_AND_GOES = frozenset({Happened.REOPENED, Happened.RESOLVED, Happened.NOT_VISIBLE})
 _TELLS_ENDS_ONLY = frozenset({Happened.ACKNOWLEDGED, Happened.RESOLVED, Happened.CLOSED, Happened.NOT_VISIBLE})
 
 
@@ -191,6 +192,29 @@ def was_muted(alert: Alert, entries: Sequence[Entry], last: Happened | None, sin
     wanted = any(each.happened is Happened.RESENT for each in entries)
     is_end = tells_ends_only(entries) or not alert.is_open
     return waited and not wanted and not (is_end and last is not None)
+
+
+def is_owed(alert: Alert, entries: Sequence[Entry], last: Happened | None, now_us: int) -> bool:
+    """Whether a channel that was told `last` of a muted alert is to hear of `entries` once it is muted no more.
+
+    It heard that the alert was over, and that is not so any more. What a person does about it is told at once.
+    """
+    if not alert.is_open or last is None or not last.ends:
+        return False
+    # A clock that was set back holds up nothing.
+    return not any(_is_by_person(each) or each.created_us > now_us for each in entries)
+
+
+def came_back(alert: Alert, entries: Sequence[Entry]) -> bool:
+    """Whether all that there is to tell is that an alert went, perhaps, and came back by itself."""
+    is_back = alert.is_open and entries[-1].happened is Happened.REOPENED
+    return is_back and all(each.happened in _COMES_AND_GOES and not _is_by_person(each) for each in entries)
+
+
+def _is_by_person(entry: Entry) -> bool:
+    if entry.happened is Happened.REOPENED:
+        return bool(entry.note)
+    return entry.happened in {Happened.ACKNOWLEDGED, Happened.CLOSED, Happened.RESENT}
 
 
 def notice_of(handed: OutgoingMessage, key: str, now_us: int) -> Notice:

@@ -154,8 +154,11 @@ class ScheduledLoop:
         """
         installation = self.work.assembly.installation
         agenda = _Agenda(again=again, sources=self._sources())
-        if not installation.settings.detections or not agenda.sources:
+        if not installation.settings.detections:
             installation.ledger.judging.end_schedules(but=())
+            return
+        if not agenda.sources:
+            # One that is added again in time finds its schedules as they were: what fell due meanwhile is run once.
             return
         first: OcelogError | None = None
         for firing, landing in self._each(agenda):

@@ -48,9 +48,10 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class CurrentRecords:
-    """The records of each table that are open, or have an open alert, as of the mark of the loop that judges.
+    """The records of each table that are open, or have an alert that stands, as of the mark of the loop that judges.
 
-    While no rules judged at all, a record may have ended whose alert nothing else would end. Fits Seeder.
+    While no rules judged at all, a record may have ended whose alert nothing else would end. Of one that a person
+    closed, too, it must be known that it ended: then it opens again with its record. Fits Seeder.
     """
 
     installation: Installation
@@ -94,8 +95,8 @@ class CurrentRecords:
         return self.lake.rows(RULE_MATCHES, matches, ()).keys()
 
     def _alerted(self, kind: Kind) -> pa.Table:
-        """Return the records of which an alert is open."""
-        found = self.installation.ledger.alerts.open_records(kind.log_type)
+        """Return the records of which an alert is not resolved."""
+        found = self.installation.ledger.alerts.alerted_records(kind.log_type)
         rows = [{"source_id": source, "record_id": record} for source, record in found]
         return pa.Table.from_pylist(rows, schema=_ALERTED_SCHEMA)
 

@@ -16,7 +16,7 @@ from ocelog.app.log_types import changing
 from ocelog.app.rule_folders.good_rules import GoodRules
 from ocelog.app.rule_folders.rule_troubles import Unread
 from ocelog.detect.bundle import Bundle, fails, read_bundle
-from ocelog.detect.checking import Names, check
+from ocelog.detect.checking import Checked, Names, check
 from ocelog.detect.checkout import Checkout, parse_checkout
 from ocelog.detect.folders import RuleFolder
 from ocelog.detect.roots import find_root
@@ -88,6 +88,8 @@ class Bench:
     """Those of them of which nothing good was there before."""
     unread: Sequence[Unread] = ()
     """Rules that do not run as a file does not read."""
+    checked: Checked = field(default_factory=dict)
+    """What was looked at in its rules: after an edit, only what was edited is, since nobody judges meanwhile."""
 
     @property
     def silent(self) -> frozenset[str]:
@@ -217,10 +219,12 @@ class FolderReader(Struct, frozen=True):
         if bench.loaded is None:
             self._load_good(bench, but=bundle)
         # Ours are checked before they are released.
-        refused = {} if bench.folder.is_built_in else refused_rules(parse_checkout(bundle, changing()))
+        refused = {} if bench.folder.is_built_in else refused_rules(parse_checkout(bundle, changing()), bench.checked)
         loaded = bench.judge.load(_mended(bundle, refused, bench))
         # Of what is judged by, be it of before: a rule that was refused from the start was never good.
-        of_now = {} if bench.folder.is_built_in else refused_rules(parse_checkout(loaded.bundle, changing()))
+        of_now = refused
+        if not bench.folder.is_built_in and loaded.bundle != bundle:
+            of_now = refused_rules(parse_checkout(loaded.bundle, changing()), bench.checked)
         bench.off = frozenset(of_now)
         bench.mark, bench.files, bench.loaded = mark, (bundle.revision(), bundle.refused), loaded
         bench.trouble, bench.refused, bench.there_since = None, refused, self.monotonic()
@@ -309,13 +313,13 @@ def goes_on_changing(folder: RuleFolder) -> str:
     return f"{folder.path}: its files go on changing while they are read"
 
 
-def refused_rules(checkout: Checkout) -> dict[str, str]:
+def refused_rules(checkout: Checkout, checked: Checked | None = None) -> dict[str, str]:
     """Return the rules that name a field, a log type or a query that does not exist, and why; the first of each.
 
-    Their destinations are not looked at: a channel may be added later.
+    Their destinations are not looked at: a channel may be added later. `checked` is as in `check`.
     """
     found = dict[str, str]()
-    for wrong in check(checkout, Names(schemas=packaged_schemas())):
+    for wrong in check(checkout, Names(schemas=packaged_schemas()), checked):
         if wrong.rule in checkout.rules:
             found.setdefault(wrong.rule, str(wrong))
     return found

@@ -18,7 +18,7 @@ from ocelog.app.rule_folders.folder_reading import goes_on_changing, read_rules,
 from ocelog.app.rule_folders.good_rules import GoodRules
 from ocelog.app.rule_folders.rule_troubles import tell
 from ocelog.detect.bundle import Bundle
-from ocelog.detect.checking import Names
+from ocelog.detect.checking import Checked, Names
 from ocelog.detect.checkout import Checkout, Problem, parse_checkout, read_checkout
 from ocelog.detect.deciding import Decided, Decision, decisions, shadowed
 from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
@@ -316,10 +316,12 @@ def _read(folder: RuleFolder, good: Bundle | None, troubled: Collection[str]) ->
         for file in (item.place.file, item.file if isinstance(item, Rule) else None)
         if file in back
     }
-    if refused := refused_rules(checkout).keys() & set(troubled):
+    checked = Checked()
+    why = refused_rules(checkout, checked)
+    if refused := why.keys() & set(troubled):
         before = parse_checkout(good, changing())
-        for name in refused & (before.rules.keys() - refused_rules(before).keys()):
-            trouble = RuleTrouble(folder_id=folder.id, rule_id=name, reason=refused_rules(checkout)[name])
+        for name in refused & (before.rules.keys() - refused_rules(before, checked).keys()):
+            trouble = RuleTrouble(folder_id=folder.id, rule_id=name, reason=why[name])
             last_good[name] = trouble.placed(folder)
     return ReadFolder(folder=folder, checkout=replace(mended, problems=checkout.problems), last_good=last_good)
 
@@ -424,9 +426,12 @@ def _items(checkout: Checkout) -> Iterable[tuple[str, Decided]]:
     yield from ((name, one) for name, one in checkout.queries.items() if one.schedule is not None)
 
 
-def find_rule(installation: Installation, name: str) -> ListedRule:
-    """Return the rule of that id that runs, or would. Raises ConfigError with the nearest id."""
-    every = [rule for folder in listed(installation) for rule in folder.rules]
+def find_rule(installation: Installation, name: str, among: Iterable[ListedFolder] | None = None) -> ListedRule:
+    """Return the rule of that id that runs, or would. Raises ConfigError with the nearest id.
+
+    `among` is what is listed, if that is known: to read thousands of rules takes seconds.
+    """
+    every = [rule for folder in (listed(installation) if among is None else among) for rule in folder.rules]
     for rule in every:
         if rule.id == name:
             return rule
@@ -534,11 +539,23 @@ def unjudged(installation: Installation, rule: str | None = None) -> list[Unjudg
 def what_to_do(installation: Installation, oldest_us: Mapping[str, int]) -> dict[str, str]:
     """Return, by rule, what becomes of events that it did not judge, with a command that works.
 
-    `oldest_us` is when the oldest of them happened, by rule.
+    `oldest_us` is when the oldest of them happened, by rule; the empty one stands for every rule.
     """
     rules = {rule.id: rule for folder in listed(installation) for rule in folder.rules if rule.shadowed_by is None}
     folders = {each.name for each in installation.ledger.rules.folders()}
-    return {name: _what_to_do(name, since, rules.get(name), folders) for name, since in oldest_us.items() if name}
+    return {
+        name: _what_to_do(name, since, rules.get(name), folders) if name else _what_to_do_by_all(since)
+        for name, since in oldest_us.items()
+    }
+
+
+def _what_to_do_by_all(oldest_us: int) -> str:
+    since = rfc3339(from_us(oldest_us).replace(microsecond=0))
+    return (
+        "To have them judged, once their source is added again: ocelog rules replay RULE "
+        f"--since {since}, for each rule that matters. What is listed for every rule stays until it is forgotten: "
+        "ocelog rules unjudged --dismiss"
+    )
 
 
 def _what_to_do(name: str, oldest_us: int, rule: ListedRule | None, folders: Collection[str]) -> str:

@@ -1,7 +1,7 @@
 """What a person who looks at rules wants to know beside their files: what cannot run, and what came of each so far."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -170,10 +170,11 @@ def report(installation: Installation, name: str, *, stop: Stop | None = None) -
 
     Raises ConfigError with the nearest name.
     """
-    found = find(installation, name)
+    folders = listed(installation)
+    found = find(installation, name, folders)
     if isinstance(found, OtherItem):
         return {"kind": found.kind, "folder": found.folder, **found.values}
-    mine = [each for each in listed(installation) if each.folder.id == found.folder.id]
+    mine = [each for each in folders if each.folder.id == found.folder.id]
     came = None if isinstance(found.item, Query) else history(installation, found.id, stop=stop)
     muted = [each.why for each in alerts.muting(installation, found.id)]
     return {**_report(found, cannot_run(mine), came), "muted_by": muted}
@@ -234,15 +235,15 @@ def condition(rule: ListedRule) -> str:
     return "\n".join(found).strip()[:_LONGEST]
 
 
-def find(installation: Installation, name: str) -> ListedRule | OtherItem:
+def find(installation: Installation, name: str, among: Sequence[ListedFolder] | None = None) -> ListedRule | OtherItem:
     """Return the rule, pack, lookup table or broken file of that name. Raises ConfigError with the nearest name."""
     try:
-        return find_rule(installation, name)
+        return find_rule(installation, name, among)
     except ConfigError:
         others = _others(installation)
         if name in others:
             return others[name]
-        rules = [rule.id for folder in listed(installation) for rule in folder.rules]
+        rules = [rule.id for folder in among or listed(installation) for rule in folder.rules]
         nearest = suggest(name, [*rules, *others]) or Phrase(". See: ocelog rules list")
         raise ConfigError(Phrase("There is no rule %(name)s%(nearest)s", name=shown(name), nearest=nearest)) from None
 

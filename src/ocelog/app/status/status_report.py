@@ -88,7 +88,7 @@ def status_report(
         source_id = sources.find(installation, source).id
     found = overview(installation, allowed=allowed, now=now, source_id=source_id)
     todo = dict[str, str]()
-    if advise and any(each.rule_id for each in found.not_judged):
+    if advise and found.not_judged:
         from ocelog.app.rule_folders import rule_folders  # noqa: PLC0415 - as above
 
         todo = rule_folders.what_to_do(installation, oldest_us(found.not_judged))

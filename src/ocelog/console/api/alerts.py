@@ -54,7 +54,7 @@ class Alert(BaseModel):
     source: str | None
     record_id: str | None
     link: str | None = Field(description="The record's own page at the source.")
-    context: Any = Field(description="What the rule's `alert_context` returned for the first match.")
+    context: Any = Field(description="What the rule's `alert_context` returned for the match that it shows.")
     matches: int
     visible: bool = Field(description="The source still shows the record.")
     told: bool = Field(description="Whether it is sent to people.")

@@ -17,7 +17,7 @@ from ocelog.ledger.database.faults import restore_command
 from ocelog.ledger.database.transactions import Database, connect
 from ocelog.secrets.redaction import without_password
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 29))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 30))
 """Every revision of the tables in order; the last is the one that this program reads and writes."""
 _ONE_AT_A_TIME = 0x0CE106
 """PostgreSQL's advisory lock for whoever creates or migrates."""

@@ -24,6 +24,11 @@ def hold_source(tx: Connection, source_id: str) -> bool:
     return tx.execute(_SOURCE, {"source": source_id}).first() is not None
 
 
+def hold_removed(tx: Connection, source_id: str) -> bool:
+    """Keep a source from being added again until the transaction ends; False: it is not removed, or gone."""
+    return tx.execute(_HELD_REMOVED, {"source": source_id}).first() is not None
+
+
 def removed(tx: Connection, sources: Collection[str]) -> frozenset[str]:
     """Return those of these sources that were removed."""
     return frozenset(tx.execute(_REMOVED, {"sources": sorted(sources)}).scalars()) if sources else frozenset()
@@ -119,6 +124,11 @@ _SOURCE = (
     select(tables.sources.c.id)
     .where(tables.sources.c.id == bindparam("source"), tables.sources.c.removed_us.is_(None))
     # As strong as that: who removes a source does not change its key.
+    .with_for_update(read=True)
+)
+_HELD_REMOVED = (
+    select(tables.sources.c.id)
+    .where(tables.sources.c.id == bindparam("source"), tables.sources.c.removed_us.is_not(None))
     .with_for_update(read=True)
 )
 _REMOVED = select(tables.sources.c.id).where(

@@ -105,6 +105,7 @@ _MESSAGE = _ENTRIES.where(_o.handed == bindparam("number"))
 _OF_ALERTS = _ENTRIES.where(_o.alert_id.in_(bindparam("ids", expanding=True)))
 _HANDED = update(tables.outbox).where(_o.id.in_(bindparam("ids", expanding=True)))
 _DROPPED = delete(tables.outbox).where(_o.id.in_(bindparam("ids", expanding=True)))
+_PUT_OFF = update(tables.outbox).where(_o.id.in_(bindparam("ids", expanding=True)))
 _WOKEN = update(tables.outbox).where(_o.channel_id == bindparam("channel"), _o.tries > 0, _o.handed.is_(None))
 _ALERTS_THERE = select(_a.id).where(_a.id.in_(bindparam("ids", expanding=True)))
 _SENT_WITHIN_HOUR = (
@@ -186,6 +187,18 @@ def postpone(tx: Connection, entries: Iterable[Entry], due: Mapping[int, int], n
     for each in entries:
         later = {"tries": each.tries, "due_us": due[each.tries], "waits_since_us": now_us, "handed": None}
         tx.execute(update(tables.outbox).where(_o.id == each.id).values(later))
+
+
+def put_off(tx: Connection, entries: Iterable[Entry], until_us: int) -> None:
+    """Let `entries` wait until a mute is over, as those that are written to be told later."""
+    for some in batches([each.id for each in entries]):
+        tx.execute(_PUT_OFF, {"ids": some, "due_us": until_us, "waits_since_us": None})
+
+
+def unmute(tx: Connection, until_us: int, now_us: int) -> None:
+    """Make due what waits for the end of a mute that would have lasted until an instant."""
+    waits = (_o.due_us == until_us, _o.waits_since_us.is_(None), _o.handed.is_(None))
+    tx.execute(update(tables.outbox).where(*waits).values(due_us=now_us))
 
 
 def wake(tx: Connection, channel_id: str, now_us: int) -> None:
