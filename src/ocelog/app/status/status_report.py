@@ -150,7 +150,7 @@ def _running(found: Overview) -> tuple[str | None, str | None]:
             return f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).", None
         case Holder() as who:
             at_work = f"`{who.command}` is at work since {who.since} (process {who.pid} on {who.host})"
-            return None, f"No service is running; {at_work}. To keep it going, then run: ocelog run"
+            return None, f"No service is running; {at_work}. When that ends, start the service: ocelog run"
 
 
 def _failing(found: Overview) -> list[str]:
