@@ -82,7 +82,7 @@ def test_yaml_aliases_are_read() -> None:
         ("schema: [A]\nfields:\n  - {name: id, type: string}\n", "doors.yml:1: expected text, found a list"),
         ("schema: A\nversion: one\nfields:\n  - {name: id, type: string}\n", "doors.yml:2: expected a whole number"),
         ("", "doors.yml:1: the file is empty"),
-        ("schema: A\nfields: [\n", "doors.yml:3: this is not YAML"),
+        ("schema: A\nfields: [\n", "doors.yml:2: this is not YAML"),
         ("[" * 500_000, "doors.yml:1: nested more than 200 deep"),
         (with_field("{name: x, type: strin}"), "doors.yml:4: unknown type 'strin'; did"),
         (with_field("{name: x, type: strin}"), "did you mean 'string'?"),
