@@ -65,7 +65,11 @@ def test_the_process_of_a_query_ends_when_nobody_reads_the_answer(ocelog: Ocelog
 
 
 def steering(text: str) -> set[str]:
-    """Return the characters that could steer a terminal, apart from line ends and what rich uses for bold heads."""
+    """Return the characters that could steer a terminal, apart from line ends and what rich uses for bold heads.
+
+    And for the code of an error, which is faint.
+    """
+    text = re.sub(r"\x1b\[2m( *\(error code: \w+\))\x1b\[0m", r"\1", text)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text.replace("\x1b[31m", "!")) if "\x1b[1m" in text else text
     return {each for each in plain if not each.isprintable() and each not in "\n\u3000\u00a0"}
 
