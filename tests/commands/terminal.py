@@ -47,17 +47,18 @@ class Conversation:
         os.write(self.leader, f"{text}\n".encode())
 
     def interrupt(self) -> int:
-        """Press Ctrl-C until it ends, and return the exit code: Python misses one just before it begins to read."""
+        """Press Ctrl-C until it is heard, and return the exit code: Python misses one just before it begins to read."""
         return self.ended(press=b"\x03")
 
     def ended(self, *, press: bytes = b"") -> int:
         """Read what else comes, and return the exit code.
 
-        Presses a key once a second until it ends, as a person would: between two prompts a terminal swallows some.
+        Presses a key once a second until it ends, as a person would: between two prompts a terminal swallows some. Who
+        reads "Stopping." waits: pressed again, Ctrl-C would end it at once.
         """
         ends = time.monotonic() + TIMEOUT
         while True:
-            if press:
+            if press and "Stopping." not in self.shown:
                 os.write(self.leader, press)
             came: bool | None = True
             while came:

@@ -92,15 +92,15 @@ def test_a_folder_without_a_rule_is_not_called_good_and_files_that_are_not_yaml_
         for path in (folder, folder / "a.yml"):
             said = ocelog("rules", command, str(path), code=2).err
             assert f"There is no rule in {path}: no YAML file there has an `AnalysisType`." in said
-            assert f"{folder}/a.yml:3: this is not YAML" in said
+            assert f"{folder}/a.yml:2: this is not YAML" in said
             assert "b.yml" not in said
     (folder / "mine.yml").write_text(FAILING)
     (folder / "mine.py").write_text("def rule(event):\n    return event.get('action') == 'Login'\n")
     checked = ocelog("rules", "check", str(folder))
-    assert f"{folder}/a.yml:3: not read as a rule: this is not YAML" in checked.err
+    assert f"{folder}/a.yml:2: not read as a rule: this is not YAML" in checked.err
     assert "1 rule checked: no problem." in checked.out
     (one,) = ocelog("rules", "check", str(folder), "--json").json["not_yaml"]
-    assert (one["file"], one["line"]) == ("a.yml", 3)
+    assert (one["file"], one["line"]) == ("a.yml", 2)
 
 
 def test_all_that_is_wrong_with_a_rule_is_told_at_once(tmp_path: Path) -> None:

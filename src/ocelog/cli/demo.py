@@ -29,6 +29,7 @@ from ocelog.model import SourceRow, table_name
 from ocelog.workers.threads import Stop
 
 _NAME = "demo"
+_STOPPING = "\nStopping.\n"
 _LISTENS = "127.0.0.1:0"
 """A port that is free: another Ocelog may have the usual one."""
 LANDED = """
@@ -60,7 +61,7 @@ def command(
     path = config.named_home() or Path(".demo/home").absolute()
     make(path, ledger_url=None)
     stop = Stop()
-    with opened(path) as installation, held(installation.home, "ocelog demo"), listening(stop):
+    with opened(path) as installation, held(installation.home, "ocelog demo"), listening(stop, answer=_STOPPING):
         _refuse_others(installation)
         # The simulated tenant is of this machine.
         installation.settings = replace(installation.settings, private_sources=True)
