@@ -213,11 +213,11 @@ def test_a_token_asks_so_often_and_then_waits() -> None:
 @pytest.mark.slow
 def test_a_token_that_asks_too_often_is_answered_429(new_console: Console) -> None:
     asked = program(new_console)
-    answers = [asked("GET", "/nowhere") for _ in range(130)]
-    late = [each for each in answers if each.status_code == 429]
-    assert late
-    assert is_problem(late[0], 429, "too_many_requests")
-    assert int(late[0].headers["retry-after"]) >= 1
+    # On a slow machine some of what was used up comes back meanwhile.
+    answers = (asked("GET", "/nowhere") for _ in range(1_000))
+    late = next(each for each in answers if each.status_code == 429)
+    assert is_problem(late, 429, "too_many_requests")
+    assert int(late.headers["retry-after"]) >= 1
 
 
 def test_errors_are_problems_and_repeat_no_secret(console: Console) -> None:

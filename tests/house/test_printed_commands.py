@@ -149,6 +149,8 @@ DOES: dict[str, tuple[str, int, str]] = {
     ),
     "alerts list --untold --source X": ("alerts list --untold --source prod", 0, "Wiz"),
     "alerts list --rule X": ("alerts list --rule Ocelog.Wiz.Policies.RuleDeleted", 0, ""),
+    "rules replay RULE --since X": ("rules replay Ocelog.Wiz.Identity.ProviderChanged --since 7d", 0, "new match"),
+    "rules unjudged --dismiss": ("rules unjudged --dismiss", 0, "No event was left unjudged"),
     "rules unjudged X --dismiss": ("rules unjudged X --dismiss", 0, "No event was left unjudged"),
     "rules show X": ("rules show Ocelog.Wiz.Policies.RuleDeleted", 0, "runbook"),
     "rules show ID": ("rules show Ocelog.Wiz.Policies.RuleDeleted", 0, "runbook"),
