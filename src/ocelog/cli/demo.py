@@ -115,9 +115,8 @@ def _go_on(assembly: Assembly, stop: Stop) -> None:
     with serving.served(installation, how, lambda: turned_at, invitation) as link:
         invitation.told = lambda path: typer.echo(f"\nTo sign in again, open:\n\n  {link}{path}\n")
         typer.echo(f"\nSee all of it in a browser, on this machine, signed in already:\n\n  {link}{invitation.path}\n")
-        show.paragraph(
-            "The tenant keeps changing, and Ocelog keeps reading, until Ctrl-C. This terminal stays quiet meanwhile."
-        )
+        typer.echo("The tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
+        typer.echo("This terminal stays quiet meanwhile.")
         # The link stays in sight, unless something goes wrong.
         logs.configure(replace(installation.settings, log_level="warning"))
         Service(assembly=assembly, stop=stop, alive=alive).run()
