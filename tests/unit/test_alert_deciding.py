@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ocelog.alert import changes
 from ocelog.alert.alert import RULE_OFF, Alert
 from ocelog.alert.alert import resolved as ended
 from ocelog.alert.deciding import (
@@ -22,7 +23,7 @@ from ocelog.alert.deciding import (
 )
 from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
-from ocelog.alert.notice import AlertStatus, Happened
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.model import Severity
@@ -567,3 +568,38 @@ def test_what_was_triaged_is_noted_as_such_as_its_rule_is_on_again(resolved: Ale
     assert the_alert(decision).status is AlertStatus.TRIAGED
     # So is its timeline read the next time: see `triaged` in the ledger.
     assert [each.what for each in decision.timeline] == ["reopened", "triaged"]
+
+
+MAINTENANCE = replace(POLICY, suppressed=lambda _alert, _now_us: "maintenance")
+"""Mutes everything."""
+
+
+def closed(state: DecisionState) -> DecisionState:
+    """Return what the ledger has once a person has closed all alerts."""
+    act = changes.close(changes.CloseReason.FALSE_POSITIVE, who="ann")
+    after_it = {name: act(each, NOW + MINUTE) for name, each in state.alerts.items()}
+    return replace(state, alerts={name: each.alert for name, each in after_it.items() if each is not None})
+
+
+def test_who_heard_of_a_close_is_to_hear_amid_a_mute_that_it_rose_and_is_open_again(opened: Alert) -> None:
+    state = closed(decision_state(opened))
+    worse = judged(event("v2", at=NOW + 2 * MINUTE), severity=Severity.CRITICAL)
+    decision = decide(worse, state, MAINTENANCE, NOW + 2 * MINUTE)
+    assert [(each.happened, each.note) for each in decision.tellings] == [(Happened.REOPENED, "")]
+    assert the_alert(decision).status is AlertStatus.OPEN
+    assert [each.what for each in decision.timeline] == ["severity", "reopened", "told later"]
+    unheard = decision_state(replace(next(iter(state.alerts.values())), to_be_told=False))
+    assert decide(worse, unheard, MAINTENANCE, NOW + 2 * MINUTE).tellings == []
+    still = judged(event("v2", at=NOW + 2 * MINUTE), severity=Severity.CRITICAL)
+    assert decide(still, decision_state(opened), MAINTENANCE, NOW + 2 * MINUTE).tellings == []
+
+
+def test_who_heard_that_a_limit_holds_no_more_is_to_hear_amid_a_mute_that_it_does_again() -> None:
+    many = [event(f"v{n}", record=f"i{n}") for n in range(MOST_ALERTS_AN_HOUR + 1)]
+    first = decide(judged(*many), DecisionState(), POLICY, NOW)
+    (limit,) = first.limits
+    error = next(each for each in first.alerts if each.rule_id == "DETECTION_ALERT_LIMIT_EXCEEDED")
+    left = decision_state(ended(error, NOW), limits={("rule", limit.hour_us): replace(limit, revision=1)})
+    policy = replace(POLICY, suppressed=lambda alert, _now_us: "m" if alert.type is AlertType.SYSTEM_ERROR else None)
+    again = decide(judged(event("w", record="w")), left, policy, NOW + MINUTE)
+    assert [each.happened for each in again.tellings if each.alert_id == error.id] == [Happened.REOPENED]

@@ -371,8 +371,8 @@ class _Deciding:
         alert = _showing(alert, own)
         if not alert.to_be_told:
             return alert
-        alert = self._open_again(alert, kept_text("its severity rose"))
-        return self._tell(alert, Happened.ESCALATED, f"from {rose}")
+        back = self._open_again(alert, kept_text("its severity rose"))
+        return self._tell(back, Happened.ESCALATED, f"from {rose}", again=back is not alert)
 
     def _tell_window(self, alert: Alert, own: Alert) -> Alert:
         """Tell of the alert of a window for the first time, because of a match that is not muted."""
@@ -486,8 +486,12 @@ class _Deciding:
             opened_us=self._now_us,
             updated_us=self._now_us,
         )
-        self._note(name, "opened")
-        self._save(self._tell(gone_on(made, before), Happened.OPENED))
+        if before is None or before.is_open:
+            self._note(name, "opened")
+            self._save(self._tell(gone_on(made, before), Happened.OPENED))
+            return
+        alert = replace(gone_on(made, before), to_be_told=before.to_be_told)
+        self._save(self._tell(alert, Happened.REOPENED))
 
     # Alerts that live with a record.
 
@@ -603,8 +607,8 @@ class _Deciding:
                 return self._tell(alert, Happened.REOPENED, due_us=again_us)
             return self._tell(alert, Happened.REOPENED, noted=True)
         if escalates and self._news(event) is not News.HISTORY:
-            alert = self._open_again(alert, kept_text("its severity rose"))
-            return self._tell(alert, Happened.ESCALATED, f"from {told} to {severity}")
+            back = self._open_again(alert, kept_text("its severity rose"))
+            return self._tell(back, Happened.ESCALATED, f"from {told} to {severity}", again=back is not alert)
         return alert
 
     def _no_match(self, rule: JudgedBy, event: Event) -> None:
@@ -712,16 +716,26 @@ class _Deciding:
         self._timeline.append(TimelineEntry(alert_id=name, at_us=self._now_us, who=OCELOG, what=what, detail=detail))
 
     def _tell(
-        self, alert: Alert, happened: Happened, note: str = "", *, due_us: int | None = None, noted: bool = False
+        self,
+        alert: Alert,
+        happened: Happened,
+        note: str = "",
+        *,
+        due_us: int | None = None,
+        noted: bool = False,
+        again: bool = False,
     ) -> Alert:
         """Tell of something that people must look at, unless it is suppressed; now, or at `due_us`.
 
-        `noted`: its timeline says already what happened. People who heard that it was over hear that it is not, though
-        it is suppressed: whoever delivers keeps that until it is not any more.
+        `noted`: its timeline says already what happened; `again`: and that it is open again. People who heard that it
+        was over hear that it is not, though it is suppressed: whoever delivers keeps that until it is not any more.
         """
         why = self._muted(alert)
-        if why is not None and happened is Happened.REOPENED and alert.to_be_told:
+        if why is not None and (again or happened is Happened.REOPENED) and alert.to_be_told:
             self._note(alert.id, "told later", why)
+            if again:
+                # A note would say that a person did it, and that is told at once.
+                happened, note, noted = Happened.REOPENED, "", True
         elif why is not None:
             self._note(alert.id, "suppressed", why)
             # It is told of once it is worse, and the suppression is over.
