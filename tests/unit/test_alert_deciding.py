@@ -603,3 +603,40 @@ def test_who_heard_that_a_limit_holds_no_more_is_to_hear_amid_a_mute_that_it_doe
     policy = replace(POLICY, suppressed=lambda alert, _now_us: "m" if alert.type is AlertType.SYSTEM_ERROR else None)
     again = decide(judged(event("w", record="w")), left, policy, NOW + MINUTE)
     assert [each.happened for each in again.tellings if each.alert_id == error.id] == [Happened.REOPENED]
+
+
+def dropped(state: DecisionState) -> DecisionState:
+    """Return what the ledger has once a mute has let nobody hear of any alert."""
+    unheard = {name: replace(each, to_be_told=False, told_us=None) for name, each in state.alerts.items()}
+    return replace(state, alerts=unheard)
+
+
+def test_a_match_that_is_not_muted_is_told_of_after_a_mute_let_nobody_hear_of_its_window() -> None:
+    _, state = played(one("v1", "quiet"))
+    (muted, told, joined), state = played(one("v2", "quiet"), one("v3"), one("v4"), policy=QUIET, before=dropped(state))
+    assert (muted, [happened for happened, _ in told], joined) == ([], [Happened.OPENED], [])
+    (alert,) = state.alerts.values()
+    assert (alert.source_id, alert.title, alert.matches) == ("loud", "v3", 4)
+    assert [each.alerts for each in state.limits.values()] == [2]
+
+
+def test_an_error_that_is_not_muted_is_told_of_after_a_mute_let_nobody_hear_of_the_others() -> None:
+    _, state = played(failing("a", "quiet"))
+    told, state = played(*map(failing, "bcd", ("quiet", "loud", "loud")), policy=QUIET, before=dropped(state))
+    assert [[happened for happened, _ in each] for each in told] == [[], [Happened.OPENED], []]
+    (alert,) = state.alerts.values()
+    assert alert.source_id == "loud"
+
+
+def test_what_is_beyond_a_limit_and_not_muted_is_told_of_though_nobody_heard_of_the_rest() -> None:
+    plain = replace(BURSTS, about=replace(BURSTS.about, threshold=1))
+    many = [(f"n{n}", f"{n}") for n in range(MOST_ALERTS_AN_HOUR + 1)]
+    _, state = played(bursts(*many, rule=plain))
+    (rest,) = (each.id for each in state.alerts.values() if "more than" in each.title)
+    unheard = {**state.alerts, rest: replace(state.alerts[rest], to_be_told=False)}
+    told, _ = played(
+        bursts(("w1", "one more"), rule=plain),
+        bursts(("w2", "another"), rule=plain),
+        before=replace(state, alerts=unheard),
+    )
+    assert told == [[(Happened.OPENED, rest)], []]

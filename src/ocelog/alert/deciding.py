@@ -334,18 +334,19 @@ class _Deciding:
         joined = join(grouping, group, joining, self._now_us, counts=why is None, ended=ended)
         # One that is gone, though its window is not over, ended long ago: people knew. A purge takes the window along.
         before = self._alerts.get(joined.alert)
+        tells = joined.tells or (why is None and _is_untold(before, joined.group))
         limit = self._limit(grouping.rule)
-        if joined.tells and limit.alerts >= MOST_ALERTS_AN_HOUR:
+        if tells and limit.alerts >= MOST_ALERTS_AN_HOUR:
             # The group stays below its threshold: its next match is told of, if there is room by then.
             return self._flood(match)
         lasts_us = grouping.period // timedelta(microseconds=1)
         self._groups[key] = GroupChange(
             key=key, rule_id=grouping.rule, revision=revision, lasts_us=lasts_us, group=joined.group
         )
-        if not joined.tells and before is None and limit.untold >= MOST_UNTOLD_AN_HOUR:
+        if not tells and before is None and limit.untold >= MOST_UNTOLD_AN_HOUR:
             return self._flood_silently(match)
-        if joined.tells or before is None:
-            self._count(limit, told=joined.tells)
+        if tells or before is None:
+            self._count(limit, told=tells)
         alert = replace(own, id=joined.alert) if before is None else before
         if before is None:
             counted = joined.group.matches - 1
@@ -356,7 +357,7 @@ class _Deciding:
         elif why is None:
             alert = self._counted(before, own, begins=joined.begins)
         alert = _joined(alert, match, self._now_us)
-        self._save(self._tell_window(alert, own) if joined.tells else alert)
+        self._save(self._tell_window(alert, own) if tells else alert)
         return alert.id
 
     def _counted(self, alert: Alert, own: Alert, *, begins: bool = False) -> Alert:
@@ -437,6 +438,8 @@ class _Deciding:
             self._raise_limit(match.rule, match.event)
         else:
             alert = self._counted(before, own)
+            if not alert.to_be_told and self._muted(own) is None:
+                alert = self._tell_window(alert, own)
         self._save(_joined(alert, match, self._now_us))
         return name
 
@@ -684,13 +687,14 @@ class _Deciding:
             key=key, rule_id=error.rule.id, revision=revision, lasts_us=lasts_us, group=joined.group
         )
         before = self._alerts.get(joined.alert)
+        tells = joined.tells or (why is None and _is_untold(before, joined.group))
         if before is None:
             alert = replace(own, id=joined.alert)
             self._note(alert.id, "opened")
             if why is not None:
                 self._note(alert.id, "suppressed", why)
         else:
-            alert = _showing(before, own) if joined.tells else before
+            alert = _showing(before, own) if tells else before
         alert = replace(
             alert,
             matches=alert.matches + len(error.events),
@@ -704,7 +708,7 @@ class _Deciding:
             alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, acknowledged_us=None, opened_us=self._now_us)
             self._save(self._tell(alert, Happened.REOPENED))
         else:
-            self._save(self._tell_window(alert, own) if joined.tells else alert)
+            self._save(self._tell_window(alert, own) if tells else alert)
 
     # What all of them do.
 
@@ -797,6 +801,11 @@ def _description_of_error(error: RuleError) -> str:
 
 def _late(rule: str) -> str:
     return kept_text(_TITLE_OF_LATE, rule=rule)
+
+
+def _is_untold(alert: Alert | None, group: Group) -> bool:
+    """Whether the window of an alert was to be told of, and a mute let nobody hear of it."""
+    return alert is not None and group.told and not alert.to_be_told
 
 
 def _is_stub(alert: Alert) -> bool:
