@@ -640,3 +640,12 @@ def test_what_is_beyond_a_limit_and_not_muted_is_told_of_though_nobody_heard_of_
         before=replace(state, alerts=unheard),
     )
     assert told == [[(Happened.OPENED, rest)], []]
+
+
+def test_what_opens_again_by_itself_escalates_as_if_nobody_had_looked_at_it(opened: Alert) -> None:
+    worse = judged(event("v2", at=NOW + 2 * MINUTE), severity=Severity.CRITICAL)
+    of_record = the_alert(decide(worse, closed(decision_state(opened)), POLICY, NOW + 2 * MINUTE))
+    _, state = played(one("v1", "quiet"), policy=QUIET)
+    (of_window,) = decide(one("v2"), closed(state), QUIET, NOW + 2 * MINUTE).alerts
+    for alert in (of_record, of_window):
+        assert (alert.status, alert.acknowledged_us, alert.opened_us) == (AlertStatus.OPEN, None, NOW + 2 * MINUTE)

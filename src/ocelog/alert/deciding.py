@@ -383,11 +383,18 @@ class _Deciding:
         return self._tell(alert, Happened.OPENED)
 
     def _open_again(self, alert: Alert, why: str) -> Alert:
-        """Return an alert, open again if a person closed it."""
+        """Return an alert, open again if a person closed it, as if nobody had looked at it since."""
         if alert.status is not AlertStatus.CLOSED:
             return alert
         self._note(alert.id, "reopened", why)
-        return replace(alert, status=AlertStatus.OPEN, ended_us=None, close_reason=None)
+        return replace(
+            alert,
+            status=AlertStatus.OPEN,
+            ended_us=None,
+            close_reason=None,
+            acknowledged_us=None,
+            opened_us=self._now_us,
+        )
 
     def _group_now(self, key: str) -> tuple[int, Group]:
         _check(key in self._query.groups, "group", key)
