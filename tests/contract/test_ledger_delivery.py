@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, timedelta
 
 import pytest
@@ -953,6 +954,65 @@ def test_who_heard_of_an_end_amid_a_mute_hears_after_it_that_it_is_open_again(
         clock.now += HOUR
     assert desk.happened(desk.delivery.take("ops", "home/one") or claim) == [("back", Happened.REOPENED, 1)]
     assert desk.waiting() == []
+
+
+def test_what_a_mute_let_nobody_hear_of_is_as_if_it_had_been_muted_when_it_opened(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel(quiet_hours=NIGHT))
+    desk.ledger.channels.add(channel("other", quiet_hours=NIGHT))
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE))
+    desk.tell("a", Happened.OPENED, "ops", "other")
+    clock.now = clock.now.replace(hour=22, minute=59)
+    mute(desk)
+    clock.now += 2 * MINUTE
+    assert desk.happened(desk.take()) == []
+    assert is_told(desk, "a")
+    assert desk.happened(desk.take("other")) == []
+    assert not is_told(desk, "a")
+    clock.now += 2 * HOUR
+    assert desk.delivery.escalate() == 0
+
+
+def test_what_another_channel_heard_of_is_told_though_a_mute_drops_it_for_one(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel(quiet_hours=NIGHT))
+    desk.ledger.channels.add(channel("other"))
+    desk.tell("a", Happened.OPENED, "ops", "other")
+    assert desk.happened(desk.take("other")) == [("a", Happened.OPENED, 1)]
+    clock.now = clock.now.replace(hour=22, minute=59)
+    mute(desk)
+    clock.now += 2 * MINUTE
+    assert desk.happened(desk.take()) == []
+    assert is_told(desk, "a")
+
+
+@pytest.mark.postgresql
+def test_what_somebody_changes_as_a_mute_drops_it_is_dropped_once_they_are_done(
+    postgresql: Callable[[], str], clock: Clock
+) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False, now=clock)) as ledger,
+        closing(Ledger.open(address, durable=False, now=clock)) as another,
+    ):
+        desk = Desk(ledger, clock)
+        ledger.channels.add(channel(quiet_hours=NIGHT))
+        desk.tell("a", Happened.OPENED, "ops")
+        clock.now = clock.now.replace(hour=22, minute=59)
+        mute(desk)
+        clock.now += 2 * MINUTE
+        claim = desk.take()
+        with another._database.write() as tx:
+            alerts.hold(tx, ["a"])
+            assert desk.happened(claim) == []
+        assert (is_told(desk, "a"), len(desk.waiting())) == (True, 1)
+        clock.now += timedelta(seconds=1)
+        assert desk.happened(claim) == []
+        assert (is_told(desk, "a"), desk.waiting()) == (False, [])
+
+
+def is_told(desk: Desk, name: str) -> bool:
+    alert = desk.alert(name)
+    assert alert is not None
+    return alert.to_be_told
 
 
 def ended_now(desk: Desk, suppression_id: str) -> bool:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ocelog.alert import changes
 from ocelog.alert.alert import RULE_OFF, Alert
 from ocelog.alert.alert import resolved as ended
 from ocelog.alert.deciding import (
@@ -22,7 +23,7 @@ from ocelog.alert.deciding import (
 )
 from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
-from ocelog.alert.notice import AlertStatus, Happened
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.model import Severity
@@ -567,3 +568,84 @@ def test_what_was_triaged_is_noted_as_such_as_its_rule_is_on_again(resolved: Ale
     assert the_alert(decision).status is AlertStatus.TRIAGED
     # So is its timeline read the next time: see `triaged` in the ledger.
     assert [each.what for each in decision.timeline] == ["reopened", "triaged"]
+
+
+MAINTENANCE = replace(POLICY, suppressed=lambda _alert, _now_us: "maintenance")
+"""Mutes everything."""
+
+
+def closed(state: DecisionState) -> DecisionState:
+    """Return what the ledger has once a person has closed all alerts."""
+    act = changes.close(changes.CloseReason.FALSE_POSITIVE, who="ann")
+    after_it = {name: act(each, NOW + MINUTE) for name, each in state.alerts.items()}
+    return replace(state, alerts={name: each.alert for name, each in after_it.items() if each is not None})
+
+
+def test_who_heard_of_a_close_is_to_hear_amid_a_mute_that_it_rose_and_is_open_again(opened: Alert) -> None:
+    state = closed(decision_state(opened))
+    worse = judged(event("v2", at=NOW + 2 * MINUTE), severity=Severity.CRITICAL)
+    decision = decide(worse, state, MAINTENANCE, NOW + 2 * MINUTE)
+    assert [(each.happened, each.note) for each in decision.tellings] == [(Happened.REOPENED, "")]
+    assert the_alert(decision).status is AlertStatus.OPEN
+    assert [each.what for each in decision.timeline] == ["severity", "reopened", "told later"]
+    unheard = decision_state(replace(next(iter(state.alerts.values())), to_be_told=False))
+    assert decide(worse, unheard, MAINTENANCE, NOW + 2 * MINUTE).tellings == []
+    still = judged(event("v2", at=NOW + 2 * MINUTE), severity=Severity.CRITICAL)
+    assert decide(still, decision_state(opened), MAINTENANCE, NOW + 2 * MINUTE).tellings == []
+
+
+def test_who_heard_that_a_limit_holds_no_more_is_to_hear_amid_a_mute_that_it_does_again() -> None:
+    many = [event(f"v{n}", record=f"i{n}") for n in range(MOST_ALERTS_AN_HOUR + 1)]
+    first = decide(judged(*many), DecisionState(), POLICY, NOW)
+    (limit,) = first.limits
+    error = next(each for each in first.alerts if each.rule_id == "DETECTION_ALERT_LIMIT_EXCEEDED")
+    left = decision_state(ended(error, NOW), limits={("rule", limit.hour_us): replace(limit, revision=1)})
+    policy = replace(POLICY, suppressed=lambda alert, _now_us: "m" if alert.type is AlertType.SYSTEM_ERROR else None)
+    again = decide(judged(event("w", record="w")), left, policy, NOW + MINUTE)
+    assert [each.happened for each in again.tellings if each.alert_id == error.id] == [Happened.REOPENED]
+
+
+def dropped(state: DecisionState) -> DecisionState:
+    """Return what the ledger has once a mute has let nobody hear of any alert."""
+    unheard = {name: replace(each, to_be_told=False, told_us=None) for name, each in state.alerts.items()}
+    return replace(state, alerts=unheard)
+
+
+def test_a_match_that_is_not_muted_is_told_of_after_a_mute_let_nobody_hear_of_its_window() -> None:
+    _, state = played(one("v1", "quiet"))
+    (muted, told, joined), state = played(one("v2", "quiet"), one("v3"), one("v4"), policy=QUIET, before=dropped(state))
+    assert (muted, [happened for happened, _ in told], joined) == ([], [Happened.OPENED], [])
+    (alert,) = state.alerts.values()
+    assert (alert.source_id, alert.title, alert.matches) == ("loud", "v3", 4)
+    assert [each.alerts for each in state.limits.values()] == [2]
+
+
+def test_an_error_that_is_not_muted_is_told_of_after_a_mute_let_nobody_hear_of_the_others() -> None:
+    _, state = played(failing("a", "quiet"))
+    told, state = played(*map(failing, "bcd", ("quiet", "loud", "loud")), policy=QUIET, before=dropped(state))
+    assert [[happened for happened, _ in each] for each in told] == [[], [Happened.OPENED], []]
+    (alert,) = state.alerts.values()
+    assert alert.source_id == "loud"
+
+
+def test_what_is_beyond_a_limit_and_not_muted_is_told_of_though_nobody_heard_of_the_rest() -> None:
+    plain = replace(BURSTS, about=replace(BURSTS.about, threshold=1))
+    many = [(f"n{n}", f"{n}") for n in range(MOST_ALERTS_AN_HOUR + 1)]
+    _, state = played(bursts(*many, rule=plain))
+    (rest,) = (each.id for each in state.alerts.values() if "more than" in each.title)
+    unheard = {**state.alerts, rest: replace(state.alerts[rest], to_be_told=False)}
+    told, _ = played(
+        bursts(("w1", "one more"), rule=plain),
+        bursts(("w2", "another"), rule=plain),
+        before=replace(state, alerts=unheard),
+    )
+    assert told == [[(Happened.OPENED, rest)], []]
+
+
+def test_what_opens_again_by_itself_escalates_as_if_nobody_had_looked_at_it(opened: Alert) -> None:
+    worse = judged(event("v2", at=NOW + 2 * MINUTE), severity=Severity.CRITICAL)
+    of_record = the_alert(decide(worse, closed(decision_state(opened)), POLICY, NOW + 2 * MINUTE))
+    _, state = played(one("v1", "quiet"), policy=QUIET)
+    (of_window,) = decide(one("v2"), closed(state), QUIET, NOW + 2 * MINUTE).alerts
+    for alert in (of_record, of_window):
+        assert (alert.status, alert.acknowledged_us, alert.opened_us) == (AlertStatus.OPEN, None, NOW + 2 * MINUTE)

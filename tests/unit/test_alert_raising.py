@@ -3,7 +3,8 @@
 from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.raising import raised
+from ocelog.alert.notice import Happened
+from ocelog.alert.raising import over, raised
 from ocelog.model import Severity
 
 NOW = 1_800_000_000_000_000
@@ -15,3 +16,12 @@ def test_what_goes_on_keeps_what_people_were_told_of_it() -> None:
     again = raised(replace(made, updated_us=NOW + 1), first.alert, now_us=NOW + 1, muted=lambda *_: False)
     assert again.happened is None
     assert (again.alert.told_severity, again.alert.told_us, again.alert.to_be_told) == (Severity.HIGH, NOW, True)
+
+
+def test_who_heard_that_it_was_over_is_to_hear_though_it_is_muted_that_it_is_not() -> None:
+    made = Alert(id="a", severity=Severity.HIGH, title="t", rule_id="r", opened_us=NOW, updated_us=NOW)
+    gone = over(raised(made, None, now_us=NOW, muted=lambda *_: False).alert, NOW + 1).alert
+    back = raised(replace(made, updated_us=NOW + 2), gone, now_us=NOW + 2, muted=lambda *_: True)
+    assert (back.happened, back.alert.is_open, back.alert.to_be_told) == (Happened.REOPENED, True, True)
+    unheard = raised(made, replace(gone, to_be_told=False), now_us=NOW + 2, muted=lambda *_: True)
+    assert (unheard.happened, unheard.alert.to_be_told) == (None, False)

@@ -334,18 +334,19 @@ class _Deciding:
         joined = join(grouping, group, joining, self._now_us, counts=why is None, ended=ended)
         # One that is gone, though its window is not over, ended long ago: people knew. A purge takes the window along.
         before = self._alerts.get(joined.alert)
+        tells = joined.tells or (why is None and _is_untold(before, joined.group))
         limit = self._limit(grouping.rule)
-        if joined.tells and limit.alerts >= MOST_ALERTS_AN_HOUR:
+        if tells and limit.alerts >= MOST_ALERTS_AN_HOUR:
             # The group stays below its threshold: its next match is told of, if there is room by then.
             return self._flood(match)
         lasts_us = grouping.period // timedelta(microseconds=1)
         self._groups[key] = GroupChange(
             key=key, rule_id=grouping.rule, revision=revision, lasts_us=lasts_us, group=joined.group
         )
-        if not joined.tells and before is None and limit.untold >= MOST_UNTOLD_AN_HOUR:
+        if not tells and before is None and limit.untold >= MOST_UNTOLD_AN_HOUR:
             return self._flood_silently(match)
-        if joined.tells or before is None:
-            self._count(limit, told=joined.tells)
+        if tells or before is None:
+            self._count(limit, told=tells)
         alert = replace(own, id=joined.alert) if before is None else before
         if before is None:
             counted = joined.group.matches - 1
@@ -356,7 +357,7 @@ class _Deciding:
         elif why is None:
             alert = self._counted(before, own, begins=joined.begins)
         alert = _joined(alert, match, self._now_us)
-        self._save(self._tell_window(alert, own) if joined.tells else alert)
+        self._save(self._tell_window(alert, own) if tells else alert)
         return alert.id
 
     def _counted(self, alert: Alert, own: Alert, *, begins: bool = False) -> Alert:
@@ -371,8 +372,8 @@ class _Deciding:
         alert = _showing(alert, own)
         if not alert.to_be_told:
             return alert
-        alert = self._open_again(alert, kept_text("its severity rose"))
-        return self._tell(alert, Happened.ESCALATED, f"from {rose}")
+        back = self._open_again(alert, kept_text("its severity rose"))
+        return self._tell(back, Happened.ESCALATED, f"from {rose}", again=back is not alert)
 
     def _tell_window(self, alert: Alert, own: Alert) -> Alert:
         """Tell of the alert of a window for the first time, because of a match that is not muted."""
@@ -382,11 +383,18 @@ class _Deciding:
         return self._tell(alert, Happened.OPENED)
 
     def _open_again(self, alert: Alert, why: str) -> Alert:
-        """Return an alert, open again if a person closed it."""
+        """Return an alert, open again if a person closed it, as if nobody had looked at it since."""
         if alert.status is not AlertStatus.CLOSED:
             return alert
         self._note(alert.id, "reopened", why)
-        return replace(alert, status=AlertStatus.OPEN, ended_us=None, close_reason=None)
+        return replace(
+            alert,
+            status=AlertStatus.OPEN,
+            ended_us=None,
+            close_reason=None,
+            acknowledged_us=None,
+            opened_us=self._now_us,
+        )
 
     def _group_now(self, key: str) -> tuple[int, Group]:
         _check(key in self._query.groups, "group", key)
@@ -437,6 +445,8 @@ class _Deciding:
             self._raise_limit(match.rule, match.event)
         else:
             alert = self._counted(before, own)
+            if not alert.to_be_told and self._muted(own) is None:
+                alert = self._tell_window(alert, own)
         self._save(_joined(alert, match, self._now_us))
         return name
 
@@ -486,8 +496,12 @@ class _Deciding:
             opened_us=self._now_us,
             updated_us=self._now_us,
         )
-        self._note(name, "opened")
-        self._save(self._tell(gone_on(made, before), Happened.OPENED))
+        if before is None or before.is_open:
+            self._note(name, "opened")
+            self._save(self._tell(gone_on(made, before), Happened.OPENED))
+            return
+        alert = replace(gone_on(made, before), to_be_told=before.to_be_told)
+        self._save(self._tell(alert, Happened.REOPENED))
 
     # Alerts that live with a record.
 
@@ -603,8 +617,8 @@ class _Deciding:
                 return self._tell(alert, Happened.REOPENED, due_us=again_us)
             return self._tell(alert, Happened.REOPENED, noted=True)
         if escalates and self._news(event) is not News.HISTORY:
-            alert = self._open_again(alert, kept_text("its severity rose"))
-            return self._tell(alert, Happened.ESCALATED, f"from {told} to {severity}")
+            back = self._open_again(alert, kept_text("its severity rose"))
+            return self._tell(back, Happened.ESCALATED, f"from {told} to {severity}", again=back is not alert)
         return alert
 
     def _no_match(self, rule: JudgedBy, event: Event) -> None:
@@ -680,13 +694,14 @@ class _Deciding:
             key=key, rule_id=error.rule.id, revision=revision, lasts_us=lasts_us, group=joined.group
         )
         before = self._alerts.get(joined.alert)
+        tells = joined.tells or (why is None and _is_untold(before, joined.group))
         if before is None:
             alert = replace(own, id=joined.alert)
             self._note(alert.id, "opened")
             if why is not None:
                 self._note(alert.id, "suppressed", why)
         else:
-            alert = _showing(before, own) if joined.tells else before
+            alert = _showing(before, own) if tells else before
         alert = replace(
             alert,
             matches=alert.matches + len(error.events),
@@ -700,7 +715,7 @@ class _Deciding:
             alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, acknowledged_us=None, opened_us=self._now_us)
             self._save(self._tell(alert, Happened.REOPENED))
         else:
-            self._save(self._tell_window(alert, own) if joined.tells else alert)
+            self._save(self._tell_window(alert, own) if tells else alert)
 
     # What all of them do.
 
@@ -712,16 +727,26 @@ class _Deciding:
         self._timeline.append(TimelineEntry(alert_id=name, at_us=self._now_us, who=OCELOG, what=what, detail=detail))
 
     def _tell(
-        self, alert: Alert, happened: Happened, note: str = "", *, due_us: int | None = None, noted: bool = False
+        self,
+        alert: Alert,
+        happened: Happened,
+        note: str = "",
+        *,
+        due_us: int | None = None,
+        noted: bool = False,
+        again: bool = False,
     ) -> Alert:
         """Tell of something that people must look at, unless it is suppressed; now, or at `due_us`.
 
-        `noted`: its timeline says already what happened. People who heard that it was over hear that it is not, though
-        it is suppressed: whoever delivers keeps that until it is not any more.
+        `noted`: its timeline says already what happened; `again`: and that it is open again. People who heard that it
+        was over hear that it is not, though it is suppressed: whoever delivers keeps that until it is not any more.
         """
         why = self._muted(alert)
-        if why is not None and happened is Happened.REOPENED and alert.to_be_told:
+        if why is not None and (again or happened is Happened.REOPENED) and alert.to_be_told:
             self._note(alert.id, "told later", why)
+            if again:
+                # A note would say that a person did it, and that is told at once.
+                happened, note, noted = Happened.REOPENED, "", True
         elif why is not None:
             self._note(alert.id, "suppressed", why)
             # It is told of once it is worse, and the suppression is over.
@@ -783,6 +808,11 @@ def _description_of_error(error: RuleError) -> str:
 
 def _late(rule: str) -> str:
     return kept_text(_TITLE_OF_LATE, rule=rule)
+
+
+def _is_untold(alert: Alert | None, group: Group) -> bool:
+    """Whether the window of an alert was to be told of, and a mute let nobody hear of it."""
+    return alert is not None and group.told and not alert.to_be_told
 
 
 def _is_stub(alert: Alert) -> bool:

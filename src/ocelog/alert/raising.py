@@ -30,12 +30,15 @@ def raised(
 ) -> RaisedAlert:
     """Return the alert of what is wrong now, as `made` says it, in the place of the one that was there `before`.
 
-    People who know of it are told `again`, or nothing. Of what comes and goes they hear once in `quiet_us`.
+    People who know of it are told `again`, or nothing. Of what comes and goes they hear once in `quiet_us`. Those who
+    heard that it was over hear that it is not, though it is muted.
     """
     still = before is not None and before.is_open
     known = before is not None and still and before.to_be_told
+    # Whoever delivers keeps it until it is muted no more.
+    is_back = before is not None and not still and before.to_be_told
     alert = gone_on(made, before)
-    if (known and again is None) or muted(alert, now_us):
+    if (known and again is None) or (not is_back and muted(alert, now_us)):
         # Who mutes it looks for it with what nobody heard of.
         worst, told_us = (None, None) if before is None else (before.told_severity if known else None, before.told_us)
         return RaisedAlert(alert=replace(alert, to_be_told=known, told_severity=worst, told_us=told_us))

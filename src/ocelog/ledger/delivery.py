@@ -405,6 +405,9 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
                     unheard[name] = (
                         kept_text("it is muted") if is_open else kept_text("it came and went within its quiet time")
                     )
+        muted = {name: entries[name] for name, why in unheard.items() if why == kept_text("it is muted")}
+        owed |= (busy := outbox.let_be_untold(tx, channel.id, muted, now_us))
+        unheard = {name: why for name, why in unheard.items() if name not in busy}
         not_told = [
             TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="untold", detail=f"{channel.name}: {why}")
             for name, why in unheard.items()

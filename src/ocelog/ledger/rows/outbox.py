@@ -41,6 +41,7 @@ _a = tables.alerts.c
 _d = tables.deliveries.c
 _older = tables.outbox.alias("older")
 _US = timedelta(microseconds=1)
+_SECOND_US = timedelta(seconds=1) // timedelta(microseconds=1)
 _HOUR_US = timedelta(hours=1) // timedelta(microseconds=1)
 _DAY_US = timedelta(days=1) // timedelta(microseconds=1)
 
@@ -107,6 +108,21 @@ _HANDED = update(tables.outbox).where(_o.id.in_(bindparam("ids", expanding=True)
 _DROPPED = delete(tables.outbox).where(_o.id.in_(bindparam("ids", expanding=True)))
 _PUT_OFF = update(tables.outbox).where(_o.id.in_(bindparam("ids", expanding=True)))
 _WOKEN = update(tables.outbox).where(_o.channel_id == bindparam("channel"), _o.tries > 0, _o.handed.is_(None))
+_FREE = (
+    select(_a.id).where(_a.id.in_(bindparam("ids", expanding=True))).order_by(_a.id).with_for_update(skip_locked=True)
+)
+_UNTOLD = (
+    update(tables.alerts)
+    .where(
+        _a.id.in_(bindparam("ids", expanding=True)),
+        _a.told,
+        ~exists().where(_o.alert_id == _a.id, _o.channel_id != bindparam("channel")),
+        # A try that failed may have arrived.
+        ~exists().where(_d.alert_id == _a.id),
+    )
+    .values(told=False, told_us=None, revision=_a.revision + 1)
+)
+"""As one that was muted when it opened: what is worse, or the next that is not muted, is told of."""
 _ALERTS_THERE = select(_a.id).where(_a.id.in_(bindparam("ids", expanding=True)))
 _SENT_WITHIN_HOUR = (
     select(func.max(_d.at_us))
@@ -174,6 +190,23 @@ def drop(tx: Connection, entries: Iterable[Entry]) -> None:
     """Delete entries that are done with."""
     for some in batches([each.id for each in entries]):
         tx.execute(_DROPPED, {"ids": some})
+
+
+def let_be_untold(tx: Connection, channel_id: str, muted: Mapping[str, Sequence[Entry]], now_us: int) -> set[str]:
+    """Note of alerts of which a channel does not hear, as they are muted, that nobody heard of them, if that is so.
+
+    `muted` is all that waits for the channel, by alert. Returns those that somebody changes at this moment, and which
+    wait a second longer: who changes them may wait for what this transaction holds.
+    """
+    free = set[str]()
+    for some in batches(sorted(muted)):
+        free.update(tx.execute(_FREE, {"ids": some}).scalars())
+    # A statement of its own: it sees what was there once they were held.
+    for some in batches(sorted(free)):
+        tx.execute(_UNTOLD, {"ids": some, "channel": channel_id})
+    busy = set(muted) - free
+    put_off(tx, [each for name in busy for each in muted[name]], now_us + _SECOND_US)
+    return busy
 
 
 def forget(tx: Connection, alert_ids: Collection[str]) -> None:
