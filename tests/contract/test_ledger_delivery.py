@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import RowMapping, event, select
 
-from bookkeeping.crashes import before_statement, crash_everywhere
+from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
 from bookkeeping.records import Clock
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert, Telling
@@ -27,7 +27,7 @@ from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.errors import LostFenceError
-from ocelog.ledger import tables
+from ocelog.ledger import delivery, tables
 from ocelog.ledger.alerts import AlertLedger
 from ocelog.ledger.delivery import DeliveryLedger
 from ocelog.ledger.ledger import Ledger
@@ -925,6 +925,60 @@ def test_what_waited_when_a_mute_began_is_not_told_but_what_was_told_before_ends
     clock.now += HOUR
     assert desk.happened(desk.take()) == []
     assert desk.ledger.alerts.told_channels("new") == []
+
+
+@pytest.mark.parametrize("owed", [False, True])
+@pytest.mark.parametrize("fields", [{}, {"context.actor": ("ann",)}])
+def test_a_storm_that_is_muted_is_dropped_or_put_off_many_at_a_time(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, owed: bool, fields: dict[str, tuple[str, ...]]
+) -> None:
+    monkeypatch.setattr(delivery, "_AT_ONCE", 10)
+    desk.ledger.channels.add(channel())
+    claim, names = desk.take(), [f"a{number}" for number in range(25)]
+    for name in names:
+        desk.tell(name, Happened.OPENED, "ops", context={"actor": "ann"})
+    if owed:
+        assert len(desk.happened(claim)) == 25
+        for name in names:
+            desk.tell(name, Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+        assert len(desk.happened(claim)) == 25
+        for name in names:
+            desk.tell(name, Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    desk.tell("loud", Happened.OPENED, "ops", context={"actor": "bob"}, severity=Severity.LOW)
+    clock.now += timedelta(seconds=1)
+    mute(desk, fields={"severity": ("HIGH",)} | fields)
+    seen, commits = statements(desk), list[int]()
+    event.listen(desk.ledger._database.writers, "commit", lambda _: commits.append(len(seen)))
+    assert list(desk.hand(claim).entries) == ["loud"]
+    # What is found together is decided together, and others write in between.
+    assert len(commits) == 3
+    assert len(seen) < 3 * 25
+    assert len(desk.waiting()) == (26 if owed else 1)
+
+
+def test_whoever_is_killed_amid_a_storm_that_is_muted_leaves_the_rest(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_AT_ONCE", 2)
+    desk.ledger.channels.add(channel())
+    claim, names = desk.take(), [f"a{number}" for number in range(5)]
+    for name in names:
+        desk.tell(name, Happened.OPENED, "ops")
+    clock.now += timedelta(seconds=1)
+    mute(desk)
+    killed = 0
+    for statement in range(1, 60):
+        try:
+            with crashing_at(desk.ledger, statement):
+                desk.delivery.hand(claim)
+        except Crash:
+            killed += 1
+    assert killed > 5
+    assert desk.waiting() == []
+    for name in names:
+        details = desk.ledger.alerts.details(name)
+        assert details is not None
+        assert [each.detail for each in details.timeline if each.what == "untold"] == ["ops: it is muted"]
 
 
 @pytest.mark.parametrize("early", [False, True])
