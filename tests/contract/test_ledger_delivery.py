@@ -57,7 +57,13 @@ class Desk:
         return to_us(self.clock())
 
     def tell(
-        self, name: str, happened: Happened, *channels: str, later: timedelta = timedelta(0), **changes: object
+        self,
+        name: str,
+        happened: Happened,
+        *channels: str,
+        later: timedelta = timedelta(0),
+        note: str = "",
+        **changes: object,
     ) -> Alert:
         """Change an alert, and put into the outbox what happened, to be told now or `later`."""
         due_us = to_us(self.clock() + later)
@@ -73,7 +79,10 @@ class Desk:
                 updated_us=self.now_us,
             )
             assert alerts.save(tx, replace(before, updated_us=self.now_us, **changes))
-            tellings = [Telling(alert_id=name, channel_id=each, happened=happened, due_us=due_us) for each in channels]
+            tellings = [
+                Telling(alert_id=name, channel_id=each, happened=happened, note=note, due_us=due_us)
+                for each in channels
+            ]
             alerts.add_tellings(tx, tellings, self.now_us)
             return alerts.of_ids(tx, [name])[name]
 
@@ -908,8 +917,8 @@ def test_what_waited_when_a_mute_began_is_not_told_but_what_was_told_before_ends
     clock.now = clock.now.replace(hour=22, minute=59)
     mute(desk, lasts=HOUR)
     clock.now += 2 * MINUTE
-    # It was decided after the mute had begun, as by a person.
-    desk.tell("later", Happened.REOPENED, "ops")
+    # It was decided after the mute had begun, by a person.
+    desk.tell("later", Happened.REOPENED, "ops", note="by ann")
     told = desk.happened(desk.take())
     assert sorted(told) == [
         ("ended", Happened.RESOLVED, 1),
@@ -925,6 +934,34 @@ def test_what_waited_when_a_mute_began_is_not_told_but_what_was_told_before_ends
     clock.now += HOUR
     assert desk.happened(desk.take()) == []
     assert desk.ledger.alerts.told_channels("new") == []
+
+
+@pytest.mark.parametrize(
+    "amid",
+    [
+        (Happened.RESOLVED,),
+        (Happened.NOT_VISIBLE,),
+        (Happened.RESOLVED, Happened.REOPENED),
+    ],
+)
+def test_what_waited_when_a_mute_began_is_not_told_because_it_goes_or_comes_back_amid_it(
+    desk: Desk, clock: Clock, amid: tuple[Happened, ...]
+) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    clock.now += MINUTE
+    mute(desk)
+    for what in amid:
+        clock.now += MINUTE
+        status = AlertStatus.RESOLVED if what is Happened.RESOLVED else AlertStatus.OPEN
+        desk.tell("a", what, "ops", status=status, visible=what is not Happened.NOT_VISIBLE)
+    assert desk.happened(desk.take()) == []
+    clock.now += 2 * HOUR
+    assert desk.happened(desk.take()) == []
+    assert desk.waiting() == []
+    details = desk.ledger.alerts.details("a")
+    assert details is not None
+    assert [each.detail for each in details.timeline if each.what == "untold"] == ["ops: it is muted"]
 
 
 @pytest.mark.parametrize("owed", [False, True])
