@@ -1046,6 +1046,28 @@ def test_who_heard_of_an_end_amid_a_mute_hears_after_it_that_it_is_open_again(
     assert desk.waiting() == []
 
 
+@pytest.mark.parametrize("put_off", [False, True])
+def test_a_clock_that_was_set_back_amid_a_mute_loses_nothing_of_what_is_owed(
+    desk: Desk, clock: Clock, *, put_off: bool
+) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    desk.tell("a", Happened.OPENED, "ops")
+    assert len(desk.happened(claim)) == 1
+    mute(desk, lasts=3 * HOUR)
+    clock.now += HOUR
+    claim = desk.take()
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert desk.happened(claim) == [("a", Happened.RESOLVED, 1)]
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    if put_off:
+        assert desk.happened(claim) == []
+    clock.now -= 5 * MINUTE
+    # It is told at once: by this clock nobody knows for how long it is to wait.
+    assert desk.happened(claim) == [("a", Happened.REOPENED, 1)]
+    assert desk.waiting() == []
+
+
 def ended_now(desk: Desk, suppression_id: str) -> bool:
     """End a suppression by the clock of the test."""
     return AlertLedger(desk.ledger._database, lambda: desk.now_us).end_suppression(suppression_id)

@@ -419,8 +419,10 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
             unheard[name] = kept_text("it was over before it had to escalate")
         else:
             mute, heard = mutes.get(name), last.get(name)
-            if mute is not None and is_owed(found[name], own, heard, now_us):
-                owed.setdefault(mute.until_us, []).append(name)
+            if mute is not None and is_owed(found[name], own, heard):
+                # A clock that was set back holds up nothing.
+                if all(each.created_us <= now_us for each in own):
+                    owed.setdefault(mute.until_us, []).append(name)
             elif mute is not None and (
                 was_muted(found[name], own, heard, mute.since_us) or came_back(found[name], own)
             ):
