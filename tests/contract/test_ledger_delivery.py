@@ -1046,6 +1046,27 @@ def test_who_heard_of_an_end_amid_a_mute_hears_after_it_that_it_is_open_again(
     assert desk.waiting() == []
 
 
+def test_what_a_mute_covers_no_more_does_not_wait_for_its_end(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    claim, names = desk.take(), ("worse", "same")
+    for name in names:
+        desk.tell(name, Happened.OPENED, "ops")
+    assert len(desk.happened(claim)) == 2
+    mute(desk, lasts=30 * 24 * HOUR, fields={"severity": ("HIGH",)})
+    for name in names:
+        desk.tell(name, Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert len(desk.happened(claim)) == 2
+    for name in names:
+        desk.tell(name, Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    assert desk.happened(claim) == []
+    assert desk.delivery.wake_unmuted() == 0
+    desk.tell("worse", Happened.REOPENED, severity=Severity.CRITICAL)
+    assert desk.delivery.wake_unmuted() == 1
+    assert desk.happened(claim) == [("worse", Happened.REOPENED, 1)]
+    assert desk.delivery.wake_unmuted() == 0
+    assert [name for name, _, _ in desk.waiting()] == ["same"]
+
+
 @pytest.mark.parametrize("put_off", [False, True])
 def test_a_clock_that_was_set_back_amid_a_mute_loses_nothing_of_what_is_owed(
     desk: Desk, clock: Clock, *, put_off: bool

@@ -301,6 +301,19 @@ class DeliveryLedger:
                 done += 1
         return done
 
+    def wake_unmuted(self) -> int:
+        """Make due what waits for the end of a mute that covers its alert no more; return of how many alerts."""
+        now_us = self._now_us()
+        with self._database.read() as tx:
+            ends = {each.until_us for each in suppressions.listed(tx, ending_after_us=now_us) if each.is_active(now_us)}
+            found = alerts.heads_of(tx, outbox.kept(tx, ends)) if ends else {}
+            names = found.keys() - _mutes(tx, found, now_us).keys()
+        if names:
+            with self._database.write() as tx:
+                for until_us in sorted(ends):
+                    outbox.unmute(tx, until_us, now_us, sorted(names))
+        return len(names)
+
     def watch_routes(self, since_us: int) -> int:
         """Raise a system error for alerts that no channel takes, if they changed at `since_us` or later.
 
