@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import RowMapping, event, select
 
-from bookkeeping.crashes import before_statement, crash_everywhere
+from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
 from bookkeeping.records import Clock
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert, Telling
@@ -28,7 +28,7 @@ from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.errors import LostFenceError
-from ocelog.ledger import tables
+from ocelog.ledger import delivery, tables
 from ocelog.ledger.alerts import AlertLedger
 from ocelog.ledger.delivery import DeliveryLedger
 from ocelog.ledger.ledger import Ledger
@@ -58,7 +58,13 @@ class Desk:
         return to_us(self.clock())
 
     def tell(
-        self, name: str, happened: Happened, *channels: str, later: timedelta = timedelta(0), **changes: object
+        self,
+        name: str,
+        happened: Happened,
+        *channels: str,
+        later: timedelta = timedelta(0),
+        note: str = "",
+        **changes: object,
     ) -> Alert:
         """Change an alert, and put into the outbox what happened, to be told now or `later`."""
         due_us = to_us(self.clock() + later)
@@ -74,7 +80,10 @@ class Desk:
                 updated_us=self.now_us,
             )
             assert alerts.save(tx, replace(before, updated_us=self.now_us, **changes))
-            tellings = [Telling(alert_id=name, channel_id=each, happened=happened, due_us=due_us) for each in channels]
+            tellings = [
+                Telling(alert_id=name, channel_id=each, happened=happened, note=note, due_us=due_us)
+                for each in channels
+            ]
             alerts.add_tellings(tx, tellings, self.now_us)
             return alerts.of_ids(tx, [name])[name]
 
@@ -909,8 +918,8 @@ def test_what_waited_when_a_mute_began_is_not_told_but_what_was_told_before_ends
     clock.now = clock.now.replace(hour=22, minute=59)
     mute(desk, lasts=HOUR)
     clock.now += 2 * MINUTE
-    # It was decided after the mute had begun, as by a person.
-    desk.tell("later", Happened.REOPENED, "ops")
+    # It was decided after the mute had begun, by a person.
+    desk.tell("later", Happened.REOPENED, "ops", note="by ann")
     told = desk.happened(desk.take())
     assert sorted(told) == [
         ("ended", Happened.RESOLVED, 1),
@@ -926,6 +935,88 @@ def test_what_waited_when_a_mute_began_is_not_told_but_what_was_told_before_ends
     clock.now += HOUR
     assert desk.happened(desk.take()) == []
     assert desk.ledger.alerts.told_channels("new") == []
+
+
+@pytest.mark.parametrize(
+    "amid",
+    [
+        (Happened.RESOLVED,),
+        (Happened.NOT_VISIBLE,),
+        (Happened.RESOLVED, Happened.REOPENED),
+    ],
+)
+def test_what_waited_when_a_mute_began_is_not_told_because_it_goes_or_comes_back_amid_it(
+    desk: Desk, clock: Clock, amid: tuple[Happened, ...]
+) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    clock.now += MINUTE
+    mute(desk)
+    for what in amid:
+        clock.now += MINUTE
+        status = AlertStatus.RESOLVED if what is Happened.RESOLVED else AlertStatus.OPEN
+        desk.tell("a", what, "ops", status=status, visible=what is not Happened.NOT_VISIBLE)
+    assert desk.happened(desk.take()) == []
+    clock.now += 2 * HOUR
+    assert desk.happened(desk.take()) == []
+    assert desk.waiting() == []
+    details = desk.ledger.alerts.details("a")
+    assert details is not None
+    assert [each.detail for each in details.timeline if each.what == "untold"] == ["ops: it is muted"]
+
+
+@pytest.mark.parametrize("owed", [False, True])
+@pytest.mark.parametrize("fields", [{}, {"context.actor": ("ann",)}])
+def test_a_storm_that_is_muted_is_dropped_or_put_off_many_at_a_time(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, owed: bool, fields: dict[str, tuple[str, ...]]
+) -> None:
+    monkeypatch.setattr(delivery, "_AT_ONCE", 10)
+    desk.ledger.channels.add(channel())
+    claim, names = desk.take(), [f"a{number}" for number in range(25)]
+    for name in names:
+        desk.tell(name, Happened.OPENED, "ops", context={"actor": "ann"})
+    if owed:
+        assert len(desk.happened(claim)) == 25
+        for name in names:
+            desk.tell(name, Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+        assert len(desk.happened(claim)) == 25
+        for name in names:
+            desk.tell(name, Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    desk.tell("loud", Happened.OPENED, "ops", context={"actor": "bob"}, severity=Severity.LOW)
+    clock.now += timedelta(seconds=1)
+    mute(desk, fields={"severity": ("HIGH",)} | fields)
+    seen, commits = statements(desk), list[int]()
+    event.listen(desk.ledger._database.writers, "commit", lambda _: commits.append(len(seen)))
+    assert list(desk.hand(claim).entries) == ["loud"]
+    # What is found together is decided together, and others write in between.
+    assert len(commits) == 3
+    assert len(seen) < 3 * 25
+    assert len(desk.waiting()) == (26 if owed else 1)
+
+
+def test_whoever_is_killed_amid_a_storm_that_is_muted_leaves_the_rest(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_AT_ONCE", 2)
+    desk.ledger.channels.add(channel())
+    claim, names = desk.take(), [f"a{number}" for number in range(5)]
+    for name in names:
+        desk.tell(name, Happened.OPENED, "ops")
+    clock.now += timedelta(seconds=1)
+    mute(desk)
+    killed = 0
+    for statement in range(1, 60):
+        try:
+            with crashing_at(desk.ledger, statement):
+                desk.delivery.hand(claim)
+        except Crash:
+            killed += 1
+    assert killed > 5
+    assert desk.waiting() == []
+    for name in names:
+        details = desk.ledger.alerts.details(name)
+        assert details is not None
+        assert [each.detail for each in details.timeline if each.what == "untold"] == ["ops: it is muted"]
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -1013,6 +1104,49 @@ def is_told(desk: Desk, name: str) -> bool:
     alert = desk.alert(name)
     assert alert is not None
     return alert.to_be_told
+
+
+def test_what_a_mute_covers_no_more_does_not_wait_for_its_end(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    claim, names = desk.take(), ("worse", "same")
+    for name in names:
+        desk.tell(name, Happened.OPENED, "ops")
+    assert len(desk.happened(claim)) == 2
+    mute(desk, lasts=30 * 24 * HOUR, fields={"severity": ("HIGH",)})
+    for name in names:
+        desk.tell(name, Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert len(desk.happened(claim)) == 2
+    for name in names:
+        desk.tell(name, Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    assert desk.happened(claim) == []
+    assert desk.delivery.wake_unmuted() == 0
+    desk.tell("worse", Happened.REOPENED, severity=Severity.CRITICAL)
+    assert desk.delivery.wake_unmuted() == 1
+    assert desk.happened(claim) == [("worse", Happened.REOPENED, 1)]
+    assert desk.delivery.wake_unmuted() == 0
+    assert [name for name, _, _ in desk.waiting()] == ["same"]
+
+
+@pytest.mark.parametrize("put_off", [False, True])
+def test_a_clock_that_was_set_back_amid_a_mute_loses_nothing_of_what_is_owed(
+    desk: Desk, clock: Clock, *, put_off: bool
+) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    desk.tell("a", Happened.OPENED, "ops")
+    assert len(desk.happened(claim)) == 1
+    mute(desk, lasts=3 * HOUR)
+    clock.now += HOUR
+    claim = desk.take()
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert desk.happened(claim) == [("a", Happened.RESOLVED, 1)]
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    if put_off:
+        assert desk.happened(claim) == []
+    clock.now -= 5 * MINUTE
+    # It is told at once: by this clock nobody knows for how long it is to wait.
+    assert desk.happened(claim) == [("a", Happened.REOPENED, 1)]
+    assert desk.waiting() == []
 
 
 def ended_now(desk: Desk, suppression_id: str) -> bool:

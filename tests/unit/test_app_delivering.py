@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from msgspec.structs import replace
@@ -211,6 +212,17 @@ def test_what_has_not_waited_for_a_day_is_tried_again_though_its_channel_fails_f
     assert not gives_up(entry, MOST_TRIES, 0, 48 * HOUR_US - 1)
     assert gives_up(entry, MOST_TRIES, 0, 48 * HOUR_US)
     assert gives_up(replace(entry, tries=MOST_TRIES), 1, 24 * HOUR_US, 24 * HOUR_US)
+
+
+def test_the_loop_looks_now_and_then_for_what_is_muted_no_more() -> None:
+    work: Any = MagicMock()
+    ledger = work.assembly.installation.ledger.delivery
+    ledger.adopt.return_value = 0
+    loop = DeliverLoop(work)
+    loop.run_due(0.0)
+    ((_, tend),) = [each.args for each in work.begin.call_args_list]
+    tend()
+    ledger.wake_unmuted.assert_called_once_with()
 
 
 def test_a_lease_outlasts_every_try_to_send() -> None:

@@ -1,8 +1,10 @@
 """What is delivered next, by whom, and what came of it: the ledger as delivering uses it."""
 
+import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
+from itertools import islice
 from random import random
 
 from msgspec import Struct
@@ -47,6 +49,8 @@ _COMMITTED_WITHIN = timedelta(minutes=10)
 """How long after it was decided what happens to an alert is committed, at most."""
 _OCELOG = "ocelog"
 _AT_ONCE = 500
+_READ_AT_ONCE = 50
+"""Alerts that are read whole at once: their contexts may be long."""
 _US = timedelta(microseconds=1)
 _a = tables.alerts.c
 _c = tables.channels.c
@@ -130,19 +134,25 @@ class DeliveryLedger:
         """Return what is to be sent to a channel now, or how long nothing is. Raises LostFenceError.
 
         If it takes less than comes, the rest goes together, unless it is to hear of each alert `one_by_one`.
-        What was handed out before, and of which no outcome was noted, comes first, and as it was.
+        What was handed out before, and of which no outcome was noted, comes first, and as it was. There may be very
+        much that is not told after all, as when a storm is muted: each transaction drops some of it. Whoever is killed
+        between two of them leaves the rest to the next.
         """
-        now_us = self._now_us()
-        with self._database.write() as tx:
-            row = channels.hold(tx, claim, now_us)
-            channel = channels.channel_of(row)
-            rests_us = _rests_until(row, now_us)
-            if channel.paused or rests_us is not None:
-                return Wait(until_us=None if channel.paused else rests_us)
-            under_way = outbox.handed(tx, channel.id)
-            if under_way is not None:
-                return _handed(tx, channel, *under_way)
-            return _next(tx, channel, now_us, one_by_one=one_by_one)
+        while True:
+            began, now_us = time.monotonic(), self._now_us()
+            with self._database.write() as tx:
+                row = channels.hold(tx, claim, now_us)
+                channel = channels.channel_of(row)
+                rests_us = _rests_until(row, now_us)
+                if channel.paused or rests_us is not None:
+                    return Wait(until_us=None if channel.paused else rests_us)
+                under_way = outbox.handed(tx, channel.id)
+                if under_way is not None:
+                    return _handed(tx, channel, *under_way)
+                found = _next(tx, channel, now_us, one_by_one=one_by_one)
+            if found is not None:
+                return found
+            self._database.let_others(began)
 
     def settle(self, claim: Claim, handed: OutgoingMessage, outcome: Outcome) -> None:
         """Note what came of an attempt. Raises LostFenceError: then nothing was noted, and it is sent once more."""
@@ -291,6 +301,19 @@ class DeliveryLedger:
                 done += 1
         return done
 
+    def wake_unmuted(self) -> int:
+        """Make due what waits for the end of a mute that covers its alert no more; return of how many alerts."""
+        now_us = self._now_us()
+        with self._database.read() as tx:
+            ends = {each.until_us for each in suppressions.listed(tx, ending_after_us=now_us) if each.is_active(now_us)}
+            found = alerts.heads_of(tx, outbox.kept(tx, ends)) if ends else {}
+            names = found.keys() - _mutes(tx, found, now_us).keys()
+        if names:
+            with self._database.write() as tx:
+                for until_us in sorted(ends):
+                    outbox.unmute(tx, until_us, now_us, sorted(names))
+        return len(names)
+
     def watch_routes(self, since_us: int) -> int:
         """Raise a system error for alerts that no channel takes, if they changed at `since_us` or later.
 
@@ -366,8 +389,8 @@ def _rests_until(row: RowMapping, now_us: int) -> int | None:
     return int(until_us)
 
 
-def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool) -> OutgoingMessage | Wait:
-    """Choose what is sent next."""
+def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool) -> OutgoingMessage | Wait | None:
+    """Choose what is sent next; None: what was first is not told after all, and there may be more."""
     routing, severity, quiet_until_us = channel.routing, None, None
     if routing.quiet_hours is not None and routing.quiet_hours.cover(from_us(now_us)):
         quiet_until_us = to_us(routing.quiet_hours.end_after(from_us(now_us)))
@@ -380,47 +403,62 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int, *, one_by_one: bool)
         return Wait(until_us=allowed.from_us)
     together = not allowed.single or (not one_by_one and outbox.is_behind(tx, channel, now_us))
     most = MOST_IN_DIGEST if together else 1
-    while names := outbox.heads(tx, channel.id, now_us, most=most, severity=severity):
-        entries = outbox.of_alerts(tx, channel.id, names)
-        found = alerts.heads_of(tx, entries)
-        last = outbox.last_delivered(tx, channel.id, entries)
-        mute_of = _mutes(tx, now_us)
-        unheard, owed = dict[str, str](), set[str]()
-        for name, own in entries.items():
-            if name not in found:
-                unheard[name] = ""
-            elif _is_for_nobody(tx, channel, found[name], own):
-                unheard[name] = kept_text("it was over before it had to escalate")
-            else:
-                mute, heard = mute_of(name), last.get(name)
-                if mute is not None and is_owed(found[name], own, heard, now_us):
-                    outbox.put_off(tx, own, mute.until_us)
-                    owed.add(name)
-                elif mute is not None and (
-                    was_muted(found[name], own, heard, mute.since_us) or came_back(found[name], own)
-                ):
-                    unheard[name] = kept_text("it is muted")
-                elif says_nothing_new(found[name], own, heard, muted=mute is not None):
-                    is_open = found[name].is_open
-                    unheard[name] = (
-                        kept_text("it is muted") if is_open else kept_text("it came and went within its quiet time")
-                    )
-        muted = {name: entries[name] for name, why in unheard.items() if why == kept_text("it is muted")}
-        owed |= (busy := outbox.let_be_untold(tx, channel.id, muted, now_us))
-        unheard = {name: why for name, why in unheard.items() if name not in busy}
-        not_told = [
-            TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="untold", detail=f"{channel.name}: {why}")
-            for name, why in unheard.items()
-            if why
-        ]
-        alerts.add_to_timeline(tx, not_told)
-        outbox.drop(tx, [each for name in unheard for each in entries[name]])
-        entries = {name: own for name, own in entries.items() if name not in unheard.keys() | owed}
-        if entries:
-            number = max(each.id for own in entries.values() for each in own)
-            outbox.hand(tx, [each for own in entries.values() for each in own], number)
-            return _handed(tx, channel, number, entries)
-    return Wait(until_us=quiet_until_us)
+    names = outbox.heads(tx, channel.id, now_us, most=most, severity=severity)
+    if not names:
+        return Wait(until_us=quiet_until_us)
+    entries = _to_tell(tx, channel, names, now_us)
+    if not entries:
+        # As where a storm was muted: what is behind the first is likely not told either.
+        names = outbox.heads(tx, channel.id, now_us, most=_AT_ONCE, severity=severity)
+        entries = dict(islice(_to_tell(tx, channel, names, now_us).items(), most))
+    if not entries:
+        return None
+    number = max(each.id for own in entries.values() for each in own)
+    outbox.hand(tx, [each for own in entries.values() for each in own], number)
+    return _handed(tx, channel, number, entries)
+
+
+def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: int) -> dict[str, list[Entry]]:
+    """Return what of alerts is to be told now, by alert; drop what is never to be told, and put off what is later."""
+    entries = outbox.of_alerts(tx, channel.id, names)
+    found = alerts.heads_of(tx, entries)
+    last = outbox.last_delivered(tx, channel.id, entries)
+    mutes = _mutes(tx, found, now_us)
+    unheard, owed = dict[str, str](), dict[int, list[str]]()
+    for name, own in entries.items():
+        if name not in found:
+            unheard[name] = ""
+        elif _is_for_nobody(tx, channel, found[name], own):
+            unheard[name] = kept_text("it was over before it had to escalate")
+        else:
+            mute, heard = mutes.get(name), last.get(name)
+            if mute is not None and is_owed(found[name], own, heard):
+                # A clock that was set back holds up nothing.
+                if all(each.created_us <= now_us for each in own):
+                    owed.setdefault(mute.until_us, []).append(name)
+            elif mute is not None and (
+                was_muted(found[name], own, heard, mute.since_us) or came_back(found[name], own)
+            ):
+                unheard[name] = kept_text("it is muted")
+            elif says_nothing_new(found[name], own, heard, muted=mute is not None):
+                is_open = found[name].is_open
+                unheard[name] = (
+                    kept_text("it is muted") if is_open else kept_text("it came and went within its quiet time")
+                )
+    muted = {name: entries[name] for name, why in unheard.items() if why == kept_text("it is muted")}
+    busy = outbox.let_be_untold(tx, channel.id, muted, now_us)
+    unheard = {name: why for name, why in unheard.items() if name not in busy}
+    not_told = [
+        TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="untold", detail=f"{channel.name}: {why}")
+        for name, why in unheard.items()
+        if why
+    ]
+    alerts.add_to_timeline(tx, not_told)
+    outbox.drop(tx, [each for name in unheard for each in entries[name]])
+    for until_us, later in owed.items():
+        outbox.put_off(tx, [each for name in later for each in entries[name]], until_us)
+    done = unheard.keys() | busy | {name for later in owed.values() for name in later}
+    return {name: own for name, own in entries.items() if name not in done}
 
 
 def _is_for_nobody(tx: Connection, channel: ChannelRow, alert: Alert, entries: Sequence[Entry]) -> bool:
@@ -548,24 +586,32 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
     told = dict[str, int]()
     for some in batches([each.id for each in found]):
         told |= dict(tx.execute(first_told.where(_d.alert_id.in_(some))).all())
-    now, mute_of = from_us(now_us), _mutes(tx, now_us)
-    return [
-        each.id
+    now = from_us(now_us)
+    late = {
+        each.id: each
         for each in found
         if has_passed(after, since=from_us(told.get(each.id, each.told_us or each.opened_us)), now=now)
-        and mute_of(each.id) is None
-    ]
+    }
+    mutes = _mutes(tx, late, now_us)
+    return [name for name in late if name not in mutes]
 
 
-def _mutes(tx: Connection, now_us: int) -> Callable[[str], Suppression | None]:
-    """Return what says because of what nobody is to be told of the alert with an id; that may look at its context."""
+def _mutes(tx: Connection, heads: Mapping[str, Alert], now_us: int) -> dict[str, Suppression]:
+    """Return because of what nobody is to be told of alerts, by alert: of those that are muted.
+
+    `heads` lack their contexts, which are read only if anything is muted by them, and some at a time.
+    """
     there = suppressions.listed(tx, ending_after_us=now_us)
-
-    def mute_of(name: str) -> Suppression | None:
-        alert = alerts.of_ids(tx, [name]).get(name) if there else None
-        return None if alert is None else suppressed(alert, there, now_us)
-
-    return mute_of
+    if not there:
+        return {}
+    by_context = any(each.looks_at_context for each in there)
+    found, names = dict[str, Suppression](), sorted(heads)
+    for at in range(0, len(names), _READ_AT_ONCE):
+        some = names[at : at + _READ_AT_ONCE]
+        read = alerts.of_ids(tx, some) if by_context else {name: heads[name] for name in some}
+        mutes = {name: suppressed(alert, there, now_us) for name, alert in read.items()}
+        found |= {name: mute for name, mute in mutes.items() if mute is not None}
+    return found
 
 
 def _ended(alert: Alert) -> Alert:

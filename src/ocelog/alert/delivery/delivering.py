@@ -186,29 +186,35 @@ def says_nothing_new(alert: Alert, entries: Sequence[Entry], last: Happened | No
 def was_muted(alert: Alert, entries: Sequence[Entry], last: Happened | None, since_us: int) -> bool:
     """Whether a channel that was told `last` of an alert needs none of `entries`: it was muted before they were sent.
 
-    All had waited since before that, as for the end of quiet hours. A channel that heard of it hears of its end.
+    They had waited since before that, as for the end of quiet hours; that it went or came back by itself since then
+    changes nothing. A channel that heard of it hears of its end.
     """
-    waited = all(each.created_us < since_us and not each.tries for each in entries)
+    before = [each for each in entries if each.created_us < since_us]
+    by_itself = all(each in before or _comes_and_goes(each) for each in entries)
+    waited = bool(before) and by_itself and not any(each.tries for each in entries)
     wanted = any(each.happened is Happened.RESENT for each in entries)
     is_end = tells_ends_only(entries) or not alert.is_open
     return waited and not wanted and not (is_end and last is not None)
 
 
-def is_owed(alert: Alert, entries: Sequence[Entry], last: Happened | None, now_us: int) -> bool:
+def is_owed(alert: Alert, entries: Sequence[Entry], last: Happened | None) -> bool:
     """Whether a channel that was told `last` of a muted alert is to hear of `entries` once it is muted no more.
 
     It heard that the alert was over, and that is not so any more. What a person does about it is told at once.
     """
     if not alert.is_open or last is None or not last.ends:
         return False
-    # A clock that was set back holds up nothing.
-    return not any(_is_by_person(each) or each.created_us > now_us for each in entries)
+    return not any(_is_by_person(each) for each in entries)
 
 
 def came_back(alert: Alert, entries: Sequence[Entry]) -> bool:
     """Whether all that there is to tell is that an alert went, perhaps, and came back by itself."""
     is_back = alert.is_open and entries[-1].happened is Happened.REOPENED
-    return is_back and all(each.happened in _COMES_AND_GOES and not _is_by_person(each) for each in entries)
+    return is_back and all(_comes_and_goes(each) for each in entries)
+
+
+def _comes_and_goes(entry: Entry) -> bool:
+    return entry.happened in _COMES_AND_GOES and not _is_by_person(entry)
 
 
 def _is_by_person(entry: Entry) -> bool:

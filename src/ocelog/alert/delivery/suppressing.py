@@ -65,6 +65,11 @@ class Suppression(Struct, frozen=True, kw_only=True):
         what = f"Rule {self.rule}" if self.rule is not None else "Every alert"
         return f"{what}, {fields}" if fields else what
 
+    @property
+    def looks_at_context(self) -> bool:
+        """Whether it depends on the context of an alert."""
+        return any(name.startswith(CONTEXT) for name in self.fields)
+
     def is_active(self, now_us: int) -> bool:
         """Whether it applies at `now_us`. One that begins ahead of a clock that was set back mutes nothing."""
         return self.since_us <= now_us < self.until_us

@@ -187,6 +187,7 @@ class DeliverLoop:
         adopted = self._ledger.adopt()
         if adopted:
             log.info("rerouted", messages=adopted)
+        self._ledger.wake_unmuted()
         self._ledger.escalate()
         # The first look goes over all that is there: an earlier process may have been killed before it looked.
         self._routes_since_us = self._ledger.watch_routes(self._routes_since_us or 0)

@@ -75,9 +75,8 @@ def change_open(
             for at in range(0, len(there), _READ_AT_ONCE):
                 few = there[at : at + _READ_AT_ONCE]
                 count += sum(changed for _, changed in change(tx, few, act, now_us()))
-        if left and database.is_sqlite:
-            # Its writers are in no queue: who waits asks again and again, and meets only such a pause.
-            time.sleep((time.monotonic() - began) / 2)
+        if left:
+            database.let_others(began)
     return count
 
 

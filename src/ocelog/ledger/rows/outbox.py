@@ -228,10 +228,23 @@ def put_off(tx: Connection, entries: Iterable[Entry], until_us: int) -> None:
         tx.execute(_PUT_OFF, {"ids": some, "due_us": until_us, "waits_since_us": None})
 
 
-def unmute(tx: Connection, until_us: int, now_us: int) -> None:
-    """Make due what waits for the end of a mute that would have lasted until an instant."""
-    waits = (_o.due_us == until_us, _o.waits_since_us.is_(None), _o.handed.is_(None))
-    tx.execute(update(tables.outbox).where(*waits).values(due_us=now_us))
+def unmute(tx: Connection, until_us: int, now_us: int, alert_ids: Collection[str] | None = None) -> None:
+    """Make due what waits for the end of a mute that lasts until an instant; of some alerts only, if given."""
+    woken = update(tables.outbox).where(_o.due_us == until_us, *_IS_KEPT).values(due_us=now_us)
+    if alert_ids is None:
+        tx.execute(woken)
+        return
+    for some in batches(alert_ids):
+        tx.execute(woken.where(_o.alert_id.in_(some)))
+
+
+def kept(tx: Connection, ends: Collection[int]) -> set[str]:
+    """Return the alerts of which something waits for the end of mutes that last until these instants."""
+    waits = select(_o.alert_id).where(*_IS_KEPT).distinct()
+    return {name for some in batches(sorted(ends)) for name in tx.execute(waits.where(_o.due_us.in_(some))).scalars()}
+
+
+_IS_KEPT = (_o.waits_since_us.is_(None), _o.handed.is_(None))
 
 
 def wake(tx: Connection, channel_id: str, now_us: int) -> None:
