@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     items.sort(key=lambda item: (_SLOWEST_FIRST.index(item.path.parent.name), item.path))
     yield
     items.sort(key=lambda item: _SLOWEST_FIRST.index(item.path.parent.name))
+    items[:] = _dealt(items, _WORKERS)
+
+
+def _dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Return `items` in such an order that each worker begins with slow kinds, a file whole if it may be.
+
+    xdist hands them out in even pieces: in their own order one worker would have all of a browser, another all of the
+    quick ones, and steal slow ones in the end.
+    """
+    room = [len(items) // workers + (worker >= workers - len(items) % workers) for worker in range(workers)]
+    hands: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for _, found in groupby(items, key=lambda item: item if item.path.parent.name == "browser" else item.path):
+        left = list(found)
+        while left:
+            most = max(range(workers), key=lambda worker: room[worker] - len(hands[worker]))
+            free = room[most] - len(hands[most])
+            hands[most] += left[:free]
+            left = left[free:]
+    return [item for hand in hands for item in hand]
 
 
 @pytest.hookimpl(wrapper=True)
