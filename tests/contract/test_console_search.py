@@ -301,9 +301,10 @@ def test_parts_of_pages_that_read_the_lake_take_a_slot(
 ) -> None:
     monkeypatch.setattr("ocelog.console.pages.source_rows.rejected", lambda *_, **__: pytest.fail("it is asked"))
     monkeypatch.setattr("ocelog.app.rules.rule_showing.history", lambda *_, **__: pytest.fail("it is asked"))
+    guest = console.as_(Role.VIEWER)
     viewer = user(console, "viewer@example.com")
     with slots_of(console).taken(viewer.id, Stop()), slots_of(console).taken(viewer.id, Stop()):
-        assert "2 of your queries are running" in console.as_(Role.VIEWER).get(path.format("x")).text
+        assert "2 of your queries are running" in guest.get(path.format("x")).text
 
 
 @pytest.mark.slow
