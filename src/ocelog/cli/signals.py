@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from ocelog.workers.threads import Stop
@@ -22,7 +22,8 @@ def listening(stop: Stop, *, answer: str = "") -> Iterator[None]:
             os._exit(128 + number)
         stop.ask()
         # Not by `print`, amid whose work a signal may come.
-        os.write(2, answer.encode())
+        with suppress(OSError):
+            os.write(2, answer.encode())
 
     before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
