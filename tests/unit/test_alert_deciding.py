@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ocelog.alert import changes
-from ocelog.alert.alert import RULE_OFF, Alert
+from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED, Alert
 from ocelog.alert.alert import resolved as ended
 from ocelog.alert.deciding import (
     MOST_ALERTS_AN_HOUR,
@@ -515,6 +515,15 @@ def test_an_error_that_is_muted_in_one_source_is_told_of_in_another() -> None:
     assert (muted, [happened for happened, _ in told], joined) == ([], [Happened.OPENED], [])
     (alert,) = state.alerts.values()
     assert (alert.source_id, alert.matches) == ("loud", 3)
+
+
+def test_an_error_that_its_removed_source_ended_is_open_again_and_says_no_more_that_it_ended() -> None:
+    _, state = played(failing("a", "loud"))
+    (alert,) = state.alerts.values()
+    over = replace(alert, status=AlertStatus.RESOLVED, ended_us=NOW, close_reason=SOURCE_REMOVED)
+    _, state = played(failing("b", "loud"), before=replace(state, alerts={alert.id: over}))
+    (again,) = state.alerts.values()
+    assert (again.status, again.ended_us, again.close_reason) == (AlertStatus.OPEN, None, None)
 
 
 @pytest.mark.parametrize("closed", [False, True])

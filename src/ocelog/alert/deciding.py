@@ -355,12 +355,12 @@ class _Deciding:
             if why is not None:
                 self._note(alert.id, "suppressed", why)
         elif why is None:
-            alert = self._counted(before, own, begins=joined.begins)
+            alert = self._with_unmuted(before, own, begins=joined.begins)
         alert = _joined(alert, match, self._now_us)
         self._save(self._tell_window(alert, own) if tells else alert)
         return alert.id
 
-    def _counted(self, alert: Alert, own: Alert, *, begins: bool = False) -> Alert:
+    def _with_unmuted(self, alert: Alert, own: Alert, *, begins: bool = False) -> Alert:
         """Return the alert of a window after a match that is not muted: it shows the first of these, or a worse one.
 
         `own` is what the match would have opened. Whoever was told of the alert hears that it is worse.
@@ -383,18 +383,11 @@ class _Deciding:
         return self._tell(alert, Happened.OPENED)
 
     def _open_again(self, alert: Alert, why: str) -> Alert:
-        """Return an alert, open again if a person closed it, as if nobody had looked at it since."""
+        """Return an alert, open again if a person closed it."""
         if alert.status is not AlertStatus.CLOSED:
             return alert
         self._note(alert.id, "reopened", why)
-        return replace(
-            alert,
-            status=AlertStatus.OPEN,
-            ended_us=None,
-            close_reason=None,
-            acknowledged_us=None,
-            opened_us=self._now_us,
-        )
+        return _opened_again(alert, self._now_us)
 
     def _group_now(self, key: str) -> tuple[int, Group]:
         _check(key in self._query.groups, "group", key)
@@ -444,7 +437,7 @@ class _Deciding:
             alert = self._tell(alert, Happened.REOPENED, noted=True)
             self._raise_limit(match.rule, match.event)
         else:
-            alert = self._counted(before, own)
+            alert = self._with_unmuted(before, own)
             if not alert.to_be_told and self._muted(own) is None:
                 alert = self._tell_window(alert, own)
         self._save(_joined(alert, match, self._now_us))
@@ -584,14 +577,7 @@ class _Deciding:
         if severity is not before.severity:
             self._note(alert.id, "severity", f"{before.severity} to {severity}")
         if before.status is AlertStatus.RESOLVED:
-            alert = replace(
-                alert,
-                status=AlertStatus.OPEN,
-                ended_us=None,
-                close_reason=None,
-                acknowledged_us=None,
-                opened_us=self._now_us,
-            )
+            alert = _opened_again(alert, self._now_us)
             is_history = self._news(event) is News.HISTORY
             if is_history and before.close_reason in (RULE_OFF, SOURCE_REMOVED):
                 why = kept_text("its rule is on again, and its record is still so")
@@ -711,8 +697,7 @@ class _Deciding:
         )
         if alert.status is AlertStatus.RESOLVED:
             # It was mended, or its source was removed, and it fails again while its window lasts.
-            alert = _showing(alert, own)
-            alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, acknowledged_us=None, opened_us=self._now_us)
+            alert = _opened_again(_showing(alert, own), self._now_us)
             self._save(self._tell(alert, Happened.REOPENED))
         else:
             self._save(self._tell_window(alert, own) if tells else alert)
@@ -850,6 +835,13 @@ def _made(match: Match, name: str, now_us: int, record_id: str | None = None) ->
         opened_us=now_us,
         updated_us=now_us,
         first_event_us=event.event_us,
+    )
+
+
+def _opened_again(alert: Alert, now_us: int) -> Alert:
+    """Return an alert that was over, open again, as if nobody had looked at it since."""
+    return replace(
+        alert, status=AlertStatus.OPEN, ended_us=None, close_reason=None, acknowledged_us=None, opened_us=now_us
     )
 
 
