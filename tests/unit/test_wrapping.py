@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -89,6 +90,22 @@ def test_tables_with_wide_characters_stay_within_the_terminal_and_their_columns_
         numbers = [line[: found.end()] for line in lines if (found := re.search(r" \d(?=$|  )", line))]
         assert len(numbers) == len(rows)
         assert len(set(map(cell_len, numbers))) == 1, lines
+
+
+def test_a_table_is_drawn_in_few_steps_however_long_its_values_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout", out := Terminal())
+    steps = 0
+
+    def counted(*of: Any, **how: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return max(*of, **how)
+
+    monkeypatch.setattr("ocelog.cli.show.max", counted, raising=False)
+    fitting_table(["a", "b", "c"], [["x" * 50_000, "y" * 50_000, 1], ["x", "y", 2]], out.write)
+    assert max(map(cell_len, bare_lines(out.getvalue()))) == 80
+    assert steps < 1_000
 
 
 def test_values_begin_below_each_other_behind_names_of_wide_characters() -> None:

@@ -214,7 +214,8 @@ def fitting_table(
             least[at] = min(least[at], left)
         kept.append(at)
         left -= least[at] + _GAP
-    widths = {at: longest[at] for at in kept}
+    # A value may be a whole record, and each turn takes one column off.
+    widths = {at: min(longest[at], max(least[at], room)) for at in kept}
     room -= _GAP * (len(kept) - 1)
     while sum(widths.values()) > room and any(widths[at] > least[at] for at in kept):
         widest = max(kept, key=lambda at: (widths[at] > least[at]) * widths[at])
