@@ -184,7 +184,7 @@ def _not_twice(installation: Installation, product: Product, name: str, chosen: 
             if not required.isdisjoint(options)
         }
         choices["a"] = ("read it a second time anyway", partial(replace, chosen, anyway=True))
-        choices["q"] = (f"quit; nothing is saved. To change {other.name!r}: ocelog source edit {other.id}", _quit)
+        choices["q"] = (f"quit; nothing is saved. To change {other.name!r}: ocelog source edit {other.id}", _leave)
         chosen = _decided(choices)
     return chosen
 
@@ -252,7 +252,7 @@ def _corrected(
             f"keep it as it is, and correct it later: ocelog source edit {sources.source_id(answers.name)}",
             lambda: change_choice(lambda: replace(chosen, no_check=True)),
         )
-    choices["q"] = ("quit; nothing is saved", _quit) if free is not None else ("quit; nothing is changed", _leave)
+    choices["q"] = ("quit; nothing is saved" if free is not None else "quit; nothing is changed", _leave)
     return _decided(choices, default="r" if may_be_saved else None)
 
 
@@ -281,12 +281,8 @@ def _decided(choices: Mapping[str, tuple[str, Callable[[], T]]], default: str | 
     return change()
 
 
-def _quit() -> NoReturn:
-    raise ConfigError(_NOT_SAVED, code="declined")
-
-
 def _leave() -> NoReturn:
-    raise ConfigError(_NOT_CHANGED, code="declined")
+    raise typer.Abort
 
 
 def _one_of(choices: Collection[str]) -> Callable[[str], str]:
