@@ -424,7 +424,7 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
     found = alerts.heads_of(tx, entries)
     last = outbox.last_delivered(tx, channel.id, entries)
     mutes = _mutes(tx, found, now_us)
-    unheard, owed = dict[str, str](), dict[int, list[str]]()
+    unheard, muted, owed = dict[str, str](), dict[str, list[Entry]](), dict[int, list[str]]()
     for name, own in entries.items():
         if name not in found:
             unheard[name] = ""
@@ -439,15 +439,14 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
             elif mute is not None and (
                 was_muted(found[name], own, heard, mute.since_us) or came_back(found[name], own)
             ):
-                unheard[name] = kept_text("it is muted")
+                muted[name] = own
             elif says_nothing_new(found[name], own, heard, muted=mute is not None):
-                is_open = found[name].is_open
-                unheard[name] = (
-                    kept_text("it is muted") if is_open else kept_text("it came and went within its quiet time")
-                )
-    muted = {name: entries[name] for name, why in unheard.items() if why == kept_text("it is muted")}
+                if found[name].is_open:
+                    muted[name] = own
+                else:
+                    unheard[name] = kept_text("it came and went within its quiet time")
     busy = outbox.let_be_untold(tx, channel.id, muted, now_us)
-    unheard = {name: why for name, why in unheard.items() if name not in busy}
+    unheard |= {name: kept_text("it is muted") for name in muted if name not in busy}
     not_told = [
         TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="untold", detail=f"{channel.name}: {why}")
         for name, why in unheard.items()
