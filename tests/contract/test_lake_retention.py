@@ -51,7 +51,8 @@ def publish(lake: FileLake, ledger: MemoryLedger, *listed: Mapping[str, Any], ta
 
 
 def expire(lake: FileLake, ledger: MemoryLedger, table: str = TABLE, *, dry_run: bool = False) -> TableUpkeep:
-    return Maintenance(lake.home, ledger, SCHEMAS, retention={table: KEPT}).tend_whole(table, dry_run=dry_run)
+    upkeep = Maintenance(lake.home, ledger, SCHEMAS, retention={table: KEPT}, now=lambda: NOW)
+    return upkeep.tend_whole(table, dry_run=dry_run)
 
 
 def ask(lake: FileLake, ledger: MemoryLedger, columns: str, table: str = TABLE) -> list[tuple[Any, ...]]:
