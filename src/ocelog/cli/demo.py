@@ -147,8 +147,7 @@ def _pull(assembly: Assembly, stop: Stop, *, only: str | None = None) -> bool:
     with progress(quiet=only is not None) as bars:
         assembly.told = bars.told
         streams = [stream for stream in assembly.streams() if only in (None, stream.kind.log_type)]
-        service = Service(assembly=assembly, stop=stop)
-        bars.follow(service)
+        service = Service(assembly=assembly, stop=stop, finishing=bars.finishing)
         bars.expect(streams, service.pulling.reader.left)
         pulled = service.pull(streams)
         bars.finish(stream for stream in streams if stream.key not in pulled.troubles)

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     # Imported only when bars are drawn: a pull without a terminal goes without.
     from rich.progress import Progress as Bars
 
-    from ocelog.app.loops.loop import Loop
-    from ocelog.app.loops.service import Service
-
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what is planned for a stream."""
 _WIDE = 16
@@ -175,9 +172,10 @@ class Progress:
         self._reading = ()
         self.step(what)
 
-    def follow(self, service: "Service") -> None:
-        """Show which loop of `service` has work to do, when all is read."""
-        service.loops = [_Followed(loop, self.doing) for loop in service.loops]
+    def finishing(self, loop: str) -> None:
+        """Show what a loop does about what is left."""
+        if loop in _DOING:
+            self.doing(_DOING[loop])
 
     def finish(self, streams: Iterable[Stream]) -> None:
         """Show that `streams` were read to their end."""
@@ -197,26 +195,6 @@ class Progress:
             "repeats": figures.repeats,
             "rejections": figures.rejections,
         }
-
-
-@dataclass(slots=True)
-class _Followed:
-    """A loop that says when it finishes what is left."""
-
-    loop: "Loop"
-    tell: Callable[[str], None]
-
-    @property
-    def name(self) -> str:
-        return self.loop.name
-
-    def run_due(self, now: float) -> float:
-        return self.loop.run_due(now)
-
-    def finish(self) -> None:
-        if self.name in _DOING:
-            self.tell(_DOING[self.name])
-        self.loop.finish()
 
 
 @contextmanager

@@ -67,8 +67,7 @@ def command(
 
             assembly = Assembly(installation=installation, told=told)
             streams, damaged = select_streams(assembly, source or [], log_type or [])
-            service = Service(assembly=assembly, stop=stop)
-            bars.follow(service)
+            service = Service(assembly=assembly, stop=stop, finishing=bars.finishing)
             bars.expect(streams, service.pulling.reader.left)
             pulled = service.pull(streams, time_range=time_range, damaged=damaged)
             if not stop():

@@ -138,6 +138,8 @@ class Service:
     """Called in each round of `run`: so that others see that the service goes on."""
     failing: Callable[[Sequence[LoopFault]], None] = lambda _: None
     """Told in each round which loops fail: the ledger, which is told too, may be what fails."""
+    finishing: Callable[[str], None] = lambda _: None
+    """Told by `pull` the name of each loop that is about to do what is left."""
     threads: Threads = field(default_factory=Threads)
     heap: Heap = field(default_factory=Heap)
     pulling: PullLoop = field(init=False)
@@ -372,6 +374,7 @@ class Service:
         """Have `loop` do what is left, in a thread, so that a signal is heard meanwhile."""
 
         def finish() -> None:
+            self.finishing(loop.name)
             loop.finish()
             # Whatever was due is done.
             self._work.faults.worked(loop.name, TURN, WORK, HANGING, STALLED)
