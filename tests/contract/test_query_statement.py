@@ -267,3 +267,22 @@ def test_a_statement_knows_the_tables_that_it_reads() -> None:
 @pytest.mark.parametrize("sql", ["SHOW TABLES", "SHOW ALL TABLES", "DESCRIBE", "FROM information_schema.columns"])
 def test_a_statement_that_lists_tables_sees_all_of_them(sql: str) -> None:
     assert checked(sql, NAMES).tables is None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param(f"SELECT 1 {'a' * 900_000} x", id="one long word"),
+        pytest.param(f"SELECT 1 {'a x ' * 200_000}", id="many words before one that is wrong"),
+        pytest.param(f"SELECT 1 {'selec' * 10} {'y' * 900_000} z", id="a long word is what is wrong"),
+    ],
+)
+def test_what_was_meant_by_a_huge_statement_is_not_looked_for_for_ever(sql: str) -> None:
+    with pytest.raises(QueryError, match="syntax error"):
+        checked(sql, NAMES)
+
+
+def test_a_mistyped_word_of_sql_is_named_wherever_the_mistake_is_noticed() -> None:
+    for sql in ("SELCT 1", "SELECT id FORM wiz_audit", "SELECT id FROM wiz_audit WEHRE id = 'a'"):
+        with pytest.raises(QueryError, match=r"Did you mean (SELECT|FROM|WHERE) instead of"):
+            checked(sql, NAMES)

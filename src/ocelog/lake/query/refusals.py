@@ -1,6 +1,7 @@
 """How the child that asks queries hands on what it refuses, translatable still, and what to do about a refusal."""
 
 import re
+from itertools import islice
 from typing import Any
 
 from ocelog.languages.phrases import Phrase
@@ -20,6 +21,8 @@ EXCLUDE WITH VALUES BETWEEN CASE WHEN THEN ELSE END CAST OVER PARTITION FILTER I
 _SYNTAX_ERROR = re.compile(r'^Parser Error: syntax error at or near "([^"]+)"')
 _ALIKE = 0.7
 """How much a word must be like one of them."""
+_LONGEST, _MOST_WORDS = 40, 20
+"""Characters of a word, and words, that are compared with them: a statement may have a million of either."""
 
 
 def taken_apart(text: str) -> Any:
@@ -52,9 +55,12 @@ def explained(text: str, sql: str) -> str:
     """Return what DuckDB says of `sql`, and what to do about it if something is known."""
     if (found := _SYNTAX_ERROR.match(text)) is not None:
         # What is mistyped may be read as a name, so that only the word behind it is wrong.
-        before = re.findall(rf"(\w+)\s+{re.escape(found[1])}", sql)
-        for word in (found[1], *before):
-            near = None if word.upper() in _KEYWORDS else nearest(word, _KEYWORDS, cutoff=_ALIKE)
+        at = re.escape(found[1][:_LONGEST])
+        before = re.finditer(rf"\b(\w{{1,{_LONGEST}}})\s{{1,{_LONGEST}}}{at}", sql)
+        for word in dict.fromkeys((found[1], *(each[1] for each in islice(before, _MOST_WORDS)))):
+            if len(word) > _LONGEST or word.upper() in _KEYWORDS:
+                continue
+            near = nearest(word, _KEYWORDS, cutoff=_ALIKE)
             if near is not None:
                 return Phrase("%(text)s\nDid you mean %(near)s instead of %(word)s?", text=text, near=near, word=word)
         return Phrase(
