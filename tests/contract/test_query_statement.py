@@ -272,9 +272,9 @@ def test_a_statement_that_lists_tables_sees_all_of_them(sql: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        pytest.param(f"SELECT 1 {'a' * 900_000} x", id="one long word"),
+        pytest.param(f"SELECT '{'a' * 900_000}' y x", id="one long word"),
         pytest.param(f"SELECT 1 {'a x ' * 200_000}", id="many words before one that is wrong"),
-        pytest.param(f"SELECT 1 {'selec' * 10} {'y' * 900_000} z", id="a long word is what is wrong"),
+        pytest.param(f"SELECT 1 selec {'y' * 900_000} z", id="a long word is what is wrong"),
     ],
 )
 def test_what_was_meant_by_a_huge_statement_is_not_looked_for_for_ever(sql: str) -> None:
