@@ -10,6 +10,7 @@ import pytest
 from ocelog.access import Role
 from ocelog.app.rule_folders import rule_folders
 from ocelog.console import trying
+from ocelog.detect.roots import find_root
 from ocelog.languages.rule_texts import title_in
 from visiting import Console, console_of
 from visiting.events import land, row
@@ -189,3 +190,26 @@ def test_a_rule_names_its_packs_as_its_reader_calls_them(console: Console, langu
     listed = viewer.get("/rules", params={"text": called}, headers=asked).text
     assert "/rules/Ocelog.Wiz.Identity.ProviderChanged" in listed
     assert "/rules/Mine.Deleted" not in listed
+
+
+def test_the_beginning_of_a_checkout_is_looked_for_no_more_often_for_more_files_that_do_not_read(
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, asked = tmp_path / "twins", list[Path]()
+    place.mkdir()
+    for number in range(20):
+        text = (
+            "AnalysisType: rule\nRuleID: Mine.Twin\nEnabled: true\nLogTypes: [Wiz.Audit]\nSeverity: Low\nDetection:\n"
+        )
+        (place / f"{number:02}.yml").write_text(text + "  - {KeyPath: action, Condition: Exists}\n")
+    registered = rule_folders.register(console.installation, place)
+
+    def counted(path: Path) -> Path:
+        asked.append(path)
+        return find_root(path)
+
+    monkeypatch.setattr("ocelog.detect.folders.find_root", counted)
+    (found,) = (each for each in rule_folders.listed(console.installation) if each.folder.id == registered.folder.id)
+    assert len(found.problems) == 19
+    assert found.problems[0] == f"{place}/01.yml:1: the id 'Mine.Twin' is taken by 00.yml"
+    assert asked == []

@@ -445,6 +445,109 @@ def test_a_purge_takes_along_what_later_matches_would_join_and_nothing_that_othe
     assert left == [group_key(alert_of(4).rule_id, "bucket-5")]
 
 
+def of_many(ledger: Ledger, *, kept: Alert) -> list[Alert]:
+    """Put in a source with seven alerts and seven keys, and of another source one of each; return the seven."""
+    ledger.sources.add(source_row("acme"))
+    to = channel(ledger, "first")
+    ours = [grouped(ledger, alert_of(n), f"bucket-{n}") for n in range(1, 8)]
+    opened(ledger, *ours, kept, told=[to])
+    with ledger._database.write() as tx:
+        for number in range(1, 9):
+            source_id = "other" if number == 4 else "acme"
+            match = {"match_id": f"m{number}", "source_id": source_id, "matched_us": 1}
+            tx.execute(insert(tables.match_keys).values(match))
+            tx.execute(insert(tables.rejection_keys).values(rejection_key=f"r{number}", source_id=source_id))
+    return ours
+
+
+def left_of(ledger: Ledger, *names: str) -> list[int]:
+    return [rows(ledger, name) for name in names]
+
+
+def test_who_purges_a_source_with_many_alerts_lets_others_write_meanwhile(
+    ledger: Ledger, other: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.purging._AT_ONCE", 3)
+    monkeypatch.setattr("ocelog.ledger.rows.purging._KEYS_AT_ONCE", 3)
+    kept = alert_of(9, source_id="other")
+    of_many(ledger, kept=kept)
+    left = list[list[int]]()
+
+    def write(_: object) -> None:
+        other.alerts.change([kept.id], changes.comment("seen", who="ann"))
+        left.append(left_of(other, "alerts", "alert_groups", "match_keys", "rejection_keys"))
+
+    listening(ledger, monkeypatch, write)
+    ledger.sources.purge("acme")
+    assert left == [
+        *([5, 4, 8, 8], [2, 1, 8, 8]),
+        *([2, 1, 5, 8], [2, 1, 2, 8]),
+        *([2, 1, 2, 5], [2, 1, 2, 2]),
+        [1, 0, 1, 1],
+    ]
+
+
+def test_however_often_who_purges_a_source_is_killed_no_alert_is_left_half_and_all_goes_in_the_end(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.purging._AT_ONCE", 3)
+    monkeypatch.setattr("ocelog.ledger.rows.purging._KEYS_AT_ONCE", 3)
+    kept = alert_of(9, source_id="other")
+    ours, killed = of_many(ledger, kept=kept), 0
+    for statement in count(1):
+        try:
+            with crashing_at(ledger, statement):
+                ledger.sources.purge("acme")
+        except Crash:
+            killed += 1
+            assert ledger.sources.find("acme") is not None
+            whole = [each for each in ours if ledger.alerts.details(each.id) is not None]
+            # Each with what belongs to it, and so the other source's.
+            belonging = left_of(ledger, "alert_events", "outbox", "alert_groups")
+            assert belonging == [len(whole) + 1, len(whole) + 1, len(whole)]
+            continue
+        break
+    assert killed > 20
+    assert ledger.sources.find("acme") is None
+    everywhere = ("alerts", "alert_events", "outbox", "alert_groups", "match_keys", "rejection_keys")
+    assert left_of(ledger, *everywhere) == [1, 1, 1, 0, 1, 1]
+
+
+def test_others_write_while_what_is_old_is_forgotten(
+    ledger: Ledger, other: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.alerts._AT_ONCE", 2)
+    ended = {"status": AlertStatus.CLOSED, "ended_us": NOW_US - 10}
+    untold = {"to_be_told": False, "updated_us": NOW_US - 40 * DAY_US}
+    stays = alert_of(9, source_id="other")
+    opened(ledger, *(alert_of(n, **ended) for n in range(1, 4)), *(alert_of(n, **untold) for n in range(4, 7)), stays)
+    with ledger._database.write() as tx:
+        for at_us in range(1, 6):
+            entry = {"alert_id": stays.id, "at_us": at_us, "who": "ocelog", "what": str(at_us), "detail": ""}
+            tx.execute(insert(tables.alert_events).values(entry))
+    pauses = list[float]()
+    monkeypatch.setattr(Database, "let_others", lambda _, began: pauses.append(began))
+
+    def write(_: object) -> None:
+        other.alerts.change([stays.id], changes.comment("seen", who="ann"))
+
+    listening(ledger, monkeypatch, write)
+    done = ledger.alerts.forget(ended_before_us=NOW_US, now_us=NOW_US)
+    assert (done.alerts, done.untold, done.told) == (3, 3, 5)
+    # After each transaction but the last of its kind.
+    assert len(pauses) == 1 + 1 + 2
+
+
+def test_nobody_waits_while_what_is_old_is_looked_for(ledger: Ledger) -> None:
+    with ledger._database.write() as tx:
+        tx.execute(insert(tables.match_keys).values(match_id="m", source_id="acme", matched_us=1))
+    seen = list[str]()
+    event.listen(ledger._database.writers, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    assert ledger.alerts.forget(ended_before_us=0, now_us=NOW_US).match_keys == 1
+    (deleted,) = (each for each in seen if each.startswith("DELETE FROM match_keys"))
+    assert "SELECT" not in deleted
+
+
 def test_alerts_are_forgotten_once_they_ended_long_ago(ledger: Ledger) -> None:
     to = channel(ledger, "first")
     ended = {"status": AlertStatus.CLOSED, "ended_us": NOW_US - 10}

@@ -103,10 +103,15 @@ class RuleTrouble(Struct, frozen=True, order=True, kw_only=True):
         """Return it as people hear of it who may be on another machine: a file is named from its folder."""
         return folder.named(self.reason) if self.rule_id else self.reason
 
-    def placed(self, folder: RuleFolder) -> str:
-        """Return what is wrong with a file as a person on this machine finds it: by its whole path."""
+    def placed(self, folder: RuleFolder, root: Path | None = None) -> str:
+        """Return what is wrong with a file as a person on this machine finds it: by its whole path.
+
+        `root` is where the checkout of the folder begins, for whoever knows: else the disk is asked.
+        """
         if not self.rule_id:
             return self.reason
+        if root is not None:
+            return f"{root}/{self.reason}"
         try:
             return f"{find_root(Path(folder.path))}/{self.reason}"
         except OSError:

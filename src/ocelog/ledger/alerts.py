@@ -1,6 +1,7 @@
 """Alerts as people work with them: the ledger as whoever lists, changes, suppresses and forgets them uses it."""
 
 import re
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -42,7 +43,7 @@ from ocelog.alert.listing import (
 )
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.ledger import tables
-from ocelog.ledger.database.batches import batches
+from ocelog.ledger.database.batches import among, batches
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alert_changes, outbox, suppressions
 from ocelog.ledger.rows import alerts as rows
@@ -378,8 +379,8 @@ class AlertLedger:
             # First: what no group names any more is over.
             groups=self._delete(tables.alert_groups, groups.opened_us + groups.lasts_us < before(COUNTS_KEPT)),
             untold=self._forget_untold(max(ended_before_us, before(UNTOLD_KEPT))),
-            told=self._delete(tables.deliveries, _told_before(ended_before_us))
-            + self._delete(tables.alert_events, _gone_by(ended_before_us)),
+            told=self._delete(tables.deliveries, _told_before(ended_before_us), in_order=True)
+            + self._delete(tables.alert_events, _gone_by(ended_before_us), in_order=True),
             limits=self._delete(tables.alert_limits, limits.hour_us < before(COUNTS_KEPT)),
             match_keys=self._delete(tables.match_keys, match_keys.matched_us < before(MATCH_KEYS_KEPT)),
             suppressions=self._delete(tables.suppressions, _s.until_us < before(SUPPRESSIONS_KEPT)),
@@ -388,6 +389,7 @@ class AlertLedger:
     def _forget_alerts(self, ended_before_us: int) -> int:
         count = 0
         while True:
+            began = time.monotonic()
             with self._database.write() as tx:
                 old = and_(
                     _a.status.in_([each.value for each in ENDED]),
@@ -404,6 +406,7 @@ class AlertLedger:
             count += len(found)
             if len(found) < _AT_ONCE:
                 return count
+            self._database.let_others(began)
 
     def _forget_untold(self, updated_before_us: int) -> int:
         """Delete alerts of windows that are over, of which nobody heard: below a threshold, or suppressed."""
@@ -419,6 +422,7 @@ class AlertLedger:
         some = select(_a.id, _a.rule_id, _a.dedup, _a.updated_us).where(old).order_by(_a.updated_us, _a.id)
         page, count = some.limit(_AT_ONCE), 0
         while True:
+            began = time.monotonic()
             with self._database.write() as tx:
                 found = tx.execute(page).all()
                 joined = alert_changes.joined_still(tx, {(each.rule_id, each.dedup) for each in found})
@@ -429,19 +433,30 @@ class AlertLedger:
             count += len(gone)
             if len(found) < _AT_ONCE:
                 return count
+            self._database.let_others(began)
             last = found[-1]
             page = some.where(tuple_(_a.updated_us, _a.id) > (last.updated_us, last.id)).limit(_AT_ONCE)
 
-    def _delete(self, table: Table, old: ColumnElement[bool]) -> int:
+    def _delete(self, table: Table, old: ColumnElement[bool], *, in_order: bool = False) -> int:
+        """Delete what is `old`; `in_order` of the key, if no index finds it: then each row is looked at once."""
         keys = list(table.primary_key.columns)
-        count = 0
+        wanted = select(*keys).where(old).limit(_AT_ONCE)
+        page, count = wanted.order_by(*keys) if in_order else wanted, 0
         while True:
-            some = select(*keys).where(old).limit(_AT_ONCE)
-            with self._database.write() as tx:
-                gone = tx.execute(delete(table).where(tuple_(*keys).in_(some))).rowcount
-            count += gone
-            if gone < _AT_ONCE:
+            # It may take long to find them: nobody waits for that.
+            with self._database.read() as tx:
+                found = [tuple(row) for row in tx.execute(page)]
+            if not found:
                 return count
+            began = time.monotonic()
+            with self._database.write() as tx:
+                # What was old when it was found may be no more.
+                count += tx.execute(delete(table).where(among(keys, found), old)).rowcount
+            if len(found) < _AT_ONCE:
+                return count
+            self._database.let_others(began)
+            if in_order:
+                page = wanted.order_by(*keys).where(tuple_(*keys) > found[-1])
 
 
 _KEYS: Mapping[AlertOrder, Sequence[ColumnElement[Any]]] = {

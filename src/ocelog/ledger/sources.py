@@ -30,7 +30,7 @@ from ocelog.kept_texts import kept_text
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alert_changes, claims, counters, seeds, suppressions, sweeps
+from ocelog.ledger.rows import alert_changes, claims, counters, purging, seeds, suppressions, sweeps
 from ocelog.model import SourceRow
 
 _s = tables.sources.c
@@ -122,8 +122,10 @@ class SourceLedger:
     def purge(self, source_id: str) -> None:
         """Delete all that the ledger knows of a source, once its part files are gone: which they were is forgotten too.
 
-        Counters stay, and so does what was removed: numbers that come again would be taken for landed.
+        Counters stay, and so does what was removed: numbers that come again would be taken for landed. Of what there
+        is very much, most goes before the rest: killed in between, it can be called again.
         """
+        purging.purge_most(self._database, source_id)
         with self._database.write() as tx:
             # In the order in which all transactions lock (see `rows`).
             counters.hold_all(tx)

@@ -305,7 +305,9 @@ def _read(folder: RuleFolder, good: Bundle | None, troubled: Collection[str]) ->
         return ReadFolder(folder=folder, checkout=checkout)
     changed = {file for file, content in good.files.items() if bundle.files.get(file, content) != content}
     changed |= good.files.keys() & bundle.refused.keys()
-    back = {one.file: _trouble(folder, one).placed(folder) for one in checkout.problems if one.file in changed}
+    back = {
+        one.file: _trouble(folder, one).placed(folder, bundle.root) for one in checkout.problems if one.file in changed
+    }
     # Only whoever judges looks whether Python reads.
     back |= {file: f"{bundle.root}/{file}: it has an error" for file in changed.intersection(troubled) - back.keys()}
     files = {**bundle.files, **{file: good.files[file] for file in back}}
@@ -322,7 +324,7 @@ def _read(folder: RuleFolder, good: Bundle | None, troubled: Collection[str]) ->
         before = parse_checkout(good, changing())
         for name in refused & (before.rules.keys() - refused_rules(before, checked).keys()):
             trouble = RuleTrouble(folder_id=folder.id, rule_id=name, reason=why[name])
-            last_good[name] = trouble.placed(folder)
+            last_good[name] = trouble.placed(folder, bundle.root)
     return ReadFolder(folder=folder, checkout=replace(mended, problems=checkout.problems), last_good=last_good)
 
 
@@ -373,7 +375,7 @@ def _listed(
             else (),
             packs={pack: called for pack, called, members in packs if name in members},
             last_good=read.last_good.get(name, ""),
-            refused=_refused(read.folder, name, refused, troubles),
+            refused=_refused(read.folder, checkout.root, name, refused, troubles),
         )
         for name, item in _items(checkout)
     ]
@@ -382,7 +384,7 @@ def _listed(
     if read.why:
         noted.pop("", None)
     problems += [
-        noted.pop(one.file, noted.pop(one.id, _trouble(read.folder, one))).placed(read.folder)
+        noted.pop(one.file, noted.pop(one.id, _trouble(read.folder, one))).placed(read.folder, checkout.root)
         for one in checkout.problems
     ]
     return ListedFolder(
@@ -390,7 +392,7 @@ def _listed(
         rules=tuple(sorted(rules, key=lambda one: one.id)),
         packs=tuple(_pack(pack, read.folder, rules) for pack in checkout.packs.values()),
         not_run=checkout.not_run,
-        problems=tuple(dict.fromkeys([*problems, *(one.placed(read.folder) for one in noted.values())])),
+        problems=tuple(dict.fromkeys([*problems, *(one.placed(read.folder, checkout.root) for one in noted.values())])),
     )
 
 
@@ -408,12 +410,14 @@ def _pack(pack: Pack, folder: RuleFolder, rules: Collection[ListedRule]) -> List
     )
 
 
-def _refused(folder: RuleFolder, name: str, refused: Mapping[str, str], troubles: Mapping[str, RuleTrouble]) -> str:
+def _refused(
+    folder: RuleFolder, root: Path, name: str, refused: Mapping[str, str], troubles: Mapping[str, RuleTrouble]
+) -> str:
     """Say what a rule names that nothing has, and what runs; empty: all of it is there."""
     if name not in refused:
         return ""
     here = RuleTrouble(folder_id=folder.id, rule_id=name, reason=refused[name])
-    return troubles.get(name, here).placed(folder)
+    return troubles.get(name, here).placed(folder, root)
 
 
 def _trouble(folder: RuleFolder, problem: Problem) -> RuleTrouble:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, select, union
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, union
 
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.changes import Act
@@ -115,14 +115,18 @@ def open_ids(tx: Connection, which: ColumnElement[bool]) -> list[str]:
 
 def purge(tx: Connection, source_id: str) -> None:
     """Delete the alerts of a source with all that belongs to them, which matches it has, and what was not judged."""
-    found = tx.execute(select(_a.id, _a.rule_id, _a.dedup).where(_a.source_id == source_id)).all()
+    purge_alerts(tx, tx.execute(select(_a.id, _a.rule_id, _a.dedup).where(_a.source_id == source_id)).all())
+    for table in (tables.match_keys, tables.unjudged):
+        tx.execute(delete(table).where(table.c.source_id == source_id))
+
+
+def purge_alerts(tx: Connection, found: Sequence[Row[str, str, str]]) -> None:
+    """Delete alerts, each given by its id, rule and dedup string, with all that belongs to them."""
     ids = {each.id for each in found}
     # Another source's match would join an alert that is gone, of which nobody would hear.
     _purge_groups(tx, ids, {(each.rule_id, dedup) for each in found for dedup in dedups_of(each.dedup)})
     alerts.hold(tx, ids)
     alerts.forget(tx, ids)
-    for table in (tables.match_keys, tables.unjudged):
-        tx.execute(delete(table).where(table.c.source_id == source_id))
 
 
 def _purge_groups(tx: Connection, ids: Collection[str], named: Iterable[tuple[str, str]]) -> None:
