@@ -1149,6 +1149,45 @@ def test_a_clock_that_was_set_back_amid_a_mute_loses_nothing_of_what_is_owed(
     assert desk.waiting() == []
 
 
+def owed(desk: Desk, claim: Claim, name: str, **how: object) -> None:
+    """Have a channel hear that an alert is over, and have it open again amid a mute that lasts 30 days."""
+    desk.tell(name, Happened.OPENED, "ops", **how)  # type: ignore[arg-type] # as the test gives it
+    desk.tell(name, Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert desk.happened(claim) == [(name, Happened.RESOLVED, 2)]
+    mute(desk, lasts=30 * 24 * HOUR, fields={"title": (f"about {name}",)})
+    desk.tell(name, Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    assert desk.happened(claim) == []
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_what_waited_for_the_end_of_a_mute_goes_after_what_is_worse(desk: Desk, clock: Clock, *, early: bool) -> None:
+    desk.ledger.channels.add(channel())
+    owed(desk, desk.take(), "owed", severity=Severity.LOW)
+    if early:
+        clock.now += 29 * 24 * HOUR
+        assert ended_now(desk, "m")
+    else:
+        clock.now += 30 * 24 * HOUR
+    desk.tell("new", Happened.OPENED, "ops", severity=Severity.CRITICAL)
+    assert [name for name, _, _ in desk.happened(desk.take())] == ["new", "owed"]
+
+
+def test_what_waits_for_the_end_of_a_mute_is_not_given_up_with_what_waits_for_the_channel(
+    desk: Desk, clock: Clock
+) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    owed(desk, claim, "owed")
+    desk.tell("a", Happened.OPENED, "ops")
+    for _ in range(40):
+        if isinstance(handed := desk.delivery.hand(claim), OutgoingMessage):
+            desk.delivery.settle(claim, handed, LATER)
+        desk.delivery.release(claim)
+        clock.now += HOUR
+        claim = desk.take()
+    assert [name for name, _, _ in desk.waiting()] == ["owed"]
+
+
 def ended_now(desk: Desk, suppression_id: str) -> bool:
     """End a suppression by the clock of the test."""
     return AlertLedger(desk.ledger._database, lambda: desk.now_us).end_suppression(suppression_id)

@@ -66,13 +66,16 @@ _IS_DUE = or_(
     func.coalesce(_o.waits_since_us, _o.created_us) > _NOW,
 )
 
+_WAITS_SINCE = case((_o.waits_since_us.is_(None), _o.due_us), else_=_o.created_us)
+"""Since when an entry waits for its channel: what is put off, as until the end of a mute, waits for that first."""
+
 
 def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: Severity | None = None) -> list[str]:
     """Return the alerts of which the oldest entry for a channel is due; of one severity, if given.
 
     The worst severity comes first, and within one whatever was written first. So that nothing waits for ever, an entry
-    counts as one severity worse for each day since. One that was put off when it was written, and not because the
-    channel failed, holds up none behind it.
+    counts as one severity worse for each day since it was due. One that was put off, and not because the channel
+    failed, holds up none behind it.
     """
     asked = {"channel": channel_id, "now_us": now_us, "most": most, "severity": severity}
     return list(tx.execute(_heads(one_severity=severity is not None), asked).scalars())
@@ -85,7 +88,7 @@ def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: 
 def _heads(*, one_severity: bool) -> Select[str]:
     severity_now = case({each.value: rank for each, rank in RANKS.items()}, value=_a.severity, else_=0)
     # A clock that was set back finds nothing older than it is.
-    days = case((_o.created_us < _NOW, (_NOW - _o.created_us) // _DAY_US), else_=0)
+    days = case((_WAITS_SINCE < _NOW, (_NOW - _WAITS_SINCE) // _DAY_US), else_=0)
     put_off = and_(_older.c.waits_since_us.is_(None), _older.c.due_us > _NOW)
     is_oldest = ~exists().where(
         _older.c.alert_id == _o.alert_id, _older.c.channel_id == _o.channel_id, _older.c.id < _o.id, ~put_off
@@ -252,9 +255,9 @@ def wake(tx: Connection, channel_id: str, now_us: int) -> None:
     tx.execute(_WOKEN, {"channel": channel_id, "due_us": now_us, "waits_since_us": now_us})
 
 
-def old(tx: Connection, channel_id: str, created_until_us: int) -> dict[str, list[Entry]]:
+def old(tx: Connection, channel_id: str, since_us: int) -> dict[str, list[Entry]]:
     """Return, by alert, what has waited for a channel since before an instant, and is not under way."""
-    waits = (_o.channel_id == channel_id, _o.created_us <= created_until_us, _o.handed.is_(None))
+    waits = (_o.channel_id == channel_id, since_us >= _WAITS_SINCE, _o.handed.is_(None))
     return _by_alert(tx.execute(select(tables.outbox).where(*waits).order_by(_o.id)).mappings())
 
 
