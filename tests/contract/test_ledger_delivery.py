@@ -1188,6 +1188,22 @@ def test_what_waits_for_the_end_of_a_mute_is_not_given_up_with_what_waits_for_th
     assert [name for name, _, _ in desk.waiting()] == ["owed"]
 
 
+def test_a_mute_of_many_alerts_ends_without_a_digest(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    claim, names = desk.take(), [f"owed {number}" for number in range(MOST_BEHIND + 2)]
+    for name in names:
+        desk.tell(name, Happened.OPENED, "ops")
+        desk.tell(name, Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+        assert desk.happened(claim) == [(name, Happened.RESOLVED, 2)]
+    mute(desk, lasts=30 * 24 * HOUR, fields={"title": tuple(f"about {name}" for name in names)})
+    for name in names:
+        desk.tell(name, Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    assert desk.happened(claim) == []
+    clock.now += 30 * 24 * HOUR
+    claim = desk.take()
+    assert {happened for _, happened, _ in desk.happened(claim)} == {Happened.REOPENED}
+
+
 def ended_now(desk: Desk, suppression_id: str) -> bool:
     """End a suppression by the clock of the test."""
     return AlertLedger(desk.ledger._database, lambda: desk.now_us).end_suppression(suppression_id)

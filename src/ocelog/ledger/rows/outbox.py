@@ -144,7 +144,7 @@ _WAITING = select(
 ).group_by(_o.channel_id)
 _BEHIND = (
     select(_o.alert_id)
-    .where(_o.channel_id == bindparam("channel"), _o.created_us <= bindparam("before_us", type_=BigInteger()), _IS_DUE)
+    .where(_o.channel_id == bindparam("channel"), bindparam("before_us", type_=BigInteger()) >= _WAITS_SINCE, _IS_DUE)
     .distinct()
     .limit(MOST_BEHIND + 1)
 )
