@@ -35,3 +35,9 @@ def test_a_data_centre_that_was_refused_with_an_own_token_url_is_not_offered_aga
     assert prompts[2] == "API Endpoint URL (empty: read it from the token)"
     assert prompts[3].endswith(f"[{OWN}]")
     assert chosen.own == {"api_url": API, "token_url": OWN}
+
+
+def test_how_an_answer_is_taken_back_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, prompts = asked_about_addresses(monkeypatch, ["-", "cognito"], api_url=API)
+    assert prompts[0] == f"API Endpoint URL (type - for none) [{API}]"
+    assert "api_url" not in chosen.own

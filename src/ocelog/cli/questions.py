@@ -126,7 +126,7 @@ def _answered(chosen: SourceOptions, question: Question, before: Answers) -> Sou
         if present is not None and (question.default is None or present != question.default(before)):
             default = ", ".join(present) if isinstance(present, list) else str(present)
             if may_be_unset:
-                prompt = f"{prompt.partition(' (')[0]} (- for none)"
+                prompt = f"{prompt.partition(' (')[0]} (type - for none)"
         value = asked(
             prompt,
             lambda text: question.read("" if may_be_unset and text == "-" else text, answers),
