@@ -388,7 +388,7 @@ def test_a_lost_key_means_entering_the_secret_again_and_no_lost_data(pulled: Oce
     (pulled.home / "key").unlink()
     lost = pulled("pull", code=2)
     remarks = [line for line in lost.err.splitlines() if not line.startswith("{")]
-    assert sum("ocelog source rotate" in line for line in remarks) == 1, "once for all streams"
+    assert sum("ocelog init" in line for line in remarks) == 1, "once for all streams"
     assert pulled.count("all_logs") == rows
     assert "enter each secret again. Run:\n    ocelog source rotate prod\n" in pulled("init").err
     assert "another key" in pulled("source", "check", "prod", code=2).err

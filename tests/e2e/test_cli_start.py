@@ -369,7 +369,7 @@ def test_what_was_kept_is_corrected_on_a_terminal_and_what_works_stays(
             person = Terminal(ocelog, "source", "edit", "prod")
             terminals.append(person)
             told = person.answers(
-                (f"API Endpoint URL (- for none) [{tenant.api_url}]: ", ""),
+                (f"API Endpoint URL (type - for none) [{tenant.api_url}]: ", ""),
                 (f"or a URL [{tenant.token_url}]: ", ""),
                 ("Read the audit log? [y/N]: ", ""),
                 ("Read issues? [Y/n]: ", ""),
@@ -389,7 +389,7 @@ def test_what_was_kept_is_corrected_on_a_terminal_and_what_works_stays(
         assert "Nothing was changed." in left
         assert ocelog("source", "show", "prod", "--json").json == before
         # Of a project that is not there Wiz shows nothing: whoever misspelt it may correct that.
-        again = ("What now? [r]: ", "p"), ("Project ids, comma between them (- for none) [p2]: ", "-")
+        again = ("What now? [r]: ", "p"), ("Project ids, comma between them (type - for none) [p2]: ", "-")
         done = edited(("[p1]: ", "p2"), tenant.client_secret, ("as it is? [Y/n]: ", "n"), *again)
         assert "Changed 'prod'." in done
         after = ocelog("source", "show", "prod", "--json").json
@@ -412,7 +412,7 @@ def test_an_address_that_does_not_answer_is_told_before_anything_else_is_asked(
             ("from the token): ", "https://app.wiz.io/issues#open"),
             ("from the token): ", f"{dead}/graphql"),
             # Before anything else is asked.
-            (f"API Endpoint URL (- for none) [{dead}/graphql]: ", tenant.api_url),
+            (f"API Endpoint URL (type - for none) [{dead}/graphql]: ", tenant.api_url),
             ("or a URL [cognito]: ", tenant.token_url),
             ("Read the audit log? [Y/n]: ", "n"),
             ("Read issues? [Y/n]: ", ""),

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, planned, slice_of
-from ocelog.app.loops.sweep import SweepResult, _read_due
+from ocelog.app.loops.sweep import SweepResult, _read_due, run_sweep
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice
+from ocelog.pull.sweep import Stage
 
 LONGEST = 600.0
 """Seconds of one request."""
@@ -41,6 +42,33 @@ def test_nobody_else_reads_what_a_sweep_by_hand_reads(ledger: Ledger) -> None:
     )
     _read_due(ledger, stream, "ours", 1, lambda: bool(free))
     assert [found is not None for found in free] == [False, False, True]
+
+
+def test_whoever_waits_for_a_sweep_hears_of_each_stage_when_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [Stage.READING, Stage.VERIFYING, Stage.INFERRING, Stage.DONE]
+    told = list[Stage | str]()
+
+    def advance(*_: object) -> bool:
+        left.pop(0)
+        return left == [Stage.DONE]
+
+    def read(*_: object) -> tuple[None, int]:
+        told.append("read")
+        return None, 1
+
+    where = "ocelog.app.loops.sweep."
+    monkeypatch.setattr(f"{where}_stage", lambda *_: left[0])
+    monkeypatch.setattr(f"{where}_read_due", read)
+    stream: Any = SimpleNamespace(
+        key=("acme", ISSUES), source=SimpleNamespace(hurry=lambda: None, prime=lambda: None), row=None, kind=None
+    )
+    newest = SimpleNamespace(newest=lambda *_: None)
+    ledger: Any = SimpleNamespace(pulling=SimpleNamespace(marks=lambda *_: SimpleNamespace(edge=1)), sweeps=newest)
+    # It is under way.
+    monkeypatch.setattr(f"{where}advance", lambda *_: False if not told else advance())
+    swept = run_sweep(ledger, stream, home_id="h", threads=1, stop=lambda: False, at=told.append)
+    assert swept.done
+    assert told == [Stage.READING, "read", Stage.VERIFYING, "read", Stage.INFERRING, "read"]
 
 
 def test_a_sweep_exits_by_what_keeps_its_rows_from_being_published() -> None:

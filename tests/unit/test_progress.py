@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from ocelog.cli.progress import Figures
+from ocelog.cli.progress import Figures, Progress
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.landing import PageLanded
 from ocelog.pull.puller import PullStep
+from ocelog.pull.sweep import Stage
 
 NOON = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
@@ -96,3 +97,22 @@ def test_it_never_shrinks_and_is_full_only_at_the_end_whatever_comes_to_be_plann
         assert seen[-1] < 1.0
         figures.finish()
         assert figures.fraction == 1.0
+
+
+def test_each_stage_of_a_sweep_is_named_and_only_what_follows_it_stops_the_clocks() -> None:
+    told = list[str]()
+    progress = Progress(None, told.append, lambda: told.append("still"))
+    for stage in Stage:
+        progress.sweeping(stage)
+    progress.finishing("publish")
+    progress.finishing("coverage")
+    assert told == [
+        "Reading all open records ...",
+        "Reading what has changed meanwhile ...",
+        "Reading again what was missing ...",
+        "Marking as closed what is gone ...",
+        "still",
+        "Publishing ...",
+        "still",
+        "Counting what the source has ...",
+    ]

@@ -13,6 +13,7 @@ from ocelog.errors import OcelogError
 from ocelog.model import Slice, SliceState
 from ocelog.pull.puller import PullStep
 from ocelog.pull.stream import Stream
+from ocelog.pull.sweep import Stage
 from ocelog.units import counted
 from ocelog.workers.fair import StreamKey
 
@@ -33,6 +34,13 @@ _DOING = {
     "deliver": "Sending alerts to channels ...",
 }
 """What each loop does once all is read, by its name."""
+_SWEEPING = {
+    Stage.READING: "Reading all open records ...",
+    Stage.CATCHING_UP: "Reading what has changed meanwhile ...",
+    Stage.VERIFYING: "Reading again what was missing ...",
+    Stage.INFERRING: "Marking as closed what is gone ...",
+}
+"""What is done in each stage of a sweep, while a stream is read."""
 _NEARLY = 0.99
 """A bar is full when its stream is done, and not before: more may be planned yet."""
 
@@ -133,7 +141,9 @@ class Progress:
 
     face: Face | None
     step: Callable[[str], None] = lambda _: None
-    """Shows what is done once all is read."""
+    """Shows what is done beside the bars."""
+    stand_still: Callable[[], None] = lambda: None
+    """Stops the clocks of the bars: all is read."""
     figures: dict[StreamKey, Figures] = field(default_factory=dict)
     _reading: Sequence[Stream] = ()
     _waiting: Callable[[Stream], Sequence[Slice]] | None = None
@@ -170,12 +180,18 @@ class Progress:
                 if waiting is not None and self.figures[stream.key].met and not waiting(stream):
                     self.finish([stream])
         self._reading = ()
+        self.stand_still()
         self.step(what)
 
     def finishing(self, loop: str) -> None:
         """Show what a loop does about what is left."""
         if loop in _DOING:
             self.doing(_DOING[loop])
+
+    def sweeping(self, stage: Stage) -> None:
+        """Show which stage the sweep of a stream is in."""
+        if stage in _SWEEPING:
+            self.step(_SWEEPING[stage])
 
     def finish(self, streams: Iterable[Stream]) -> None:
         """Show that `streams` were read to their end."""
@@ -206,17 +222,19 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
     with _bars() as bars:
         tasks: dict[StreamKey, Any] = {}
         steps: list[Any] = []
+        shown: list[str] = []
 
         def step(what: str) -> None:
-            if not steps:
-                for each in tasks.values():
-                    # Its clock stands still.
-                    bars.stop_task(each)
-            elif bars.tasks[-1].description == what:
+            if shown == [what]:
                 return
+            shown[:] = [what]
             for each in steps:
                 bars.remove_task(each)
             steps[:] = [bars.add_task(what, bar="", counts="")]
+
+        def stand_still() -> None:
+            for each in tasks.values():
+                bars.stop_task(each)
 
         def face(stream: Stream, figures: Figures) -> None:
             if stream.key not in tasks:
@@ -224,7 +242,7 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
             bars.update(tasks[stream.key], bar=_bar(figures.fraction or 0.0), counts=figures.counts())
 
         try:
-            yield Progress(face, step)
+            yield Progress(face, step, stand_still)
         finally:
             for each in steps:
                 bars.remove_task(each)

@@ -67,7 +67,11 @@ def answered(chosen: SourceOptions, questions: Sequence[Question], step: Step) -
                 _try_out(chosen, at, step, tried)
         except ConfigError as error:
             say(f"  {error}")
-            asking = list(questions) if at is None else [at, *asking]
+            if at is None:
+                chosen = _without_refused(chosen, questions)
+                asking = list(questions)
+            else:
+                asking = [at, *asking]
         except SourceUnavailableError as error:
             if at is None:
                 raise
@@ -75,6 +79,15 @@ def answered(chosen: SourceOptions, questions: Sequence[Question], step: Step) -
             asking, tried[at.option] = [at, *asking], answers_of(chosen)[at.option]
         else:
             return chosen
+
+
+def _without_refused(chosen: SourceOptions, questions: Sequence[Question]) -> SourceOptions:
+    """Return what was chosen without one of the answers that do not go together, so that these are not offered again.
+
+    It is the one that is quickest typed: the first abbreviation; an address in full stays.
+    """
+    short = [each.option for each in questions if "://" not in str(chosen.own.get(each.option, "://"))]
+    return replace(chosen, own={name: value for name, value in chosen.own.items() if name not in short[:1]})
 
 
 def _try_out(chosen: SourceOptions, question: Question, step: Step, tried: dict[str, Any]) -> None:
@@ -113,7 +126,7 @@ def _answered(chosen: SourceOptions, question: Question, before: Answers) -> Sou
         if present is not None and (question.default is None or present != question.default(before)):
             default = ", ".join(present) if isinstance(present, list) else str(present)
             if may_be_unset:
-                prompt = f"{prompt.partition(' (')[0]} (- for none)"
+                prompt = f"{prompt.partition(' (')[0]} (type - for none)"
         value = asked(
             prompt,
             lambda text: question.read("" if may_be_unset and text == "-" else text, answers),

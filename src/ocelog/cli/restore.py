@@ -10,7 +10,7 @@ from ocelog.app.maintenance.backup import restore
 from ocelog.cli import show
 from ocelog.cli.secret_input import given_ledger
 from ocelog.installation import config
-from ocelog.secrets.secret import ENTER_EACH_AGAIN
+from ocelog.secrets.secret import INIT_NAMES_THEM
 
 
 def command(
@@ -42,5 +42,5 @@ def command(
         show.paragraph(
             f"The key is not in the backup: put it at {made.home / 'key'}, or set OCELOG_KEY or OCELOG_KEY_FILE."
         )
-        show.paragraph(f"If it is lost: `ocelog init`, and {ENTER_EACH_AGAIN}.")
+        show.paragraph(f"If it is lost, {INIT_NAMES_THEM}.")
     show.paragraph("To go on: ocelog pull")

@@ -1,30 +1,24 @@
 """`ocelog sweep`: compare all open records with what their source shows now."""
 
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import short_names
-from ocelog.app.loops.sweep import SweepResult, Swept, newest_sweeps, sweep, waiting_slices
+from ocelog.app.loops.sweep import SweepResult, Swept, sweep, waiting_slices
 from ocelog.app.sources.selection import select_streams
 from ocelog.cli import completion, logs, show
-from ocelog.cli.progress import Progress, progress
+from ocelog.cli.progress import progress
 from ocelog.cli.signals import listening
-from ocelog.errors import OcelogError
-from ocelog.installation.opening import Installation, opened
+from ocelog.installation.opening import opened
 from ocelog.pull.stream import Stream
-from ocelog.pull.sweep import Stage, Sweep
+from ocelog.pull.sweep import Sweep
 from ocelog.times import from_us
 from ocelog.units import write_instant
 from ocelog.workers.threads import Stop
-
-_LOOK_EVERY = 1.0
-"""Seconds between two looks at how far a sweep is."""
 
 
 def command(
@@ -68,38 +62,22 @@ def command(
             else:
                 bars.expect(streams, lambda one: waiting_slices(installation, one))
 
-        with _stages_shown(installation, streams, bars):
-            swept = sweep(assembly, streams, damaged=damaged, accept=accept, stop=stop, begins=begins)
+        swept = sweep(
+            assembly,
+            streams,
+            damaged=damaged,
+            accept=accept,
+            stop=stop,
+            begins=begins,
+            at=bars.sweeping,
+            finishing=bars.finishing,
+        )
         bars.finish(stream for stream, each in zip(streams, swept.streams, strict=True) if each.done)
     _tell(streams, swept, json=json)
     if swept.stopped:
         goes_on = "`ocelog run` goes on with the sweep." if left_to_service else "The next sweep goes on from there."
         show.remark(f"Stopped. What has landed stays. {goes_on}")
     raise typer.Exit(swept.exit_code)
-
-
-@contextmanager
-def _stages_shown(installation: Installation, streams: Sequence[Stream], bars: Progress) -> Iterator[None]:
-    """Show within the block what is done beside reading."""
-    before = newest_sweeps(installation, streams)
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.wait(_LOOK_EVERY):
-            with suppress(OcelogError):
-                now = newest_sweeps(installation, streams)
-                if all(each is not None and each.stage is Stage.DONE for each in now) and now != before:
-                    bars.doing("Publishing, and counting what the source has ...")
-
-    watcher = threading.Thread(target=look, name="stages", daemon=True)
-    if bars.face is not None:
-        watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        if bars.face is not None:
-            watcher.join()
 
 
 def _tell(streams: Sequence[Stream], swept: SweepResult, *, json: bool) -> None:

@@ -9,12 +9,9 @@ from pathlib import Path
 from ocelog.errors import HomeError
 from ocelog.files import check_regular, disk_full
 from ocelog.secrets.sealing import KEY_BYTES
-from ocelog.secrets.secret import ENTER_EACH_AGAIN, shown_path
+from ocelog.secrets.secret import INIT_NAMES_THEM, shown_path
 
-MADE_ANEW = (
-    "Put the right one back; or make a new one with `ocelog init`, which renames this one, and "
-    f"{ENTER_EACH_AGAIN}. No data is lost."
-)
+MADE_ANEW = f"Put the right one back. If it is lost, {INIT_NAMES_THEM}; the present one is renamed. No data is lost."
 """What to do about the key of a home."""
 _GIVEN = "Put the right one back."
 _LONGEST = 1024
@@ -94,8 +91,8 @@ def read_key(path: Path, *, guarded: bool = False, otherwise: str = _GIVEN) -> b
             raw = file.read(_LONGEST)
     except OSError as error:
         raise HomeError(
-            f"The key {shown_path(path)} cannot be read ({error.strerror}). Put it back; if it is lost, make a new "
-            f"one with `ocelog init`, and {ENTER_EACH_AGAIN}. No data is lost."
+            f"The key {shown_path(path)} cannot be read ({error.strerror}). Put it back. If it is lost, "
+            f"{INIT_NAMES_THEM}. No data is lost."
         ) from error
     if mode & _OTHERS and not guarded:
         raise HomeError(f"The key {path} may be read by other users (mode {mode:o}); type: chmod 600 {path}")

@@ -8,10 +8,12 @@ from pathlib import Path
 from ocelog.languages.phrases import Phrase
 
 ENTER_EACH_AGAIN = (
-    "enter each secret again: `ocelog source rotate NAME` for each NAME of `ocelog source list`, and "
-    "`ocelog channel edit NAME` for each NAME of `ocelog channel list`"
+    "enter each secret again: `ocelog source rotate NAME` with every NAME that `ocelog source list` shows, and "
+    "`ocelog channel edit NAME` with every NAME that `ocelog channel list` shows"
 )
-"""What to do under a new key."""
+"""What to do under a new key, if nothing can name what has a secret, or that is very much."""
+INIT_NAMES_THEM = "`ocelog init` makes a new one, and prints the command by which each secret is entered again"
+"""What to do if a key is lost."""
 
 
 _LONGEST_WORD = 30

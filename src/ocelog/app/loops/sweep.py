@@ -96,12 +96,15 @@ def sweep(
     accept: bool,
     stop: Stop,
     begins: Callable[[bool], None],
+    at: Callable[[Stage], None],
+    finishing: Callable[[str], None],
 ) -> SweepResult:
     """Sweep `streams` from start to end, publish what landed, and measure; with a service running, wait until it has.
 
     `accept`: records that vanished all at once are really gone. `begins` hears, before the work, whether the service
-    does it. It is asked to stop by `stop`: what hangs then is left behind. Raises HomeError if another command holds
-    the home, and what the ledger raises.
+    does it; `at` hears of each stage of a stream when it begins, and `finishing` by the name of a loop what is done
+    once all is read. It is asked to stop by `stop`: what hangs then is left behind. Raises HomeError if another
+    command holds the home, and what the ledger raises.
     """
     found = dict[StreamKey, Swept]()
     ended = list[SweepResult]()
@@ -109,7 +112,17 @@ def sweep(
     threads.run(
         "sweep",
         lambda: ended.append(
-            _sweep(assembly, streams, found, damaged=damaged, accept=accept, stop=stop, begins=begins)
+            _sweep(
+                assembly,
+                streams,
+                found,
+                damaged=damaged,
+                accept=accept,
+                stop=stop,
+                begins=begins,
+                at=at,
+                finishing=finishing,
+            )
         ),
         stop,
     )
@@ -129,6 +142,8 @@ def _sweep(
     accept: bool,
     stop: Stop,
     begins: Callable[[bool], None],
+    at: Callable[[Stage], None],
+    finishing: Callable[[str], None],
 ) -> SweepResult:
     """Do so, and note in `found` how the sweep of each stream has ended as soon as it has."""
     installation = assembly.installation
@@ -138,23 +153,24 @@ def _sweep(
     who = holder(installation.home)
     if who is not None and who.is_service:
         begins(True)  # noqa: FBT003 - the one thing that it is told
-        _until_accepted(streams, stop, found, lambda left: _wait_for_service(installation, left, stop, found))
+        _until_accepted(streams, stop, found, lambda left: _wait_for_service(installation, left, stop, found, at))
         return SweepResult(streams=_in_order(streams, found), damaged=damaged, stopped=stop())
     with held(installation.home, "ocelog sweep"):
         begins(False)  # noqa: FBT003 - likewise
-        service = Service(assembly=assembly, stop=stop)
+        service = Service(assembly=assembly, stop=stop, finishing=finishing)
         unpublished: OcelogError | None = None
 
         def sweep_here(left: Sequence[Stream]) -> None:
             nonlocal unpublished
             for stream in left:
-                found[stream.key] = _sweep_one(installation, stream, stop)
+                found[stream.key] = _sweep_one(installation, stream, stop, at)
             if not stop():
                 unpublished = service.publish_all()
 
         _until_accepted(streams, stop, found, sweep_here)
         not_measured, lost = list[str](), tuple[str, ...]()
         if not stop():
+            finishing("coverage")
             read = {stream.row.id for stream in streams}
             measured = to_measure(installation, [each for each in assembly.streams() if each.row.id in read])
             not_measured = list(measure_each(installation, measured))
@@ -173,11 +189,6 @@ def waiting_slices(installation: Installation, stream: Stream) -> list[Slice]:
     """Return the slices of `stream` that are planned and not read to their end."""
     source_id, log_type = stream.key
     return installation.ledger.pulling.slices(source_id=source_id, log_type=log_type, states={SliceState.WAITING})
-
-
-def newest_sweeps(installation: Installation, streams: Sequence[Stream]) -> list[Sweep | None]:
-    """Return the newest sweep of each of `streams`, None if there was none yet."""
-    return [installation.ledger.sweeps.newest(*stream.key) for stream in streams]
 
 
 def _in_order(streams: Sequence[Stream], found: Mapping[StreamKey, Swept]) -> list[Swept]:
@@ -199,17 +210,21 @@ def _until_accepted(
         sweep(left)
 
 
-def _sweep_one(installation: Installation, stream: Stream, stop: Stop) -> Swept:
+def _sweep_one(installation: Installation, stream: Stream, stop: Stop, at: Callable[[Stage], None]) -> Swept:
     """Sweep one stream here; what goes wrong with it stops no other."""
     ledger, home_id, threads = installation.ledger, installation.home.id, installation.settings.threads
     try:
-        return run_sweep(ledger, stream, home_id=home_id, threads=threads, stop=stop)
+        return run_sweep(ledger, stream, home_id=home_id, threads=threads, stop=stop, at=at)
     except OcelogError as error:
         return Swept(sweep=ledger.sweeps.newest(*stream.key), done=False, error=error)
 
 
 def _wait_for_service(
-    installation: Installation, streams: Sequence[Stream], stop: Stop, found: dict[StreamKey, Swept]
+    installation: Installation,
+    streams: Sequence[Stream],
+    stop: Stop,
+    found: dict[StreamKey, Swept],
+    at: Callable[[Stage], None],
 ) -> None:
     ledger = installation.ledger
     numbers = {stream.key: want_sweep(ledger, stream) for stream in streams}
@@ -223,6 +238,11 @@ def _wait_for_service(
         found |= {stream.key: ended(stream) for stream in streams}
         if all(found[stream.key].done for stream in streams) or holder(installation.home) is None or stop():
             return
+        for stream in streams:
+            now = found[stream.key]
+            if now.sweep is not None and not now.done and now.sweep.stage is not Stage.DONE:
+                at(now.sweep.stage)
+                break
         time.sleep(_LOOK_EVERY)
 
 
@@ -234,11 +254,13 @@ def want_sweep(ledger: Ledger, stream: Stream) -> int:
     return wanted.sweep_round + 1
 
 
-def run_sweep(ledger: Ledger, stream: Stream, *, home_id: str, threads: int, stop: Callable[[], bool]) -> Swept:
+def run_sweep(
+    ledger: Ledger, stream: Stream, *, home_id: str, threads: int, stop: Callable[[], bool], at: Callable[[Stage], None]
+) -> Swept:
     """Sweep `stream` now, at its whole rate, and return how it went; a sweep that is under way is brought to its end.
 
-    `home_id` is the home that this process holds. Raises OperatorError for a stream that was never pulled; what goes
-    wrong later is in the result.
+    `home_id` is the home that this process holds; `at` hears of each stage when it begins. Raises
+    OperatorError for a stream that was never pulled; what goes wrong later is in the result.
     """
     marks = ledger.pulling.marks(*stream.key)
     if marks.edge is None:
@@ -249,8 +271,9 @@ def run_sweep(ledger: Ledger, stream: Stream, *, home_id: str, threads: int, sto
     if advance(ledger, stream):
         plan = plan_sweep(marks, stream.kind, stream.source.now())
         ledger.pulling.plan(marks, plan.after, plan.slices)
-    done, error, now_at = False, None, Stage.READING
+    done, error, now_at = False, None, _stage(ledger, stream)
     while not (done or error or stop()):
+        at(now_at)
         error, read = _read_due(ledger, stream, home_id, threads, stop)
         with suppress(LostFenceError):
             done = error is None and advance(ledger, stream)
