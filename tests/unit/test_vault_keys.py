@@ -77,7 +77,7 @@ def test_a_key_that_only_its_owner_may_read_is_enough(tmp_path: Path) -> None:
 
 
 def test_a_lost_key_says_that_no_data_is_lost_and_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(HomeError, match=r"ocelog source rotate NAME.*No data is lost"):
+    with pytest.raises(HomeError, match=r"`ocelog init` makes a new one.*No data is lost"):
         read_key(tmp_path / "key")
 
 
