@@ -1,9 +1,11 @@
 """How the end of a job is noticed: by whoever waits for that job, and by whoever waits for any, each once."""
 
 from collections.abc import Callable
-from threading import Event
+from threading import Condition, Event, Lock
 
-from ocelog.workers.threads import Threads
+import pytest
+
+from ocelog.workers.threads import Threads, interrupted
 
 TIMEOUT = 60.0
 
@@ -63,3 +65,19 @@ def test_a_job_that_does_not_say_that_it_goes_on_hangs() -> None:
     end()
     assert threads.wait_for("detect", TIMEOUT)
     assert "detect" not in threads.hanging(3600)
+
+
+def test_what_python_says_in_place_of_an_interruption_is_one() -> None:
+    condition = Condition(Lock())
+
+    def begins_to_wait() -> None:
+        with condition:
+            # As `wait` does first: Ctrl-C comes right behind it.
+            condition.release()
+            raise KeyboardInterrupt
+
+    with pytest.raises(RuntimeError, match="release unlocked lock") as caught:
+        begins_to_wait()
+    assert interrupted(caught.value)
+    assert interrupted(KeyboardInterrupt())
+    assert not interrupted(RuntimeError("cannot join current thread"))

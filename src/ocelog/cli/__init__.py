@@ -22,6 +22,7 @@ from ocelog.workers import threads
 
 PERSON_MUST_ACT = 2
 TRY_LATER = 3
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         output.drop()
         _end(1)
     except Exception as error:
+        if isinstance(error, RuntimeError) and threads.interrupted(error):
+            _end(INTERRUPTED)
         if isinstance(error, UnicodeEncodeError) and any(_is_no_text(each) for each in given):
             _say("An argument is not valid UTF-8: type it again.")
             _end(PERSON_MUST_ACT)

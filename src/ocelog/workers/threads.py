@@ -24,6 +24,18 @@ def are_left() -> bool:
     return any(thread.is_alive() for thread in list(_begun))
 
 
+def interrupted(error: BaseException) -> bool:
+    """Tell whether Ctrl-C is behind an error.
+
+    Where it comes just as the main thread begins to wait, Python's `threading.Condition` leaves its lock unheld, and
+    says "release unlocked lock" in place of KeyboardInterrupt.
+    """
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, KeyboardInterrupt):
+        behind = behind.__context__
+    return behind is not None
+
+
 class Stop:
     """Whether we were asked to stop. A plain flag: a signal handler may set it whatever the main thread holds."""
 

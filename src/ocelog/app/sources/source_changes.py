@@ -19,6 +19,7 @@ from ocelog.model import SourceRow
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.ports import HealthItem, HealthState
 from ocelog.secrets.secret import Secret
+from ocelog.workers.threads import interrupted
 
 _ACCOUNT = ("address", "token")
 """What a new secret must get right; the rest of a check is about what the account may read."""
@@ -159,9 +160,11 @@ def prove(
     listener.begins()
     try:
         items = sources.check(source_settings(row), secret, listener.waits, tell)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not interrupted(error):
+            raise
         listener.stopped(otherwise)
-        raise
+        raise KeyboardInterrupt from None
     items = [item for item in items if only is None or item.name in only]
     listener.found(items)
     failed = [item for item in items if item.state is HealthState.FAIL]
