@@ -65,7 +65,14 @@ def test_from_the_printed_link_to_an_alert_that_is_over(
     ocelog = Ocelog(tmp_path / "home", OCELOG_PUBLISH_AFTER="1s", OCELOG_PRIVATE_SOURCES="yes")
     ocelog.init()
     # What is refused on purpose, and a query that is cancelled.
-    expected = ("status of 422", "/nowhere: Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
+    expected = (
+        "status of 422",
+        "/nowhere: Failed to load resource",
+        "htmx:sendAbort",
+        "htmx:afterRequest",
+        # The page of sources asks for itself every 2 s, also in the instant in which its person signs out.
+        "/sources: Failed to load resource: the server responded with a status of 401",
+    )
     pictures = PICTURES if language == "en" else None
     # Between them they see each page wide and narrow, light and dark.
     by_axe = {"en": (WIDE,), "ko": (NARROW,)}[language]

@@ -294,4 +294,4 @@ def test_advice_to_install_from_an_index_would_be_noticed() -> None:
 def test_a_message_about_one_source_names_it() -> None:
     """NAME stands only in what is said once for each source."""
     unnamed = {place for place, words in printed() if "NAME" in words.split()}
-    assert {place.partition(":")[0] for place in unnamed} == {"secrets/secret.py"}
+    assert {place.partition(":")[0] for place in unnamed} == {"cli/start.py"}

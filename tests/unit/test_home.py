@@ -211,9 +211,20 @@ def test_a_second_command_hears_who_holds_the_home_and_since_when(made: Home) ->
         assert who is not None
         assert (who.command, who.pid) == ("ocelog run", os.getpid())
         says = rf"`ocelog run` holds the home .* since 20\S+Z \(process {os.getpid()} on "
-        with pytest.raises(HomeError, match=says), held(made, "ocelog pull"):
+        with pytest.raises(HomeError, match=says) as refused, held(made, "ocelog pull"):
             pass
+        assert ": stop it (systemctl stop ocelog" in str(refused.value)
+        with pytest.raises(HomeError, match="do it in the console of that process, or stop it"):
+            held(made, "ocelog rejections --replay", service_can=True).__enter__()
     assert holder(made) is None
+
+
+def test_a_second_command_is_told_to_wait_for_one_that_ends(made: Home) -> None:
+    with (
+        held(made, "ocelog pull"),
+        pytest.raises(HomeError, match=rf"wait for it to end, or stop it \(kill {os.getpid()}\)"),
+    ):
+        held(made, "ocelog rejections --replay", service_can=True).__enter__()
 
 
 @pytest.mark.parametrize(("days", "hangs"), [(0, False), (30, True), (-30, True)], ids=["fresh", "ahead", "old"])

@@ -23,7 +23,7 @@ def home_held(installation: Installation, command: str) -> Iterator[bool]:
     if installation.loops_run:
         yield False
     else:
-        with held(installation.home, command):
+        with held(installation.home, command, service_can=True):
             yield True
 
 

@@ -14,8 +14,12 @@ from ocelog.errors import OcelogError
 from ocelog.installation import config
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
-from ocelog.secrets.secret import ENTER_EACH_AGAIN
 
+_ENTER_EACH_AGAIN = (
+    "enter each secret again: `ocelog source rotate NAME` with every NAME that `ocelog source list` shows, and "
+    "`ocelog channel edit NAME` with every NAME that `ocelog channel list` shows"
+)
+"""What to do under a new key, if nothing can name what has a secret, or that is very much."""
 _MOST_NAMED = 20
 """So many secrets are named that are to be entered again."""
 
@@ -57,7 +61,7 @@ def command(
             show.remark(
                 "\n    ".join(["It is a new key: enter each secret again. Run:", *again])
                 if again
-                else f"It is a new key: {ENTER_EACH_AGAIN}."
+                else f"It is a new key: {_ENTER_EACH_AGAIN}."
             )
     if place != config.home_path().resolve():
         typer.echo(f"Set OCELOG_HOME={shlex.quote(str(place))} for every other command.")

@@ -94,16 +94,17 @@ class Pulse:
 
 
 @contextmanager
-def held(home: Home, command: str) -> Iterator[Pulse]:
+def held(home: Home, command: str, *, service_can: bool = False) -> Iterator[Pulse]:
     """Hold `home` within the block, as `command`. Raises HomeError saying who holds it already.
 
-    The lock belongs to the open file, so it is free at once when its holder dies, however it dies.
+    `service_can`: the console of a service does the same beside its loops, which is said if it holds the home. The lock
+    belongs to the open file, so it is free at once when its holder dies, however it dies.
     """
     with translated(home.path):
         descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     try:
         if not _lock(descriptor):
-            raise HomeError(_busy(home))
+            raise HomeError(_busy(home, service_can=service_can))
         with translated(home.path):
             note = _sign(descriptor, command)
         yield Pulse(descriptor, note)
@@ -191,12 +192,16 @@ def _read_faults(found: object) -> tuple[LoopFault, ...]:
     return tuple(faults)
 
 
-def _busy(home: Home) -> str:
+def _busy(home: Home, *, service_can: bool) -> str:
     who = holder(home)
     if who is None:
         return f"The home {home.path} was held by another command a moment ago: try again."
-    stop = f"systemctl stop ocelog, or kill {who.pid}" if who.command == "ocelog run" else f"kill {who.pid}"
+    if who.is_service:
+        there = "do it in the console of that process, or " if service_can else ""
+        way_out = f"{there}stop it (systemctl stop ocelog, or kill {who.pid})"
+    else:
+        way_out = f"wait for it to end, or stop it (kill {who.pid})"
     return (
-        f"`{who.command}` holds the home {home.path} since {who.since} (process {who.pid} on {who.host}): "
-        f"wait for it to end, or stop it ({stop}). Other commands work meanwhile."
+        f"`{who.command}` holds the home {home.path} since {who.since} (process {who.pid} on {who.host}): {way_out}. "
+        "Other commands work meanwhile."
     )

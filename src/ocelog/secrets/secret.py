@@ -7,15 +7,8 @@ from pathlib import Path
 
 from ocelog.languages.phrases import Phrase
 
-ENTER_EACH_AGAIN = (
-    "enter each secret again: `ocelog source rotate NAME` with every NAME that `ocelog source list` shows, and "
-    "`ocelog channel edit NAME` with every NAME that `ocelog channel list` shows"
-)
-"""What to do under a new key, if nothing can name what has a secret, or that is very much."""
 INIT_NAMES_THEM = "`ocelog init` makes a new one, and prints the command by which each secret is entered again"
 """What to do if a key is lost."""
-
-
 _LONGEST_WORD = 30
 """Characters: what people call things is shorter, and what a machine makes up as a secret is longer."""
 
