@@ -540,6 +540,34 @@ def test_a_worse_match_raises_the_severity_of_its_alert_and_is_told_of(closed: b
     assert alert.told_severity is Severity.CRITICAL
 
 
+@pytest.mark.parametrize(
+    ("first", "worse", "hear"),
+    [
+        (("a",), ("b",), ["a", "b"]),
+        (None, ("b",), ["ops", "b"]),
+        (("a",), None, ["a", "ops"]),
+        (("a",), (), ["a"]),
+        ((), ("b",), ["b"]),
+        (("a",), ("a",), ["a"]),
+    ],
+)
+def test_whoever_heard_of_an_alert_hears_that_it_is_worse_also_where_that_is_told_to_others(
+    first: tuple[str, ...] | None, worse: tuple[str, ...] | None, hear: list[str]
+) -> None:
+    def to(said: Judgement, destinations: tuple[str, ...] | None) -> Judgement:
+        (match,) = said.matches
+        return replace(said, matches=[replace(match, verdict=replace(match.verdict, destinations=destinations))])
+
+    policy = Policy(route=lambda alert: ("ops",) if alert.destinations is None else alert.destinations)
+    _, state = played(to(one("v1", severity=Severity.LOW), first), policy=policy)
+    decision = decide(to(one("v2", severity=Severity.CRITICAL), worse), state, policy, NOW + MINUTE)
+    assert [(each.happened, each.channel_id) for each in decision.tellings] == [
+        (Happened.ESCALATED, channel) for channel in hear
+    ]
+    (alert,) = decision.alerts
+    assert list(policy.route(alert)) == hear
+
+
 def test_a_worse_match_that_is_muted_changes_nothing() -> None:
     (_, told), state = played(
         one("v1", severity=Severity.LOW), one("v2", "quiet", severity=Severity.CRITICAL), policy=QUIET

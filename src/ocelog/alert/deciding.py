@@ -369,9 +369,13 @@ class _Deciding:
             return _showing(alert, own) if begins else alert
         rose = f"{alert.severity} to {own.severity}"
         self._note(alert.id, "severity", rose)
-        alert = _showing(alert, own)
+        before, alert = alert, _showing(alert, own)
         if not alert.to_be_told:
             return alert
+        if alert.destinations != before.destinations:
+            # Whoever heard of it hears that it is worse, and of its end, beside whoever that is to be told to.
+            heard = dict.fromkeys((*self._policy.route(before), *self._policy.route(alert)))
+            alert = replace(alert, destinations=tuple(heard) or alert.destinations)
         back = self._open_again(alert, kept_text("its severity rose"))
         return self._tell(back, Happened.ESCALATED, f"from {rose}", again=back is not alert)
 
