@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from ocelog.alert import changes
-from ocelog.alert.alert import Alert
+from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED, Alert
 from ocelog.alert.changes import Change, CloseReason
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.errors import ConfigError
@@ -73,12 +73,23 @@ def test_closing_says_why_and_is_told() -> None:
     assert change.note == "by ann: false_positive: a test"
 
 
-def test_one_that_is_over_can_get_another_reason_which_is_not_told() -> None:
-    resolved = alert(status=AlertStatus.RESOLVED, ended_us=THEN)
-    change = done(changes.close(CloseReason.BENIGN, who="ann"), resolved)
-    assert (change.alert.status, change.alert.ended_us, change.happened) == (AlertStatus.CLOSED, THEN, None)
+@pytest.mark.parametrize("status", [AlertStatus.CLOSED, AlertStatus.RESOLVED])
+def test_one_that_is_over_stays_as_it_is_and_gets_a_reason_which_is_not_told(status: AlertStatus) -> None:
+    over = alert(status=status, ended_us=THEN)
+    change = done(changes.close(CloseReason.BENIGN, who="ann"), over)
+    assert (change.alert.status, change.alert.ended_us, change.alert.close_reason) == (status, THEN, "benign")
+    assert (change.entry.what, change.entry.detail, change.happened) == ("classified", "benign", None)
     other = done(changes.close(CloseReason.DUPLICATE, who="bob"), change.alert)
-    assert (other.alert.close_reason, other.happened) == ("duplicate", None)
+    assert (other.alert.status, other.alert.close_reason, other.happened) == (status, "duplicate", None)
+    assert changes.close(CloseReason.DUPLICATE, who="bob")(other.alert, NOW) is None
+
+
+@pytest.mark.parametrize("why", [RULE_OFF, SOURCE_REMOVED])
+@pytest.mark.parametrize(("record", "becomes"), [("i1", AlertStatus.CLOSED), (None, AlertStatus.RESOLVED)])
+def test_one_whose_record_may_still_be_so_is_closed(why: str, record: str | None, becomes: AlertStatus) -> None:
+    over = alert(status=AlertStatus.RESOLVED, ended_us=THEN, close_reason=why, record_id=record)
+    change = done(changes.close(CloseReason.BENIGN, who="ann"), over)
+    assert (change.alert.status, change.alert.close_reason, change.happened) == (becomes, "benign", None)
 
 
 @pytest.mark.parametrize("status", [AlertStatus.CLOSED, AlertStatus.RESOLVED])

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ocelog.alert import changes
 from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED, Alert
 from ocelog.alert.alert import resolved as ended
+from ocelog.alert.changes import CloseReason
 from ocelog.alert.deciding import (
     MOST_ALERTS_AN_HOUR,
     MOST_UNTOLD_AN_HOUR,
@@ -82,6 +83,15 @@ def test_an_alert_that_comes_and_goes_is_told_of_again_at_the_end_of_its_dedup_p
     assert [(each.happened, each.due_us) for each in decision.tellings] == [(Happened.REOPENED, NOW + 60 * MINUTE)]
     assert the_alert(decision).status is AlertStatus.OPEN
     assert the_alert(decision).told_us == NOW + 60 * MINUTE
+
+
+def test_one_that_comes_back_is_told_of_though_a_person_said_what_it_was_once_it_was_over(resolved: Alert) -> None:
+    said = changes.close(CloseReason.BENIGN, who="ann")(resolved, NOW + 15 * MINUTE)
+    assert said is not None
+    again = judged(event("v3", at=NOW + 90 * MINUTE))
+    decision = decide(again, decision_state(said.alert), POLICY, NOW + 90 * MINUTE)
+    assert [each.happened for each in decision.tellings] == [Happened.REOPENED]
+    assert (the_alert(decision).status, the_alert(decision).close_reason) == (AlertStatus.OPEN, None)
 
 
 def test_one_that_comes_back_worse_is_told_of_at_once(resolved: Alert) -> None:

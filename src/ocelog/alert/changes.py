@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.alert.alert import Alert, TimelineEntry, resolved
+from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED, Alert, TimelineEntry, resolved
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.errors import ConfigError
 from ocelog.kept_texts import keepable
@@ -120,21 +120,26 @@ def triage(*, who: str) -> Act:
 
 
 def close(reason: CloseReason, text: str = "", *, who: str) -> Act:
-    """Say what it was, and that nobody has to look at it. One that was closed or resolved gets the new reason."""
+    """Say what it was, and that nobody has to look at it. One that is over already gets the reason, and tells nobody.
+
+    What was resolved stays so: its record may match again, and whatever else matches opens another. Where only its rule
+    or its source is gone, though, and its record may still be so, it is closed.
+    """
     text = _checked(text, Phrase("A comment"), LONGEST_TEXT) if text else ""
 
     def act(alert: Alert, now_us: int) -> Change | None:
-        if alert.status is AlertStatus.CLOSED and alert.close_reason == reason and not text:
-            return None
+        after = replace(_touched(alert, now_us), close_reason=reason.value)
         detail = f"{reason}: {text}" if text else reason.value
-        after = replace(
-            _touched(alert, now_us),
-            status=AlertStatus.CLOSED,
-            close_reason=reason.value,
-            ended_us=now_us if alert.ended_us is None else alert.ended_us,
-        )
-        happened = Happened.CLOSED if alert.is_open else None
-        return Change(alert=after, entry=_entry(alert, now_us, who, "closed", detail), happened=happened)
+        may_be_so = alert.record_id is not None and alert.close_reason in (RULE_OFF, SOURCE_REMOVED)
+        if alert.is_open or may_be_so:
+            after = replace(
+                after, status=AlertStatus.CLOSED, ended_us=now_us if alert.ended_us is None else alert.ended_us
+            )
+            happened = Happened.CLOSED if alert.is_open else None
+            return Change(alert=after, entry=_entry(alert, now_us, who, "closed", detail), happened=happened)
+        if alert.close_reason == reason and not text:
+            return None
+        return Change(alert=after, entry=_entry(alert, now_us, who, "classified", detail))
 
     return act
 

@@ -36,6 +36,7 @@ DEEDS: Sequence[str] = (
     translatable("acknowledged"),
     translatable("resolved"),
     translatable("closed"),
+    translatable("classified"),
     translatable("not visible"),
     translatable("resent"),
     translatable("test"),
@@ -121,7 +122,7 @@ def detail(entry: TimelineEntry, language: str) -> str:
 def _detail(what: str, told: str, language: str) -> str:
     if (found := recognised(told, _DETAILS.get(what, ()))) is not None:
         return in_language(found, language)
-    return reason(told, language) if what == "closed" else reworded(told, language)
+    return reason(told, language) if what in {"closed", "classified"} else reworded(told, language)
 
 
 def reason(told: str, language: str) -> str:
