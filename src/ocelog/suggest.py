@@ -1,10 +1,14 @@
 """Which known name a person meant by one that is not there."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import takewhile
 
 from ocelog.languages.phrases import Phrase
+
+_MOST_COMPARED = 50_000
+"""Names that those of one list which are not there are compared with: it takes a second or so."""
 
 
 def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
@@ -15,6 +19,24 @@ def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """
     found = nearest(name, known, cutoff=cutoff)
     return "" if found is None else Phrase("; did you mean %(name)s?", name=repr(found))
+
+
+@dataclass(slots=True)
+class Suggestions:
+    """What was meant by names of a list, each of which may be missing: soon, however many are."""
+
+    known: Collection[str]
+    _compared: int = 0
+    _told: dict[str, str] = field(default_factory=dict)
+
+    def suggest(self, name: str) -> str:
+        """Return what `suggest` does; nothing, too, if many others were looked for."""
+        if name not in self._told:
+            if self._compared >= _MOST_COMPARED:
+                return ""
+            self._compared += len(self.known)
+            self._told[name] = suggest(name, self.known)
+        return self._told[name]
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

@@ -1,7 +1,7 @@
 """What a person sees of a rule: whether its tests pass, and what it would have told of the past."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,8 +9,10 @@ import pytest
 
 from ocelog.access import Role
 from ocelog.app.rule_folders import rule_folders
+from ocelog.app.rules import rule_showing
 from ocelog.console import trying
 from ocelog.detect.roots import find_root
+from ocelog.lake.query.plans import Planned, Plans
 from ocelog.languages.rule_texts import title_in
 from visiting import Console, console_of
 from visiting.events import land, row
@@ -213,3 +215,44 @@ def test_the_beginning_of_a_checkout_is_looked_for_no_more_often_for_more_files_
     assert len(found.problems) == 19
     assert found.problems[0] == f"{place}/01.yml:1: the id 'Mine.Twin' is taken by 00.yml"
     assert asked == []
+
+
+QUERY = """
+AnalysisType: scheduled_query
+QueryName: Mine.Rows.{number}
+Enabled: true
+Schedule: {{RateMinutes: 60, TimeoutMinutes: 1}}
+Query: SELECT {column} FROM wiz_audit -- {number}
+"""
+OF_ROWS = """
+AnalysisType: scheduled_rule
+RuleID: Mine.OfRows
+Enabled: true
+Severity: Low
+ScheduledQueries: [Mine.Rows.3]
+Filename: rule.py
+"""
+
+
+def test_for_one_rule_only_its_own_queries_are_planned(
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, planned = tmp_path / "queries", list[list[str]]()
+    place.mkdir()
+    for number in range(9):
+        column = "actionn" if number == 3 else "action"
+        (place / f"{number}.yml").write_text(QUERY.format(number=number, column=column))
+    (place / "rule.yml").write_text(OF_ROWS)
+    (place / "rule.py").write_text("def rule(event):\n    return True\n")
+    rule_folders.register(console.installation, place)
+    plan = Plans.plan
+
+    def counted(self: Plans, statements: Iterable[str]) -> Iterator[Planned]:
+        planned.append(list(statements))
+        return plan(self, planned[-1])
+
+    monkeypatch.setattr(Plans, "plan", counted)
+    shown = rule_showing.report(console.installation, "Mine.OfRows")
+    assert shown["why"] == "its query Mine.Rows.3 cannot run"
+    rule_showing.report(console.installation, "Mine.Rows.5")
+    assert planned == [["SELECT actionn FROM wiz_audit -- 3"], ["SELECT action FROM wiz_audit -- 5"]]

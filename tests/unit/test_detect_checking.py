@@ -1,6 +1,6 @@
 """A rule that names what does not exist is told so, with its line and the nearest name."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from ocelog.detect import checking
 from ocelog.detect.checking import Checked, Names, check
 from ocelog.detect.checkout import read_checkout
 from ocelog.schema.language.packaged import packaged_schemas
+from ocelog.suggest import suggest
 
 NAMES = Names(schemas=packaged_schemas(), channels={"pager", "night-shift"})
 IS_A_LIST = "'projects' is a list; use [*] or deep_walk() to reach its elements"
@@ -250,3 +251,59 @@ def test_after_an_edit_only_what_was_edited_is_looked_at_again(tmp_path: Path, m
     (tmp_path / "C.yml").write_text((tmp_path / "C.yml").read_text().replace("Wiz.Audit", "Custom.Door"))
     assert rules() == ["A"]
     assert asked == ["A", "B", "C", "B", "C"]
+
+
+CORRELATION = """
+AnalysisType: correlation_rule
+RuleID: Many.{number}
+Enabled: true
+Severity: High
+Detection:
+  - Sequence:
+      - {{ID: First, RuleID: Missing.Rule.{number}}}
+      - {{ID: Second, RuleID: Missing.Rule.{number}}}
+    Transitions:
+      - {{ID: Next, From: First, To: Second}}
+    LookbackWindowMinutes: 60
+    Schedule: {{RateMinutes: 60, TimeoutMinutes: 5}}
+"""
+ROWS = """
+AnalysisType: scheduled_rule
+RuleID: Rows.{number}
+Enabled: true
+Severity: High
+ScheduledQueries: [Missing.Query.{number}]
+OutputIds: [missing-{number}]
+Filename: rows.py
+"""
+DERIVED = "AnalysisType: rule\nRuleID: Derived.{number}\nBaseDetection: Missing.Base.{number}\nEnabled: true\n"
+QUERY = "AnalysisType: saved_query\nQueryName: Some.Query.{number}\nQuery: SELECT {number}\n"
+
+
+def test_names_that_are_missing_by_the_hundred_are_compared_with_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = 0
+
+    def counted(name: str, known: Collection[str], **_: float) -> str:
+        nonlocal compared
+        compared += len(known)
+        return suggest(name, known)
+
+    monkeypatch.setattr("ocelog.suggest._MOST_COMPARED", 1000)
+    monkeypatch.setattr("ocelog.suggest.suggest", counted)
+    for number in range(60):
+        for kind, text in {"c": CORRELATION, "r": ROWS, "q": QUERY, "d": DERIVED}.items():
+            (tmp_path / f"{kind}{number}.yml").write_text(text.format(number=number))
+    (tmp_path / "rows.py").write_text("def rule(event):\n    return True\n")
+    checkout = read_checkout(tmp_path)
+    assert len(checkout.problems) == 60
+    assert {each.message.partition(": ")[2].partition(" '")[0] for each in checkout.problems} == {"there is no rule"}
+    others, channels = [f"Missing.Rules.{number}" for number in range(40)], [f"missing-x{one}" for one in range(100)]
+    names = Names(schemas=packaged_schemas(), rules=others, channels=channels)
+    wrong = [str(each) for each in check(checkout, names)]
+    assert len(wrong) == 180
+    assert "c0.yml:2: there is no rule 'Missing.Rule.0'; did you mean 'Missing.Rules.0'?" in wrong
+    assert "r0.yml:6: there is no query 'Missing.Query.0'; did you mean 'Some.Query.0'?" in wrong
+    assert [each for each in wrong if each.endswith("there is no rule 'Missing.Rule.59'")]
+    assert compared <= 4 * (1000 + 120)

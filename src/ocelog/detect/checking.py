@@ -9,7 +9,7 @@ from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -21,7 +21,7 @@ from ocelog.detect.paths import parse_path
 from ocelog.detect.python_fields import destinations, field_reads
 from ocelog.detect.rule import CorrelationRule, DataModel, Global, Place, Rule
 from ocelog.schema.language.fields import Array, Json, LogSchema, Type
-from ocelog.suggest import suggest
+from ocelog.suggest import Suggestions, suggest
 from ocelog.yaml_nodes import Node
 
 
@@ -79,16 +79,17 @@ def check(checkout: Checkout, names: Names, checked: Checked | None = None) -> l
     `checked`, which is of the same `names`, holds what was found before, and afterwards what was found now.
     """
     found, events = list[WrongName](), dict[str, Type]()
+    rules = Suggestions({*checkout.rules, *names.rules})
+    meant = _Meant(Suggestions(checkout.queries), Suggestions(names.channels or ()))
     queries = frozenset(checkout.queries)
     for rule in checkout.rules.values():
         stands_on = _stands_on(checkout, rule, queries)
         before = None if checked is None else checked.get(rule.id)
         if before is None or before[0] != stands_on:
-            before = (stands_on, list(_Checking(checkout, names, rule, events).run()))
+            before = (stands_on, list(_Checking(checkout, names, rule, events, meant).run()))
             if checked is not None:
                 checked[rule.id] = before
         found += before[1]
-    rules = {*checkout.rules, *names.rules}
     for correlation in checkout.correlations.values():
         found += _correlation(correlation, rules)
     return sorted(dict.fromkeys(found), key=lambda one: (one.place, one.rule))
@@ -125,11 +126,18 @@ def _parsed(name: str, file: str, text: str) -> ast.Module | WrongName:
         return WrongName(rule=name, place=Place(file, at), why=f"this is not Python: {what}")
 
 
-def _correlation(correlation: CorrelationRule, rules: Collection[str]) -> Iterator[WrongName]:
+class _Meant(NamedTuple):
+    """What may be meant by names of a checkout's rules that are not there."""
+
+    queries: Suggestions
+    channels: Suggestions
+
+
+def _correlation(correlation: CorrelationRule, rules: Suggestions) -> Iterator[WrongName]:
     for each in correlation.correlations:
         for step in each.steps:
-            if step.rule not in rules:
-                why = f"there is no rule {step.rule!r}{suggest(step.rule, rules)}"
+            if step.rule not in rules.known:
+                why = f"there is no rule {step.rule!r}{rules.suggest(step.rule)}"
                 yield WrongName(rule=correlation.id, place=correlation.place, why=why)
 
 
@@ -142,6 +150,7 @@ class _Checking:
     rule: Rule
     types: dict[str, Type]
     """Events of log types that were looked at before."""
+    meant: _Meant
     _events: list[Type] = field(default_factory=list)
     """Events of its log types; a field must be in one of them."""
 
@@ -171,7 +180,7 @@ class _Checking:
             case "ScheduledQueries":
                 for item in _listed(node):
                     if item.text() not in self.checkout.queries:
-                        nearest = suggest(item.text(), self.checkout.queries)
+                        nearest = self.meant.queries.suggest(item.text())
                         yield self._wrong(item, f"there is no query {item.text()!r}{nearest}")
             case "OutputIds":
                 for item in _listed(node):
@@ -233,7 +242,7 @@ class _Checking:
         known = self.names.channels
         if known is None or name in known:
             return None
-        return f"there is no destination {name!r}{suggest(name, known)}"
+        return f"there is no destination {name!r}{self.meant.channels.suggest(name)}"
 
     def _python(self, file: str) -> Iterator[WrongName]:
         text = self.checkout.sources.get(file)

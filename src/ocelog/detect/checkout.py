@@ -30,7 +30,7 @@ from ocelog.detect.rule import (
     Status,
 )
 from ocelog.errors import RuleFileError
-from ocelog.suggest import suggest
+from ocelog.suggest import Suggestions
 from ocelog.yaml_nodes import is_name
 
 _MAX_ROWS = 200_000
@@ -250,8 +250,9 @@ class _Reader:
         every = [*mine, *stood_on]
         bases = self._by_id([one for one in every if isinstance(one, Rule | Derived)], lambda one: one.id)
         rules: dict[str, Rule] = {}
+        meant = Suggestions(bases)
         for one in mine:
-            if isinstance(one, Rule | Derived) and bases[one.id] is one and (rule := self._resolve(one, bases)):
+            if isinstance(one, Rule | Derived) and bases[one.id] is one and (rule := self._resolve(one, bases, meant)):
                 rules[one.id] = rule
         globals_ = self._by_id([one for one in every if isinstance(one, Global)], lambda one: one.id)
         models: dict[str, DataModel] = {}
@@ -298,12 +299,12 @@ class _Reader:
                 keyed[name] = item
         return keyed
 
-    def _resolve(self, rule: Rule | Derived, bases: Mapping[str, Rule | Derived]) -> Rule | None:
+    def _resolve(self, rule: Rule | Derived, bases: Mapping[str, Rule | Derived], meant: Suggestions) -> Rule | None:
         chain: list[Derived] = []
         while isinstance(rule, Derived):
             chain.append(rule)
             if rule.base not in bases:
-                problem = f"{rule.place}: there is no rule {rule.base!r} to derive from{suggest(rule.base, bases)}"
+                problem = f"{rule.place}: there is no rule {rule.base!r} to derive from{meant.suggest(rule.base)}"
                 self._problems.append(Problem(id=chain[0].id, message=problem, file=rule.place.file))
                 return None
             rule = bases[rule.base]

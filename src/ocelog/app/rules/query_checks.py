@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 
 from msgspec import Struct
@@ -36,35 +37,65 @@ class QueryFault(Struct, frozen=True, kw_only=True):
     """Whether it was written for another engine, so that nobody need mend it."""
 
 
+class _Fault(Struct, frozen=True):
+    """What is wrong with an SQL text."""
+
+    why: str
+    name: str | None
+    """The name that it is about."""
+
+
+_MOST_REMEMBERED = 20_000
+_REMEMBERED = dict[bytes, tuple[_Fault | None]]()
+"""What came of a text by its hash: of the same text the same comes again, as this process has but these tables."""
+
+
 def query_faults(queries: Iterable[Query], root: Path) -> list[QueryFault]:
     """Return the `queries` of the checkout at `root` that could not run, in their order; the lake is not read."""
     every = list(queries)
-    if not every:
-        return []
+    told = _told_of(dict.fromkeys(query.text for query in every))
     found = list[QueryFault]()
-    with planning(table_schemas(), ledger_schemas(), saved_views()) as plans:
-        for query in every:
-            try:
-                plans.plan(query.text)
-            except QueryError as error:
-                why, name = _told(error, query.text, plans)
-                place = Place(query.place.file, _line(root, query.place, name))
-                found.append(QueryFault(query=query.name, place=place, why=why, is_foreign=query.is_foreign))
+    for query in every:
+        if (fault := told[query.text]) is not None:
+            place = Place(query.place.file, _line(root, query.place, fault.name))
+            found.append(QueryFault(query=query.name, place=place, why=fault.why, is_foreign=query.is_foreign))
     return found
 
 
-def _told(error: QueryError, sql: str, plans: Plans) -> tuple[str, str | None]:
-    """Return a problem in one line, and the name that it is about."""
+def _told_of(texts: Iterable[str]) -> dict[str, _Fault | None]:
+    """Return of each text what is wrong with it; None: it could run. Only those are planned that were not before."""
+    found, left = dict[str, _Fault | None](), dict[str, bytes]()
+    for sql in texts:
+        key = sha256(sql.encode("utf-8", "surrogatepass")).digest()
+        known = _REMEMBERED.get(key)
+        if known is None:
+            left[sql] = key
+        else:
+            [found[sql]] = known
+    if not left:
+        return found
+    with planning(table_schemas(), ledger_schemas(), saved_views()) as plans:
+        for (sql, key), planned in zip(left.items(), plans.plan(left), strict=True):
+            found[sql] = None if planned.error is None else _told(planned.error, sql, plans)
+            if planned.is_lasting:
+                if len(_REMEMBERED) >= _MOST_REMEMBERED:
+                    _REMEMBERED.clear()
+                _REMEMBERED[key] = (found[sql],)
+    return found
+
+
+def _told(error: QueryError, sql: str, plans: Plans) -> _Fault:
+    """Tell a problem in one line."""
     text = str(error)
     name = error.column or next((match[1] for each in _NAMES if (match := each.search(text))), None)
     is_column = error.column is not None or _COLUMN.search(text) is not None
     if is_column and name is not None:
         tables = frozenset(each for each in plans.names if re.search(rf"\b{re.escape(each)}\b", sql, re.IGNORECASE))
-        return f"there is no column {name!r}{suggest(name, plans.columns(tables))}", name
+        return _Fault(f"there is no column {name!r}{suggest(name, plans.columns(tables))}", name)
     first = _ENGINE.sub("", text.strip().splitlines()[0]).strip()
     if name is not None and "Candidate" in text:
         first += suggest(name, re.findall(r"\"([^\"]+)\"", text.partition("Candidate")[2]))
-    return _ADVICE.sub("", first).rstrip("."), name
+    return _Fault(_ADVICE.sub("", first).rstrip("."), name)
 
 
 def _line(root: Path, place: Place, name: str | None) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.app.alerts import alerts
 from ocelog.app.rule_folders.rule_folders import (
@@ -174,7 +175,13 @@ def report(installation: Installation, name: str, *, stop: Stop | None = None) -
     found = find(installation, name, folders)
     if isinstance(found, OtherItem):
         return {"kind": found.kind, "folder": found.folder, **found.values}
-    mine = [each for each in folders if each.folder.id == found.folder.id]
+    # Of the queries only those count that it may have its events from: a folder may have a thousand.
+    named = found.item.scheduled_queries if isinstance(found.item, Rule) else ()
+    mine = [
+        replace(each, rules=tuple(rule for rule in each.rules if rule.id == found.id or rule.id in named))
+        for each in folders
+        if each.folder.id == found.folder.id
+    ]
     came = None if isinstance(found.item, Query) else history(installation, found.id, stop=stop)
     muted = [each.why for each in alerts.muting(installation, found.id)]
     return {**_report(found, cannot_run(mine), came), "muted_by": muted}

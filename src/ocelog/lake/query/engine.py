@@ -165,17 +165,8 @@ class Run:
 
         Raises QueryError unless it only reads.
         """
-        # The clock starts once the process is ready: on a busy machine that takes a while.
-        _ = self.layers
-        self._deadline = time.monotonic() + self.limits.timeout.total_seconds()
-        asked = {
-            "sql": sql,
-            "names": list(names),
-            "macros": list(macros),
-            "columns": list(columns),
-            "checking": self.guards.statement,
-            "held": held,
-        }
+        self._begin_clock()
+        asked = {"sql": sql, **self._asked(names, macros, columns, held=held)}
         return msgspec.json.decode(self._ask("check", json.dumps(asked).encode(), "tables"), type=Reads)
 
     def begin(
@@ -212,9 +203,49 @@ class Run:
                 self._ask("rows", _stream(pa.Table.from_batches([piece])), "taken")
         return self._open(self._ask("go", b"", "schema")).schema
 
-    def plan(self, sql: str) -> None:
-        """Plan another statement that was checked, once one was begun. Raises QueryError if it could not run."""
-        self._ask("plan", json.dumps({"sql": sql}).encode(), "planned")
+    def plan(
+        self, statements: Sequence[str], names: Sequence[str], macros: Sequence[str]
+    ) -> Iterator[Reads | QueryError]:
+        """Check and plan other statements, once one was begun: yield what each reads, or why it could not run.
+
+        They go in one message; the process answers for one after the other, each of which has the time of a statement.
+        Raises QueryError if the process was lost over the next of them: nothing is known of that and of those after it.
+        """
+        self._begin_clock()
+        self._send("plan", json.dumps({"statements": list(statements), **self._asked(names, macros)}).encode())
+        for _ in statements:
+            self._begin_clock()
+            try:
+                frame = self._frame()
+            except QueryError:
+                self.close()
+                raise
+            match frame.kind:
+                case "planned":
+                    yield msgspec.json.decode(frame.payload, type=Reads)
+                case "error":
+                    refused = self._refused(frame)
+                    if not isinstance(refused, QueryError):
+                        raise refused
+                    yield refused
+                case _:
+                    self._malformed()
+
+    def _begin_clock(self) -> None:
+        # It starts once the process is ready: on a busy machine that takes a while.
+        _ = self.layers
+        self._deadline = time.monotonic() + self.limits.timeout.total_seconds()
+
+    def _asked(
+        self, names: Sequence[str], macros: Sequence[str], columns: Sequence[str] = (), *, held: bool = False
+    ) -> dict[str, Any]:
+        return {
+            "names": list(names),
+            "macros": list(macros),
+            "columns": list(columns),
+            "checking": self.guards.statement,
+            "held": held,
+        }
 
     @property
     def is_over(self) -> bool:
@@ -275,8 +306,14 @@ class Run:
 
     def _receive(self) -> Frame:
         """Return the child's answer; an error of its becomes one of ours."""
+        frame = self._frame()
+        if frame.kind == "error":
+            raise self._refused(frame)
+        return frame
+
+    def _frame(self) -> Frame:
         try:
-            frame = self._child.receive(self._deadline)
+            return self._child.receive(self._deadline)
         except TimeoutError:
             raise self._too_long() from None
         except EOFError:
@@ -286,13 +323,13 @@ class Run:
             raise QueryError(
                 Phrase("A row of the answer is larger than %(most)s MB: select less of it at once.", most=most)
             ) from None
-        if frame.kind != "error":
-            return frame
+
+    def _refused(self, frame: Frame) -> OcelogError:
         try:
             refusal = msgspec.json.decode(frame.payload, type=_Refusal)
         except msgspec.DecodeError:
             self._malformed()
-        raise self._translated(refusal)
+        return self._translated(refusal)
 
     def _open(self, payload: bytearray) -> pa.RecordBatchReader:
         try:

@@ -2,15 +2,16 @@
 
 The parent sends `check` (a statement and the names of tables) and hears what it reads. Then it sends `run` (the files
 and views), for each table that has no file `extra` (its columns) and `rows` per piece of it, and `go`; then `next` per
-batch, or `count`; or `plan` per other statement that was checked. Answers are JSON and Arrow streams. This module
-imports all that it will need, since afterwards nothing can be read.
+batch, or `count`; or `plan` (other statements, to be checked and planned) and hears of each in turn. Answers are JSON
+and Arrow streams. This module imports all that it will need, since afterwards nothing can be read.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeAlias
 
 # Nothing here needs it, and it would begin threads before the process is locked in.
 sys.modules["numpy"] = None  # type: ignore[assignment]
@@ -20,7 +21,7 @@ import pyarrow as pa  # noqa: E402
 
 from ocelog.errors import QueryError  # noqa: E402
 from ocelog.lake.query.refusals import taken_apart  # noqa: E402
-from ocelog.lake.query.statement import checked, functions  # noqa: E402
+from ocelog.lake.query.statement import Statement, checked, functions, trees  # noqa: E402
 from ocelog.lake.read.quoting import literal, quoted  # noqa: E402
 from ocelog.languages.phrases import Phrase  # noqa: E402
 from ocelog.sandbox import kernel  # noqa: E402
@@ -42,6 +43,7 @@ _WHOLE = "ocelog_whole_answer"
 """What an answer is called whose columns are written in another way."""
 _LONGEST_TEXT = 20_000
 """Characters of an error."""
+_Answer: TypeAlias = tuple[str, bytes | memoryview] | None
 
 
 def main(channel: Channel, layers: Layers) -> None:
@@ -49,12 +51,14 @@ def main(channel: Channel, layers: Layers) -> None:
     worker = _Worker(layers)
     while True:
         frame = channel.receive()
-        try:
-            answer = worker.answer(frame)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
-            answer = _refusal(error)
-        if answer is not None:
-            channel.send(*answer)
+        answers = worker.plan(frame) if frame.kind == "plan" else iter([partial(worker.answer, frame)])
+        for each in answers:
+            try:
+                answer = each()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
+                answer = _refusal(error)
+            if answer is not None:
+                channel.send(*answer)
 
 
 def _refusal(error: Exception) -> tuple[str, bytes]:
@@ -63,6 +67,13 @@ def _refusal(error: Exception) -> tuple[str, bytes]:
     if isinstance(error, QueryError):
         refusal["phrase"] = taken_apart(error.phrase)
     return "error", json.dumps(refusal).encode()
+
+
+def _reads(statement: Statement | None) -> bytes:
+    """Write what a statement reads; None: it was not checked."""
+    names = ("tables", "named", "columns")
+    found = {name: None if statement is None else getattr(statement, name) for name in names}
+    return json.dumps({name: None if each is None else sorted(each) for name, each in found.items()}).encode()
 
 
 def _kind(error: Exception, text: str) -> str:
@@ -97,18 +108,12 @@ class _Worker:
         self._extras = 0
         self._is_ready = False
 
-    def answer(self, frame: Frame) -> tuple[str, bytes | memoryview] | None:
+    def answer(self, frame: Frame) -> _Answer:
         match frame.kind:
             case "check":
                 asked = json.loads(frame.payload)
-                found = dict[str, list[str] | None](tables=None, named=None, columns=None)
-                if asked["checking"]:
-                    names, macros, columns = asked["names"], asked["macros"], asked["columns"]
-                    held = asked["held"]
-                    read = checked(asked["sql"], names, macros, columns, held=held, connection=self._connection)
-                    named = {"tables": read.tables, "named": read.named, "columns": read.columns}
-                    found = {name: None if each is None else sorted(each) for name, each in named.items()}
-                return "tables", json.dumps(found).encode()
+                read = self._checked(asked, asked["sql"]) if asked["checking"] else None
+                return "tables", _reads(read)
             case "run":
                 self._spec = json.loads(frame.payload)
             case "extra":
@@ -123,15 +128,28 @@ class _Worker:
                 self._prepare()
                 self._engine = _Engine(self._connection, self._spec)
                 return "schema", self._engine.schema()
-            case "plan":
-                self._connection.sql(json.loads(frame.payload)["sql"])
-                return "planned", b""
             case "next":
                 batch = self._engine.next()
                 return ("end", b"") if batch is None else ("batch", batch)
             case _:
                 return "rows", json.dumps(self._engine.count()).encode()
         return None
+
+    def plan(self, frame: Frame) -> Iterator[Callable[[], _Answer]]:
+        """Yield what plans each of several statements."""
+        asked = json.loads(frame.payload)
+        several = asked["statements"]
+        for sql, tree in zip(several, trees(several, self._connection), strict=True):
+            yield partial(self._plan, asked, sql, tree)
+
+    def _plan(self, asked: dict[str, Any], sql: str, tree: str | None) -> _Answer:
+        read = self._checked(asked, sql, tree) if asked["checking"] else None
+        self._connection.sql(sql)
+        return "planned", _reads(read)
+
+    def _checked(self, asked: dict[str, Any], sql: str, tree: str | None = None) -> Statement:
+        names, macros, columns, held = asked["names"], asked["macros"], asked["columns"], asked["held"]
+        return checked(sql, names, macros, columns, held=held, connection=self._connection, tree=tree)
 
     def _prepare(self) -> None:
         """Put the files out of reach that are not of the query, and say what the engine may use."""
