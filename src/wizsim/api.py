@@ -115,7 +115,7 @@ class Api:
         return json_reply(200, issued)
 
     def refuse_long(self) -> Reply:
-        """Answer a body that is longer than any question."""
+        """Answer a body that is longer than any request."""
         request_id, now = str(uuid.uuid4()), self.world.catch_up()
         too_long = Refusal(f"a request has at most {LONGEST_BODY} bytes", code="BAD_REQUEST", status=413)
         return finish(refused_reply(too_long, request_id), request_id=request_id, struck={}, now=now)

@@ -1,4 +1,4 @@
-"""Which records a question lists, in order, kept up to date while the world changes; and which of them a page holds."""
+"""Which records a request lists, in order, kept up to date while the world changes; and which of them a page holds."""
 
 import base64
 from bisect import bisect_left, bisect_right, insort

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """Return `; did you mean ...?` with the nearest of `known`, or all of them where none is near."""
+    """Return `; did you mean ...?` with the nearest of `known`, or all of them if none is near."""
     names = list(known)
     near = get_close_matches(str(given)[:100], names, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; there is {', '.join(names)}" if names else ""

@@ -1,4 +1,4 @@
-"""Which stretch of a listing a question gets, under which cursor, and what the connection around it says."""
+"""Which part of a listing a request gets, under which cursor, and what the connection around it says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -90,7 +90,7 @@ def fault_reply(fault: Fault) -> Reply:
 
 
 def refused_reply(refusal: Refusal, request_id: str) -> Reply:
-    """Reply to a question that is refused as a whole."""
+    """Reply to a request that is refused as a whole."""
     if refusal.status >= 500:
         page = f"<html><body><h1>{refusal.status} {HTTPStatus(refusal.status).phrase}</h1></body></html>".encode()
         return Reply(status=refusal.status, headers={"content-type": "text/html"}, body=page)

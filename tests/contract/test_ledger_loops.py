@@ -47,6 +47,16 @@ def test_a_part_stays_until_every_loop_is_done_with_it(ledger: Ledger, judged: C
     assert [part.sequence for part in ledger.lake.parts(TABLE)] == [3]
 
 
+def test_a_table_that_went_back_sets_the_mark_back_and_never_on(ledger: Ledger) -> None:
+    _land(ledger, 3)
+    ledger.lake.published(TABLE, 2, at_us=1)
+    ledger.lake.unpublish(TABLE, 3)
+    assert ledger.lake.mark(PUBLISH, TABLE) == 2
+    ledger.lake.unpublish(TABLE, 1)
+    assert ledger.lake.mark(PUBLISH, TABLE) == 1
+    assert ledger.lake.unpublished(TABLE)[0] == 2
+
+
 def test_what_another_loop_is_done_with_stays_until_it_is_published(
     ledger: Ledger, judged: Callable[[int], None]
 ) -> None:

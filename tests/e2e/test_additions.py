@@ -250,6 +250,11 @@ LISTED = [
     "tests/unit/test_summaries.py",
 ]
 """The tests that go over the log types. Those that need a tenant or a home are chosen by name."""
+OF_PRODUCTS = [
+    "tests/contract/test_console_trail.py",
+    *("tests/house/test_errors_in_every_language.py", "tests/house/test_layout.py"),
+]
+"""Tests that another product must not upset, and those of how its code is written; chosen by name."""
 
 LOGINS = """
 schema: Acme.Logins
@@ -282,12 +287,15 @@ ACME = '''
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from ocelog.errors import ConfigError, SourceUnavailableError
+from ocelog.languages.phrases import Phrase
 from ocelog.model import Kind
 from ocelog.product import SECRET, Option, Product, Question, SourceSettings, Step
 from ocelog.pull.clock import ApiClock
@@ -305,8 +313,7 @@ LOGINS = Kind(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcmeSettings:
+class AcmeSettings(Struct, frozen=True, kw_only=True):
     file: str
     log_types: tuple[str, ...] = ("Acme.Logins",)
     projects: tuple[str, ...] = ()
@@ -351,7 +358,7 @@ class AcmeSource:
     def ask(self, ask: Ask) -> Answer:
         asked_us = time.time_ns() // 1000
         if self._secret().reveal() != "sesame":
-            raise SourceUnavailableError("Acme wants another secret.")
+            raise SourceUnavailableError(Phrase("Acme wants another secret."))
         found = [json.loads(line) for line in self._file.read_text().splitlines()]
         found = [each for each in found if ask.since <= datetime.fromisoformat(each["at"]) <= ask.until]
         start = int(ask.after or 0)
@@ -389,7 +396,7 @@ class AcmeConnector:
 
 def read(values: Mapping[str, Any]) -> AcmeSettings:
     if not values.get("file"):
-        raise ConfigError("--file is missing.")
+        raise ConfigError(Phrase("--file is missing."))
     return AcmeSettings(**{**values, "log_types": ("Acme.Logins",), "projects": ()})
 
 
@@ -606,6 +613,7 @@ def test_what_contributing_says_is_enough(copy: Copy, tenant: Server) -> None:
     assert streams["Acme.Logins"] == "live"
     assert "--file" in help_
     assert "Acme.Logins" in documents
+    copy.test(*OF_PRODUCTS, "-k", "check_of_a_source or bare_text or structs")
 
     add_fields(copy)
     copy.golden()

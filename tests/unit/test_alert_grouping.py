@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ocelog.alert.grouping import MOST_KEPT, Group, Grouping, GroupingInput, GroupingResult, join
+from ocelog.alert.grouping import (
+    MOST_KEPT,
+    Group,
+    Grouping,
+    GroupingInput,
+    GroupingResult,
+    join,
+    quiet_until_us,
+)
 from ocelog.alert.ids import alert_id, match_id
 
 MINUTE = 60_000_000
@@ -52,6 +60,14 @@ def test_a_clock_that_was_set_back_mutes_nothing() -> None:
         True,
         False,
     ]
+
+
+def test_of_what_comes_and_goes_people_hear_once_in_its_time_whatever_a_clock_said() -> None:
+    lasts = 60 * MINUTE
+    told = {None: T0, T0 - lasts: T0, T0 - 1: T0 - 1 + lasts, T0: T0 + lasts}
+    # They are about to hear; and an instant that only a clock that was wrong can have left mutes nothing.
+    told |= {T0 + 1: T0 + 1, T0 + lasts: T0 + lasts, T0 + lasts + 1: T0}
+    assert {each: quiet_until_us(each, lasts, T0) for each in told} == told
 
 
 def test_a_backlog_that_is_judged_in_a_minute_fakes_no_threshold() -> None:

@@ -132,3 +132,4 @@ def test_what_is_kept_and_cannot_be_read_limits_nothing() -> None:
         "escalate_after": "soon",
     }
     assert read(damaged) == Routing()
+    assert [read({"per_hour": number}).per_hour for number in (-1, 0)] == [None, None]

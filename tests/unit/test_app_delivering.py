@@ -192,6 +192,13 @@ def test_no_hour_has_more_messages_than_allowed_and_nothing_waits_for_more_than_
         assert sum(now - HOUR_US < each <= now for each in sent) <= per_hour
 
 
+def test_what_was_sent_by_a_greater_limit_counts_against_a_smaller_one() -> None:
+    now = 10 * HOUR_US
+    sent = [now - minute * HOUR_US // 60 for minute in range(30, 0, -1)]
+    # The tenth last went 10 minutes ago.
+    assert allowance(sent, 10, now).from_us == now + 50 * HOUR_US // 60
+
+
 def test_what_was_sent_ahead_of_the_clock_does_not_count() -> None:
     assert allowance([20 * HOUR_US], 1, 10 * HOUR_US).from_us == 10 * HOUR_US
 

@@ -120,6 +120,13 @@ def test_every_value_has_a_name_and_labels_that_are_listed(found: Any) -> None:
     assert len(keys) == len(set(keys)), "Prometheus refuses a page that says something twice"
 
 
+def test_every_metric_that_is_listed_has_a_value_once_there_is_one(found: Any) -> None:
+    (stream,) = found.streams
+    read = replace(stream, rate=2.0, last_received=NOW, last_event=NOW, last_success=NOW)
+    found.streams = [read]
+    assert {each.name for each in samples(found)} == METRICS.keys(), "`samples` yields its values"
+
+
 def test_values_are_those_of_the_status(found: Any) -> None:
     assert value(found, "ocelog_judging_behind_since_timestamp_seconds", "A.S") == NOW.timestamp()
     (stream,) = found.streams

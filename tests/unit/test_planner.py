@@ -237,6 +237,16 @@ def test_a_sweep_makes_good_nothing_but_a_sweep() -> None:
     assert still_short([live, sweep, replace(full, origin=Origin.LIVE)]) == ()
 
 
+def test_what_was_read_of_some_records_alone_makes_good_nothing_but_the_same() -> None:
+    base = planned(NEW, NOW, FINDINGS).slices[0]
+    short = replace(base, id=1, state=SliceState.DRAINED, short_by=2)
+    high = {"severity": ["HIGH"]}
+    full = replace(short, id=2, short_by=0, narrowed=high)
+    assert still_short([short, full]) == (short,)
+    assert still_short([replace(short, narrowed=high), full]) == ()
+    assert still_short([replace(short, narrowed=high), replace(full, narrowed=None)]) == ()
+
+
 def test_complete_through_is_the_oldest_instant_that_is_still_to_be_read() -> None:
     begun = planned(NEW, NOW)
     assert complete_through(begun.after, begun.slices) == NOW - timedelta(days=30)

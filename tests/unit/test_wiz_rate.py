@@ -132,6 +132,16 @@ def test_what_the_source_asks_for_holds_for_every_slice_of_it() -> None:
     assert pace.take() == 0
 
 
+def test_a_later_complaint_that_asks_for_less_does_not_shorten_the_wait() -> None:
+    pace = Pace(10, monotonic=Clock())
+    pace.complained(timedelta(seconds=90))
+    for less in (timedelta(seconds=1), None):
+        pace.complained(less)
+        with pytest.raises(SourceThrottledError) as caught:
+            pace.take()
+        assert caught.value.retry_after == timedelta(seconds=90)
+
+
 def test_who_is_patient_waits_for_what_the_source_asked_for_up_to_a_minute() -> None:
     pace = Pace(10, monotonic=Clock())
     pace.complained(timedelta(seconds=50))

@@ -32,7 +32,7 @@ def nothing_is_asked(patch: pytest.MonkeyPatch) -> None:
 
 def add_source(console: Console, name: str) -> None:
     """Add a source, which is asked for nothing."""
-    installation, (product,) = console.installation, sources.products().values()
+    installation, product = console.installation, sources.products()["wiz"]
     secret = GivenSecret(value=Secret(SECRET))
     own = {"token_url": "cognito", "client_id": f"client-of-{name}", "api_url": "https://api.us1.app.wiz.io/graphql"}
     change = SourceChange(own=own, secret=secret, streams={"backfill": "7d"})

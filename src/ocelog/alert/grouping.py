@@ -100,7 +100,7 @@ def join(
 ) -> GroupingResult:
     """Return where `match` goes, which is not in the group yet.
 
-    One that does not count, since it is muted, brings the group no nearer to being told of. Where the newest alert was
+    One that does not count, since it is muted, brings the group no nearer to being told of. If the newest alert was
     `ended` before its window was over, the window is over with it; what counted and was not told goes on counting.
     """
     opens = ended or not is_open(group, grouping.period, now_us)

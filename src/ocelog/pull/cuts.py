@@ -17,7 +17,7 @@ def cuts_between(since: datetime, until: datetime, instants: Sequence[int], page
 
     `instants` are microseconds, in any order: when the records were that a reading met. What one page holds has no edge
     at which a cursor could skip a record. A second that is half a page by itself is cut out, together with the seconds
-    beside it, which meet it too because requests are widened. No piece is shorter than a second; none at all where
+    beside it, which meet it too because requests are widened. No piece is shorter than a second; none at all if
     nothing was met within.
     """
     first, last = to_us(since), to_us(until)

@@ -290,7 +290,7 @@ def _failing(waiting: Collection[Slice]) -> int:
 
 
 def _keeps_up(edge: datetime, kind: Kind, waiting: Collection[Slice]) -> bool:
-    """Whether the source answers as fast as it is asked; where it does not, the next live slice is a longer one.
+    """Whether the source answers as fast as it is asked; if it does not, the next live slice is a longer one.
 
     Another would read most of what waits once more, and hold up the past. Far older ones count for nothing: news need
     not wait for them.

@@ -148,7 +148,7 @@ class Judge:
         named: Callable[[str], str] = str,
         only: Layers = EVERY,
     ) -> None:
-        """Say what rules may do: use the `network`; run, `unsafe`, where the kernel lacks seccomp.
+        """Say what rules may do: use the `network`; run, `unsafe`, if the kernel lacks seccomp.
 
         `changing` are log types whose records change (see `read_checkout`), and `keep_out` folders with secrets.
         `named` returns what a rule raised with its file named as people know it. `only` is for tests: as if the kernel

@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 def write(home: Path, name: str, value: Any) -> None:
-    """Put `value` in the place of what was noted under that name; where that fails, what was noted stays."""
+    """Put `value` in the place of what was noted under that name; if that fails, what was noted stays."""
     path = _path(home, name)
     draft = path.with_name(f"{name}-{os.getpid()}-{time.monotonic_ns()}")
     with suppress(OSError):
