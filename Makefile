@@ -1,4 +1,4 @@
-# What can be done with a checkout. `make demo` and `make test` need nothing but python3, make and a package index.
+# What can be done with a checkout. `make demo` and `make test` need nothing but python3, make, PyPI and npm.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check golden docs break break-all soak bench lock
 

@@ -101,8 +101,9 @@ is_ready && exit
 rm -f $venv/ready
 if ! command -v uv >/dev/null || ! with_uv; then
     # uv reads its own settings and not pip's, so an index that only pip knows of is still worth a try.
-    with_pip || give_up "the packages could not be installed; the reason stands above. Without a way to a package
-index, set PIP_INDEX_URL to a mirror's address and start again."
+    with_pip || give_up "the packages could not be installed; the reason stands above.
+If a package index cannot be reached, name a mirror and start again: of PyPI in
+PIP_INDEX_URL, of npm (which the console is built with) in npm_config_registry."
 fi
 # Each command that is started would compile all it imports again, where Python may not write what it compiled.
 $venv/bin/python -m compileall -q src

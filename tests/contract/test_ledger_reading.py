@@ -24,6 +24,15 @@ def test_a_ledger_for_reading_takes_nothing(tmp_path: Path, writing: bool) -> No
     owner.close()
 
 
+def test_an_empty_log_that_a_full_disk_left_is_as_good_as_none(tmp_path: Path) -> None:
+    Ledger.open(f"sqlite:///{tmp_path}/ledger.db").close()
+    (tmp_path / "ledger.db-wal").touch()
+    (tmp_path / "ledger.db-shm").write_bytes(bytes(3))
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    Ledger.for_reading(f"sqlite:///{tmp_path}/ledger.db").close()
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
 def test_a_ledger_whose_writer_died_is_not_read_without_the_index_of_its_log(tmp_path: Path) -> None:
     owner = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     for each in tmp_path.iterdir():

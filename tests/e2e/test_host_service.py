@@ -233,6 +233,7 @@ def test_a_program_that_the_service_could_not_read_is_refused(monkeypatch: pytes
     looked_at = HostService(program=program, backup=backup, dry_run=True)
     looked_at.install()
     assert any(re.search(says, each) for each in looked_at.left_to_do), "it says the rest, too"
+    assert looked_at.program_to_type == Path("/opt/ocelog/bin/ocelog"), "no service runs the other"
 
 
 @pytest.mark.slow

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ocelog.errors import ConfigError, HomeError, LakeUnavailableError
+from ocelog.errors import ConfigError, HomeError, LakeUnavailableError, LedgerUnavailableError
 from ocelog.installation import home
 from ocelog.installation.home import Home, translated
 from ocelog.installation.home_lock import SILENT, held, holder
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import LoopFault
 
 
@@ -293,4 +294,17 @@ def test_a_home_whose_holder_was_killed_is_free_at_once(made: Home) -> None:
     process.wait()
     process.stdout.close()
     with held(made, "ocelog pull"):
+        pass
+
+
+def test_on_a_full_disk_what_only_reads_still_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "home", ledger_url=None)
+
+    def full(*_: object, **__: object) -> Ledger:
+        raise LedgerUnavailableError("The disk is full.", code="disk_full")
+
+    monkeypatch.setattr(Ledger, "open", full)
+    with opened(tmp_path / "home", reading=True) as installation:
+        assert installation.ledger.sources.listed() == []
+    with pytest.raises(LedgerUnavailableError, match="full"), opened(tmp_path / "home"):
         pass

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from ocelog.cli.progress import Figures, Progress
+from ocelog.cli.progress import _DOING, _SWEEPING, Figures, Progress
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.landing import PageLanded
 from ocelog.pull.puller import PullStep
@@ -116,3 +116,7 @@ def test_each_stage_of_a_sweep_is_named_and_only_what_follows_it_stops_the_clock
         "still",
         "Counting what the source has ...",
     ]
+
+
+def test_what_is_done_fits_beside_the_figures_of_a_terminal_of_80_columns() -> None:
+    assert [each for each in (*_DOING.values(), *_SWEEPING.values()) if len(each) > 38] == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocelog.cli.sql import Splitter, Words, split
+from ocelog.cli.sql import Splitter, Words, _is_whole, split
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,9 @@ def test_tab_offers_tables_and_the_columns_and_fields_of_those_that_are_named(tm
     assert "cve" in words.fitting("SELECT  FROM open_findings")
     assert {"entitySnapshot", "cloudPlatform", "businessUnit"} <= set(words.fitting("FROM wiz_issues WHERE "))
     assert {"tables", ".tables", "wiz_issues"} <= set(words.fitting("."))
+
+
+@pytest.mark.parametrize("text", ["help", "HELP;", "?", ".help", "exit", ""])
+def test_who_asks_for_help_or_leaves_needs_no_semicolon(text: str) -> None:
+    assert _is_whole(text)
+    assert not _is_whole(f"SELECT 'a' AS {text.strip('.?;') or 'b'}")

@@ -101,9 +101,9 @@ def test_counts_that_may_well_differ_are_one_line_for_all_streams(streams: list[
     audit, issues = streams
     (said,) = _all_remarks([counted(audit, ""), counted(issues, "OPEN")], [], set(), idle=False)
     assert said == (
-        "Measured since 2026-05-04T12:00:00Z, counts differ: prod Wiz.Audit (9 at the source, 8 in the lake) and prod "
+        "Counts differed at 2026-05-04T12:00:00Z: prod Wiz.Audit (9 at the source, 8 in the lake) and prod "
         "Wiz.Issues (OPEN: 9 at the source, 8 in the lake). A few are normal while records change: the next pull or "
-        "sweep brings them. See: ocelog coverage"
+        "sweep brings them. Count again: ocelog coverage --measure"
     )
 
 

@@ -37,6 +37,14 @@ def test_a_data_centre_that_was_refused_with_an_own_token_url_is_not_offered_aga
     assert chosen.own == {"api_url": API, "token_url": OWN}
 
 
+def test_who_left_the_api_url_empty_with_an_own_token_url_is_told_that_it_may_not_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen, _ = asked_about_addresses(monkeypatch, ["", OWN, API, ""])
+    assert "the API URL cannot be empty" in " ".join(capsys.readouterr().err.split())
+    assert chosen.own == {"api_url": API, "token_url": OWN}
+
+
 def test_how_an_answer_is_taken_back_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen, prompts = asked_about_addresses(monkeypatch, ["-", "cognito"], api_url=API)
     assert prompts[0] == f"API Endpoint URL (type - for none) [{API}]"

@@ -66,7 +66,7 @@ def install(
             show.remark(f"systemd would not be told, since it does not run here: the service would start {when}.")
         else:
             show.remark(f"systemd was not told, since it does not run here: the service starts {when}.")
-    prefix = "ocelog" if user else f"sudo {service.program} service exec"
+    prefix = "ocelog" if user else f"sudo {service.program_to_type} service exec"
     if service.root == Path("/") and not (service.is_live and start):
         show.paragraph(f"Next, make its home: {prefix} init")
     show.paragraph(f"{'On that machine' if service.root != Path('/') else 'Next'}, add a source: {prefix} source add")

@@ -30,7 +30,7 @@ _DOING = {
     "schedule": "Running scheduled queries ...",
     "publish": "Publishing ...",
     "coverage": "Counting what the source has ...",
-    "health": "Looking at the state of each source ...",
+    "health": "Looking at the state of sources ...",
     "deliver": "Sending alerts to channels ...",
 }
 """What each loop does once all is read, by its name."""

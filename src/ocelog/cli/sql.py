@@ -254,6 +254,8 @@ def _converse(options: Options) -> None:
             text = session.prompt("ocelog> ", handle_sigint=False).strip()
             if text.removesuffix(";").strip().lower() in _LEAVING:
                 return
+            if _asks_for_help(text):
+                text = ".help"
             for statement in [text] if text.startswith((".", "\\")) else split(text)[0]:
                 options = _try(statement, options)
         except KeyboardInterrupt:
@@ -280,10 +282,14 @@ def _try(text: str, options: Options) -> Options:
 def _is_whole(text: str) -> bool:
     """Whether Enter sends what was typed, rather than beginning another line of it."""
     text = text.strip()
-    if not text or text.startswith((".", "\\")) or text.lower() in _LEAVING:
+    if not text or text.startswith((".", "\\")) or text.lower() in _LEAVING or _asks_for_help(text):
         return True
     found, rest = split(text)
     return bool(found) and not rest
+
+
+def _asks_for_help(text: str) -> bool:
+    return text.removesuffix(";").strip().lower() in {"help", "?"}
 
 
 class Words:

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.installation import config, home
 from ocelog.installation.config import Settings
 from ocelog.installation.home import Home
@@ -87,7 +88,14 @@ def _open_ledger(place: Home, *, reading: bool) -> "Ledger":
 
     if reading and not home.may_write(place.path):
         return Ledger.for_reading(place.ledger_url)
-    ledger = Ledger.open(place.ledger_url, create=False)
+    try:
+        ledger = Ledger.open(place.ledger_url, create=False)
+    except LedgerUnavailableError as error:
+        # SQLite needs room beside the file even to read it, and who asks what is wrong has none on a full disk.
+        if reading and error.code == "disk_full":
+            with suppress(HomeError):
+                return Ledger.for_reading(place.ledger_url)
+        raise
     if ledger.home is None:
         ledger.belong_to(place.id)
     return ledger

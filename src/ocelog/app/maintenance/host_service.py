@@ -37,6 +37,8 @@ _WANTS = {
     "ocelog-backup.timer": {False: "timers.target.wants", True: "timers.target.wants"},
 }
 """Unit that is enabled -> where its link goes, for the machine and for a user."""
+_PROGRAM = Path("/opt/ocelog/bin/ocelog")
+"""Where it is installed by who follows the guide."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +61,13 @@ class HostService:
     """Units that were left as they are, since a person has changed them."""
     left_to_do: list[str] = field(default_factory=list)
     """What else that machine needs, which is not done from here."""
+    is_hidden: bool = False
+    """Whether no service may read the program, so that it must be installed elsewhere first; only a dry run goes on."""
+
+    @property
+    def program_to_type(self) -> Path:
+        """The program that a person types once the service is installed."""
+        return _PROGRAM if self.is_hidden else self.program
 
     @property
     def units(self) -> Path:
@@ -167,12 +176,13 @@ class HostService:
             why = (
                 f"A service may not read {hidden[0]}: Ocelog must be installed where every user may read it. Type, "
                 "in the checkout: `sudo python3 -m venv /opt/ocelog && sudo /opt/ocelog/bin/pip install .`, then: sudo "
-                f"/opt/ocelog/bin/ocelog service install{backup}. Or install it for your user alone: ocelog service "
+                f"{_PROGRAM} service install{backup}. Or install it for your user alone: ocelog service "
                 f"install --user{backup}"
             )
             if not self.dry_run:
                 raise ConfigError(why)
             self.left_to_do.append(why)
+            self.is_hidden = True
 
     def _refuse_no_permission(self) -> None:
         if self.dry_run or self.for_user or self.root != Path("/") or os.geteuid() == 0:

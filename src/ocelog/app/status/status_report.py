@@ -35,7 +35,9 @@ _OTHERWISE = {
     "paused": "paused",
 }
 """How it is said in the verdict that a stream is in a state in which it is not complete."""
-_NORMAL = "A few are normal while records change: the next pull or sweep brings them. See: ocelog coverage"
+_NORMAL = (
+    "A few are normal while records change: the next pull or sweep brings them. Count again: ocelog coverage --measure"
+)
 """What is said of counts that differ for no reason that is known."""
 
 
@@ -530,7 +532,7 @@ def _differences(streams: Sequence[StreamStatus]) -> list[str]:
     if normal:
         all_ = write_list(f"{name} ({listed})" for name, listed, _ in normal)
         oldest = min(measured for _, _, measured in normal)
-        lines.append(f"Measured since {write_instant(oldest)}, counts differ: {all_}. {_NORMAL}")
+        lines.append(f"Counts differed at {write_instant(oldest)}: {all_}. {_NORMAL}")
     return lines
 
 

@@ -20,7 +20,7 @@ def connected(path: Path) -> sqlite3.Connection:
     """
     try:
         for _ in range(_TRIES):
-            found = _beside_writer(path) if _log(path).exists() else _at_rest(path)
+            found = _beside_writer(path) if _holds_news(path) else _at_rest(path)
             if found is not None:
                 found.execute("PRAGMA query_only = ON")
                 return found
@@ -52,7 +52,7 @@ def _at_rest(path: Path) -> sqlite3.Connection | None:
     before = path.stat()
     content = bytearray(path.read_bytes())
     after = path.stat()
-    if _log(path).exists() or (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+    if _holds_news(path) or (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
         return None
     # A log has no place in memory, and there is none to be read.
     content[_FORMATS] = b"\x01\x01"
@@ -64,6 +64,14 @@ def _at_rest(path: Path) -> sqlite3.Connection | None:
 def _connect(uri: str) -> sqlite3.Connection:
     # As SQLAlchemy opens its own: it begins transactions, and hands a connection on from thread to thread.
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+
+
+def _holds_news(path: Path) -> bool:
+    """Whether its log says more than the file. Who could not open it, as on a full disk, leaves an empty one."""
+    try:
+        return _log(path).stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _log(path: Path) -> Path:

@@ -235,7 +235,12 @@ def is_loopback(host: str | None) -> bool:
 def _in_data_centre(centre: str, token_endpoint: str) -> str:
     domain = _API_DOMAINS.get(urlsplit(token_endpoint).hostname or "")
     if domain is None:
-        raise ConfigError(Phrase("With your own token URL, give the whole API URL: https://.../graphql."))
+        raise ConfigError(
+            Phrase(
+                "With your own token URL, the API URL cannot be empty or a data center: give the whole of it, "
+                "https://.../graphql."
+            )
+        )
     return f"https://api.{centre}.{domain}/graphql"
 
 
