@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import text
 
 from bookkeeping.crashes import crash_everywhere
-from bookkeeping.records import NOW, TABLE, landing, taken
+from bookkeeping.records import NOW, TABLE, landing, rejecting, taken
 from ocelog.ledger.database import open as opening
 from ocelog.ledger.database.transactions import connect
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows import marks
-from ocelog.model import PUBLISH, LoopMark
+from ocelog.model import PUBLISH, REJECTIONS, LoopMark
 from ocelog.times import to_us
 
 
@@ -55,6 +55,16 @@ def test_a_table_that_went_back_sets_the_mark_back_and_never_on(ledger: Ledger) 
     ledger.lake.unpublish(TABLE, 1)
     assert ledger.lake.mark(PUBLISH, TABLE) == 1
     assert ledger.lake.unpublished(TABLE)[0] == 2
+
+
+@pytest.mark.usefixtures("judged")
+def test_what_no_rule_judges_keeps_no_rule_busy(ledger: Ledger) -> None:
+    held = taken(ledger)
+    ledger.pulling.land(rejecting(held, ["r1"]))
+    assert ledger.lake.counter(REJECTIONS) == 1
+    assert ledger.judging.due() == set()
+    ledger.pulling.land(landing(held, loaded_through=1))
+    assert ledger.judging.due() == {TABLE}
 
 
 def test_what_another_loop_is_done_with_stays_until_it_is_published(

@@ -116,6 +116,8 @@ OPEN, E, R, V, C, A, N = (
         ((E, A), AlertStatus.TRIAGED, True, E),
         ((A,), AlertStatus.TRIAGED, True, A),
         ((N,), AlertStatus.OPEN, False, N),
+        ((N, A), AlertStatus.TRIAGED, False, N),
+        ((N, A), AlertStatus.TRIAGED, True, A),
         ((Happened.RESENT,), AlertStatus.OPEN, True, Happened.RESENT),
         ((Happened.RESENT,), AlertStatus.RESOLVED, True, V),
         # Written before it was over, or before it was open again: what is true now is told.
