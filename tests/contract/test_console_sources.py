@@ -279,6 +279,16 @@ def test_a_source_is_deleted_with_its_rows_by_whoever_types_its_name(
     assert "source.purged" in [each.what for each in console.installation.ledger.users.trail()]
 
 
+def test_nothing_is_said_to_be_deleted_while_another_process_holds_the_home(console: Console) -> None:
+    guest = console.as_(Role.ADMIN)
+    with held(console.installation.home, SERVICE) as pulse:
+        pulse.serves("https://ocelog.example")
+        refused = guest.post("/sources/prod/purge", name="prod")
+    assert refused.status_code == 422
+    assert "do it in its console, https://ocelog.example, or stop it" in unescape(refused.text)
+    assert "source.purged" not in [each.what for each in console.installation.ledger.users.trail()]
+
+
 def test_a_removed_source_can_still_be_deleted_and_a_half_deleted_one_stands_first(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from ocelog.errors import ConfigError, HomeError, LakeUnavailableError, LedgerUnavailableError
 from ocelog.installation import home
 from ocelog.installation.home import Home, translated
-from ocelog.installation.home_lock import SILENT, held, holder
+from ocelog.installation.home_lock import SILENT, check_free, held, holder
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.ledger.ledger import Ledger
@@ -207,17 +207,24 @@ def test_the_password_of_a_ledger_is_not_shown() -> None:
 
 
 def test_a_second_command_hears_who_holds_the_home_and_since_when(made: Home) -> None:
-    with held(made, "ocelog run"):
+    with held(made, "ocelog run") as pulse:
         who = holder(made)
         assert who is not None
-        assert (who.command, who.pid) == ("ocelog run", os.getpid())
+        assert (who.command, who.pid, who.console) == ("ocelog run", os.getpid(), None)
         says = rf"`ocelog run` holds the home .* since 20\S+Z \(process {os.getpid()} on "
         with pytest.raises(HomeError, match=says) as refused, held(made, "ocelog pull"):
             pass
         assert ": stop it (systemctl stop ocelog" in str(refused.value)
-        with pytest.raises(HomeError, match="do it in the console of that process, or stop it"):
+        with pytest.raises(HomeError, match=r"\): stop it"):
+            check_free(made, service_can=True)
+        pulse.serves("https://ocelog.example")
+        pulse.failing([])
+        with pytest.raises(HomeError, match=r"do it in its console, https://ocelog\.example, or stop it"):
             held(made, "ocelog rejections --replay", service_can=True).__enter__()
+        with pytest.raises(HomeError, match="do it in its console"):
+            check_free(made, service_can=True)
     assert holder(made) is None
+    check_free(made)
 
 
 def test_a_second_command_is_told_to_wait_for_one_that_ends(made: Home) -> None:

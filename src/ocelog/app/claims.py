@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ocelog.errors import OcelogError
-from ocelog.installation.home_lock import held
+from ocelog.installation.home_lock import check_free, held
 from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
@@ -25,6 +25,12 @@ def home_held(installation: Installation, command: str) -> Iterator[bool]:
     else:
         with held(installation.home, command, service_can=True):
             yield True
+
+
+def check_home(installation: Installation) -> None:
+    """Raise HomeError if another process holds the home, so that `home_held` would be refused."""
+    if not installation.loops_run:
+        check_free(installation.home, service_can=True)
 
 
 @contextmanager

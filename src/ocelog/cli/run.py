@@ -60,5 +60,6 @@ def command(
         )
         how = serving.plan(installation.settings, wanted)
         assert how is not None  # noqa: S101 - it is not off
-        with serving.served(installation, how, lambda: turned_at, stopping=stop):
+        with serving.served(installation, how, lambda: turned_at, stopping=stop) as address:
+            pulse.serves(address)
             service.run()

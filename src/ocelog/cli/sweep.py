@@ -59,6 +59,7 @@ def command(
                 show.remark(
                     "`ocelog run` is running: it sweeps at its next poll. This waits for it; Ctrl-C does not stop it."
                 )
+                bars.step("Waiting for its next poll ...")
             else:
                 bars.expect(streams, lambda one: waiting_slices(installation, one))
 

@@ -43,6 +43,8 @@ class Holder(Struct, frozen=True, kw_only=True):
     """When it gave its last sign of life. Only a service gives any; for another command this is when it began."""
     failing: Sequence[LoopFault] = ()
     """What is wrong with its loops, also if its ledger cannot be told."""
+    console: str | None = None
+    """The address of the console that a service serves; None: it serves none."""
 
     @property
     def began(self) -> datetime | None:
@@ -83,6 +85,12 @@ class Pulse:
         # Where the disk does not take even this, `status` says that nothing is heard of the service: so it is.
         with contextlib.suppress(OSError):
             os.utime(self._descriptor)
+
+    def serves(self, console: str) -> None:
+        """Say in the lock's file at which address a person finds its console."""
+        self._note["console"] = console
+        with contextlib.suppress(OSError):
+            _write(self._descriptor, self._note)
 
     def failing(self, faults: Sequence[LoopFault]) -> None:
         """Say in the lock's file which loops fail: the ledger may be what cannot be written."""
@@ -133,7 +141,14 @@ def holder(home: Home) -> Holder | None:
         since=str(note.get("since", "an unknown instant")),
         alive_at=alive_at,
         failing=_read_faults(note.get("failing")),
+        console=None if note.get("console") is None else str(note["console"]),
     )
+
+
+def check_free(home: Home, *, service_can: bool = False) -> None:
+    """Raise HomeError, as `held` would, if another command holds `home` just now."""
+    if holder(home) is not None:
+        raise HomeError(_busy(home, service_can=service_can))
 
 
 def _lock(descriptor: int) -> bool:
@@ -197,7 +212,7 @@ def _busy(home: Home, *, service_can: bool) -> str:
     if who is None:
         return f"The home {home.path} was held by another command a moment ago: try again."
     if who.is_service:
-        there = "do it in the console of that process, or " if service_can else ""
+        there = f"do it in its console, {who.console}, or " if service_can and who.console is not None else ""
         way_out = f"{there}stop it (systemctl stop ocelog, or kill {who.pid})"
     else:
         way_out = f"wait for it to end, or stop it (kill {who.pid})"

@@ -25,11 +25,12 @@ _SAYS_MORE = frozenset({State.SILENT, State.QUIET, State.FORBIDDEN})
 """States of health that say more of a stream than how far it is read."""
 _LOOSER = (timedelta(days=7), timedelta(days=30))
 """After how long without an event people may be told instead, the shortest first."""
-_SEEM_WELL = frozenset({"live", "empty", "catching up"})
+_CATCHING_UP = "catching up"
+_SEEM_WELL = frozenset({"live", "empty", _CATCHING_UP})
 """States in which a stream is read, though some of its news may not be."""
 _OTHERWISE = {
     "new": "not read yet",
-    "catching up": "catching up",
+    _CATCHING_UP: "catching up",
     "retrying": "retrying",
     "broken": "broken",
     "paused": "paused",
@@ -116,7 +117,7 @@ def report_of(
     lines += [*(_behind(found) if found.held_up else ()), *_schedules_behind(found), *found.lagging]
     if found.hangs:
         lines.append(f"Hanging: {found.hangs}")
-    if found.key is not None:
+    if found.key is not None and not any(found.key in line for line in lines):
         lines.append(f"Key: {found.key}")
     lines += [f"Lake: {line}" for line in found.lake]
     if found.disk_is_short:
@@ -289,7 +290,7 @@ def _verdict(found: StreamsVerdict, now: datetime) -> str:
         return "There is no source yet. Add one: ocelog source add"
     ranges = f" ({found.ranges_left:,} time range{'' if found.ranges_left == 1 else 's'} left)"
     rest = [
-        f"{found.others[state]} {said}{ranges if state == 'catching up' else ''}"
+        f"{found.others[state]} {said}{ranges if state == _CATCHING_UP else ''}"
         for state, said in _OTHERWISE.items()
         if found.others.get(state)
     ]
@@ -315,7 +316,8 @@ def _row(each: StreamStatus) -> dict[str, Any]:
         "log type": each.log_type,
         "state": _state(each),
         "complete through": write_instant(each.complete_through),
-        "lag": None if each.lag is None else about(each.lag),
+        # While the past is read, it is that of the news alone, which beside how far all is complete reads as a mistake.
+        "lag": None if each.lag is None or each.state == _CATCHING_UP else about(each.lag),
     }
 
 

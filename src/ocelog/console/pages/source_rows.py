@@ -7,6 +7,7 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
+from ocelog.app.claims import check_home
 from ocelog.app.records import rejections
 from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import rejected
@@ -104,6 +105,7 @@ def begin_purge(request: Request, visitor: Admin, source_id: str, name: Annotate
     try:
         row = sources.find(installation, source_id, removed=True)
         check_typed(name, row.name, Phrase("To delete it, type its name: %(name)s", name=row.name))
+        check_home(installation)
     except OcelogError as error:
         return _purge(request, visitor, source_id, error)
     users.note(installation, visitor.user, "source.purged", row.name, visitor.origin)
