@@ -35,6 +35,13 @@ def silent(each: StreamStatus) -> StreamStatus:
     return replace(each, state="live", health=health)
 
 
+@pytest.mark.parametrize(("state", "lag"), [("live", "10s"), ("catching up", None)])
+def test_the_lag_of_news_does_not_stand_beside_how_far_the_past_is_read(
+    streams: list[StreamStatus], state: str, lag: str | None
+) -> None:
+    assert _row(replace(streams[0], state=state, lag=timedelta(seconds=10)))["lag"] == lag
+
+
 @pytest.mark.parametrize(
     ("after", "looser"), [(timedelta(minutes=15), "7d"), (7 * DAY, "30d"), (30 * DAY, "off"), (None, "7d")]
 )
