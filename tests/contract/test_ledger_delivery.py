@@ -1188,6 +1188,34 @@ def test_what_waits_for_the_end_of_a_mute_is_not_given_up_with_what_waits_for_th
     assert [name for name, _, _ in desk.waiting()] == ["owed"]
 
 
+def test_what_a_mute_put_off_is_as_old_as_the_end_of_that_when_it_cannot_be_told(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    owed(desk, desk.take(), "owed", severity=Severity.LOW)
+    clock.now += 30 * 24 * HOUR
+    claim = desk.take()
+    desk.delivery.settle(claim, desk.hand(claim), LATER)
+    clock.now += MINUTE
+    desk.tell("new", Happened.OPENED, "ops", severity=Severity.CRITICAL)
+    assert [name for name, _, _ in desk.happened(claim)] == ["new", "owed"]
+
+
+def test_what_a_mute_put_off_is_not_given_up_at_its_first_try_because_of_that(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    owed(desk, desk.take(), "owed")
+    clock.now += 28 * 24 * HOUR
+    desk.tell("a", Happened.OPENED, "ops")
+    tried = list[str]()
+    for _ in range(2 * 24 + 1):
+        claim = desk.take()
+        if isinstance(handed := desk.delivery.hand(claim), OutgoingMessage):
+            desk.delivery.settle(claim, handed, LATER)
+            tried += handed.entries
+        desk.delivery.release(claim)
+        clock.now += HOUR
+    assert tried == [*["a"] * 10, "owed"]
+    assert [name for name, _, _ in desk.waiting()] == ["owed"]
+
+
 def test_a_mute_of_many_alerts_ends_without_a_digest(desk: Desk, clock: Clock) -> None:
     desk.ledger.channels.add(channel())
     claim, names = desk.take(), [f"owed {number}" for number in range(MOST_BEHIND + 2)]

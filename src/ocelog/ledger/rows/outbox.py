@@ -54,6 +54,7 @@ def entry_of(row: RowMapping) -> Entry:
         happened=Happened(row["happened"]),
         note=row["note"],
         created_us=row["created_us"],
+        since_us=row["due_us"] if row["waits_since_us"] is None else row["created_us"],
         tries=row["tries"],
         put_off=row["waits_since_us"] is None and row["due_us"] > row["created_us"],
     )
@@ -67,7 +68,7 @@ _IS_DUE = or_(
 )
 
 _WAITS_SINCE = case((_o.waits_since_us.is_(None), _o.due_us), else_=_o.created_us)
-"""Since when an entry waits for its channel: what is put off, as until the end of a mute, waits for that first."""
+"""`since_us` of an entry: what is put off, as until the end of a mute, waits for that first."""
 
 
 def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: Severity | None = None) -> list[str]:
@@ -219,9 +220,13 @@ def forget(tx: Connection, alert_ids: Collection[str]) -> None:
 
 
 def postpone(tx: Connection, entries: Iterable[Entry], due: Mapping[int, int], now_us: int) -> None:
-    """Let `entries` wait until what `due` says by their numbers of tries, no longer under way."""
+    """Let `entries` wait until what `due` says by their numbers of tries, no longer under way.
+
+    From now on one that was put off counts as made when that was over: it has waited for the channel since then.
+    """
     for each in entries:
         later = {"tries": each.tries, "due_us": due[each.tries], "waits_since_us": now_us, "handed": None}
+        later["created_us"] = min(each.since_us, now_us)
         tx.execute(update(tables.outbox).where(_o.id == each.id).values(later))
 
 
