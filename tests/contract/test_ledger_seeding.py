@@ -429,6 +429,22 @@ def test_a_source_that_is_removed_amid_seeding_opens_no_alert(passed: Ledger) ->
     assert alerts(passed, LATE) == {}
 
 
+def test_a_source_that_is_purged_amid_seeding_holds_up_nothing(passed: Ledger) -> None:
+    """It is of the page that was read, and what comes before it takes long to judge."""
+    passed.sources.add(source_row("beta"))
+    there = pa.concat_tables([table_of(["a"], 1), table_of(["b"], 1, "beta")])
+
+    class Purging(House):
+        def judge(self, *asked: Any) -> Judgement:
+            if passed.sources.find("beta") is not None:
+                passed.sources.purge("beta")
+                self.there = table_of(["a"], 1)
+            return super().judge(*asked)
+
+    to_the_end(judging(passed, Purging(on=(rule(LATE),), there=there)))
+    assert marks(passed)[LATE]
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_alerts_come_back_with_a_source_that_is_added_again(passed: Ledger, told: bool) -> None:
     to_the_end(judging(passed, House(on=(rule(EARLY),) if told else (rule(EARLY), rule(LATE)))))

@@ -227,7 +227,8 @@ class Detecting:
             if seeds[0].after is None or seeds[0].after[0] != source_id:
                 # Whoever has no claim sees by this which one it takes, without a look at the table.
                 reached = [replace(each, after=(source_id, "")) for each in seeds]
-                if not self._move_seeds(table, mark, list(zip(seeds, reached, strict=True))):
+                # One that was purged meanwhile is never reached: nobody could take its claim.
+                if not self._move_seeds(table, mark, list(zip(seeds, reached, strict=True)), source_id):
                     return JudgingStep(more=True, seeding=True)
                 seeds = reached
             self.claims.claim(source_id)
@@ -272,9 +273,11 @@ class Detecting:
                     pass
         raise _overtaken(table)
 
-    def _move_seeds(self, table: str, mark: Position, seeds: Sequence[tuple[Seed, Seed]]) -> bool:
-        """Note how far rules are; False: somebody else has, since that was read."""
-        moved = Piece(table=table, since=mark, to=mark, source_id=None, decision=_NOTHING, seeds=seeds)
+    def _move_seeds(
+        self, table: str, mark: Position, seeds: Sequence[tuple[Seed, Seed]], source_id: str | None = None
+    ) -> bool:
+        """Note how far rules are, in a source that is there if given; False: somebody else has, since that was read."""
+        moved = Piece(table=table, since=mark, to=mark, source_id=source_id, decision=_NOTHING, seeds=seeds)
         return isinstance(self.ledger.commit(moved), CommitSuccess)
 
     def give_up_old(self, table: str, reason: str) -> JudgingStep:
