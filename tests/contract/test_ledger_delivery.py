@@ -1,7 +1,9 @@
 """What is delivered next, in which order, and what becomes of it: on both databases."""
 
 import random
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, timedelta
 
@@ -1125,6 +1127,36 @@ def test_what_a_mute_covers_no_more_does_not_wait_for_its_end(desk: Desk) -> Non
     assert desk.happened(claim) == [("worse", Happened.REOPENED, 1)]
     assert desk.delivery.wake_unmuted() == 0
     assert [name for name, _, _ in desk.waiting()] == ["same"]
+
+
+@pytest.mark.postgresql
+def test_what_is_put_off_as_its_mute_is_ended_does_not_wait_for_the_end_that_this_had(
+    postgresql: Callable[[], str], clock: Clock
+) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False, now=clock)) as ledger,
+        closing(Ledger.open(address, durable=False, now=clock)) as another,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        desk, ending = Desk(ledger, clock), list[Future[bool]]()
+        ledger.channels.add(channel())
+        claim = desk.take()
+        desk.tell("a", Happened.OPENED, "ops")
+        desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+        assert desk.happened(claim) == [("a", Happened.RESOLVED, 2)]
+        mute(desk, lasts=30 * 24 * HOUR)
+        desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+
+        def end() -> None:
+            ending.append(pool.submit(AlertLedger(another._database, lambda: desk.now_us).end_suppression, "m"))
+            # It comes to its end by then unless it waits for who puts off.
+            time.sleep(0.3)
+
+        with before_statement(ledger, "UPDATE outbox SET due_us", end):
+            told = desk.happened(claim)
+        assert ending[0].result(timeout=30)
+        assert told + desk.happened(claim) == [("a", Happened.REOPENED, 1)]
 
 
 @pytest.mark.parametrize("put_off", [False, True])
