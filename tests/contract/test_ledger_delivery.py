@@ -1130,6 +1130,53 @@ def test_what_a_mute_covers_no_more_does_not_wait_for_its_end(desk: Desk) -> Non
 
 
 @pytest.mark.postgresql
+def test_what_is_purged_as_it_is_told_leaves_nothing_behind(postgresql: Callable[[], str], clock: Clock) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False, now=clock)) as ledger,
+        closing(Ledger.open(address, durable=False, now=clock)) as another,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        desk, purging = Desk(ledger, clock), list[Future[None]]()
+        ledger.channels.add(channel())
+        claim = desk.take()
+
+        def purge() -> None:
+            another.sources.purge("acme")
+
+        def purge_meanwhile() -> None:
+            purging.append(pool.submit(purge))
+            # It comes to its end by then unless it waits for who tells.
+            time.sleep(0.3)
+
+        def left() -> list[int]:
+            belonging = (tables.outbox, tables.deliveries, tables.alert_events)
+            with ledger._database.read() as tx:
+                return [len(tx.execute(select(each)).all()) for each in belonging]
+
+        # Between two looks at what is told.
+        desk.tell("a", Happened.OPENED, "ops", source_id="acme")
+        with before_statement(ledger, "UPDATE outbox SET handed", purge):
+            assert desk.happened(claim) == []
+        # While the outcome is noted.
+        desk.tell("a", Happened.OPENED, "ops", source_id="acme")
+        handed = desk.hand(claim)
+        with before_statement(ledger, "INSERT INTO deliveries", purge_meanwhile):
+            desk.delivery.settle(claim, handed, DeliverySuccess(answer="200"))
+        purging.pop().result(timeout=30)
+        assert left() == [0, 0, 0]
+        # While it is noted that nobody hears of it: it came and went.
+        desk.tell("a", Happened.OPENED, "ops", source_id="acme")
+        desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+        assert len(desk.happened(claim)) == 1
+        desk.tell("a", Happened.RESOLVED, "ops")
+        with before_statement(ledger, "INSERT INTO alert_events", purge_meanwhile):
+            assert desk.happened(claim) == []
+        purging.pop().result(timeout=30)
+        assert left() == [0, 0, 0]
+
+
+@pytest.mark.postgresql
 def test_what_is_put_off_as_its_mute_is_ended_does_not_wait_for_the_end_that_this_had(
     postgresql: Callable[[], str], clock: Clock
 ) -> None:

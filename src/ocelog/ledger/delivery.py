@@ -147,9 +147,11 @@ class DeliveryLedger:
                 if channel.paused or rests_us is not None:
                     return Wait(until_us=None if channel.paused else rests_us)
                 under_way = outbox.handed(tx, channel.id)
-                if under_way is not None:
-                    return _handed(tx, channel, *under_way)
-                found = _next(tx, channel, now_us, one_by_one=one_by_one)
+                found = (
+                    _next(tx, channel, now_us, one_by_one=one_by_one)
+                    if under_way is None
+                    else _handed(tx, channel, *under_way)
+                )
             if found is not None:
                 return found
             self._database.let_others(began)
@@ -446,7 +448,10 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
                 else:
                     unheard[name] = kept_text("it came and went within its quiet time")
     busy = outbox.let_be_untold(tx, channel.id, muted, now_us)
-    unheard |= {name: kept_text("it is muted") for name in muted if name not in busy}
+    # A purge would leave behind what is added to the timeline of an alert that is not held.
+    busy |= outbox.busy_of(tx, {name: entries[name] for name, why in unheard.items() if why}, now_us)
+    unheard |= {name: kept_text("it is muted") for name in muted}
+    unheard = {name: why for name, why in unheard.items() if name not in busy}
     not_told = [
         TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="untold", detail=f"{channel.name}: {why}")
         for name, why in unheard.items()
@@ -475,10 +480,13 @@ def _is_for_nobody(tx: Connection, channel: ChannelRow, alert: Alert, entries: S
 
 def _handed(
     tx: Connection, channel: ChannelRow, number: int, entries: Mapping[str, Sequence[Entry]]
-) -> OutgoingMessage:
+) -> OutgoingMessage | None:
     # A digest says nothing of what is long in its alerts.
     found = alerts.of_ids(tx, entries) if len(entries) == 1 else alerts.heads_of(tx, entries)
-    return OutgoingMessage(number=number, channel=channel, entries=entries, alerts=found)
+    # Alerts may be deleted, as by a purge, once their entries were read.
+    outbox.drop(tx, [each for name, own in entries.items() if name not in found for each in own])
+    there = {name: own for name, own in entries.items() if name in found}
+    return OutgoingMessage(number=number, channel=channel, entries=there, alerts=found) if there else None
 
 
 def _note(

@@ -202,14 +202,23 @@ def let_be_untold(tx: Connection, channel_id: str, muted: Mapping[str, Sequence[
     `muted` is all that waits for the channel, by alert. Returns those that somebody changes at this moment, and which
     wait a second longer: who changes them may wait for what this transaction holds.
     """
-    free = set[str]()
-    for some in batches(sorted(muted)):
-        free.update(tx.execute(_FREE, {"ids": some}).scalars())
+    busy = busy_of(tx, muted, now_us)
     # A statement of its own: it sees what was there once they were held.
-    for some in batches(sorted(free)):
+    for some in batches(sorted(muted.keys() - busy)):
         tx.execute(_UNTOLD, {"ids": some, "channel": channel_id})
-    busy = set(muted) - free
-    put_off(tx, [each for name in busy for each in muted[name]], now_us + _SECOND_US)
+    return busy
+
+
+def busy_of(tx: Connection, waiting: Mapping[str, Sequence[Entry]], now_us: int) -> set[str]:
+    """Hold alerts of which something waits, by alert, and return those that somebody changes at this moment, or purges.
+
+    What waits of these waits a second longer: who changes them may wait for what this transaction holds.
+    """
+    free = set[str]()
+    for some in batches(sorted(waiting)):
+        free.update(tx.execute(_FREE, {"ids": some}).scalars())
+    busy = set(waiting) - free
+    put_off(tx, [each for name in busy for each in waiting[name]], now_us + _SECOND_US)
     return busy
 
 
