@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import RowMapping, event, select
 
 from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
+from bookkeeping.races import written
 from bookkeeping.records import Clock
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert, Telling
@@ -545,6 +546,26 @@ def test_what_waits_for_a_removed_channel_goes_to_those_that_take_it(desk: Desk)
     assert desk.delivery.adopt() == 1
     assert desk.waiting()[2:] == [("b", "all", "opened"), ("b", "high", "opened")]
     assert desk.delivery.adopt() == 0
+
+
+def test_others_write_while_what_waits_for_a_removed_channel_is_rerouted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.outbox._REROUTED_AT_ONCE", 2)
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("all"))
+    for name in "abcde":
+        desk.tell(name, Happened.OPENED, "ops", "gone")
+        desk.tell(name, Happened.RESOLVED, "ops", "gone", status=AlertStatus.RESOLVED)
+    with written() as begun:
+        assert desk.ledger.channels.remove("ops") == 10
+    assert len(begun) == 3
+    moved = [(name, "all", happened) for name in "abcde" for happened in ("opened", "resolved")]
+    assert sorted(each for each in desk.waiting() if each[1] == "all") == moved
+    with written() as begun:
+        assert desk.delivery.adopt() == 10
+    assert len(begun) > 3
+    assert sorted(desk.waiting()) == moved, "who is to be told already is told twice"
 
 
 def test_what_is_removed_while_it_is_delivered_is_noted_by_nobody(desk: Desk) -> None:

@@ -266,13 +266,19 @@ class DeliveryLedger:
         with self._database.read() as tx:
             if tx.execute(select(_o.id).where(or_(~channel_there, ~alert_there)).limit(1)).first() is None:
                 return 0
-        with self._database.write() as tx:
-            # Alerts are taken before what belongs to them.
-            alerts.hold(tx, [failure_id("")])
-            tx.execute(delete(tables.outbox).where(~alert_there))
-            others = channels.listed(tx)
-            gone = tx.execute(select(_o.channel_id).where(~channel_there).distinct()).scalars()
-            return sum(outbox.reroute(tx, each, others, now_us) for each in sorted(gone))
+        count, left = 0, True
+        while left:
+            began = time.monotonic()
+            with self._database.write() as tx:
+                # Alerts are taken before what belongs to them.
+                alerts.hold(tx, [failure_id("")])
+                tx.execute(delete(tables.outbox).where(~alert_there))
+                gone = tx.execute(select(func.min(_o.channel_id)).where(~channel_there)).scalar()
+                moved, _ = (0, False) if gone is None else outbox.reroute(tx, gone, channels.listed(tx), now_us)
+            count, left = count + moved, gone is not None
+            if left:
+                self._database.let_others(began)
+        return count
 
     def escalate(self) -> int:
         """Tell channels of what nobody has acknowledged for as long as they say; return of how many alerts.
