@@ -18,7 +18,7 @@ from ocelog.alert.deciding import Decision, News, Policy, decide, decision_query
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, UnjudgedEvents
 from ocelog.alert.ports import CommitConflict, CommitSuccess, DetectLedger, LoopBacklog, Outcome, Piece, StaleCommit
 from ocelog.alert.seed import Seed
-from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
+from ocelog.errors import LakeDamagedError, LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
 from ocelog.model import RULE_MATCHES, Claim, GivenUp, JsonObject, Kind, KnownVersions, NewPart, Part, Position
 
 if TYPE_CHECKING:
@@ -171,7 +171,13 @@ class Detecting:
             self.claims.claim(waiting.parts[0].source_id)
         if self.seeder is not None and (unseeded := self._unseeded(table, kind, rules)):
             return self._seed(self.seeder, table, kind, waiting.since, unseeded)
-        taken = self._take(waiting)
+        try:
+            taken = self._take(waiting)
+        except (LakeDamagedError, LakeUnavailableError):
+            if waiting.parts[0].source_id not in waiting.removed:
+                raise
+            # A purge that goes on, or was killed, has deleted its file: what others have waits for no purge.
+            return self._give_up(table, waiting, waiting.parts[:1], "its source was removed")
         if taken is None:
             return self._pass(table, waiting) if waiting.last > waiting.since.sequence else JudgingStep()
         if taken.rows is None:
