@@ -148,9 +148,9 @@ class DeliveryLedger:
                     return Wait(until_us=None if channel.paused else rests_us)
                 under_way = outbox.handed(tx, channel.id)
                 found = (
-                    _next(tx, channel, now_us, one_by_one=one_by_one)
-                    if under_way is None
-                    else _handed(tx, channel, *under_way)
+                    _handed(tx, channel, *under_way)
+                    if under_way is not None
+                    else _next(tx, channel, now_us, one_by_one=one_by_one)
                 )
             if found is not None:
                 return found
