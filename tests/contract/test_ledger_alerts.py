@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, event, func, insert, inspect, select
 from bookkeeping.alerts import DAY_US, HOUR_US, NOW_US, alert_of, channel, opened, told
 from bookkeeping.crashes import Crash, crash_everywhere, crashing_at
 from bookkeeping.races import at_once
-from bookkeeping.records import Clock, source_row
+from bookkeeping.records import TABLE, Clock, part, planned, slice_of, source_row
 from ocelog.alert import changes
 from ocelog.alert.alert import ENDED, OPEN, Alert
 from ocelog.alert.changes import CloseReason
@@ -29,7 +29,7 @@ from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows import alerts
+from ocelog.ledger.rows import alerts, landing
 from ocelog.model import Severity
 from ocelog.times import from_us
 
@@ -446,8 +446,12 @@ def test_a_purge_takes_along_what_later_matches_would_join_and_nothing_that_othe
 
 
 def of_many(ledger: Ledger, *, kept: Alert) -> list[Alert]:
-    """Put in a source with seven alerts and seven keys, and of another source one of each; return the seven."""
-    ledger.sources.add(source_row("acme"))
+    """Put in a source with seven alerts, and seven of what else there may be many of; return the alerts.
+
+    Of another source there is one of each.
+    """
+    for source_id in ("acme", "other"):
+        planned(ledger, *(slice_of(source_id) for _ in range(7 if source_id == "acme" else 1)))
     to = channel(ledger, "first")
     ours = [grouped(ledger, alert_of(n), f"bucket-{n}") for n in range(1, 8)]
     opened(ledger, *ours, kept, told=[to])
@@ -457,6 +461,10 @@ def of_many(ledger: Ledger, *, kept: Alert) -> list[Alert]:
             match = {"match_id": f"m{number}", "source_id": source_id, "matched_us": 1}
             tx.execute(insert(tables.match_keys).values(match))
             tx.execute(insert(tables.rejection_keys).values(rejection_key=f"r{number}", source_id=source_id))
+            landing.add_part(tx, part(), source_id, number, 1)
+            passed = {"table_name": TABLE, "rule_id": "r", "source_id": source_id, "first_row_id": "1"}
+            span = {"first_us": 1, "last_us": 1, "rows": 1, "reason": "slow", "noted_us": 1}
+            tx.execute(insert(tables.unjudged).values(passed | span))
     return ours
 
 
@@ -468,22 +476,27 @@ def test_who_purges_a_source_with_many_alerts_lets_others_write_meanwhile(
     ledger: Ledger, other: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ocelog.ledger.rows.purging._AT_ONCE", 3)
-    monkeypatch.setattr("ocelog.ledger.rows.purging._KEYS_AT_ONCE", 3)
+    monkeypatch.setattr("ocelog.ledger.rows.purging._ROWS_AT_ONCE", 3)
     kept = alert_of(9, source_id="other")
     of_many(ledger, kept=kept)
     left = list[list[int]]()
 
     def write(_: object) -> None:
         other.alerts.change([kept.id], changes.comment("seen", who="ann"))
-        left.append(left_of(other, "alerts", "alert_groups", "match_keys", "rejection_keys"))
+        left.append(left_of(other, "parts", "alerts", "alert_groups", *others))
 
+    others = ("match_keys", "rejection_keys", "slices", "unjudged")
     listening(ledger, monkeypatch, write)
     ledger.sources.purge("acme")
     assert left == [
-        *([5, 4, 8, 8], [2, 1, 8, 8]),
-        *([2, 1, 5, 8], [2, 1, 2, 8]),
-        *([2, 1, 2, 5], [2, 1, 2, 2]),
-        [1, 0, 1, 1],
+        # What is gone from the disk first.
+        *([5, 8, 7, 8, 8, 8, 8], [2, 8, 7, 8, 8, 8, 8]),
+        *([2, 5, 4, 8, 8, 8, 8], [2, 2, 1, 8, 8, 8, 8]),
+        *([2, 2, 1, 5, 8, 8, 8], [2, 2, 1, 2, 8, 8, 8]),
+        *([2, 2, 1, 2, 5, 8, 8], [2, 2, 1, 2, 2, 8, 8]),
+        *([2, 2, 1, 2, 2, 5, 8], [2, 2, 1, 2, 2, 2, 8]),
+        *([2, 2, 1, 2, 2, 2, 5], [2, 2, 1, 2, 2, 2, 2]),
+        [1, 1, 0, 1, 1, 1, 1],
     ]
 
 
@@ -491,7 +504,7 @@ def test_however_often_who_purges_a_source_is_killed_no_alert_is_left_half_and_a
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ocelog.ledger.rows.purging._AT_ONCE", 3)
-    monkeypatch.setattr("ocelog.ledger.rows.purging._KEYS_AT_ONCE", 3)
+    monkeypatch.setattr("ocelog.ledger.rows.purging._ROWS_AT_ONCE", 3)
     kept = alert_of(9, source_id="other")
     ours, killed = of_many(ledger, kept=kept), 0
     for statement in count(1):
@@ -509,8 +522,9 @@ def test_however_often_who_purges_a_source_is_killed_no_alert_is_left_half_and_a
         break
     assert killed > 20
     assert ledger.sources.find("acme") is None
-    everywhere = ("alerts", "alert_events", "outbox", "alert_groups", "match_keys", "rejection_keys")
-    assert left_of(ledger, *everywhere) == [1, 1, 1, 0, 1, 1]
+    everywhere = ("parts", "alerts", "alert_events", "outbox", "match_keys", "rejection_keys", "slices", "unjudged")
+    assert left_of(ledger, *everywhere) == [1] * len(everywhere)
+    assert left_of(ledger, "alert_groups") == [0]
 
 
 def test_others_write_while_what_is_old_is_forgotten(

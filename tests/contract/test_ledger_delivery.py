@@ -1,7 +1,9 @@
 """What is delivered next, in which order, and what becomes of it: on both databases."""
 
 import random
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, timedelta
 
@@ -10,6 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import RowMapping, event, select
 
 from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
+from bookkeeping.races import written
 from bookkeeping.records import Clock
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert, Telling
@@ -543,6 +546,26 @@ def test_what_waits_for_a_removed_channel_goes_to_those_that_take_it(desk: Desk)
     assert desk.delivery.adopt() == 1
     assert desk.waiting()[2:] == [("b", "all", "opened"), ("b", "high", "opened")]
     assert desk.delivery.adopt() == 0
+
+
+def test_others_write_while_what_waits_for_a_removed_channel_is_rerouted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.rows.outbox._REROUTED_AT_ONCE", 2)
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("all"))
+    for name in "abcde":
+        desk.tell(name, Happened.OPENED, "ops", "gone")
+        desk.tell(name, Happened.RESOLVED, "ops", "gone", status=AlertStatus.RESOLVED)
+    with written() as begun:
+        assert desk.ledger.channels.remove("ops") == 10
+    assert len(begun) == 3
+    moved = [(name, "all", happened) for name in "abcde" for happened in ("opened", "resolved")]
+    assert sorted(each for each in desk.waiting() if each[1] == "all") == moved
+    with written() as begun:
+        assert desk.delivery.adopt() == 10
+    assert len(begun) > 3
+    assert sorted(desk.waiting()) == moved, "who is to be told already is told twice"
 
 
 def test_what_is_removed_while_it_is_delivered_is_noted_by_nobody(desk: Desk) -> None:
@@ -1127,6 +1150,83 @@ def test_what_a_mute_covers_no_more_does_not_wait_for_its_end(desk: Desk) -> Non
     assert [name for name, _, _ in desk.waiting()] == ["same"]
 
 
+@pytest.mark.postgresql
+def test_what_is_purged_as_it_is_told_leaves_nothing_behind(postgresql: Callable[[], str], clock: Clock) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False, now=clock)) as ledger,
+        closing(Ledger.open(address, durable=False, now=clock)) as another,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        desk, purging = Desk(ledger, clock), list[Future[None]]()
+        ledger.channels.add(channel())
+        claim = desk.take()
+
+        def purge() -> None:
+            another.sources.purge("acme")
+
+        def purge_meanwhile() -> None:
+            purging.append(pool.submit(purge))
+            # It comes to its end by then unless it waits for who tells.
+            time.sleep(0.3)
+
+        def left() -> list[int]:
+            belonging = (tables.outbox, tables.deliveries, tables.alert_events)
+            with ledger._database.read() as tx:
+                return [len(tx.execute(select(each)).all()) for each in belonging]
+
+        # Between two looks at what is told.
+        desk.tell("a", Happened.OPENED, "ops", source_id="acme")
+        with before_statement(ledger, "UPDATE outbox SET handed", purge):
+            assert desk.happened(claim) == []
+        # While the outcome is noted.
+        desk.tell("a", Happened.OPENED, "ops", source_id="acme")
+        handed = desk.hand(claim)
+        with before_statement(ledger, "INSERT INTO deliveries", purge_meanwhile):
+            desk.delivery.settle(claim, handed, DeliverySuccess(answer="200"))
+        purging.pop().result(timeout=30)
+        assert left() == [0, 0, 0]
+        # While it is noted that nobody hears of it: it came and went.
+        desk.tell("a", Happened.OPENED, "ops", source_id="acme")
+        desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+        assert len(desk.happened(claim)) == 1
+        desk.tell("a", Happened.RESOLVED, "ops")
+        with before_statement(ledger, "INSERT INTO alert_events", purge_meanwhile):
+            assert desk.happened(claim) == []
+        purging.pop().result(timeout=30)
+        assert left() == [0, 0, 0]
+
+
+@pytest.mark.postgresql
+def test_what_is_put_off_as_its_mute_is_ended_does_not_wait_for_the_end_that_this_had(
+    postgresql: Callable[[], str], clock: Clock
+) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False, now=clock)) as ledger,
+        closing(Ledger.open(address, durable=False, now=clock)) as another,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        desk, ending = Desk(ledger, clock), list[Future[bool]]()
+        ledger.channels.add(channel())
+        claim = desk.take()
+        desk.tell("a", Happened.OPENED, "ops")
+        desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+        assert desk.happened(claim) == [("a", Happened.RESOLVED, 2)]
+        mute(desk, lasts=30 * 24 * HOUR)
+        desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+
+        def end() -> None:
+            ending.append(pool.submit(AlertLedger(another._database, lambda: desk.now_us).end_suppression, "m"))
+            # It comes to its end by then unless it waits for who puts off.
+            time.sleep(0.3)
+
+        with before_statement(ledger, "UPDATE outbox SET due_us", end):
+            told = desk.happened(claim)
+        assert ending[0].result(timeout=30)
+        assert told + desk.happened(claim) == [("a", Happened.REOPENED, 1)]
+
+
 @pytest.mark.parametrize("put_off", [False, True])
 def test_a_clock_that_was_set_back_amid_a_mute_loses_nothing_of_what_is_owed(
     desk: Desk, clock: Clock, *, put_off: bool
@@ -1185,6 +1285,34 @@ def test_what_waits_for_the_end_of_a_mute_is_not_given_up_with_what_waits_for_th
         desk.delivery.release(claim)
         clock.now += HOUR
         claim = desk.take()
+    assert [name for name, _, _ in desk.waiting()] == ["owed"]
+
+
+def test_what_a_mute_put_off_is_as_old_as_the_end_of_that_when_it_cannot_be_told(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    owed(desk, desk.take(), "owed", severity=Severity.LOW)
+    clock.now += 30 * 24 * HOUR
+    claim = desk.take()
+    desk.delivery.settle(claim, desk.hand(claim), LATER)
+    clock.now += MINUTE
+    desk.tell("new", Happened.OPENED, "ops", severity=Severity.CRITICAL)
+    assert [name for name, _, _ in desk.happened(claim)] == ["new", "owed"]
+
+
+def test_what_a_mute_put_off_is_not_given_up_at_its_first_try_because_of_that(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    owed(desk, desk.take(), "owed")
+    clock.now += 28 * 24 * HOUR
+    desk.tell("a", Happened.OPENED, "ops")
+    tried = list[str]()
+    for _ in range(2 * 24 + 1):
+        claim = desk.take()
+        if isinstance(handed := desk.delivery.hand(claim), OutgoingMessage):
+            desk.delivery.settle(claim, handed, LATER)
+            tried += handed.entries
+        desk.delivery.release(claim)
+        clock.now += HOUR
+    assert tried == [*["a"] * 10, "owed"]
     assert [name for name, _, _ in desk.waiting()] == ["owed"]
 
 

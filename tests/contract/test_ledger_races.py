@@ -1,8 +1,9 @@
 """Two that land at once land in the order of their sequence, and never without having read each other."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from threading import Barrier, Event
@@ -20,9 +21,10 @@ from ocelog.alert import changes
 from ocelog.alert.deciding import Decision
 from ocelog.alert.delivery.delivering import DeliveryRefusal, DeliverySuccess, OutgoingMessage
 from ocelog.alert.notice import AlertStatus
-from ocelog.alert.ports import CommitConflict, CommitSuccess, Run
+from ocelog.alert.ports import CommitConflict, CommitSuccess, Piece, Run
+from ocelog.alert.seed import Seed
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import REJECTIONS, Slice
+from ocelog.model import REJECTIONS, Position, Slice
 from ocelog.pull.ports import Behind, Landed, Landing
 
 
@@ -131,7 +133,7 @@ def test_a_rejection_key_lands_once_when_two_land_it_at_once(ledger: Ledger, oth
 _ORDER = (
     {"counters"},
     {"streams"},
-    {"schedules", "channels"},
+    {"schedules", "channels", "rule_seeds"},
     {"sources"},
     {"slices", "claims", "sweeps", "suspects"},
     {"alert_groups"},
@@ -194,8 +196,35 @@ def test_rows_are_taken_in_one_order(postgresql: Callable[[], str], clock: Clock
         ledger.alerts.forget(ended_before_us=NOW_US, now_us=NOW_US)
         ledger.channels.remove(to)
         ledger.sources.remove("acme")
+        ledger.sources.add(source_row())
         ledger.sources.purge("acme")
     ledger.close()
+
+
+@pytest.mark.postgresql
+def test_who_seeds_rules_and_who_forgets_them_take_turns(postgresql: Callable[[], str]) -> None:
+    address = postgresql()
+    one, other = Ledger.open(address, durable=False), Ledger.open(address, durable=False)
+    piece = Piece(table=TABLE, since=Position(), to=Position(), source_id=None, decision=Decision())
+    seeds = [Seed(rule_id=name, folder_id="f") for name in "ab"]
+    begun = [(each, replace(each, after=("acme", "1"))) for each in seeds]
+    assert isinstance(one.judging.commit(replace(piece, seeds=begun)), CommitSuccess)
+    # They come as far as they are, and not by their names.
+    further = [(each, replace(each, done=True)) for _, each in reversed(begun)]
+    with ThreadPoolExecutor(1) as pool:
+        forgetting = list[Future[None]]()
+
+        def forget(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if "UPDATE rule_seeds" in statement and not forgetting:
+                forgetting.append(pool.submit(other.rules.forget_seeds_of, ["a", "b"]))
+                time.sleep(0.3)
+
+        event.listen(one._database.writers, "after_cursor_execute", forget)
+        assert isinstance(one.judging.commit(replace(piece, seeds=further)), CommitSuccess)
+        forgetting[0].result(timeout=30)
+    assert one.judging.unseeded(TABLE, {"a": "f", "b": "f"}) == seeds
+    one.close()
+    other.close()
 
 
 @pytest.mark.postgresql

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import delete, func, insert, select
 
 from bookkeeping.crashes import Crash, crashing_at
-from bookkeeping.records import TABLE, Clock, landing, source_row, taken
+from bookkeeping.records import TABLE, Clock, landing, slice_of, source_row, taken
 from ocelog.alert import changes
 from ocelog.alert.alert import RULE_OFF, Alert
 from ocelog.alert.deciding import Decision, Policy
@@ -20,6 +20,7 @@ from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.detecting import SEED_TRIES, Detecting
 from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
+from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.alert.ports import Outcome, Piece, StaleCommit
 from ocelog.app.claims import HomeClaims
@@ -397,6 +398,28 @@ def test_a_source_that_was_removed_opens_no_alert(passed: Ledger) -> None:
     assert (left.source_id, left.reason) == (SOURCE, "its source was removed")
 
 
+def test_what_a_purge_that_was_killed_has_deleted_holds_up_no_other_source(passed: Ledger) -> None:
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    passed.pulling.land(landing(taken(passed), loaded_through=3))
+    passed.pulling.land(landing(taken(passed, slice_of("beta")), loaded_through=4))
+
+    class Purged(House):
+        def part_rows(self, part: Part) -> pa.Table:
+            if part.source_id == SOURCE:
+                raise LakeDamagedError("a file is gone", table=TABLE, todo="")
+            return table_of(["a"], part.sequence, "beta")
+
+    house = Purged(on=(rule(EARLY),), versions=5)
+    with pytest.raises(LakeDamagedError):
+        to_the_end(judging(passed, house))
+    passed.sources.remove(SOURCE)
+    to_the_end(judging(passed, house))
+    assert passed.judging.due() == set()
+    (left,) = passed.rules.unjudged()
+    assert (left.source_id, left.rows) == (SOURCE, 1)
+    assert record_alert_id(EARLY, "beta", "a") in {each.id for each in passed.alerts.listed(AlertFilter(), limit=99)}
+
+
 def test_what_waits_is_judged_though_its_source_is_added_again_as_it_is_passed(passed: Ledger) -> None:
     to_the_end(judging(passed, House(on=(rule(EARLY),))))
     passed.pulling.land(landing(taken(passed), loaded_through=3))
@@ -427,6 +450,22 @@ def test_a_source_that_is_removed_amid_seeding_opens_no_alert(passed: Ledger) ->
 
     judging(passed, Removing(on=(rule(LATE),))).step(TABLE, KIND)
     assert alerts(passed, LATE) == {}
+
+
+def test_a_source_that_is_purged_amid_seeding_holds_up_nothing(passed: Ledger) -> None:
+    """It is of the page that was read, and what comes before it takes long to judge."""
+    passed.sources.add(source_row("beta"))
+    there = pa.concat_tables([table_of(["a"], 1), table_of(["b"], 1, "beta")])
+
+    class Purging(House):
+        def judge(self, *asked: Any) -> Judgement:
+            if passed.sources.find("beta") is not None:
+                passed.sources.purge("beta")
+                self.there = table_of(["a"], 1)
+            return super().judge(*asked)
+
+    to_the_end(judging(passed, Purging(on=(rule(LATE),), there=there)))
+    assert marks(passed)[LATE]
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -62,7 +62,9 @@ def handed(*happened: Happened, status: AlertStatus = AlertStatus.OPEN, **more: 
         status=status,
         **more,  # type: ignore[arg-type] # as the test gives it
     )
-    entries = [Entry(id=at, alert_id="a", happened=each, created_us=1) for at, each in enumerate(happened, 1)]
+    entries = [
+        Entry(id=at, alert_id="a", happened=each, created_us=1, since_us=1) for at, each in enumerate(happened, 1)
+    ]
     channel = ChannelRow(id="c", name="c", kind="file", added_us=1)
     return OutgoingMessage(number=len(happened), channel=channel, entries={"a": entries}, alerts={"a": alert})
 
@@ -157,8 +159,8 @@ def test_what_says_nothing_new_is_not_told(
 def test_a_key_is_the_same_only_if_the_same_goes_together() -> None:
     one = handed(Happened.OPENED, Happened.ESCALATED)
     assert one.key("l") == "l-2"
-    other = Entry(id=1, alert_id="b", happened=Happened.OPENED, created_us=1)
-    last = Entry(id=2, alert_id="a", happened=Happened.OPENED, created_us=1)
+    other = Entry(id=1, alert_id="b", happened=Happened.OPENED, created_us=1, since_us=1)
+    last = Entry(id=2, alert_id="a", happened=Happened.OPENED, created_us=1, since_us=1)
     two = replace(one, entries={"a": [last], "b": [other]})
     three = replace(one, entries={"a": [last], "b": [replace(other, id=0), other]})
     assert len({one.key("l"), two.key("l"), three.key("l")}) == 3
@@ -177,7 +179,10 @@ def test_a_digest_begins_with_the_worst_of_what_goes_on_and_ends_with_what_is_ov
             ("high", Severity.HIGH, AlertStatus.OPEN),
         )
     }
-    entries = {name: [Entry(id=at, alert_id=name, happened=OPEN, created_us=1)] for at, name in enumerate(alerts, 1)}
+    entries = {
+        name: [Entry(id=at, alert_id=name, happened=OPEN, created_us=1, since_us=1)]
+        for at, name in enumerate(alerts, 1)
+    }
     told = notice_of(replace(one, entries=entries, alerts=alerts), "key", 9)
     assert [each.alert_id for each in told.digest] == ["worst", "high", "low", "over", "over, low"]
     assert (told.severity, told.title, told.merged) == (Severity.CRITICAL, "5 alerts, 2 of them over", 5)
@@ -217,7 +222,7 @@ def test_ten_tries_take_most_of_a_day_and_no_more() -> None:
 
 
 def test_what_has_not_waited_for_a_day_is_tried_again_though_its_channel_fails_for_one() -> None:
-    entry = Entry(id=1, alert_id="a", happened=OPEN, created_us=24 * HOUR_US)
+    entry = Entry(id=1, alert_id="a", happened=OPEN, created_us=1, since_us=24 * HOUR_US)
     assert not gives_up(entry, MOST_TRIES, 0, 48 * HOUR_US - 1)
     assert gives_up(entry, MOST_TRIES, 0, 48 * HOUR_US)
     assert gives_up(replace(entry, tries=MOST_TRIES), 1, 24 * HOUR_US, 24 * HOUR_US)

@@ -114,7 +114,7 @@ def delivering_alerts(stage: Stage) -> Callable[[], object]:
     channel = ChannelRow(id="c", name="oncall", kind="file", added_us=1)
 
     def handed(_claim: object, **_: object) -> OutgoingMessage:
-        entries = [Entry(id=stage.done, alert_id="a", happened=Happened.OPENED, created_us=1)]
+        entries = [Entry(id=stage.done, alert_id="a", happened=Happened.OPENED, created_us=1, since_us=1)]
         return OutgoingMessage(number=stage.done, channel=channel, entries={"a": entries}, alerts={"a": alert})
 
     stage.installation.ledger.delivery = SimpleNamespace(

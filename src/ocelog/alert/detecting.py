@@ -18,7 +18,7 @@ from ocelog.alert.deciding import Decision, News, Policy, decide, decision_query
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, UnjudgedEvents
 from ocelog.alert.ports import CommitConflict, CommitSuccess, DetectLedger, LoopBacklog, Outcome, Piece, StaleCommit
 from ocelog.alert.seed import Seed
-from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
+from ocelog.errors import LakeDamagedError, LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
 from ocelog.model import RULE_MATCHES, Claim, GivenUp, JsonObject, Kind, KnownVersions, NewPart, Part, Position
 
 if TYPE_CHECKING:
@@ -171,7 +171,13 @@ class Detecting:
             self.claims.claim(waiting.parts[0].source_id)
         if self.seeder is not None and (unseeded := self._unseeded(table, kind, rules)):
             return self._seed(self.seeder, table, kind, waiting.since, unseeded)
-        taken = self._take(waiting)
+        try:
+            taken = self._take(waiting)
+        except (LakeDamagedError, LakeUnavailableError):
+            if waiting.parts[0].source_id not in waiting.removed:
+                raise
+            # A purge that goes on, or was killed, has deleted its file: what others have waits for no purge.
+            return self._give_up(table, waiting, waiting.parts[:1], "its source was removed")
         if taken is None:
             return self._pass(table, waiting) if waiting.last > waiting.since.sequence else JudgingStep()
         if taken.rows is None:
@@ -227,7 +233,8 @@ class Detecting:
             if seeds[0].after is None or seeds[0].after[0] != source_id:
                 # Whoever has no claim sees by this which one it takes, without a look at the table.
                 reached = [replace(each, after=(source_id, "")) for each in seeds]
-                if not self._move_seeds(table, mark, list(zip(seeds, reached, strict=True))):
+                # One that was purged meanwhile is never reached: nobody could take its claim.
+                if not self._move_seeds(table, mark, list(zip(seeds, reached, strict=True)), source_id):
                     return JudgingStep(more=True, seeding=True)
                 seeds = reached
             self.claims.claim(source_id)
@@ -272,9 +279,11 @@ class Detecting:
                     pass
         raise _overtaken(table)
 
-    def _move_seeds(self, table: str, mark: Position, seeds: Sequence[tuple[Seed, Seed]]) -> bool:
-        """Note how far rules are; False: somebody else has, since that was read."""
-        moved = Piece(table=table, since=mark, to=mark, source_id=None, decision=_NOTHING, seeds=seeds)
+    def _move_seeds(
+        self, table: str, mark: Position, seeds: Sequence[tuple[Seed, Seed]], source_id: str | None = None
+    ) -> bool:
+        """Note how far rules are, in a source that is there if given; False: somebody else has, since that was read."""
+        moved = Piece(table=table, since=mark, to=mark, source_id=source_id, decision=_NOTHING, seeds=seeds)
         return isinstance(self.ledger.commit(moved), CommitSuccess)
 
     def give_up_old(self, table: str, reason: str) -> JudgingStep:

@@ -353,6 +353,9 @@ class AlertLedger:
     def end_suppression(self, suppression_id: str) -> bool:
         """End a suppression now; False: it is over already."""
         with self._database.write() as tx:
+            # Who is just putting something off until the end that it had is done with that, or sees the new one.
+            channels = tables.channels.c.id
+            tx.execute(select(channels).order_by(channels).with_for_update(read=True)).all()
             now_us = self._now_us()
             this = (_s.id == suppression_id, _s.until_us > now_us)
             until_us = tx.execute(select(_s.until_us).where(*this).with_for_update()).scalar()

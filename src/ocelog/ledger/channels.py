@@ -1,5 +1,6 @@
 """Which channels a person has set up, and how they are: the ledger as whoever sets them up uses it."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -66,14 +67,24 @@ class ChannelLedger:
             return channel
 
     def remove(self, channel_id: str) -> int:
-        """Forget a channel with its secrets; what waits goes to those that take it now. Returns how much that was."""
-        with self._database.write() as tx:
-            # Whoever delivers there just now notes nothing any more.
-            tx.execute(select(_c.id).where(_c.id == channel_id).with_for_update()).all()
-            tx.execute(delete(tables.channel_secrets).where(tables.channel_secrets.c.channel_id == channel_id))
-            tx.execute(delete(tables.channels).where(_c.id == channel_id))
-            delivery_errors.end(tx, channel_id, channels.listed(tx), self._now_us())
-            return outbox.reroute(tx, channel_id, channels.listed(tx), self._now_us())
+        """Forget a channel with its secrets; what waits goes to those that take it now. Returns how much that was.
+
+        Of very much, each transaction reroutes some; killed in between, who delivers does the rest.
+        """
+        count, left = 0, True
+        while left:
+            began = time.monotonic()
+            with self._database.write() as tx:
+                # Whoever delivers there just now notes nothing any more.
+                tx.execute(select(_c.id).where(_c.id == channel_id).with_for_update()).all()
+                tx.execute(delete(tables.channel_secrets).where(tables.channel_secrets.c.channel_id == channel_id))
+                tx.execute(delete(tables.channels).where(_c.id == channel_id))
+                delivery_errors.end(tx, channel_id, channels.listed(tx), self._now_us())
+                moved, left = outbox.reroute(tx, channel_id, channels.listed(tx), self._now_us())
+            count += moved
+            if left:
+                self._database.let_others(began)
+        return count
 
     def statuses(self) -> list[ChannelStatus]:
         """Return how each channel is, by the time of its adding."""

@@ -147,9 +147,11 @@ class DeliveryLedger:
                 if channel.paused or rests_us is not None:
                     return Wait(until_us=None if channel.paused else rests_us)
                 under_way = outbox.handed(tx, channel.id)
-                if under_way is not None:
-                    return _handed(tx, channel, *under_way)
-                found = _next(tx, channel, now_us, one_by_one=one_by_one)
+                found = (
+                    _handed(tx, channel, *under_way)
+                    if under_way is not None
+                    else _next(tx, channel, now_us, one_by_one=one_by_one)
+                )
             if found is not None:
                 return found
             self._database.let_others(began)
@@ -264,13 +266,19 @@ class DeliveryLedger:
         with self._database.read() as tx:
             if tx.execute(select(_o.id).where(or_(~channel_there, ~alert_there)).limit(1)).first() is None:
                 return 0
-        with self._database.write() as tx:
-            # Alerts are taken before what belongs to them.
-            alerts.hold(tx, [failure_id("")])
-            tx.execute(delete(tables.outbox).where(~alert_there))
-            others = channels.listed(tx)
-            gone = tx.execute(select(_o.channel_id).where(~channel_there).distinct()).scalars()
-            return sum(outbox.reroute(tx, each, others, now_us) for each in sorted(gone))
+        count, left = 0, True
+        while left:
+            began = time.monotonic()
+            with self._database.write() as tx:
+                # Alerts are taken before what belongs to them.
+                alerts.hold(tx, [failure_id("")])
+                tx.execute(delete(tables.outbox).where(~alert_there))
+                gone = tx.execute(select(func.min(_o.channel_id)).where(~channel_there)).scalar()
+                moved, _ = (0, False) if gone is None else outbox.reroute(tx, gone, channels.listed(tx), now_us)
+            count, left = count + moved, gone is not None
+            if left:
+                self._database.let_others(began)
+        return count
 
     def escalate(self) -> int:
         """Tell channels of what nobody has acknowledged for as long as they say; return of how many alerts.
@@ -446,7 +454,10 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
                 else:
                     unheard[name] = kept_text("it came and went within its quiet time")
     busy = outbox.let_be_untold(tx, channel.id, muted, now_us)
-    unheard |= {name: kept_text("it is muted") for name in muted if name not in busy}
+    # A purge would leave behind what is added to the timeline of an alert that is not held.
+    busy |= outbox.busy_of(tx, {name: entries[name] for name, why in unheard.items() if why}, now_us)
+    unheard |= {name: kept_text("it is muted") for name in muted}
+    unheard = {name: why for name, why in unheard.items() if name not in busy}
     not_told = [
         TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="untold", detail=f"{channel.name}: {why}")
         for name, why in unheard.items()
@@ -475,10 +486,13 @@ def _is_for_nobody(tx: Connection, channel: ChannelRow, alert: Alert, entries: S
 
 def _handed(
     tx: Connection, channel: ChannelRow, number: int, entries: Mapping[str, Sequence[Entry]]
-) -> OutgoingMessage:
+) -> OutgoingMessage | None:
     # A digest says nothing of what is long in its alerts.
     found = alerts.of_ids(tx, entries) if len(entries) == 1 else alerts.heads_of(tx, entries)
-    return OutgoingMessage(number=number, channel=channel, entries=entries, alerts=found)
+    # Alerts may be deleted, as by a purge, once their entries were read.
+    outbox.drop(tx, [each for name, own in entries.items() if name not in found for each in own])
+    there = {name: own for name, own in entries.items() if name in found}
+    return OutgoingMessage(number=number, channel=channel, entries=there, alerts=found) if there else None
 
 
 def _note(

@@ -122,7 +122,7 @@ class JudgingLedger:
             if not marks.move(tx, DETECT, piece.table, piece.since, piece.to):
                 tx.rollback()
                 return StaleCommit()
-            if not all(seeds.move(tx, piece.table, before, after, now_us) for before, after in piece.seeds):
+            if not seeds.move(tx, piece.table, piece.seeds, now_us):
                 tx.rollback()
                 return StaleCommit()
             if piece.source_id is not None and not detecting.hold_source(tx, piece.source_id):

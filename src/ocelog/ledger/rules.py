@@ -78,7 +78,7 @@ class RuleLedger:
         with self._database.write() as tx:
             tx.execute(delete(tables.rule_folders).where(_f.id == folder_id))
             tx.execute(delete(tables.rule_troubles).where(tables.rule_troubles.c.folder_id == folder_id))
-            tx.execute(delete(tables.rule_seeds).where(tables.rule_seeds.c.folder_id == folder_id))
+            seeds.forget_folder(tx, folder_id)
             for some in batches(sorted(rules)):
                 tx.execute(delete(tables.rule_states).where(_s.rule_id.in_(some)))
                 _forget_failures(tx, some)

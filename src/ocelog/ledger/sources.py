@@ -54,9 +54,10 @@ class SourceLedger:
             if there is None:
                 _write(tx, insert(tables.sources).values(id=row.id, **_values(row)), row)
             else:
-                _write(tx, update(tables.sources).where(_s.id == row.id).values(**_values(row), ending=False), row)
                 # The alerts of its records ended with it, and rules that were turned on since know none of them.
+                # Before the source: in the order in which all transactions lock (see `rows`).
                 seeds.forget_all(tx)
+                _write(tx, update(tables.sources).where(_s.id == row.id).values(**_values(row), ending=False), row)
 
     def save(self, row: SourceRow) -> None:
         """Put `row` in the place of the source with its id. Raises ConfigError if there is none or its name is used."""

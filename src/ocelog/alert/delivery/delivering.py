@@ -51,6 +51,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     happened: Happened
     note: str = ""
     created_us: int
+    since_us: int
+    """Since when it waits for its channel: what was put off waits for that first."""
     tries: int = 0
     put_off: bool = False
     """It was to be told later when it was written: its alert comes and goes."""
@@ -163,7 +165,7 @@ def gives_up(entry: Entry, failures: int, failing_us: int, now_us: int) -> bool:
     """
     day_us = GIVES_UP_AFTER // _US
     failed_for_a_day = failures >= MOST_TRIES and now_us - failing_us >= day_us
-    return entry.tries >= MOST_TRIES or (failed_for_a_day and now_us - entry.created_us >= day_us)
+    return entry.tries >= MOST_TRIES or (failed_for_a_day and now_us - entry.since_us >= day_us)
 
 
 def tells_ends_only(entries: Sequence[Entry]) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     RowMapping,
     Select,
+    Table,
     and_,
     bindparam,
     case,
@@ -41,6 +42,8 @@ _a = tables.alerts.c
 _d = tables.deliveries.c
 _older = tables.outbox.alias("older")
 _US = timedelta(microseconds=1)
+_REROUTED_AT_ONCE = 500
+"""Alerts of which one transaction reroutes what waits, if there are many."""
 _SECOND_US = timedelta(seconds=1) // timedelta(microseconds=1)
 _HOUR_US = timedelta(hours=1) // timedelta(microseconds=1)
 _DAY_US = timedelta(days=1) // timedelta(microseconds=1)
@@ -54,6 +57,7 @@ def entry_of(row: RowMapping) -> Entry:
         happened=Happened(row["happened"]),
         note=row["note"],
         created_us=row["created_us"],
+        since_us=row["due_us"] if row["waits_since_us"] is None else row["created_us"],
         tries=row["tries"],
         put_off=row["waits_since_us"] is None and row["due_us"] > row["created_us"],
     )
@@ -67,7 +71,7 @@ _IS_DUE = or_(
 )
 
 _WAITS_SINCE = case((_o.waits_since_us.is_(None), _o.due_us), else_=_o.created_us)
-"""Since when an entry waits for its channel: what is put off, as until the end of a mute, waits for that first."""
+"""`since_us` of an entry: what is put off, as until the end of a mute, waits for that first."""
 
 
 def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: Severity | None = None) -> list[str]:
@@ -201,14 +205,23 @@ def let_be_untold(tx: Connection, channel_id: str, muted: Mapping[str, Sequence[
     `muted` is all that waits for the channel, by alert. Returns those that somebody changes at this moment, and which
     wait a second longer: who changes them may wait for what this transaction holds.
     """
-    free = set[str]()
-    for some in batches(sorted(muted)):
-        free.update(tx.execute(_FREE, {"ids": some}).scalars())
+    busy = busy_of(tx, muted, now_us)
     # A statement of its own: it sees what was there once they were held.
-    for some in batches(sorted(free)):
+    for some in batches(sorted(muted.keys() - busy)):
         tx.execute(_UNTOLD, {"ids": some, "channel": channel_id})
-    busy = set(muted) - free
-    put_off(tx, [each for name in busy for each in muted[name]], now_us + _SECOND_US)
+    return busy
+
+
+def busy_of(tx: Connection, waiting: Mapping[str, Sequence[Entry]], now_us: int) -> set[str]:
+    """Hold alerts of which something waits, by alert, and return those that somebody changes at this moment, or purges.
+
+    What waits of these waits a second longer: who changes them may wait for what this transaction holds.
+    """
+    free = set[str]()
+    for some in batches(sorted(waiting)):
+        free.update(tx.execute(_FREE, {"ids": some}).scalars())
+    busy = set(waiting) - free
+    put_off(tx, [each for name in busy for each in waiting[name]], now_us + _SECOND_US)
     return busy
 
 
@@ -219,9 +232,13 @@ def forget(tx: Connection, alert_ids: Collection[str]) -> None:
 
 
 def postpone(tx: Connection, entries: Iterable[Entry], due: Mapping[int, int], now_us: int) -> None:
-    """Let `entries` wait until what `due` says by their numbers of tries, no longer under way."""
+    """Let `entries` wait until what `due` says by their numbers of tries, no longer under way.
+
+    From now on one that was put off counts as made when that was over: it has waited for the channel since then.
+    """
     for each in entries:
         later = {"tries": each.tries, "due_us": due[each.tries], "waits_since_us": now_us, "handed": None}
+        later["created_us"] = min(each.since_us, now_us)
         tx.execute(update(tables.outbox).where(_o.id == each.id).values(later))
 
 
@@ -345,23 +362,27 @@ def waiting(tx: Connection, now_us: int) -> list[RowMapping]:
     return list(tx.execute(_WAITING, {"now_us": now_us}).mappings())
 
 
-def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_us: int) -> int:
-    """Hand what waits for a channel that is gone to those that take it now, and return how many entries that were.
+def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_us: int) -> tuple[int, bool]:
+    """Hand what waits for a channel that is gone to those that take it now: of some alerts, if there are many.
 
+    Returns how many entries that were, and whether there may be more.
     What none of them takes, and nobody hears of otherwise, is told of here: nothing shows later that it waited.
     """
     # Alerts are taken before what belongs to them.
     alerts.hold(tx, [failure_id("")])
     # Read as they are deleted: what another adds or reroutes at the same time is neither lost nor told twice.
-    gone = delete(tables.outbox).where(_o.channel_id == channel_id).returning(*tables.outbox.c)
+    waits = _o.channel_id == channel_id
+    some = select(_o.alert_id).where(waits).distinct().order_by(_o.alert_id).limit(_REROUTED_AT_ONCE)
+    names = tx.execute(some).scalars().all()
+    gone = delete(tables.outbox).where(waits, _o.alert_id.in_(names)).returning(*tables.outbox.c)
     rows = sorted(tx.execute(gone).mappings(), key=lambda row: int(row["id"]))
     entries = _by_alert(rows)
     found = alerts.heads_of(tx, entries)
+    waits_for, told_to = (_channels_of(tx, table, names) for table in (tables.outbox, tables.deliveries))
     again, nowhere = list[Telling](), list[Alert]()
     for name, alert in found.items():
         takers = set(channels_for(alert, others))
-        there = set(tx.execute(select(_o.channel_id).where(_o.alert_id == name)).scalars())
-        told = set(tx.execute(select(_d.channel_id).where(_d.alert_id == name)).scalars())
+        there, told = waits_for.get(name, set()), told_to.get(name, set())
         # Who was told of it already, or is to be, need not hear it twice.
         again += [
             Telling(alert_id=name, channel_id=taker, happened=each.happened, note=each.note, due_us=now_us)
@@ -372,4 +393,14 @@ def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_u
             nowhere.append(alert)
     alerts.add_tellings(tx, again, now_us)
     delivery_errors.unrouted(tx, nowhere, others, now_us)
-    return len(rows)
+    return len(rows), len(names) == _REROUTED_AT_ONCE
+
+
+def _channels_of(tx: Connection, table: Table, names: Collection[str]) -> dict[str, set[str]]:
+    """Return the channels that rows of alerts are about, by alert."""
+    found = dict[str, set[str]]()
+    for name, channel_id in tx.execute(
+        select(table.c.alert_id, table.c.channel_id).where(table.c.alert_id.in_(names)).distinct()
+    ):
+        found.setdefault(name, set()).add(channel_id)
+    return found

@@ -1,8 +1,10 @@
 """How very many rows of a source go, some at a time, so that others write between two transactions."""
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Column, ColumnElement, Table, delete, select, true
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
@@ -10,11 +12,16 @@ from ocelog.ledger.rows import alert_changes
 
 _AT_ONCE = 500
 """Alerts that one transaction deletes, if there are many: it takes a twentieth of a second or so."""
-_KEYS_AT_ONCE = 5_000
-"""Rows of a key alone that one deletes: in about the same time."""
+_ROWS_AT_ONCE = 5_000
+"""Rows of which nothing depends on that one deletes: in about the same time."""
 _a = tables.alerts.c
-_MANY = (tables.match_keys, tables.rejection_keys)
-"""What there is for each match and rejection of a source: nothing else refers to it."""
+_MANY: Sequence[tuple[Table, Column[Any]]] = (
+    (tables.match_keys, tables.match_keys.c.match_id),
+    (tables.rejection_keys, tables.rejection_keys.c.rejection_key),
+    (tables.slices, tables.slices.c.id),
+    (tables.unjudged, tables.unjudged.c.id),
+)
+"""What else there may be very much of, to which nothing refers, and what tells its rows apart."""
 
 
 def purge_most(database: Database, source_id: str) -> None:
@@ -22,9 +29,11 @@ def purge_most(database: Database, source_id: str) -> None:
 
     Whoever is killed between two transactions calls it again: no alert is left without what belongs to it.
     """
+    # First: their files are gone, and who judges would look for them.
+    _purge_rows(database, tables.parts, tables.parts.c.path, source_id)
     _purge_alerts(database, source_id)
-    for table in _MANY:
-        _purge_keys(database, table, source_id)
+    for table, key in _MANY:
+        _purge_rows(database, table, key, source_id)
 
 
 def _purge_alerts(database: Database, source_id: str) -> None:
@@ -38,13 +47,12 @@ def _purge_alerts(database: Database, source_id: str) -> None:
         database.let_others(began)
 
 
-def _purge_keys(database: Database, table: Table, source_id: str) -> None:
-    (key,) = table.primary_key.columns
+def _purge_rows(database: Database, table: Table, key: Column[Any], source_id: str) -> None:
     this = table.c.source_id == source_id
-    after = key >= ""
+    after: ColumnElement[bool] = true()
     while True:
         with database.read() as tx:
-            last = tx.execute(select(key).where(this, after).order_by(key).offset(_KEYS_AT_ONCE).limit(1)).scalar()
+            last = tx.execute(select(key).where(this, after).order_by(key).offset(_ROWS_AT_ONCE).limit(1)).scalar()
         if last is None:
             return
         began = time.monotonic()

@@ -1,8 +1,8 @@
 """How it lies in the ledger which rules know what was there before they were turned on."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, true, tuple_, update
 
 from ocelog.alert.seed import Seed
 from ocelog.ledger import tables
@@ -12,6 +12,12 @@ from ocelog.ledger.database.dialects import insert_missing
 ALL = "*"
 """Stands for the rules that were on when the ledger became one that has these rows."""
 _r, _s, _f = tables.rule_seeds.c, tables.rule_states.c, tables.rule_folders.c
+
+
+def hold(tx: Connection, which: ColumnElement[bool]) -> None:
+    """Take the rows that are `which`, in the order of their keys with the star first, until the transaction ends."""
+    in_order = (_r.rule_id != ALL, _r.rule_id, _r.folder_id, _r.table_name)
+    tx.execute(select(_r.rule_id).where(which).order_by(*in_order).with_for_update()).all()
 
 
 def unseeded(tx: Connection, table: str, rules: Mapping[str, str]) -> list[Seed]:
@@ -49,8 +55,15 @@ def write_down(tx: Connection, table: str, rules: Mapping[str, str], now_us: int
     tx.execute(delete(tables.rule_seeds).where(star))
 
 
-def move(tx: Connection, table: str, before: Seed, after: Seed, now_us: int) -> bool:
-    """Note how far a rule is; False: it is not as far as was read."""
+def move(tx: Connection, table: str, seeds: Sequence[tuple[Seed, Seed]], now_us: int) -> bool:
+    """Note how far rules are; False: one is not as far as was read."""
+    if len(seeds) > 1:
+        keys = [(before.rule_id, before.folder_id) for before, _ in seeds]
+        hold(tx, and_(_r.table_name == table, tuple_(_r.rule_id, _r.folder_id).in_(keys)))
+    return all(_move(tx, table, before, after, now_us) for before, after in seeds)
+
+
+def _move(tx: Connection, table: str, before: Seed, after: Seed, now_us: int) -> bool:
     key = {"table_name": table, "folder_id": before.folder_id, "rule_id": before.rule_id}
     if before.after is None and before.tries == 0:
         insert_missing(tx, tables.rule_seeds, **key, after_source=None, after_id=None, tries=0, seeded_us=None)
@@ -74,6 +87,7 @@ def move(tx: Connection, table: str, before: Seed, after: Seed, now_us: int) -> 
 def purge(tx: Connection, source_id: str) -> None:
     """Forget which record of a source a rule came to: it begins again."""
     begun = {"after_source": None, "after_id": None, "tries": 0}
+    hold(tx, _r.after_source == source_id)
     tx.execute(update(tables.rule_seeds).where(_r.after_source == source_id).values(begun))
 
 
@@ -82,7 +96,7 @@ def forget_others(tx: Connection, on: Collection[tuple[str, str]], kept: Collect
     pairs = tx.execute(select(_r.rule_id, _r.folder_id).distinct().order_by(_r.rule_id, _r.folder_id)).all()
     for rule, folder in pairs:
         if (rule, folder) not in on and rule not in kept:
-            tx.execute(delete(tables.rule_seeds).where(_r.rule_id == rule, _r.folder_id == folder))
+            _delete(tx, and_(_r.rule_id == rule, _r.folder_id == folder))
 
 
 def known_of(tx: Connection, rules: Collection[str]) -> list[str]:
@@ -96,9 +110,19 @@ def known_of(tx: Connection, rules: Collection[str]) -> list[str]:
 def forget(tx: Connection, rules: Collection[str]) -> None:
     """Forget what these rules know, whatever their folder."""
     for some in batches(sorted(rules)):
-        tx.execute(delete(tables.rule_seeds).where(_r.rule_id.in_(some)))
+        _delete(tx, _r.rule_id.in_(some))
+
+
+def forget_folder(tx: Connection, folder_id: str) -> None:
+    """Forget what the rules of a folder know."""
+    _delete(tx, _r.folder_id == folder_id)
 
 
 def forget_all(tx: Connection) -> None:
     """Let every rule get to know anew what is there."""
-    tx.execute(delete(tables.rule_seeds))
+    _delete(tx, true())
+
+
+def _delete(tx: Connection, which: ColumnElement[bool]) -> None:
+    hold(tx, which)
+    tx.execute(delete(tables.rule_seeds).where(which))
