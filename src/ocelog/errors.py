@@ -38,7 +38,7 @@ CAUSES = {
     "disk_full": "The disk is full.",
     "web_page": "A proxy or firewall answers in the source's place, with a web page.",
     "scope_missing": "The source says which scope the service account lacks.",
-    "credentials_refused": "The source refuses the client id and the secret.",
+    "credentials_refused": "The source refuses the client ID and the secret.",
     "access_denied": "The source denies access, and does not say why.",
     "address_forbidden": "The address leads to a private network or to this machine, which the channel does not allow.",
     "query_cancelled": "Somebody ended the query before it was done.",

@@ -41,7 +41,7 @@ class SourceSettings(Protocol):
 
     @property
     def account_names(self) -> tuple[str, ...]:
-        """What records of the tenant may call the account that reads it, such as its client id."""
+        """What records of the tenant may call the account that reads it, such as its client ID."""
         ...
 
     def to_mapping(self) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Accounts:
         """Seconds of the tenant's clock that a token holds."""
 
     def add(self, **facts: Any) -> Account:
-        """Make a service account, with a client id of 53 characters and a secret of 64; takes Account's fields."""
+        """Make a service account, with a client ID of 53 characters and a secret of 64; takes Account's fields."""
         made = {"client_id": _letters(self._rng, 53), "client_secret": _letters(self._rng, 64)}
         account = Account(**{**made, **facts})
         self._known[account.client_id] = account

@@ -87,7 +87,7 @@ def _account(api: Api, client_id: str | None) -> Account:
     accounts = {account.client_id: account for account in api.accounts.all()}
     wanted = client_id if client_id is not None else next(iter(accounts))
     if wanted not in accounts:
-        raise AdminError(f"no service account has the client id {shown(wanted)}")
+        raise AdminError(f"no service account has the client ID {shown(wanted)}")
     return accounts[wanted]
 
 

@@ -49,7 +49,7 @@ def faults() -> None:
 
 
 def serve(**given: Any) -> None:
-    """Serve a tenant. Prints its token URL, API URL, client id and client secret; how to administer it on stderr."""
+    """Serve a tenant. Prints its token URL, API URL, client ID and client secret; how to administer it on stderr."""
     for name, value in given.items():
         # No bound keeps NaN out: it is neither below nor above any.
         if isinstance(value, float) and math.isnan(value):
@@ -195,7 +195,7 @@ def _accounts(settings: Settings, world: World) -> Accounts:
 _LABELS = {
     "token_url": "token URL:",
     "api_url": "API URL:",
-    "client_id": "client id:",
+    "client_id": "client ID:",
     "client_secret": "client secret:",
 }
 

@@ -97,7 +97,7 @@ class Settings:
     ] = False
     bare: Annotated[
         bool,
-        typer.Option("--bare", help="Print four bare lines: token URL, API URL, client id, client secret."),
+        typer.Option("--bare", help="Print four bare lines: token URL, API URL, client ID, client secret."),
     ] = False
     until_stdin_closes: Annotated[
         bool,

@@ -77,7 +77,7 @@ def test_the_headline_says_that_the_client_id_and_the_secret_were_refused(
     for path, given in (("/sources/new", FORM), ("/sources/prod/rotate", {"secret": "another-secret"})):
         answer = admin.post(path, **given)
         assert answer.status_code == 422
-        assert "Wiz refused this client id and secret." in answer.text
+        assert "Wiz refused this client ID and secret." in answer.text
         assert "does not work as it is set up" not in answer.text
 
 

@@ -183,7 +183,7 @@ def test_the_token_can_say_where_the_api_is(connect: Connect, server: Server) ->
 def test_a_wrong_secret_is_refused_without_being_told(server: Server) -> None:
     settings = from_mapping({"token_url": server.token_url, "api_url": server.api_url, "client_id": server.client_id})
     source = WizSource(settings, lambda: Secret("wrong-secret-text"))
-    with pytest.raises(AccessRefusedError, match="client id and secret") as caught:
+    with pytest.raises(AccessRefusedError, match="client ID and secret") as caught:
         source.prime()
     assert "wrong-secret-text" not in str(caught.value)
     source.close()

@@ -352,7 +352,7 @@ def test_the_command_says_where_it_is_for_people_and_for_scripts(form: str) -> N
         process.communicate()
     match form:
         case "labelled":
-            assert [line.split(": ")[0] for line in lines] == ["token URL", "API URL", "client id", "client secret"]
+            assert [line.split(": ")[0] for line in lines] == ["token URL", "API URL", "client ID", "client secret"]
             assert lines[0].split()[-1].startswith("http://127.0.0.1:")
         case "--bare":
             assert [" " in line for line in lines] == [False] * 4

@@ -306,7 +306,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
     for mistake in (
         "A source's name is one line of 1 to 200 characters.",
         "'-' is not a name: type what you call the tenant",
-        "The client id is one word without spaces, as Wiz shows it.",
+        "The client ID is one word without spaces, as Wiz shows it.",
         "There is a source 'taken' already",
         "API URL must be a URL",
         "did you mean 'cognito'?",

@@ -212,8 +212,8 @@ def test_what_is_left_out_has_its_default() -> None:
         ({"rate": "fast"}, "rate"),
         ({"page_size": 501}, "page size"),
         ({"page_size": 0}, "page size"),
-        ({"client_id": " "}, "client id"),
-        ({"client_id": "a\nb"}, "client id"),
+        ({"client_id": " "}, "client ID"),
+        ({"client_id": "a\nb"}, "client ID"),
         ({"projects": [""]}, "project ids"),
         ({"ca_file": "/nowhere/ca.pem"}, "not there"),
     ],
@@ -233,9 +233,9 @@ def test_a_change_is_checked_and_takes_along_what_follows_from_it() -> None:
 
 @pytest.mark.parametrize("given", ["30 days", "--projects", "-n", "a\tb", "", "x" * 201])
 def test_what_no_client_id_looks_like_is_refused(given: str) -> None:
-    with pytest.raises(ConfigError, match="Invalid client id"):
+    with pytest.raises(ConfigError, match="Invalid client ID"):
         from_mapping({**GIVEN, "client_id": given})
-    with pytest.raises(ConfigError, match="Invalid client id"):
+    with pytest.raises(ConfigError, match="Invalid client ID"):
         changed(from_mapping(GIVEN), {"client_id": given})
 
 

@@ -48,7 +48,7 @@ def call(api: Api, method: str, name: str, **said: Any) -> Any:
         ("scopes", '{"scopes": ["read:isues"]}', "did you mean 'read:issues'?"),
         ("scopes", '{"scopes": "read:issues"}', "Expected `array"),
         ("accounts", '{"projects": ["nope"]}', "no project has the id 'nope'"),
-        ("rotate", '{"client_id": "nope"}', "no service account has the client id 'nope'"),
+        ("rotate", '{"client_id": "nope"}', "no service account has the client ID 'nope'"),
         ("behaviour", '{"page_cap": 0}', "`$.page_cap`"),
         ("behaviour", '{"tie_break": 3}', "`$.tie_break`"),
         ("behaviour", '{"nope": 1}', "unknown field `nope`"),

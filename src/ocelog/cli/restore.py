@@ -43,4 +43,4 @@ def command(
             f"The key is not in the backup: put it at {made.home / 'key'}, or set OCELOG_KEY or OCELOG_KEY_FILE."
         )
         show.paragraph(f"If it is lost, {INIT_NAMES_THEM}.")
-    show.paragraph("To go on: ocelog pull")
+    show.paragraph(f"To go on{'' if made.has_key else ', once the key is there'}: ocelog pull")

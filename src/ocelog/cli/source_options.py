@@ -112,7 +112,7 @@ class SourceOptions(Struct, frozen=True, kw_only=True):
     ] = None
     no_check: Annotated[bool, typer.Option("--no-check", help="Save without checking that it works.")] = False
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Save even if another source reads the same tenant with this client id.")
+        bool, typer.Option("--anyway", help="Save even if another source reads the same tenant with this client ID.")
     ] = False
 
     own: Mapping[str, Any] = field(default_factory=dict)

@@ -198,7 +198,7 @@ def _answer(text: str, options: Options) -> Options:
         name, _, rest = text.removesuffix(";").strip().partition(" ")
         match name, rest.strip():
             case (".tables" | "\\dt", "") | ("\\d", ""):
-                show.fitting_table(["table", "holds"], list(meanings().items()))
+                show.fitting_table(["table", "meaning"], list(meanings().items()))
             case (".schema" | "\\d", table) if table:
                 tables.command(table, json=False)
             case (".schema", _):

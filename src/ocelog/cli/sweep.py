@@ -103,6 +103,14 @@ def _tell(streams: Sequence[Stream], swept: SweepResult, *, json: bool) -> None:
         for row in rows:
             for remark in filter(None, (row["error"], row["note"])):
                 show.remark(f"{row['source']} {row['log_type']}: {show.harmless(str(remark))}")
+        if any(
+            each.sweep is not None and each.sweep.missing > each.sweep.inferred and not each.sweep.vanished
+            for each in swept.streams
+        ):
+            show.remark(
+                "missing: open here, and not found at the source with any status. What the next sweep does not find "
+                "either is marked as inferred_closed."
+            )
         if swept.publishing is not None:
             show.remark(f"Publishing: {show.harmless(str(swept.publishing))}")
         for line in swept.lost:

@@ -36,7 +36,7 @@ SUMMARIES: Mapping[str, str] = {
     "disk_full": translatable("The disk is full."),
     "web_page": translatable("A proxy or firewall answers in the place of the source."),
     "scope_missing": translatable("The service account lacks a scope."),
-    "credentials_refused": translatable("The source refuses the client id and the secret."),
+    "credentials_refused": translatable("The source refuses the client ID and the secret."),
     "access_denied": translatable("The source denies access, and does not say why."),
     "address_forbidden": translatable("The address leads to a private network or to this machine."),
     "query_cancelled": translatable("The query was ended before it was done."),

@@ -13,7 +13,7 @@ class OwnAccount:
 
     kind: Kind
     names: Iterable[str] = ()
-    """What it is known by in the settings, such as its client id."""
+    """What it is known by in the settings, such as its client ID."""
     _known: set[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -66,7 +66,7 @@ def remarks(installation: Installation, tables: Collection[str]) -> list[str]:
         lines.append("There is no source yet. Add one: ocelog source add")
     if any(name.endswith("_current") for name in tables):
         lines += [
-            f"{stream}: the first sweep has read {sweep}. Until it is done, _current lacks the rest."
+            f"{stream}: the first sweep has read {sweep}. Until it is done, its _current view lacks the rest."
             for stream, sweep in sweeps(installation.ledger).items()
         ]
     return lines

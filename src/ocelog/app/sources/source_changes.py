@@ -175,7 +175,7 @@ def prove(
     if any(item.code == "credentials_refused" for item in failed):
         product = product_of(row).title
         raise ConfigError(
-            Phrase("%(product)s refused this client id and secret. %(otherwise)s", product=product, otherwise=otherwise)
+            Phrase("%(product)s refused this client ID and secret. %(otherwise)s", product=product, otherwise=otherwise)
         )
     if failed:
         raise ConfigError(Phrase("This source does not work as it is set up. %(otherwise)s", otherwise=otherwise))

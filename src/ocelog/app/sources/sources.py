@@ -157,7 +157,7 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
 
 
 def twin(installation: Installation, settings: SourceSettings, own_id: str) -> SourceRow | None:
-    """Return another source than `own_id` that reads the same tenant with the same client id, None if none does."""
+    """Return another source than `own_id` that reads the same tenant with the same client ID, None if none does."""
     for other in installation.ledger.sources.listed():
         if other.id == own_id:
             continue
@@ -171,12 +171,12 @@ def twin(installation: Installation, settings: SourceSettings, own_id: str) -> S
 
 
 def refuse_twin(installation: Installation, row: SourceRow) -> None:
-    """Raise ConfigError if another source reads the same tenant with the same client id: each record would be twice."""
+    """Raise ConfigError if another source reads the same tenant with the same client ID: each record would be twice."""
     other = twin(installation, source_settings(row), row.id)
     if other is not None:
         raise ConfigError(
             Phrase(
-                "The source %(name)s reads this tenant with this client id already, so each record would "
+                "The source %(name)s reads this tenant with this client ID already, so each record would "
                 "be stored twice. Change that one (ocelog source edit %(id)s), or go on anyway (--anyway).",
                 name=repr(other.name),
                 id=other.id,

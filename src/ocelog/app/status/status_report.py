@@ -433,7 +433,7 @@ def _remarks(each: StreamStatus, *, idle: bool) -> list[str]:
     lines = list[str]()
     if each.sweep is not None:
         lines.append(
-            f"{name}: the first sweep is not done: {each.sweep}. Until then _current lacks older open records."
+            f"{name}: the first sweep is not done: {each.sweep}. Until then its _current view lacks older open records."
         )
     lines += _swept(name, each)
     for parked in each.parked:

@@ -38,7 +38,7 @@ _OPTIONS = (
     Option(
         name="client_id",
         flag="--client-id",
-        help="The service account's client id.",
+        help="The service account's client ID.",
         required=True,
         reaches=True,
         rotates=True,
@@ -88,7 +88,7 @@ class WizAccounts:
 
     def __init__(self) -> None:
         self._paces: dict[tuple[str, str], Pace] = {}
-        """By token URL and client id: Wiz limits what a service account sends, however many sources use it."""
+        """By token URL and client ID: Wiz limits what a service account sends, however many sources use it."""
 
     def connect(
         self, source_id: str, settings: SourceSettings, secret: Callable[[], Secret], clock: ApiClock
@@ -166,7 +166,7 @@ def _read_projects(text: str, _: Answers) -> list[str] | None:
 
 def _read_client_id(text: str, _: Answers) -> str:
     if not may_be_client_id(text):
-        raise ConfigError(Phrase("The client id is one word without spaces, as Wiz shows it."))
+        raise ConfigError(Phrase("The client ID is one word without spaces, as Wiz shows it."))
     return text
 
 

@@ -20,7 +20,7 @@ from ocelog.units import write_list
 
 _MOST_PROJECTS = 500
 _LONGEST_ID = 200
-_NO_CLIENT_ID = Phrase("Invalid client id: use the one that Wiz showed together with the client secret.")
+_NO_CLIENT_ID = Phrase("Invalid client ID: use the one that Wiz showed together with the client secret.")
 
 
 class WizSettings(Struct, frozen=True, kw_only=True):
@@ -72,7 +72,7 @@ class WizSettings(Struct, frozen=True, kw_only=True):
         return self.api_url is None or other.api_url is None or _place(self.api_url) == _place(other.api_url)
 
     def is_same_account(self, other: SourceSettings) -> bool:
-        """Whether both read the same tenant with the same client id."""
+        """Whether both read the same tenant with the same client ID."""
         return (
             isinstance(other, WizSettings)
             and self.client_id.strip() == other.client_id.strip()
@@ -185,7 +185,7 @@ def _demand_client_id(settings: WizSettings) -> None:
 
 
 def may_be_client_id(text: str) -> bool:
-    """Whether Wiz may have shown a text as a client id: none has spaces, or begins as an option does."""
+    """Whether Wiz may have shown a text as a client ID: none has spaces, or begins as an option does."""
     return 0 < len(text) <= _LONGEST_ID and not text.startswith("-") and text.isprintable() and " " not in text
 
 

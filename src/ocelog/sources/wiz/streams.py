@@ -126,7 +126,7 @@ LOG_TYPES: tuple[Root, ...] = (
             version_times=("timestamp",),
             split_values={"status": ("SUCCESS", "FAILED", "INVALID", "ACCESS_DENIED")},
             # Each login and query of a collector is in the log, so it must not take itself for a sign of life. A login
-            # names the client id, which may or may not be the id of the account.
+            # names the client ID, which may or may not be the id of the account.
             actor_fields=("serviceAccount.id", "performer.id", "actionParameters.clientID"),
         ),
         root="auditLogEntries",

@@ -220,7 +220,7 @@ def _refuse(answered: HttpAnswer) -> NoReturn:
     if status in (400, 401, 403):
         raise AccessRefusedError(
             Phrase(
-                "Wiz refused this client id and secret (HTTP %(status)s%(reason)s).",
+                "Wiz refused this client ID and secret (HTTP %(status)s%(reason)s).",
                 status=status,
                 reason=_reason(answered),
             ),
