@@ -176,9 +176,9 @@ def test_a_token_that_names_no_data_centre_asks_for_the_address_and_is_not_shown
 
 
 def test_a_token_url_of_ones_own_has_no_data_centers() -> None:
-    with pytest.raises(ConfigError, match="whole API URL"):
+    with pytest.raises(ConfigError, match="give the whole of it"):
         api_url("us1", "https://auth.example/token")
-    with pytest.raises(AccessRefusedError, match="whole API URL"):
+    with pytest.raises(AccessRefusedError, match="give the whole of it"):
         api_url_of(_jwt({"dc": "us1"}), "https://auth.example/token")
 
 
