@@ -175,7 +175,7 @@ def test_stamps_grow_and_are_the_apis_time(source: WizSource, server: Server) ->
 
 
 def test_the_token_can_say_where_the_api_is(connect: Connect, server: Server) -> None:
-    with pytest.raises(AccessRefusedError, match="give the whole API URL"):
+    with pytest.raises(AccessRefusedError, match="give the whole of it"):
         connect(api_url=None).prime()
     assert connect().api_url() == server.api_url
 
