@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -134,8 +135,31 @@ def test_ids_are_told_apart_whatever_their_parts_hold() -> None:
 
 def test_a_threshold_above_what_is_kept_is_reached_by_an_estimate() -> None:
     grouping = Grouping(rule="r", period=HOUR, threshold=MOST_KEPT + 1)
-    first = join(grouping, Group(), MATCH, T0).group
-    assert first.kept == ()
-    before = replace(first, matches=MOST_KEPT - 1)
-    assert not (almost := join(grouping, before, MATCH, T0)).tells
-    assert join(grouping, almost.group, MATCH, T0).tells
+    group = join(grouping, Group(), MATCH, T0).group
+    for _ in range(MOST_KEPT - 1):
+        found = join(grouping, group, MATCH, T0)
+        assert not found.tells
+        group = found.group
+    assert len(group.kept) == 1
+    muted = join(grouping, group, MATCH, T0, counts=False)
+    assert (muted.tells, muted.begins, muted.group.matches) == (False, False, MOST_KEPT + 1)
+    assert join(grouping, muted.group, MATCH, T0).tells
+
+
+def test_what_is_muted_is_not_counted_towards_a_threshold_above_what_is_kept() -> None:
+    grouping = Grouping(rule="r", period=HOUR, threshold=MOST_KEPT + 1)
+    group = Group()
+    for _ in range(MOST_KEPT + 1):
+        group = join(grouping, group, MATCH, T0, counts=False).group
+    first = join(grouping, group, MATCH, T0)
+    assert (first.begins, first.tells) == (True, False)
+
+
+@pytest.mark.parametrize(("before", "after"), [(MOST_KEPT, MOST_KEPT + 1), (MOST_KEPT + 1, 3)])
+def test_a_threshold_that_is_changed_amid_a_window_goes_on_from_what_counted(before: int, after: int) -> None:
+    group = Group()
+    for at in range(2):
+        match = replace(MATCH, row_id=str(at), event_us=T0 + at)
+        group = join(Grouping(rule="r", period=HOUR, threshold=before), group, match, T0).group
+    found = join(Grouping(rule="r", period=HOUR, threshold=after), group, replace(MATCH, row_id="2"), T0)
+    assert not found.tells

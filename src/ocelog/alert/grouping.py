@@ -19,6 +19,8 @@ from ocelog.alert.ids import alert_id, fingerprint
 MOST_KEPT = 10_000
 """Matches whose event times a group remembers while its threshold is not reached; of more, the latest."""
 _US = timedelta(microseconds=1)
+_A_COUNT = ""
+"""What stands beside a number that is no event time: how many matches counted."""
 
 
 class Grouping(Struct, frozen=True, kw_only=True):
@@ -53,7 +55,10 @@ class Group(Struct, frozen=True, kw_only=True):
     told: bool = False
     """Whether its alert was told of: the threshold was reached."""
     kept: tuple[tuple[int, str], ...] = ()
-    """Event time and what the threshold counts by, in the order of time, of matches in a window that is not told."""
+    """Event time and what the threshold counts by, in the order of time, of matches in a window that is not told.
+
+    With a threshold above `MOST_KEPT`, one pair: how many counted, and nothing.
+    """
 
 
 class GroupingResult(Struct, frozen=True, kw_only=True):
@@ -129,8 +134,9 @@ def _counted(
     if grouping.threshold <= 1:
         return (), True
     if grouping.threshold > MOST_KEPT:
-        # An estimate, of repeated values too: so many instants are not kept.
-        return (), group.matches + 1 >= grouping.threshold
+        # An estimate, of repeated values too: so many instants are not kept, but how many there were.
+        before = group.kept[0][0] if group.kept and group.kept[0][1] == _A_COUNT else len(group.kept)
+        return ((before + 1, _A_COUNT),), before + 1 >= grouping.threshold
     times, lasts = list(group.kept), grouping.period // _US
     at = min(match.event_us, now_us)
     insort(times, (at, match.row_id if match.unique is None else fingerprint(match.unique)))
