@@ -1212,6 +1212,33 @@ def test_what_is_purged_as_it_is_told_leaves_nothing_behind(postgresql: Callable
 
 
 @pytest.mark.postgresql
+def test_what_gets_worse_as_it_is_dropped_because_it_is_muted_stays_told(
+    postgresql: Callable[[], str], clock: Clock
+) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False, now=clock)) as ledger,
+        closing(Ledger.open(address, durable=False, now=clock)) as another,
+    ):
+        desk = Desk(ledger, clock)
+        ledger.channels.add(channel())
+        claim = desk.take()
+        desk.tell("a", Happened.OPENED, "ops")
+        clock.now += MINUTE
+        mute(desk, fields={"severity": ("HIGH",)})
+
+        def worsen() -> None:
+            Desk(another, clock).tell("a", Happened.ESCALATED, "ops", severity=Severity.CRITICAL)
+
+        with before_statement(ledger, "SKIP LOCKED", worsen):
+            assert desk.happened(claim) == [("a", Happened.ESCALATED, 1)]
+        alert = desk.alert("a")
+        # Else nobody would be told of its end.
+        assert alert is not None
+        assert alert.to_be_told
+
+
+@pytest.mark.postgresql
 def test_what_is_put_off_as_its_mute_is_ended_does_not_wait_for_the_end_that_this_had(
     postgresql: Callable[[], str], clock: Clock
 ) -> None:
