@@ -988,6 +988,20 @@ def test_what_waited_when_a_mute_began_is_not_told_because_it_goes_or_comes_back
     assert [each.detail for each in details.timeline if each.what == "untold"] == ["ops: it is muted"]
 
 
+def test_who_heard_that_an_alert_was_closed_hears_that_it_was_reopened_before_a_mute_began(
+    desk: Desk, clock: Clock
+) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("a", Happened.CLOSED, "ops", status=AlertStatus.CLOSED)
+    assert desk.happened(claim) == [("a", Happened.CLOSED, 2)]
+    desk.tell("a", Happened.REOPENED, "ops", note="by ann", status=AlertStatus.OPEN)
+    clock.now += MINUTE
+    mute(desk)
+    assert desk.happened(claim) == [("a", Happened.REOPENED, 1)]
+
+
 @pytest.mark.parametrize("owed", [False, True])
 @pytest.mark.parametrize("fields", [{}, {"context.actor": ("ann",)}])
 def test_a_storm_that_is_muted_is_dropped_or_put_off_many_at_a_time(
@@ -1195,6 +1209,33 @@ def test_what_is_purged_as_it_is_told_leaves_nothing_behind(postgresql: Callable
             assert desk.happened(claim) == []
         purging.pop().result(timeout=30)
         assert left() == [0, 0, 0]
+
+
+@pytest.mark.postgresql
+def test_what_gets_worse_as_it_is_dropped_because_it_is_muted_stays_told(
+    postgresql: Callable[[], str], clock: Clock
+) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False, now=clock)) as ledger,
+        closing(Ledger.open(address, durable=False, now=clock)) as another,
+    ):
+        desk = Desk(ledger, clock)
+        ledger.channels.add(channel())
+        claim = desk.take()
+        desk.tell("a", Happened.OPENED, "ops")
+        clock.now += MINUTE
+        mute(desk, fields={"severity": ("HIGH",)})
+
+        def worsen() -> None:
+            Desk(another, clock).tell("a", Happened.ESCALATED, "ops", severity=Severity.CRITICAL)
+
+        with before_statement(ledger, "SKIP LOCKED", worsen):
+            assert desk.happened(claim) == [("a", Happened.ESCALATED, 1)]
+        alert = desk.alert("a")
+        # Else nobody would be told of its end.
+        assert alert is not None
+        assert alert.to_be_told
 
 
 @pytest.mark.postgresql

@@ -27,7 +27,7 @@ from ocelog.app.claims import HomeClaims
 from ocelog.app.rules.replaying import replay_claims
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
-from ocelog.errors import LakeDamagedError, LostFenceError
+from ocelog.errors import LakeDamagedError, LakeUnavailableError, LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.alerts import of_ids
@@ -437,6 +437,24 @@ def test_what_waits_is_judged_though_its_source_is_added_again_as_it_is_passed(p
 
     loop.ledger = Adding()
     to_the_end(loop)
+    assert passed.rules.unjudged() == []
+    assert passed.judging.due() == set()
+    assert alerts(passed, EARLY)["a"].status is AlertStatus.OPEN
+
+
+def test_what_cannot_be_read_is_judged_later_if_its_source_is_added_again_as_it_is_passed(passed: Ledger) -> None:
+    to_the_end(judging(passed, House(on=(rule(EARLY),))))
+    passed.pulling.land(landing(taken(passed), loaded_through=3))
+    passed.sources.remove(SOURCE)
+
+    class Away(House):
+        def part_rows(self, part: Part) -> pa.Table:
+            if passed.sources.listed():
+                return super().part_rows(part)
+            passed.sources.add(source_row(SOURCE))
+            raise LakeUnavailableError("the disk is away")
+
+    to_the_end(judging(passed, Away(on=(rule(EARLY),), versions=4)))
     assert passed.rules.unjudged() == []
     assert passed.judging.due() == set()
     assert alerts(passed, EARLY)["a"].status is AlertStatus.OPEN

@@ -1,6 +1,7 @@
 """What matches bring about, where a whole simulation would not say why: flaps, history, suspensions, thresholds."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ from ocelog.alert.deciding import (
     decide,
     decision_query,
 )
+from ocelog.alert.delivery.routing import ChannelRow, Routing, channels_for
 from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
@@ -576,6 +578,22 @@ def test_whoever_heard_of_an_alert_hears_that_it_is_worse_also_where_that_is_tol
     ]
     (alert,) = decision.alerts
     assert list(policy.route(alert)) == hear
+
+
+def test_a_worse_match_that_names_no_destinations_leaves_to_them_who_subscribed_if_all_that_heard_did() -> None:
+    def to(said: Judgement, destinations: tuple[str, ...] | None) -> Judgement:
+        (match,) = said.matches
+        return replace(said, matches=[replace(match, verdict=replace(match.verdict, destinations=destinations))])
+
+    ops, boss = (ChannelRow(id=name, name=name, kind="file", added_us=1) for name in ("ops", "boss"))
+    channels = [ops, replace(boss, routing=Routing(escalate_after=timedelta(minutes=5)))]
+    policy = Policy(route=lambda alert: channels_for(alert, channels))
+    _, state = played(to(one("v1", severity=Severity.LOW), ("ops",)), policy=policy)
+    decision = decide(to(one("v2", severity=Severity.CRITICAL), None), state, policy, NOW + MINUTE)
+    assert [(each.happened, each.channel_id) for each in decision.tellings] == [(Happened.ESCALATED, "ops")]
+    (alert,) = decision.alerts
+    # Else the other would hear of it neither when nobody acknowledges it, nor ever.
+    assert alert.destinations is None
 
 
 def test_a_worse_match_that_is_muted_changes_nothing() -> None:

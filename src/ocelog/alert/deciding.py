@@ -372,10 +372,10 @@ class _Deciding:
         before, alert = alert, _showing(alert, own)
         if not alert.to_be_told:
             return alert
-        if alert.destinations != before.destinations:
+        heard, hear = self._policy.route(before), self._policy.route(alert)
+        if not set(heard) <= set(hear):
             # Whoever heard of it hears that it is worse, and of its end, beside whoever that is to be told to.
-            heard = dict.fromkeys((*self._policy.route(before), *self._policy.route(alert)))
-            alert = replace(alert, destinations=tuple(heard) or alert.destinations)
+            alert = replace(alert, destinations=tuple(dict.fromkeys((*heard, *hear))))
         back = self._open_again(alert, kept_text("its severity rose"))
         return self._tell(back, Happened.ESCALATED, f"from {rose}", again=back is not alert)
 

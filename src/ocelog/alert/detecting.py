@@ -174,10 +174,11 @@ class Detecting:
         try:
             taken = self._take(waiting)
         except (LakeDamagedError, LakeUnavailableError):
-            if waiting.parts[0].source_id not in waiting.removed:
+            source_id = waiting.parts[0].source_id
+            if source_id not in waiting.removed:
                 raise
             # A purge that goes on, or was killed, has deleted its file: what others have waits for no purge.
-            return self._give_up(table, waiting, waiting.parts[:1], "its source was removed")
+            return self._give_up(table, waiting, waiting.parts[:1], "its source was removed", removed=source_id)
         if taken is None:
             return self._pass(table, waiting) if waiting.last > waiting.since.sequence else JudgingStep()
         if taken.rows is None:
@@ -309,7 +310,10 @@ class Detecting:
             over -= part.bytes
         return self._give_up(table, waiting, gone, "what waited for the rules held more than a fifth of the free disk")
 
-    def _give_up(self, table: str, waiting: LoopBacklog, old: Sequence[Part], reason: str) -> JudgingStep:
+    def _give_up(
+        self, table: str, waiting: LoopBacklog, old: Sequence[Part], reason: str, *, removed: str | None = None
+    ) -> JudgingStep:
+        """Pass parts as they are; if they are of a source that was `removed`, only while it is."""
         if not old:
             return JudgingStep()
         lost = [
@@ -328,7 +332,7 @@ class Detecting:
         ]
         to = Position(sequence=old[-1].sequence)
         lost += [each for each in waiting.given_up if (each.sequence or 0) <= to.sequence]
-        self.ledger.commit(_skipped(table, waiting.since, to, lost))
+        self.ledger.commit(replace(_skipped(table, waiting.since, to, lost), removed=removed))
         return JudgingStep(more=True)
 
     def _pass_removed(

@@ -453,7 +453,7 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
                     muted[name] = own
                 else:
                     unheard[name] = kept_text("it came and went within its quiet time")
-    busy = outbox.let_be_untold(tx, channel.id, muted, now_us)
+    busy = outbox.let_be_untold(tx, muted, now_us)
     # A purge would leave behind what is added to the timeline of an alert that is not held.
     busy |= outbox.busy_of(tx, {name: entries[name] for name, why in unheard.items() if why}, now_us)
     unheard |= {name: kept_text("it is muted") for name in muted}

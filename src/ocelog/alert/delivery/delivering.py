@@ -189,14 +189,15 @@ def was_muted(alert: Alert, entries: Sequence[Entry], last: Happened | None, sin
     """Whether a channel that was told `last` of an alert needs none of `entries`: it was muted before they were sent.
 
     They had waited since before that, as for the end of quiet hours; that it went or came back by itself since then
-    changes nothing. A channel that heard of it hears of its end.
+    changes nothing. A channel that heard of it hears of its end, and that it is not over after all.
     """
     before = [each for each in entries if each.created_us < since_us]
     by_itself = all(each in before or _comes_and_goes(each) for each in entries)
     waited = bool(before) and by_itself and not any(each.tries for each in entries)
     wanted = any(each.happened is Happened.RESENT for each in entries)
     is_end = tells_ends_only(entries) or not alert.is_open
-    return waited and not wanted and not (is_end and last is not None)
+    is_news = last is not None and (is_end or last.ends)
+    return waited and not wanted and not is_news
 
 
 def is_owed(alert: Alert, entries: Sequence[Entry], last: Happened | None) -> bool:

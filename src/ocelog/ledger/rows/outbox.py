@@ -123,7 +123,7 @@ _UNTOLD = (
     .where(
         _a.id.in_(bindparam("ids", expanding=True)),
         _a.told,
-        ~exists().where(_o.alert_id == _a.id, _o.channel_id != bindparam("channel")),
+        ~exists().where(_o.alert_id == _a.id, _o.id.not_in(bindparam("entries", expanding=True))),
         # A try that failed may have arrived.
         ~exists().where(_d.alert_id == _a.id),
     )
@@ -199,16 +199,16 @@ def drop(tx: Connection, entries: Iterable[Entry]) -> None:
         tx.execute(_DROPPED, {"ids": some})
 
 
-def let_be_untold(tx: Connection, channel_id: str, muted: Mapping[str, Sequence[Entry]], now_us: int) -> set[str]:
+def let_be_untold(tx: Connection, muted: Mapping[str, Sequence[Entry]], now_us: int) -> set[str]:
     """Note of alerts of which a channel does not hear, as they are muted, that nobody heard of them, if that is so.
 
-    `muted` is all that waits for the channel, by alert. Returns those that somebody changes at this moment, and which
-    wait a second longer: who changes them may wait for what this transaction holds.
+    `muted` is all that waited for the channel when it was read, by alert. Returns those that somebody changes at this
+    moment, and which wait a second longer: who changes them may wait for what this transaction holds.
     """
     busy = busy_of(tx, muted, now_us)
     # A statement of its own: it sees what was there once they were held.
     for some in batches(sorted(muted.keys() - busy)):
-        tx.execute(_UNTOLD, {"ids": some, "channel": channel_id})
+        tx.execute(_UNTOLD, {"ids": some, "entries": [each.id for name in some for each in muted[name]]})
     return busy
 
 
