@@ -458,6 +458,21 @@ def test_a_cursor_of_alerts_is_one_that_the_list_returned(asked: Program) -> Non
     assert asked("GET", "/alerts?sort=luck").json()["code"] == "request_invalid"
 
 
+def test_a_page_of_alerts_with_large_contexts_is_short_and_none_is_missed(
+    asked: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = [each["id"] for each in asked("GET", "/alerts?everything=true&limit=200").json()["items"]]
+    assert len(every) > 1
+    monkeypatch.setattr("ocelog.console.api.alerts._MOST_CONTEXT", 1)
+    cursor, seen = "", list[str]()
+    while cursor is not None:
+        page = asked("GET", f"/alerts?everything=true&limit=200{cursor and f'&cursor={cursor}'}").json()
+        assert (len(page["items"]), page["total"]) == (1, len(every))
+        seen += [each["id"] for each in page["items"]]
+        cursor = page["next"]
+    assert seen == every
+
+
 def test_several_alerts_change_together_or_not_at_all(asked: Program) -> None:
     some = [each["id"] for each in asked("GET", "/alerts?limit=2").json()["items"]]
     body = {"do": "comment", "text": "seen", "all_or_none": True, "quiet": True}

@@ -18,6 +18,7 @@ from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.notice import AlertType
 from ocelog.app.alerts import alerts, channels
 from ocelog.app.alerts.channels import ChannelChange
+from ocelog.console.pages import alerts as console_alerts
 from ocelog.ledger import tables
 from ocelog.model import Severity
 from ocelog.times import to_us
@@ -158,6 +159,23 @@ def test_what_is_done_to_many_leads_back_to_their_page_or_the_one_before_if_none
     assert listed(done("nonsense", 3)) == [3]
     # Nothing of what was said is sent with the next deed.
     assert "said=" not in text
+
+
+def test_an_address_that_names_hundreds_of_empty_pages_costs_as_little_as_one(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, page_of, asked = console.as_(Role.VIEWER), console_alerts._page_of, list[object]()
+
+    def counted(*given: Any) -> Any:
+        asked.append(given)
+        return page_of(*given)
+
+    monkeypatch.setattr(console_alerts, "_page_of", counted)
+    # Behind the last of all, and behind the newest but one.
+    nowhere, second = "0.-1.0", alert_of(3).id
+    assert listed(viewer.get(f"/alerts?after={nowhere}{f'&after={nowhere}' * 299}").text) == [4, 3, 2, 1]
+    assert listed(viewer.get(f"/alerts?after={second}&after={second}{f'&after={nowhere}' * 299}").text) == [2, 1]
+    assert len(asked) < 30
 
 
 def test_a_list_leads_back_page_by_page_and_to_its_first(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:

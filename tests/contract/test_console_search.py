@@ -613,6 +613,12 @@ def test_numbers_of_an_answer_stand_at_the_right(console: Console) -> None:
     ]
 
 
+@pytest.mark.parametrize("path", ["/search", "/search/sql?sql=SELECT+1", "/sources/prod"])
+def test_who_runs_no_scripts_is_told_what_never_comes(console: Console, path: str) -> None:
+    (told,) = re.findall("<noscript>(.*?)</noscript>", console.as_(Role.VIEWER).get(path).text)
+    assert "runs no scripts" in told
+
+
 def test_advice_on_tables_leads_to_their_page(console: Console) -> None:
     shown = sql_page(console, "/rows", "SELECT * FROM wiz_audi").text
     assert "ocelog tables" not in shown

@@ -568,6 +568,7 @@ def test_the_demo_shows_everything_serves_the_console_and_each_command_that_it_n
         shown = demo.until("signed in already:")
         told = demo.until("Ctrl-C.")
         _open_the_console(told)
+        assert '"console": "http://127.0.0.1:' in (tmp_path / ".demo/home/lock").read_text(), "commands name it"
         assert demo.interrupt() == 0
     shown = "\n".join(bare_lines(shown + told))
     assert (tmp_path / ".demo" / "home" / "home.json").exists()

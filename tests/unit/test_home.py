@@ -235,6 +235,15 @@ def test_a_second_command_is_told_to_wait_for_one_that_ends(made: Home) -> None:
         held(made, "ocelog rejections --replay", service_can=True).__enter__()
 
 
+def test_a_second_command_is_not_told_to_wait_for_a_console(made: Home) -> None:
+    with held(made, "ocelog demo") as pulse:
+        pulse.serves("http://127.0.0.1:1234")
+        with pytest.raises(HomeError, match=r": do it in its console, http://127\.0\.0\.1:1234, or stop it \(kill"):
+            check_free(made, service_can=True)
+        with pytest.raises(HomeError, match=r"\): stop it \(kill"):
+            check_free(made)
+
+
 @pytest.mark.parametrize(("days", "hangs"), [(0, False), (30, True), (-30, True)], ids=["fresh", "ahead", "old"])
 def test_a_service_whose_last_sign_of_life_is_old_or_of_a_clock_that_was_ahead_hangs(
     made: Home, days: int, *, hangs: bool

@@ -22,7 +22,7 @@ from ocelog.cli.signals import listening
 from ocelog.cli.simulator import Tenant, require_simulator, simulated_tenant
 from ocelog.errors import HomeError
 from ocelog.installation import config
-from ocelog.installation.home_lock import held
+from ocelog.installation.home_lock import Pulse, held
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow, table_name
@@ -61,7 +61,11 @@ def command(
     path = config.named_home() or Path(".demo/home").absolute()
     make(path, ledger_url=None)
     stop = Stop()
-    with opened(path) as installation, held(installation.home, "ocelog demo"), listening(stop, answer=_STOPPING):
+    with (
+        opened(path) as installation,
+        held(installation.home, "ocelog demo") as pulse,
+        listening(stop, answer=_STOPPING),
+    ):
         _refuse_others(installation)
         # The simulated tenant is of this machine.
         installation.settings = replace(installation.settings, private_sources=True)
@@ -89,13 +93,13 @@ def command(
                 return
             if sys.stdout.isatty():
                 tenant.admin("POST", "rate", per_second=2)
-                _go_on(assembly, stop)
+                _go_on(assembly, stop, pulse)
             else:
                 typer.echo()
                 show.paragraph("Run it on a terminal, and it goes on and shows a link to the console.")
 
 
-def _go_on(assembly: Assembly, stop: Stop) -> None:
+def _go_on(assembly: Assembly, stop: Stop, pulse: Pulse) -> None:
     """Keep reading, and serve the console to whoever opens the link, until a stop is asked for."""
     # Takes some time, which a demo that ends saves.
     from ocelog.app.users import users  # noqa: PLC0415 - see above
@@ -113,6 +117,7 @@ def _go_on(assembly: Assembly, stop: Stop) -> None:
     assert how is not None  # noqa: S101 - it is not off
     invitation = Invitation(name=users.invited(installation, _NAME).name)
     with serving.served(installation, how, lambda: turned_at, invitation) as link:
+        pulse.serves(link)
         invitation.told = lambda path: typer.echo(f"\nTo sign in again, open:\n\n  {link}{path}\n")
         typer.echo(f"\nSee all of it in a browser, on this machine, signed in already:\n\n  {link}{invitation.path}\n")
         typer.echo("The tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")

@@ -44,7 +44,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     failing: Sequence[LoopFault] = ()
     """What is wrong with its loops, also if its ledger cannot be told."""
     console: str | None = None
-    """The address of the console that a service serves; None: it serves none."""
+    """The address of the console that it serves; None: it serves none."""
 
     @property
     def began(self) -> datetime | None:
@@ -211,9 +211,11 @@ def _busy(home: Home, *, service_can: bool) -> str:
     who = holder(home)
     if who is None:
         return f"The home {home.path} was held by another command a moment ago: try again."
+    there = f"do it in its console, {who.console}, or " if service_can and who.console is not None else ""
     if who.is_service:
-        there = f"do it in its console, {who.console}, or " if service_can and who.console is not None else ""
         way_out = f"{there}stop it (systemctl stop ocelog, or kill {who.pid})"
+    elif who.console is not None:
+        way_out = f"{there}stop it (kill {who.pid})"
     else:
         way_out = f"wait for it to end, or stop it (kill {who.pid})"
     return (

@@ -1,6 +1,7 @@
 """What a person can do with alerts: find them, work with them, send them again, and keep some quiet for a while."""
 
 import getpass
+import json
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -148,24 +149,39 @@ def listed(
     order: AlertOrder = AlertOrder.OPENED,
     after: ListPlace | str | None = None,
     with_context: bool = True,
+    most_context: int | None = None,
 ) -> AlertListing:
     """Return alerts, by default the newest first; thousands are listed without their contexts, which are empty then.
 
+    With `most_context`, no more are returned than have contexts of so many characters together, but at least one.
     `after` is where the page before ended, or names its last alert, which may have got another place since. Raises
     ConfigError.
     """
     ledger = installation.ledger.alerts
     last = place_of(details(installation, [after])[0].alert, order) if isinstance(after, str) else after
-    found = ledger.listed(wanted, limit=limit + 1, order=order, after=last, with_context=with_context)
+    at_once = with_context and most_context is None
+    found = ledger.listed(wanted, limit=limit + 1, order=order, after=last, with_context=at_once)
     shown = found[:limit]
+    if most_context is not None:
+        shown = list(_within(most_context, ledger.whole(each.id for each in shown))) or shown
     return AlertListing(
         alerts=shown,
-        more=len(found) > limit,
+        more=len(found) > len(shown),
         untold=0 if wanted.untold else ledger.count_untold(wanted, most=MOST_COUNTED),
         # The first page may have them all.
-        total=len(shown) if last is None and len(found) <= limit else ledger.count(wanted, most=MOST_COUNTED),
+        total=len(found) if last is None and len(found) <= limit else ledger.count(wanted, most=MOST_COUNTED),
         end=place_of(shown[-1], order) if shown else None,
     )
+
+
+def _within(most: int, every: Iterable[Alert]) -> Iterator[Alert]:
+    """Yield the first alert, and those after it while their contexts have at most so many characters together."""
+    size = 0
+    for at, each in enumerate(every):
+        size += len(json.dumps(dict(each.context)))
+        if at and size > most:
+            return
+        yield each
 
 
 def whole(installation: Installation, listed: Iterable[Alert]) -> Iterator[Alert]:

@@ -29,6 +29,8 @@ from ocelog.model import Severity
 
 router = APIRouter(prefix="/alerts", tags=["Alerts"])
 _EVENTS = 100
+_MOST_CONTEXT = 2_000_000
+"""Characters of the contexts of a page: values made of them take twenty times as much memory."""
 _UNTOLD = "Also alerts that are sent to nobody: suppressed, below their threshold, or older than the source or rule."
 Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
@@ -253,7 +255,7 @@ def list_alerts(
     cursor: Cursor = None,
     after: Annotated[Words | None, Query(description="In the place of `cursor`: those behind this alert.")] = None,
 ) -> AlertPage:
-    """List alerts, the newest first unless they are sorted otherwise."""
+    """List alerts, the newest first unless sorted otherwise; fewer than `limit` if their contexts are large."""
     wanted = alerts.wanted(
         caller.installation,
         statuses=status or (),
@@ -275,7 +277,7 @@ def list_alerts(
             place = alerts.read_place(str(given), sort)
         except ConfigError as error:
             raise RefusedError(422, "cursor_invalid", CODES["cursor_invalid"]) from error
-    found = alerts.listed(caller.installation, wanted, limit=limit, order=sort, after=place)
+    found = alerts.listed(caller.installation, wanted, limit=limit, order=sort, after=place, most_context=_MOST_CONTEXT)
     return AlertPage(
         items=[Alert(**_values(each)) for each in found.alerts],
         next=write_cursor(alerts.write_place(found.end)) if found.more and found.end else None,

@@ -1,5 +1,6 @@
 """Alerts: the list with what can be done to many, and one alert with its events, its timeline and its deliveries."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -83,9 +84,13 @@ def _list(
             language=language_of(request, visitor.user.language),
         )
         found = _page_of(installation, wanted, order, places)
-        while places and not found.alerts:
-            # All that stood here went elsewhere: what was closed, for one.
-            places.pop()
+        if places and not found.alerts:
+            # All that stood here went elsewhere: what was closed, for one. Behind it there is nothing either, so few
+            # of the pages before it are looked at, however many the address names.
+            def is_gone(count: int) -> bool:
+                return not _page_of(installation, wanted, order, places[:count]).alerts
+
+            del places[bisect_left(range(1, len(places)), 1, key=is_gone) :]
             found = _page_of(installation, wanted, order, places)
     except ConfigError as error:
         refused = refused or error
