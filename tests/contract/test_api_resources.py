@@ -464,12 +464,14 @@ def test_a_page_of_alerts_with_large_contexts_is_short_and_none_is_missed(
     every = [each["id"] for each in asked("GET", "/alerts?everything=true&limit=200").json()["items"]]
     assert len(every) > 1
     monkeypatch.setattr("ocelog.console.api.alerts._MOST_CONTEXT", 1)
-    cursor, seen = "", list[str]()
-    while cursor is not None:
-        page = asked("GET", f"/alerts?everything=true&limit=200{cursor and f'&cursor={cursor}'}").json()
+    further, seen = "", list[str]()
+    while True:
+        page = asked("GET", f"/alerts?everything=true&limit=200{further}").json()
         assert (len(page["items"]), page["total"]) == (1, len(every))
         seen += [each["id"] for each in page["items"]]
-        cursor = page["next"]
+        if page["next"] is None:
+            break
+        further = f"&cursor={page['next']}"
     assert seen == every
 
 
