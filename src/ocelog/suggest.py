@@ -8,7 +8,7 @@ from itertools import takewhile
 from ocelog.languages.phrases import Phrase
 
 _MOST_COMPARED = 50_000
-"""Names that those of one list which are not there are compared with: it takes a second or so."""
+"""Comparisons for one list, which take a second or so; names that are looked for after that get no suggestion."""
 
 
 def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
@@ -23,7 +23,7 @@ def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
 
 @dataclass(slots=True)
 class Suggestions:
-    """What was meant by names of a list, each of which may be missing: soon, however many are."""
+    """What was meant by names that are not in a list: quickly, however many they are."""
 
     known: Collection[str]
     _compared: int = 0

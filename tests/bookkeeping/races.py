@@ -1,12 +1,13 @@
 """Doing things at once, and looking at everything that a ledger holds."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from threading import Barrier
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, event, select
+from sqlalchemy import Connection, Engine, event, select, text
 
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
@@ -51,3 +52,23 @@ def everything(ledger: Ledger) -> dict[str, list[Any]]:
         return {
             table.name: sorted(map(repr, tx.execute(select(table)).all())) for table in tables.metadata.sorted_tables
         }
+
+
+def done_or_waiting(work: Future[Any], ledger: Ledger) -> None:
+    """Come back once `work` is done, or waits for what another transaction on the PostgreSQL of `ledger` holds.
+
+    Raises TimeoutError if it is neither for half a minute.
+    """
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up:
+        # A transaction each: within one, the server shows what it saw first.
+        with ledger._database.read() as tx:
+            if tx.execute(waits).scalar():
+                return
+        with suppress(TimeoutError):
+            work.exception(timeout=0.02)
+            return
+    raise TimeoutError

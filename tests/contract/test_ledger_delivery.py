@@ -1,7 +1,6 @@
 """What is delivered next, in which order, and what becomes of it: on both databases."""
 
 import random
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -12,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import RowMapping, event, select
 
 from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
-from bookkeeping.races import written
+from bookkeeping.races import done_or_waiting, written
 from bookkeeping.records import Clock
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert, Telling
@@ -1181,8 +1180,7 @@ def test_what_is_purged_as_it_is_told_leaves_nothing_behind(postgresql: Callable
 
         def purge_meanwhile() -> None:
             purging.append(pool.submit(purge))
-            # It comes to its end by then unless it waits for who tells.
-            time.sleep(0.3)
+            done_or_waiting(purging[-1], another)
 
         def left() -> list[int]:
             belonging = (tables.outbox, tables.deliveries, tables.alert_events)
@@ -1259,8 +1257,7 @@ def test_what_is_put_off_as_its_mute_is_ended_does_not_wait_for_the_end_that_thi
 
         def end() -> None:
             ending.append(pool.submit(AlertLedger(another._database, lambda: desk.now_us).end_suppression, "m"))
-            # It comes to its end by then unless it waits for who puts off.
-            time.sleep(0.3)
+            done_or_waiting(ending[-1], another)
 
         with before_statement(ledger, "UPDATE outbox SET due_us", end):
             told = desk.happened(claim)

@@ -1,7 +1,6 @@
 """Two that land at once land in the order of their sequence, and never without having read each other."""
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from bookkeeping.alerts import NOW_US, alert_of, channel, opened
 from bookkeeping.crashes import before_statement
-from bookkeeping.races import at_once
+from bookkeeping.races import at_once, done_or_waiting
 from bookkeeping.records import ISSUES, NOW, TABLE, Clock, landing, part, planned, rejecting, slice_of, source_row
 from ocelog.alert import changes
 from ocelog.alert.deciding import Decision
@@ -217,7 +216,7 @@ def test_who_seeds_rules_and_who_forgets_them_take_turns(postgresql: Callable[[]
         def forget(_connection: object, _cursor: object, statement: str, *_: object) -> None:
             if "UPDATE rule_seeds" in statement and not forgetting:
                 forgetting.append(pool.submit(other.rules.forget_seeds_of, ["a", "b"]))
-                time.sleep(0.3)
+                done_or_waiting(forgetting[-1], other)
 
         event.listen(one._database.writers, "after_cursor_execute", forget)
         assert isinstance(one.judging.commit(replace(piece, seeds=further)), CommitSuccess)

@@ -122,8 +122,8 @@ def triage(*, who: str) -> Act:
 def close(reason: CloseReason, text: str = "", *, who: str) -> Act:
     """Say what it was, and that nobody has to look at it. One that is over already gets the reason, and tells nobody.
 
-    What was resolved stays so: its record may match again, and whatever else matches opens another. Where only its rule
-    or its source is gone, though, and its record may still be so, it is closed.
+    What was resolved stays so: its record may match again, and whatever else matches opens another. If only its rule or
+    its source is gone, though, and its record may still be so, it is closed.
     """
     text = _checked(text, Phrase("A comment"), LONGEST_TEXT) if text else ""
 

@@ -374,7 +374,7 @@ class _Deciding:
             return alert
         heard, hear = self._policy.route(before), self._policy.route(alert)
         if not set(heard) <= set(hear):
-            # Whoever heard of it hears that it is worse, and of its end, beside whoever that is to be told to.
+            # Whoever heard of it hears that it is worse, and of its end, as well as those who hear of what is worse.
             alert = replace(alert, destinations=tuple(dict.fromkeys((*heard, *hear))))
         back = self._open_again(alert, kept_text("its severity rose"))
         return self._tell(back, Happened.ESCALATED, f"from {rose}", again=back is not alert)

@@ -212,13 +212,9 @@ def _busy(home: Home, *, service_can: bool) -> str:
     if who is None:
         return f"The home {home.path} was held by another command a moment ago: try again."
     there = f"do it in its console, {who.console}, or " if service_can and who.console is not None else ""
-    if who.is_service:
-        way_out = f"{there}stop it (systemctl stop ocelog, or kill {who.pid})"
-    elif who.console is not None:
-        way_out = f"{there}stop it (kill {who.pid})"
-    else:
-        way_out = f"wait for it to end, or stop it (kill {who.pid})"
+    wait = "" if who.is_service or who.console is not None else "wait for it to end, or "
+    stop = f"systemctl stop ocelog, or kill {who.pid}" if who.is_service else f"kill {who.pid}"
     return (
-        f"`{who.command}` holds the home {home.path} since {who.since} (process {who.pid} on {who.host}): {way_out}. "
-        "Other commands work meanwhile."
+        f"`{who.command}` holds the home {home.path} since {who.since} (process {who.pid} on {who.host}): "
+        f"{there}{wait}stop it ({stop}). Other commands work meanwhile."
     )

@@ -38,7 +38,7 @@ _WANTS = {
 }
 """Unit that is enabled -> where its link goes, for the machine and for a user."""
 _PROGRAM = Path("/opt/ocelog/bin/ocelog")
-"""Where it is installed by who follows the guide."""
+"""Where those who follow the guide install it."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -47,7 +47,7 @@ class _Fault(Struct, frozen=True):
 
 _MOST_REMEMBERED = 20_000
 _REMEMBERED = dict[bytes, tuple[_Fault | None]]()
-"""What came of a text by its hash: of the same text the same comes again, as this process has but these tables."""
+"""What came of a text, by its hash: it comes to the same again, as the tables of a process do not change."""
 
 
 def query_faults(queries: Iterable[Query], root: Path) -> list[QueryFault]:

@@ -29,7 +29,7 @@ def purge_most(database: Database, source_id: str) -> None:
 
     Whoever is killed between two transactions calls it again: no alert is left without what belongs to it.
     """
-    # First: their files are gone, and who judges would look for them.
+    # First: their files are gone, and the rules would look for them.
     _purge_rows(database, tables.parts, tables.parts.c.path, source_id)
     _purge_alerts(database, source_id)
     for table, key in _MANY:
