@@ -199,8 +199,16 @@ DOES: dict[str, tuple[str, int, str]] = {
     "repair --yes": ("", 0, "whole|nothing|Nothing"),
     "upkeep --trust-clock": ("", 0, "wiz_audit"),
     "backup DIR": ("backup FOLDER/backup", 0, "backup"),
-    "restore DIR --home FOLDER": ("restore FOLDER/backup --home FOLDER/new", 0, "ocelog pull"),
-    "restore DIR --home X": ("restore FOLDER/backup --home FOLDER/new", 0, "ocelog pull"),
+    "restore DIR --home FOLDER": (
+        "restore FOLDER/backup --home FOLDER/new",
+        0,
+        "To go on, once the key is there: ocelog pull",
+    ),
+    "restore DIR --home X": (
+        "restore FOLDER/backup --home FOLDER/new",
+        0,
+        "To go on, once the key is there: ocelog pull",
+    ),
     "restore DIR --home FOLDER --ledger URL": (
         "restore FOLDER/backup --home FOLDER/far --ledger postgresql://127.0.0.1:1/x",
         3,
