@@ -200,7 +200,9 @@ def test_text_and_indicators_are_found_wherever_they_stand(
 ) -> None:
     installation, every = lake
     rows = [each for each in every[log_type] if SINCE <= each["p_event_time"] < UNTIL]
-    searches = [Search(since=SINCE, until=UNTIL, log_type=log_type, text=each) for each in TEXTS if each]
+    # In the id of a row there is no other letter than of a hexadecimal number.
+    sought = [*filter(None, TEXTS), rows[0]["p_row_id"][4:24].upper(), rows[-1]["p_version"]]
+    searches = [Search(since=SINCE, until=UNTIL, log_type=log_type, text=each) for each in sought]
     searches += [Search(since=SINCE, until=UNTIL, log_type=log_type, indicator=each) for each in TEXTS if each]
     for wanted, ours in zip(searches, found(installation, searches), strict=True):
         if wanted.text:

@@ -30,6 +30,8 @@ LIMITS = Limits(timeout=timedelta(seconds=60), row_bytes=REMOTE_ROW_BYTES)
 """What each query of a person may use."""
 _ALWAYS = ("p_event_time", "p_log_type", "p_row_id")
 """What identifies a row."""
+_HEXADECIMAL = ("p_row_id", "p_version")
+"""Columns that hold nothing but digits and the letters a to f, different in each row: long to look through."""
 _FIRST_S = int(datetime.min.replace(tzinfo=UTC).timestamp())
 _LONGEST_TEXT = 1_000
 _MOST_CONDITIONS = 20
@@ -364,7 +366,7 @@ def _wanted(search: Search, paths: Mapping[str, pa.DataType]) -> list[str]:
     if search.text and search.log_type is not None:
         # One text after the other, and not all of them together: of a column with few values only these are looked at.
         sought = f"lower({literal(search.text)})"
-        found.append(f"({' OR '.join(f'contains(lower({each}), {sought})' for each in _texts(paths))})")
+        found.append(f"({' OR '.join(f'contains(lower({each}), {sought})' for each in _texts(paths, search.text))})")
     elif search.text:
         # What all log types share are few fields: the text may stand in any field of each.
         every = (Search(since=search.since, until=search.until, log_type=each, text=search.text) for each in kinds())
@@ -379,8 +381,12 @@ def _rows_of(search: Search) -> str:
     return f"SELECT p_log_type, p_row_id FROM {search.table} WHERE {wanted}"
 
 
-def _texts(paths: Mapping[str, pa.DataType]) -> Iterator[str]:
+def _texts(paths: Mapping[str, pa.DataType], sought: str) -> Iterator[str]:
+    """Yield the expression of each text in which `sought` may stand."""
+    is_hexadecimal = set(sought.lower()) <= set("0123456789abcdef")
     for path, kind in paths.items():
+        if path in _HEXADECIMAL and not is_hexadecimal:
+            continue
         if pa.types.is_string(kind):
             yield _expression(path, paths)
         elif pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
