@@ -1193,6 +1193,29 @@ def to_us_of(time: timedelta) -> int:
     return time // timedelta(microseconds=1)
 
 
+@pytest.mark.parametrize("heard", [(), (Happened.OPENED,), (Happened.OPENED, Happened.RESOLVED)])
+def test_what_a_person_closed_and_is_open_again_by_itself_is_not_told_amid_a_mute(
+    desk: Desk, clock: Clock, heard: tuple[Happened, ...]
+) -> None:
+    desk.ledger.channels.add(channel())
+    for what in heard:
+        desk.tell("a", what, "ops", status=AlertStatus.RESOLVED if what.ends else AlertStatus.OPEN)
+        assert len(desk.happened(desk.delivery.take("ops", "home/one", lease=MINUTE) or desk.take())) == 1
+        clock.now += HOUR
+    desk.tell("a", Happened.REOPENED if heard else Happened.OPENED, "ops", status=AlertStatus.OPEN)
+    clock.now += MINUTE
+    mute(desk)
+    clock.now += MINUTE
+    # Each waits, as for a channel that fails.
+    desk.tell("a", Happened.CLOSED, "ops", status=AlertStatus.CLOSED, note="by ann")
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    assert desk.happened(desk.take()) == []
+    clock.now += 2 * HOUR
+    owed = [("a", Happened.REOPENED, 3)] if heard[-1:] == (Happened.RESOLVED,) else []
+    assert desk.happened(desk.take()) == owed
+    assert desk.waiting() == []
+
+
 def storm_that_failed_for_a_day(desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Claim:
     """Have 35 alerts wait for a channel that is tried for the tenth time a day later, and return its claim."""
     monkeypatch.setattr(delivery, "_AT_ONCE", 10)
