@@ -1193,6 +1193,17 @@ def to_us_of(time: timedelta) -> int:
     return time // timedelta(microseconds=1)
 
 
+def test_what_was_decided_before_a_mute_began_and_is_committed_amid_it_is_not_told(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    decided_us = desk.now_us
+    clock.now += timedelta(seconds=1)
+    mute(desk)
+    clock.now += timedelta(seconds=1)
+    desk.tell("a", Happened.OPENED, "ops", later=timedelta(microseconds=decided_us - desk.now_us))
+    assert desk.happened(desk.take()) == []
+    assert not is_told(desk, "a")
+
+
 @pytest.mark.parametrize("heard", [(), (Happened.OPENED,), (Happened.OPENED, Happened.RESOLVED)])
 def test_what_a_person_closed_and_is_open_again_by_itself_is_not_told_amid_a_mute(
     desk: Desk, clock: Clock, heard: tuple[Happened, ...]
