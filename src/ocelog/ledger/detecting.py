@@ -131,6 +131,9 @@ class JudgingLedger:
             if piece.removed is not None and not sources.hold_removed(tx, piece.removed):
                 tx.rollback()
                 return StaleCommit()
+            named = {each.source_id for each in piece.lost if each.source_id is not None}
+            # Of one that was purged meanwhile nothing is noted.
+            gone = named - sources.hold_known(tx, named)
             if piece.claim is not None:
                 claims.hold(tx, piece.claim, now_us)
             if not _fits(tx, decision):
@@ -141,7 +144,7 @@ class JudgingLedger:
                 add_part(tx, piece.part, piece.source_id, held[RULE_MATCHES].last + 1, now_us)
             add_unjudged(tx, piece.table, decision.unjudged, now_us)
             detecting.add_unseeded(tx, piece.table, (after for _, after in piece.seeds), now_us)
-            detecting.add_lost(tx, piece.lost, now_us)
+            detecting.add_lost(tx, (each for each in piece.lost if each.source_id not in gone), now_us)
         return CommitSuccess()
 
     def begin_schedules(self, names: Collection[str], now_us: int) -> dict[str, int]:
