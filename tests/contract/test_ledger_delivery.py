@@ -1,14 +1,14 @@
 """What is delivered next, in which order, and what becomes of it: on both databases."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, timedelta
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import RowMapping, event, select
+from sqlalchemy import Connection, RowMapping, event, select
 
 from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
 from bookkeeping.races import done_or_waiting, written
@@ -1155,12 +1155,133 @@ def test_what_a_mute_covers_no_more_does_not_wait_for_its_end(desk: Desk) -> Non
     for name in names:
         desk.tell(name, Happened.REOPENED, "ops", status=AlertStatus.OPEN)
     assert desk.happened(claim) == []
-    assert desk.delivery.wake_unmuted() == 0
+    assert desk.delivery.wake_unmuted(0) == 0
     desk.tell("worse", Happened.REOPENED, severity=Severity.CRITICAL)
-    assert desk.delivery.wake_unmuted() == 1
+    assert desk.delivery.wake_unmuted(0) == 1
     assert desk.happened(claim) == [("worse", Happened.REOPENED, 1)]
-    assert desk.delivery.wake_unmuted() == 0
+    assert desk.delivery.wake_unmuted(0) == 0
     assert [name for name, _, _ in desk.waiting()] == ["same"]
+
+
+def test_what_a_mute_keeps_is_not_read_again_and_again(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, heads_of = list[str](), alerts.heads_of
+
+    def reading(tx: Connection, ids: Collection[str]) -> dict[str, Alert]:
+        read.extend(sorted(ids))
+        return heads_of(tx, ids)
+
+    desk.ledger.channels.add(channel())
+    claim, names = desk.take(), ("a", "b", "c")
+    for name in names:
+        desk.tell(name, Happened.OPENED, "ops")
+        desk.tell(name, Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert len(desk.happened(claim)) == 3
+    mute(desk, lasts=24 * HOUR, fields={"severity": ("HIGH",)})
+    for name in names:
+        desk.tell(name, Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    assert desk.happened(claim) == []
+    clock.now += HOUR
+    desk.tell("b", Happened.REOPENED, severity=Severity.CRITICAL)
+    monkeypatch.setattr(alerts, "heads_of", reading)
+    assert desk.delivery.wake_unmuted(desk.now_us - to_us_of(MINUTE)) == 1
+    assert read == ["b"]
+
+
+def to_us_of(time: timedelta) -> int:
+    return time // timedelta(microseconds=1)
+
+
+def test_what_was_decided_before_a_mute_began_and_is_committed_amid_it_is_not_told(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    decided_us = desk.now_us
+    clock.now += timedelta(seconds=1)
+    mute(desk)
+    clock.now += timedelta(seconds=1)
+    desk.tell("a", Happened.OPENED, "ops", later=timedelta(microseconds=decided_us - desk.now_us))
+    assert desk.happened(desk.take()) == []
+    assert not is_told(desk, "a")
+
+
+@pytest.mark.parametrize("heard", [(), (Happened.OPENED,), (Happened.OPENED, Happened.RESOLVED)])
+def test_what_a_person_closed_and_is_open_again_by_itself_is_not_told_amid_a_mute(
+    desk: Desk, clock: Clock, heard: tuple[Happened, ...]
+) -> None:
+    desk.ledger.channels.add(channel())
+    for what in heard:
+        desk.tell("a", what, "ops", status=AlertStatus.RESOLVED if what.ends else AlertStatus.OPEN)
+        assert len(desk.happened(desk.delivery.take("ops", "home/one", lease=MINUTE) or desk.take())) == 1
+        clock.now += HOUR
+    desk.tell("a", Happened.REOPENED if heard else Happened.OPENED, "ops", status=AlertStatus.OPEN)
+    clock.now += MINUTE
+    mute(desk)
+    clock.now += MINUTE
+    # Each waits, as for a channel that fails.
+    desk.tell("a", Happened.CLOSED, "ops", status=AlertStatus.CLOSED, note="by ann")
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    assert desk.happened(desk.take()) == []
+    clock.now += 2 * HOUR
+    owed = [("a", Happened.REOPENED, 3)] if heard[-1:] == (Happened.RESOLVED,) else []
+    assert desk.happened(desk.take()) == owed
+    assert desk.waiting() == []
+
+
+def storm_that_failed_for_a_day(desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Claim:
+    """Have 35 alerts wait for a channel that is tried for the tenth time a day later, and return its claim."""
+    monkeypatch.setattr(delivery, "_AT_ONCE", 10)
+    for name in ("ops", "other"):
+        desk.ledger.channels.add(channel(name))
+    for number in range(35):
+        desk.tell(f"a{number}", Happened.OPENED, "ops")
+    claim = desk.take()
+    for _ in range(9):
+        fail(desk, claim)
+        clock.now += HOUR
+    clock.now += 24 * HOUR
+    return claim
+
+
+def fail(desk: Desk, claim: Claim) -> None:
+    """Try to deliver one message, if there is any, in vain."""
+    handed = desk.delivery.hand(claim, one_by_one=True)
+    if isinstance(handed, OutgoingMessage):
+        desk.delivery.settle(claim, handed, LATER)
+
+
+def given_up(desk: Desk) -> list[str]:
+    return sorted(name for name, _, _, final in desk.attempts() if final)
+
+
+def test_very_much_that_is_given_up_goes_some_at_a_time(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = storm_that_failed_for_a_day(desk, clock, monkeypatch)
+    with written() as begun:
+        fail(desk, claim)
+    # That of which was tried goes with its outcome, the others ten at a time; then there are none.
+    assert len(begun) == 1 + 1 + 4 + 1
+    assert given_up(desk) == sorted(f"a{number}" for number in range(35))
+    error = desk.alert(failure_id("ops"))
+    assert error is not None
+    assert error.matches == 35
+    assert desk.waiting() == [(error.id, "other", "opened")]
+
+
+def test_whoever_is_killed_as_very_much_is_given_up_leaves_the_rest_to_the_next_try(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, killed = storm_that_failed_for_a_day(desk, clock, monkeypatch), 0
+    for statement in range(25, 200, 15):
+        try:
+            with crashing_at(desk.ledger, statement):
+                fail(desk, claim)
+        except Crash:
+            killed += 1
+        clock.now += HOUR
+    assert killed > 2
+    assert given_up(desk) == sorted(f"a{number}" for number in range(35))
+    assert [channel_id for _, channel_id, _ in desk.waiting()] == ["other"]
 
 
 @pytest.mark.postgresql

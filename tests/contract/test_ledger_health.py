@@ -5,6 +5,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from bookkeeping.records import ISSUES, NOW, Clock, landing, source_row, taken
+from ocelog.app.loops.health import AlertedErrors
 from ocelog.health.stream import AlarmState, ClockReading, Memory, State, first_look
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
 from ocelog.ledger.ledger import Ledger
@@ -41,6 +42,8 @@ def notice(error: OpenError, turn: Turn = Turn.OPENED) -> ErrorNotice:
 
 
 def test_what_is_remembered_comes_back_and_replaces_what_was(ledger: Ledger, other: Ledger) -> None:
+    for name in ("acme", "other"):
+        ledger.sources.add(source_row(name))
     assert ledger.health.remembered() == {}
     ledger.health.remember({KEY: first_look(NOW), ("other", ISSUES): first_look(NOW)})
     ledger.health.remember({KEY: FULL})
@@ -50,6 +53,7 @@ def test_what_is_remembered_comes_back_and_replaces_what_was(ledger: Ledger, oth
 
 
 def test_an_error_is_open_until_it_is_resolved_and_one_key_names_one(ledger: Ledger, other: Ledger) -> None:
+    ledger.sources.add(source_row())
     ledger.health.raise_(notice(ERROR))
     ledger.health.raise_(notice(ERROR))
     again = replace(ERROR, told=NOW + HOUR, times=2)
@@ -63,11 +67,17 @@ def test_an_error_is_open_until_it_is_resolved_and_one_key_names_one(ledger: Led
 
 
 def test_a_purged_source_leaves_nothing_behind(ledger: Ledger) -> None:
-    ledger.sources.add(source_row())
+    for name in ("acme", "other"):
+        ledger.sources.add(source_row(name))
     ledger.health.remember({KEY: FULL, ("other", ISSUES): FULL})
     ledger.health.raise_(notice(ERROR))
     ledger.sources.purge("acme")
+    # Whoever looked at its streams until then remembers and tells what they saw.
+    ledger.health.remember({KEY: FULL, ("other", ISSUES): FULL})
+    ledger.health.raise_(notice(ERROR))
+    AlertedErrors(ledger).raise_(notice(ERROR))
     assert (ledger.health.open_errors(), list(ledger.health.remembered())) == ([], [("other", ISSUES)])
+    assert list(ledger.alerts.every()) == []
 
 
 def _stream(ledger: Ledger) -> StreamRow:

@@ -18,7 +18,7 @@ from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import DETECT, RULE_MATCHES, NewPart, Position, Severity
+from ocelog.model import DETECT, RULE_MATCHES, GivenUp, NewPart, Position, Severity
 from ocelog.times import to_us
 
 SOURCE = "acme"
@@ -170,6 +170,18 @@ def test_what_is_purged_is_not_landed(landed: Ledger) -> None:
     landed.sources.purge(SOURCE)
     assert isinstance(landed.judging.commit(ours), StaleCommit)
     assert counts(landed) == NOTHING
+
+
+def test_what_a_purged_source_lost_is_not_noted_as_unjudged(landed: Ledger) -> None:
+    landed.sources.add(source_row("other"))
+    lost = [
+        GivenUp(table=TABLE, path=source, reason="is missing", noticed_us=NOW_US, source_id=source)
+        for source in (SOURCE, "other")
+    ]
+    landed.sources.purge(SOURCE)
+    passed = Piece(table=TABLE, since=_START, to=Position(sequence=3), source_id=None, decision=Decision(), lost=lost)
+    assert isinstance(landed.judging.commit(passed), CommitSuccess)
+    assert [each.source_id for each in landed.rules.unjudged()] == ["other"]
 
 
 def test_a_piece_can_end_inside_a_part(landed: Ledger) -> None:

@@ -9,7 +9,7 @@ from threading import Barrier, Event
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from bookkeeping.alerts import NOW_US, alert_of, channel, opened
@@ -22,6 +22,8 @@ from ocelog.alert.delivery.delivering import DeliveryRefusal, DeliverySuccess, O
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import CommitConflict, CommitSuccess, Piece, Run
 from ocelog.alert.seed import Seed
+from ocelog.ledger import alerts as alert_ledger
+from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Position, Slice
 from ocelog.pull.ports import Behind, Landed, Landing
@@ -257,5 +259,29 @@ def test_who_removes_a_source_waits_for_a_run_that_lands_of_it_and_resolves_its_
 
     with before_statement(one, "INSERT INTO alerts ", remove):
         assert isinstance(one.judging.commit_run(run), CommitSuccess)
+    one.close()
+    other.close()
+
+
+@pytest.mark.postgresql
+def test_expiry_waits_for_nobody_who_takes_the_same_rows_in_another_order(
+    postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgresql()
+    one, other = Ledger.open(address, durable=False), Ledger.open(address, durable=False)
+    monkeypatch.setattr(alert_ledger, "_AT_ONCE", 3)
+    keys, columns = [f"k{number}" for number in range(9)], tables.alert_groups.c
+    old = {"rule_id": "r", "revision": 1, "window": 1, "opened_us": 0, "lasts_us": 1, "matches": 1, "told": True}
+    with one._database.write() as tx:
+        tx.execute(insert(tables.alert_groups), [{"group_key": key, "kept": [], **old} for key in keys])
+    with other._database.write() as tx:
+        tx.execute(text("SET LOCAL lock_timeout = '1s'"))
+        tx.execute(select(columns.group_key).where(columns.group_key == "k1").with_for_update()).all()
+        with ThreadPoolExecutor(1) as pool:
+            expiry = pool.submit(one.alerts.forget, ended_before_us=NOW_US, now_us=NOW_US)
+            done_or_waiting(expiry, one)
+            assert expiry.done()
+        assert tx.execute(select(columns.group_key)).scalars().all() == ["k1"]
+    assert one.alerts.forget(ended_before_us=NOW_US, now_us=NOW_US).groups == 1
     one.close()
     other.close()

@@ -226,6 +226,16 @@ def test_what_was_judged_again_is_unjudged_no_more(landed: Ledger, clock: Clock)
     ]
 
 
+def test_what_a_purged_source_had_is_not_noted_as_unjudged_once_a_replay_ends(landed: Ledger) -> None:
+    everything = ReplayRange(since_us=0, until_us=10, noted_before_us=NOW_US + 1)
+    events = [EVENT, replace(EVENT, source_id="")]
+    left = {TABLE: [UnjudgedEvents(rule_id="rule", reason="a", events=events)]}
+    landed.sources.purge(SOURCE)
+    landed.rules.settle_unjudged("rule", [TABLE], everything, left)
+    # A run of a schedule is of none.
+    assert [(each.source_id, each.rows) for each in landed.rules.unjudged()] == [("", 1)]
+
+
 def test_settling_happens_whole_or_not_at_all(landed: Ledger) -> None:
     everything = ReplayRange(since_us=0, until_us=10, noted_before_us=NOW_US + 1)
     left = {TABLE: [UnjudgedEvents(rule_id="rule", reason="a", events=[EVENT])]}

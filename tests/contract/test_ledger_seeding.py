@@ -23,6 +23,7 @@ from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.alert.ports import Outcome, Piece, StaleCommit
+from ocelog.alert.seed import Seed
 from ocelog.app.claims import HomeClaims
 from ocelog.app.rules.replaying import replay_claims
 from ocelog.detect.evaluate import Verdict
@@ -30,6 +31,7 @@ from ocelog.detect.rule import About, Place
 from ocelog.errors import LakeDamagedError, LakeUnavailableError, LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows import seeds
 from ocelog.ledger.rows.alerts import of_ids
 from ocelog.model import DETECT, Kind, KnownVersions, NewPart, Part, Position, Severity
 from ocelog.sources.wiz.streams import ROOTS
@@ -559,3 +561,11 @@ def test_rules_of_before_an_upgrade_know_what_they_judged(passed: Ledger) -> Non
     assert marks(passed) == {EARLY: True}
     passed.rules.forget_seeds([(EARLY, "moved")])
     assert marks(passed) == {}
+
+
+def test_any_number_of_rules_is_seeded_together(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is noted of each is noted by itself.
+    monkeypatch.setattr(seeds, "_move", lambda *_: True)
+    begun = [Seed(rule_id=f"r{number}", folder_id=FOLDER) for number in range(40_000)]
+    with ledger._database.write() as tx:
+        assert seeds.move(tx, TABLE, [(each, replace(each, done=True)) for each in begun], 1)

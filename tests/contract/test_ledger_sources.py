@@ -1,11 +1,16 @@
 """Sources are added, changed, removed and taken up again; streams say how they fare."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
-from bookkeeping.crashes import crash_everywhere
+from bookkeeping.crashes import before_statement, crash_everywhere
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import (
     ISSUES,
@@ -21,7 +26,9 @@ from bookkeeping.records import (
     taken,
 )
 from ocelog.alert.deciding import DecisionQuery, Onboarding
+from ocelog.app.sources.sources import begin_purge
 from ocelog.errors import ConfigError
+from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, SourceRow
 from ocelog.times import to_us
@@ -85,6 +92,69 @@ def test_a_removed_source_that_is_added_again_resumes(ledger: Ledger) -> None:
     assert ledger.pulling.marks("acme", ISSUES) == marks
     assert [found.sequence for found in ledger.lake.parts(TABLE)] == [1]
     assert ledger.pulling.slices()[0].checkpoint.after == "after 10"
+
+
+def test_who_changes_a_source_brings_none_back_that_was_removed_meanwhile(ledger: Ledger, other: Ledger) -> None:
+    row = source_row("acme")
+    ledger.sources.add(row)
+    for purging in (False, True):
+        other.sources.remove("acme", purging=purging)
+        for before in (None, row):
+            with pytest.raises(ConfigError, match="no source named 'acme' any more"):
+                ledger.sources.save(replace(row, paused=True), before=before)
+    assert ledger.sources.listed() == []
+
+
+def test_who_changes_a_source_does_not_undo_what_another_has_changed_meanwhile(ledger: Ledger, other: Ledger) -> None:
+    # As it is made, and not as it is read: JSON knows no tuples.
+    row = source_row("acme", settings={"projects": ("p1",)})
+    ledger.sources.add(row)
+    ledger.sources.save(replace(row, paused=True), before=row)
+    with pytest.raises(ConfigError, match="Somebody else changed the source 'acme'"):
+        other.sources.save(replace(row, settings={"projects": ["p2"]}), before=row)
+    (there,) = ledger.sources.listed()
+    assert (there.paused, there.settings) == (True, {"projects": ["p1"]})
+    other.sources.save(replace(there, name="emca"), before=there)
+    assert [(each.name, each.paused) for each in ledger.sources.listed()] == [("emca", True)]
+
+
+def test_a_source_cannot_be_added_again_amid_the_beginning_of_its_purge(
+    ledger: Ledger, other: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, refused, write = source_row("acme"), list[str](), Database.write
+    ledger.sources.add(row)
+
+    @contextmanager
+    def writing(database: Database) -> Iterator[Connection]:
+        with write(database) as tx:
+            yield tx
+        if database is ledger._database:
+            with pytest.raises(ConfigError) as error:
+                other.sources.add(row)
+            refused.append(str(error.value))
+
+    monkeypatch.setattr(Database, "write", writing)
+    at: Any = SimpleNamespace(ledger=ledger)
+    begin_purge(at, row)
+    assert refused
+    assert all("half deleted" in each for each in refused)
+    (there,) = ledger.sources.listed(removed=True)
+    assert (there.removed_us is None, there.purging) == (False, True)
+
+
+@pytest.mark.postgresql
+def test_who_adds_a_source_again_as_its_purge_begins_is_refused(postgresql: Callable[[], str]) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False)) as one,
+        closing(Ledger.open(address, durable=False)) as another,
+    ):
+        one.sources.add(source_row("acme"))
+        one.sources.remove("acme")
+        begins = before_statement(one, "DELETE FROM rule_seeds", lambda: another.sources.remove("acme", purging=True))
+        with begins, pytest.raises(ConfigError, match="half deleted"):
+            one.sources.add(source_row("acme"))
+        assert [each.purging for each in one.sources.listed(removed=True)] == [True]
 
 
 def test_a_name_that_was_freed_by_removal_means_the_source_that_has_it_now(ledger: Ledger) -> None:

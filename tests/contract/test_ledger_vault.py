@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, update
 
 from bookkeeping.records import source_row
-from ocelog.errors import HomeError
+from ocelog.errors import ConfigError, HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.vault import Vault
@@ -129,6 +129,17 @@ def test_removing_a_source_forgets_its_secrets(ledger: Ledger, vault: Vault) -> 
     ledger.sources.remove("acme")
     with pytest.raises(HomeError):
         vault.get("acme", "client_secret")
+
+
+def test_a_source_that_was_removed_meanwhile_gets_no_secret(ledger: Ledger, vault: Vault) -> None:
+    ledger.sources.remove("acme")
+    with pytest.raises(ConfigError, match="no source named 'acme' any more"):
+        vault.put("acme", "client_secret", SHOWN)
+    with pytest.raises(ConfigError, match="no source named 'acme' any more"):
+        vault.put_reference("acme", "client_secret", "env:SECRET")
+    with pytest.raises(ConfigError, match="no channel named 'ops' any more"):
+        ledger.channel_vault(KEY).put("ops", "url", SHOWN)
+    assert ledger.sources.secret_kept("acme", "client_secret") is None
 
 
 def test_neither_key_nor_secret_is_in_any_repr(ledger: Ledger, vault: Vault) -> None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from lakeside.ledger import MemoryLedger
 from lakeside.things import SCHEMAS, row, rows
@@ -70,3 +71,13 @@ def test_a_table_with_nothing_in_it_asks_no_engine(records: CurrentRecords, monk
     monkeypatch.setattr(seeding, "Queries", None)
     page, is_last = records.page("wiz_audit", KIND, None, Position(sequence=1))
     assert (len(page), is_last) == (0, True)
+
+
+def test_a_part_that_a_purge_has_deleted_keeps_nobody_from_what_others_have(records: CurrentRecords) -> None:
+    judging = records.installation.ledger.judging
+    there = judging.waiting(TABLE)
+    gone = replace(there.parts[-1], sequence=4, source_id="gone", path="landing/wiz_issues/deleted.parquet")
+    waiting = replace(there, last=4, parts=[*there.parts, gone], removed=frozenset({"gone"}))
+    judging.waiting = lambda *_, **__: waiting  # type: ignore[method-assign] # stands in for the ledger
+    page, _ = records.page(TABLE, KIND, None, Position(sequence=1, row=2))
+    assert len(page) == 2

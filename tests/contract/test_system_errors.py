@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import insert, select
 
-from bookkeeping.records import NOW, Clock
+from bookkeeping.records import NOW, Clock, source_row
 from ocelog.alert.alert import Alert
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import system_alert_id
@@ -24,7 +24,8 @@ STREAM = StreamName(source="prod", source_id="acme", log_type="Wiz.Audit")
 
 @pytest.fixture
 def listened(ledger: Ledger) -> Ledger:
-    """Return a ledger with one channel that hears of everything."""
+    """Return a ledger with a source, and one channel that hears of everything."""
+    ledger.sources.add(source_row("acme"))
     with ledger._database.write() as tx:
         tx.execute(
             insert(tables.channels).values(

@@ -5,16 +5,24 @@ import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import insert, update
 
 from bookkeeping.alerts import alert_of, opened
 from commands import Ocelog, simulator
-from ocelog.alert.notice import AlertType
+from ocelog.alert.alert import RULE_OFF
+from ocelog.alert.listing import AlertFilter
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.app.rules.rule_replay import replay_rule
+from ocelog.installation.opening import opened as opened_home
+from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
+from ocelog.model import DETECT
 
 RULE = """\
 AnalysisType: rule
@@ -276,3 +284,37 @@ def test_what_the_loop_has_not_passed_is_left_to_it(ocelog: Ocelog, tmp_path: Pa
     found = rows(ocelog, MATCHES)
     assert len(found) == len({each["event_row_id"] for each in found}) == logins(ocelog)
     assert replayed(ocelog)["waiting"] == 0
+
+
+@pytest.mark.slow
+def test_a_rule_that_is_disabled_as_it_is_replayed_leaves_no_alert_open(ocelog: Ocelog, tmp_path: Path) -> None:
+    registered(ocelog, tmp_path, open=OPEN)
+    now = datetime.now(UTC)
+    with opened_home(ocelog.home) as installation:
+        ledger = installation.ledger
+
+        def disable(*_: object) -> None:
+            ledger.rules.enable(["Mine.Open"], enabled=False)
+
+        since = now - timedelta(days=30)
+        assert replay_rule(installation, "Mine.Open", since=since, until=now, alerts=True, told=disable).matches > 0
+        found = ledger.alerts.listed(AlertFilter(rule="Mine.Open", untold=True), limit=500)
+        assert {(each.status, each.close_reason) for each in found} == {(AlertStatus.RESOLVED, RULE_OFF)}
+
+
+@pytest.mark.slow
+def test_what_a_purge_has_deleted_keeps_nobody_from_judging_the_past_of_others(ocelog: Ocelog, tmp_path: Path) -> None:
+    registered(ocelog, tmp_path)
+    now = datetime.now(UTC)
+    with opened_home(ocelog.home) as installation:
+        part = installation.ledger.lake.parts("wiz_audit")[-1]
+        p, m = tables.parts.c, tables.marks.c
+        with installation.ledger._database.write() as tx:
+            # Of a source that was removed before it was judged, and whose purge was killed.
+            removed = {"id": "gone", "name": "gone", "kind": "wiz", "settings": {}, "paused": False, "added_us": 1}
+            tx.execute(insert(tables.sources).values(removed_us=2, **removed))
+            tx.execute(update(tables.parts).where(p.path == part.path).values(source_id="gone", path="landing/gone"))
+            judged = (m.loop == DETECT, m.table_name == "wiz_audit")
+            tx.execute(update(tables.marks).where(*judged).values(sequence=part.sequence - 1))
+        since = now - timedelta(days=30)
+        assert replay_rule(installation, "Mine.Replayed", since=since, until=now, alerts=False).matches > 0

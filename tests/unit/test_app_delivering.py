@@ -232,11 +232,14 @@ def test_the_loop_looks_now_and_then_for_what_is_muted_no_more() -> None:
     work: Any = MagicMock()
     ledger = work.assembly.installation.ledger.delivery
     ledger.adopt.return_value = 0
-    loop = DeliverLoop(work)
-    loop.run_due(0.0)
-    ((_, tend),) = [each.args for each in work.begin.call_args_list]
-    tend()
-    ledger.wake_unmuted.assert_called_once_with()
+    now = [0]
+    loop = DeliverLoop(work, now_us=lambda: now[0])
+    for seconds, now_us in ((0.0, 100), (30.0, 130), (60.0, 90), (90.0, 120)):
+        now[0] = now_us
+        loop.run_due(seconds)
+        work.begin.call_args.args[1]()
+    # All that is kept at first, and once the clock was set back; what has changed since then otherwise.
+    assert [each.args for each in ledger.wake_unmuted.call_args_list] == [(0,), (100,), (0,), (90,)]
 
 
 def test_a_lease_outlasts_every_try_to_send() -> None:

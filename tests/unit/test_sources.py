@@ -5,14 +5,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.sources import sources
+from ocelog.app.sources.source_changes import Listener, SourceChange, edit
 from ocelog.app.sources.sources import GivenSecret, clean_name, row_of, source_id
 from ocelog.errors import ConfigError
 from ocelog.installation import making
 from ocelog.installation.opening import opened
 from ocelog.ledger.vault import Vault
 from ocelog.model import SourceRow
+from ocelog.pull.ports import HealthItem
 from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 
@@ -99,3 +103,30 @@ def test_the_same_tenant_under_a_second_name_is_refused_with_the_first_ones_name
         sources.refuse_twin(home, described("first"))
         home.ledger.sources.remove("first")
         sources.refuse_twin(home, second)
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_who_changes_a_source_that_another_removes_or_changes_meanwhile_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, removed: bool
+) -> None:
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
+        sources.add(home, described("prod"), GivenSecret(value=Secret("s")))
+        (before,) = home.ledger.sources.listed()
+
+        def check(*_: object) -> list[HealthItem]:
+            if removed:
+                home.ledger.sources.remove("prod")
+            else:
+                home.ledger.sources.save(replace(before, paused=True))
+            return []
+
+        monkeypatch.setattr(sources, "check", check)
+        change = SourceChange(own={"client_id": "another"}, secret=GivenSecret(value=Secret("new")))
+        with pytest.raises(ConfigError, match="any more" if removed else "Somebody else"):
+            edit(home, before, change, Listener())
+        assert [each.paused for each in home.ledger.sources.listed()] == ([] if removed else [True])
+        if removed:
+            assert home.ledger.sources.secret_kept("prod", SECRET_NAME) is None
+        else:
+            assert sources.reveal(home, before) == Secret("s")

@@ -453,9 +453,13 @@ class AlertLedger:
                 return count
             began = time.monotonic()
             with self._database.write() as tx:
-                # What was old when it was found may be no more.
-                count += tx.execute(delete(table).where(among(keys, found), old)).rowcount
-            if len(found) < _AT_ONCE:
+                # What was old when it was found may be no more. What others take at this moment, such as a purge, is
+                # left to the next time: they take rows in an order of their own.
+                held = select(*keys).where(among(keys, found), old).with_for_update(skip_locked=True)
+                if gone := [tuple(row) for row in tx.execute(held)]:
+                    tx.execute(delete(table).where(among(keys, gone)))
+            count += len(gone)
+            if len(found) < _AT_ONCE or not (gone or in_order):
                 return count
             self._database.let_others(began)
             if in_order:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from itertools import islice
 from random import random
@@ -34,6 +34,7 @@ from ocelog.alert.delivery.routing import RESTS_FROM, ChannelRow, channels_for, 
 from ocelog.alert.delivery.suppressing import Suppression, suppressed
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, Happened
+from ocelog.errors import LedgerUnavailableError, LostFenceError
 from ocelog.kept_texts import kept_text
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -157,8 +158,12 @@ class DeliveryLedger:
             self._database.let_others(began)
 
     def settle(self, claim: Claim, handed: OutgoingMessage, outcome: Outcome) -> None:
-        """Note what came of an attempt. Raises LostFenceError: then nothing was noted, and it is sent once more."""
-        now_us = self._now_us()
+        """Note what came of an attempt. Raises LostFenceError: then nothing was noted, and it is sent once more.
+
+        If it is given up, what has waited as long goes with it, some in each transaction: whoever is killed between two
+        of them leaves the rest to the next try that fails.
+        """
+        began, now_us, is_given_up = time.monotonic(), self._now_us(), False
         with self._database.write() as tx:
             row = channels.hold(tx, claim, now_us)
             # It may be over, or begin: alerts are taken before what belongs to them.
@@ -166,13 +171,17 @@ class DeliveryLedger:
             if isinstance(outcome, DeliverySuccess):
                 self._delivered(tx, row, handed, outcome, now_us)
             elif isinstance(outcome, DeliveryDelay):
-                self._postponed(tx, row, handed, outcome, now_us)
+                is_given_up = self._postponed(tx, row, handed, outcome, now_us)
             else:
                 entries = [each for own in handed.entries.values() for each in own]
                 outbox.drop(tx, entries)
                 _note(tx, handed.number, handed.channel.id, handed.entries, outcome, handed.entries, now_us)
                 _failing(tx, row, outcome.answer, outcome.code, now_us, rests=None)
                 _given_up(tx, handed.channel, handed.alerts, outcome.answer, len(entries), now_us)
+        if is_given_up and isinstance(outcome, DeliveryDelay):
+            # The attempt is noted, whatever comes of these.
+            with suppress(LostFenceError, LedgerUnavailableError):
+                self._abandon(claim, handed, outcome, began)
 
     def _delivered(
         self, tx: Connection, row: RowMapping, handed: OutgoingMessage, outcome: DeliverySuccess, now_us: int
@@ -199,7 +208,8 @@ class DeliveryLedger:
 
     def _postponed(
         self, tx: Connection, row: RowMapping, handed: OutgoingMessage, outcome: DeliveryDelay, now_us: int
-    ) -> None:
+    ) -> bool:
+        """Note a try that failed; return whether any of its entries is given up."""
         failures = row["failures"] + 1
         rest_us = delivering.rest(failures, outcome.retry_after) // _US
         failing_us = _failing(tx, row, outcome.answer, outcome.code, now_us, rests=rest_us)
@@ -215,32 +225,39 @@ class DeliveryLedger:
                 final.append(name)
         waits = {each.tries: delivering.try_again(each.tries, outcome.retry_after, jitter) for each in going_on}
         outbox.postpone(tx, going_on, {tries: now_us + wait // _US for tries, wait in waits.items()}, now_us)
+        entries = [each for own in ended.values() for each in own]
+        outbox.drop(tx, entries)
         _note(tx, handed.number, handed.channel.id, handed.entries, outcome, final, now_us)
         if ended:
-            self._abandon(tx, handed, ended, outcome, failures, failing_us, now_us)
+            gone = {name: handed.alerts[name] for name in ended}
+            _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
+        return bool(ended)
 
-    def _abandon(
-        self,
-        tx: Connection,
-        handed: OutgoingMessage,
-        ended: Mapping[str, Sequence[Entry]],
-        outcome: DeliveryDelay,
-        failures: int,
-        failing_us: int,
-        now_us: int,
-    ) -> None:
-        """Give up entries, and with them what has waited as long for the same channel, untried."""
-        channel_id = handed.channel.id
-        waited = {
-            name: over
-            for name, own in outbox.old(tx, channel_id, now_us - delivering.GIVES_UP_AFTER // _US).items()
-            if (over := [each for each in own if gives_up(each, failures, failing_us, now_us)])
-        }
-        _note(tx, handed.number, channel_id, waited, outcome, waited, now_us)
-        entries = [each for own in (*ended.values(), *waited.values()) for each in own]
-        outbox.drop(tx, entries)
-        gone = {name: alert for name, alert in handed.alerts.items() if name in ended} | alerts.heads_of(tx, waited)
-        _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
+    def _abandon(self, claim: Claim, handed: OutgoingMessage, outcome: DeliveryDelay, began: float) -> None:
+        """Give up what has waited for a channel for as long as what was given up, untried. Raises LostFenceError."""
+        left = True
+        while left:
+            self._database.let_others(began)
+            began, now_us = time.monotonic(), self._now_us()
+            with self._database.write() as tx:
+                row = channels.hold(tx, claim, now_us)
+                alerts.hold(tx, [failure_id(handed.channel.id)])
+                if row["failing_us"] is None:
+                    # Somebody has changed it meanwhile: it is tried anew.
+                    return
+                old = outbox.old(tx, handed.channel.id, now_us - delivering.GIVES_UP_AFTER // _US, most=_AT_ONCE)
+                waited = {
+                    name: over
+                    for name, own in old.items()
+                    if (over := [each for each in own if gives_up(each, row["failures"], row["failing_us"], now_us)])
+                }
+                if left := bool(waited):
+                    entries = [each for own in waited.values() for each in own]
+                    # First: a purge that takes them along waits for this, or is done.
+                    outbox.drop(tx, entries)
+                    _note(tx, handed.number, handed.channel.id, waited, outcome, waited, now_us)
+                    gone = alerts.heads_of(tx, waited)
+                    _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
 
     def works(self, channel_id: str) -> None:
         """Note that a channel took a message that was no alert's: it fails no more, and what waits is tried at once."""
@@ -309,12 +326,16 @@ class DeliveryLedger:
                 done += 1
         return done
 
-    def wake_unmuted(self) -> int:
-        """Make due what waits for the end of a mute that covers its alert no more; return of how many alerts."""
+    def wake_unmuted(self, since_us: int) -> int:
+        """Make due what waits for the end of a mute that covers its alert no more; return of how many alerts.
+
+        An alert is covered until it changes: only those are looked at that did so at `since_us` or later.
+        """
         now_us = self._now_us()
+        since_us -= _COMMITTED_WITHIN // _US
         with self._database.read() as tx:
             ends = {each.until_us for each in suppressions.listed(tx, ending_after_us=now_us) if each.is_active(now_us)}
-            found = alerts.heads_of(tx, outbox.kept(tx, ends)) if ends else {}
+            found = alerts.heads_of(tx, outbox.kept(tx, ends, since_us)) if ends else {}
             names = found.keys() - _mutes(tx, found, now_us).keys()
         if names:
             with self._database.write() as tx:

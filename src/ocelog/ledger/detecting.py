@@ -11,7 +11,7 @@ from ocelog.alert.ports import CommitConflict, CommitSuccess, LoopBacklog, Outco
 from ocelog.alert.seed import Seed
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alerts, claims, counters, detecting, marks, schedules, seeds
+from ocelog.ledger.rows import alerts, claims, counters, detecting, marks, schedules, seeds, sources
 from ocelog.ledger.rows.landing import add_part
 from ocelog.ledger.rows.losses import lost_of
 from ocelog.ledger.rows.parts import part_of
@@ -54,7 +54,7 @@ class JudgingLedger:
                 last=counters.last(tx, table),
                 parts=parts,
                 given_up=[lost_of(row) for row in tx.execute(_LOST, above).mappings()],
-                removed=detecting.removed(tx, {part.source_id for part in parts}),
+                removed=sources.removed(tx, {part.source_id for part in parts}),
             )
 
     def due(self, keepers: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> set[str]:
@@ -125,12 +125,15 @@ class JudgingLedger:
             if not seeds.move(tx, piece.table, piece.seeds, now_us):
                 tx.rollback()
                 return StaleCommit()
-            if piece.source_id is not None and not detecting.hold_source(tx, piece.source_id):
+            if piece.source_id is not None and not sources.hold(tx, piece.source_id):
                 tx.rollback()
                 return StaleCommit()
-            if piece.removed is not None and not detecting.hold_removed(tx, piece.removed):
+            if piece.removed is not None and not sources.hold_removed(tx, piece.removed):
                 tx.rollback()
                 return StaleCommit()
+            named = {each.source_id for each in piece.lost if each.source_id is not None}
+            # Of one that was purged meanwhile nothing is noted.
+            gone = named - sources.hold_known(tx, named)
             if piece.claim is not None:
                 claims.hold(tx, piece.claim, now_us)
             if not _fits(tx, decision):
@@ -141,7 +144,7 @@ class JudgingLedger:
                 add_part(tx, piece.part, piece.source_id, held[RULE_MATCHES].last + 1, now_us)
             add_unjudged(tx, piece.table, decision.unjudged, now_us)
             detecting.add_unseeded(tx, piece.table, (after for _, after in piece.seeds), now_us)
-            detecting.add_lost(tx, piece.lost, now_us)
+            detecting.add_lost(tx, (each for each in piece.lost if each.source_id not in gone), now_us)
         return CommitSuccess()
 
     def begin_schedules(self, names: Collection[str], now_us: int) -> dict[str, int]:
@@ -191,13 +194,13 @@ class JudgingLedger:
         """
         now_us = self._now_us()
         parts = sorted(run.parts, key=lambda each: each.source_id)
-        sources = {each.source_id for each in parts}.union(run.told_of)
+        named = {each.source_id for each in parts}.union(run.told_of)
         with self._database.write() as tx:
             last = counters.hold(tx, RULE_MATCHES).last if parts else 0
             if not run.again and not schedules.move(tx, run.schedule, run.fired_us, run.fires_us):
                 tx.rollback()
                 return StaleCommit()
-            if not all(detecting.hold_source(tx, each) for each in sorted(sources)):
+            if not all(sources.hold(tx, each) for each in sorted(named)):
                 tx.rollback()
                 return StaleCommit()
             for each in parts:

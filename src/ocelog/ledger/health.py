@@ -13,7 +13,7 @@ from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import slices, streams
+from ocelog.ledger.rows import slices, sources, streams
 from ocelog.ledger.rows.sweeps import coverages, sweep_of
 from ocelog.model import Slice, SliceState, StreamRow
 from ocelog.pull.ports import Coverage
@@ -70,11 +70,14 @@ class HealthLedger:
             return _remembered(tx)
 
     def remember(self, memories: Mapping[StreamKey, Memory]) -> None:
-        """Keep what is remembered of these streams, in the place of what was."""
+        """Keep what is remembered of these streams, in the place of what was; nothing of a source that was purged."""
         if not memories:
             return
         with self._database.write() as tx:
+            there = sources.hold_known(tx, {source_id for source_id, _ in memories})
             for (source_id, log_type), memory in sorted(memories.items()):
+                if source_id not in there:
+                    continue
                 tx.execute(delete(tables.health).where(_h.source_id == source_id, _h.log_type == log_type))
                 values = {"source_id": source_id, "log_type": log_type, **_columns(memory)}
                 tx.execute(insert(tables.health).values(values))
@@ -85,7 +88,7 @@ class HealthLedger:
             return _open_errors(tx)
 
     def raise_(self, notice: ErrorNotice) -> None:
-        """Note a system error as open, or as told again."""
+        """Note a system error as open, or as told again; nothing of a source that was purged."""
         error = notice.error
         values = {
             "key": error.key,
@@ -99,6 +102,8 @@ class HealthLedger:
             "text": bounded(error.text),
         }
         with self._database.write() as tx:
+            if not sources.hold_known(tx, [error.stream.source_id]):
+                return
             tx.execute(delete(tables.system_errors).where(_e.key == error.key))
             tx.execute(insert(tables.system_errors).values(values))
 

@@ -6,7 +6,7 @@ A rule without a row is as its file says. A row goes with the folder of its rule
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -18,7 +18,7 @@ from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import seeds
+from ocelog.ledger.rows import seeds, sources
 from ocelog.ledger.rows.unjudged import add_unjudged
 
 if TYPE_CHECKING:
@@ -229,9 +229,12 @@ class RuleLedger:
     ) -> int:
         """Forget what a rule said nothing of and has judged by now, and note what is `left`, by table.
 
-        Of what was noted before and lies within what is `covered`; return how many rows that was.
+        Of what was noted before and lies within what is `covered`; return how many rows that was. Nothing is noted of
+        a source that was purged meanwhile.
         """
+        events = [event for each in left.values() for some in each for event in some.events]
         with self._database.write() as tx:
+            there = sources.hold_known(tx, {event.source_id for event in events})
             these = (
                 _u.rule_id == rule,
                 _u.table_name.in_(sorted(tables_)),
@@ -242,7 +245,13 @@ class RuleLedger:
             count = tx.execute(select(func.coalesce(func.sum(_u.rows), 0)).where(*these)).scalar_one()
             tx.execute(delete(tables.unjudged).where(*these))
             for table, unjudged in left.items():
-                add_unjudged(tx, table, unjudged, self._now_us())
+                of_these = (
+                    replace(
+                        each, events=[event for event in each.events if not event.source_id or event.source_id in there]
+                    )
+                    for each in unjudged
+                )
+                add_unjudged(tx, table, of_these, self._now_us())
             return int(count)
 
     def _note(self, tx: Connection, rule: str, **values: object) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import (
     Connection,
     Insert,
@@ -31,7 +32,7 @@ from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alert_changes, claims, counters, purging, seeds, suppressions, sweeps
-from ocelog.model import SourceRow
+from ocelog.model import PURGING, SourceRow
 
 _s = tables.sources.c
 # Built once: building a statement takes as long as running it, and every process that pulls asks this.
@@ -48,22 +49,38 @@ class SourceLedger:
     def add(self, row: SourceRow) -> None:
         """Add a source, or take up a removed one of the same id. Raises ConfigError for a name in use."""
         with self._database.write() as tx:
-            there = tx.execute(select(_s.removed_us).where(_s.id == row.id)).one_or_none()
-            if there is not None and there.removed_us is None:
-                raise _in_use(row)
-            if there is None:
-                _write(tx, insert(tables.sources).values(id=row.id, **_values(row)), row)
-            else:
+            if tx.execute(select(_s.id).where(_s.id == row.id)).first() is not None:
                 # The alerts of its records ended with it, and rules that were turned on since know none of them.
                 # Before the source: in the order in which all transactions lock (see `rows`).
                 seeds.forget_all(tx)
+            before = _held(tx, row.id)
+            if before is None:
+                _write(tx, insert(tables.sources).values(id=row.id, **_values(row)), row)
+            elif before.removed_us is None:
+                raise _in_use(row)
+            elif before.purging:
+                raise half_purged(before)
+            else:
                 _write(tx, update(tables.sources).where(_s.id == row.id).values(**_values(row), ending=False), row)
 
-    def save(self, row: SourceRow) -> None:
-        """Put `row` in the place of the source with its id. Raises ConfigError if there is none or its name is used."""
+    def save(self, row: SourceRow, *, before: SourceRow | None = None) -> None:
+        """Put `row` in the place of the source with its id, which must still be as `before`, if that is given.
+
+        Raises ConfigError if it is not, if the source was removed, or if the name is used.
+        """
         with self._database.write() as tx:
-            if _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row) != 1:
+            there = _held(tx, row.id)
+            if there is None or there.removed_us is not None:
                 raise ConfigError(Phrase("There is no source named %(name)s any more.", name=repr(row.name)))
+            if before is not None and there != replace(before, settings=json.loads(json.dumps(dict(before.settings)))):
+                raise ConfigError(
+                    Phrase(
+                        "Somebody else changed the source %(name)s at the same time. Look at how it is now, and change "
+                        "it again.",
+                        name=repr(row.name),
+                    )
+                )
+            _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row)
 
     def find(self, id_or_name: str) -> SourceRow | None:
         """Return the source of that id, else the one of that name; one that is set up goes before a removed one."""
@@ -80,19 +97,22 @@ class SourceLedger:
                 found = found.where(_s.removed_us.is_(None))
             return [_row_of(row) for row in tx.execute(found).mappings()]
 
-    def remove(self, source_id: str) -> None:
+    def remove(self, source_id: str, *, purging: bool = False) -> None:
         """Take a source out of work: its secrets go, its alerts are resolved; its streams, slices and marks stay.
 
         Killed while it resolves alerts, it can be called again, or `end_alerts`: from the first transaction on the
-        source is removed, and until the last one it is among `ending`.
+        source is removed, and until the last one it is among `ending`. If it is `purging`, it cannot be added again
+        from the first one on, until `purge` has come to its end.
         """
         with self._database.write() as tx:
-            gone = (
-                update(tables.sources)
-                .where(_s.id == source_id, _s.removed_us.is_(None))
-                .values(removed_us=self._now_us(), ending=True)
-            )
-            tx.execute(gone)
+            there = _held(tx, source_id)
+            if there is None:
+                return
+            this = update(tables.sources).where(_s.id == source_id)
+            if there.removed_us is None:
+                tx.execute(this.values(removed_us=self._now_us(), ending=True))
+            if purging:
+                tx.execute(this.values(settings={**there.settings, PURGING: True}))
             tx.execute(delete(tables.secrets).where(tables.secrets.c.source_id == source_id))
         if source_id in self.ending():
             self.end_alerts(source_id)
@@ -159,6 +179,24 @@ class SourceLedger:
         """Return, by source id, what changes whenever a secret of it does. Never the secret."""
         with self._database.read() as tx:
             return vault.marks(tx)
+
+
+def half_purged(row: SourceRow) -> ConfigError:
+    """Return the error that a source cannot be added again, as its purge has begun."""
+    return ConfigError(
+        Phrase(
+            "The rows of %(name)s are half deleted: finish that first, or choose another name: "
+            "ocelog source remove %(id)s --purge",
+            name=repr(row.name),
+            id=row.id,
+        )
+    )
+
+
+def _held(tx: Connection, source_id: str) -> SourceRow | None:
+    """Return a source, removed or not, which stays as it is until the transaction ends; None: there is none."""
+    found = tx.execute(_rows().where(_s.id == source_id).with_for_update()).mappings().one_or_none()
+    return None if found is None else _row_of(found)
 
 
 def _write(tx: Connection, statement: Insert | Update, row: SourceRow) -> int:

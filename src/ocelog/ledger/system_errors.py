@@ -9,7 +9,7 @@ from ocelog.alert.raising import RaisedAlert
 from ocelog.errors import LedgerUnavailableError
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alerts, raising
+from ocelog.ledger.rows import alerts, raising, sources
 from ocelog.ledger.rows.channels import listed
 from ocelog.model import Severity
 
@@ -32,15 +32,20 @@ class SystemErrorLedger:
         with self._database.read() as tx:
             return {Severity(severity): count for severity, count in tx.execute(found.group_by(_a.severity))}
 
-    def change(self, alert_id: str, to: Callable[[Alert | None], RaisedAlert | None]) -> None:
+    def change(
+        self, alert_id: str, to: Callable[[Alert | None], RaisedAlert | None], *, source_id: str | None = None
+    ) -> bool:
         """Save what `to` makes of an alert, and tell people what happened; None: nothing changes.
 
-        `to` may be asked again, if somebody changed the alert meanwhile. Raises LedgerUnavailableError.
+        `to` may be asked again, if somebody changed the alert meanwhile. What is about a source is saved only while it
+        is there, or nothing would end it or delete it; False: it was removed. Raises LedgerUnavailableError.
         """
         for _ in range(_MAX_TRIES):
             with self._database.write() as tx:
+                if source_id is not None and not sources.hold(tx, source_id):
+                    return False
                 raised = to(alerts.of_ids(tx, [alert_id], hold=True).get(alert_id))
                 if raised is None or raising.save(tx, raised, listed(tx), self.now_us()):
-                    return
+                    return True
                 tx.rollback()
         raise LedgerUnavailableError("An alert was changed by others again and again; try again.")

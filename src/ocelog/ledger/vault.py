@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, insert, select
 
-from ocelog.errors import HomeError
+from ocelog.errors import ConfigError, HomeError
+from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
 from ocelog.secrets.sealing import KEY_BYTES, seal, unseal
@@ -30,6 +31,10 @@ class SecretOwner(Struct, frozen=True, kw_only=True):
     noun: str
     enter: Callable[[str], str]
     """Returns the command that a secret of an owner is entered with again."""
+    there: Select[str]
+    """Finds the owner with an id, unless it was removed, and keeps it from being so until the transaction ends."""
+    gone: Callable[[str], Phrase]
+    """Says of an owner that it was removed."""
     bound_to: tuple[str, ...] = ()
     """What a sealed secret is bound to, besides its owner and its name."""
 
@@ -46,14 +51,22 @@ class SecretOwner(Struct, frozen=True, kw_only=True):
         return f"enter the secret again: {self.enter(owner)}"
 
 
+_s, _c = tables.sources.c, tables.channels.c
 SOURCES = SecretOwner(
-    table=tables.secrets, owner="source_id", noun="source", enter=lambda owner: f"ocelog source rotate {owner}"
+    table=tables.secrets,
+    owner="source_id",
+    noun="source",
+    enter=lambda owner: f"ocelog source rotate {owner}",
+    there=select(_s.id).where(_s.id == bindparam("owner"), _s.removed_us.is_(None)).with_for_update(read=True),
+    gone=lambda owner: Phrase("There is no source named %(name)s any more.", name=repr(owner)),
 )
 CHANNELS = SecretOwner(
     table=tables.channel_secrets,
     owner="channel_id",
     noun="channel",
     enter=lambda owner: f"ocelog channel edit {owner}",
+    there=select(_c.id).where(_c.id == bindparam("owner")).with_for_update(read=True),
+    gone=lambda owner: Phrase("There is no channel named %(name)s any more.", name=repr(owner)),
     bound_to=("channel",),
 )
 
@@ -71,12 +84,15 @@ class Vault:
         self._place = place
 
     def put(self, owner: str, name: str, secret: Secret) -> None:
-        """Seal a copy of `secret` in the place of what was there."""
+        """Seal a copy of `secret` in the place of what was there. Raises ConfigError if its owner was removed."""
         sealed = seal(self._key, secret, self._place.row_name(owner, name))
         self._replace(owner, name, {"sealed": sealed})
 
     def put_reference(self, owner: str, name: str, reference: str) -> None:
-        """Remember only where the secret is: `file:PATH` or `env:VARIABLE`. Raises HomeError for anything else."""
+        """Remember only where the secret is: `file:PATH` or `env:VARIABLE`. Raises HomeError for anything else.
+
+        Raises ConfigError if its owner was removed.
+        """
         _check(reference)
         self._replace(owner, name, {"reference": reference})
 
@@ -97,6 +113,8 @@ class Vault:
 
     def _replace(self, owner: str, name: str, values: dict[str, object]) -> None:
         with self._database.write() as tx:
+            if tx.execute(self._place.there, {"owner": owner}).first() is None:
+                raise ConfigError(self._place.gone(owner))
             tx.execute(delete(self._place.table).where(self._place.this(owner, name)))
             tx.execute(insert(self._place.table).values({self._place.owner: owner, "name": name, **values}))
 

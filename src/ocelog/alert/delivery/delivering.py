@@ -189,10 +189,11 @@ def was_muted(alert: Alert, entries: Sequence[Entry], last: Happened | None, sin
     """Whether a channel that was told `last` of an alert needs none of `entries`: it was muted before they were sent.
 
     They had waited since before that, as for the end of quiet hours; that it went or came back by itself since then
-    changes nothing. A channel that heard of it hears of its end, and that it is not over after all.
+    changes nothing, nor that a person closed it, if that is over. A channel that heard of it hears of its end, and that
+    it is not over after all.
     """
     before = [each for each in entries if each.created_us < since_us]
-    by_itself = all(each in before or _comes_and_goes(each) for each in entries)
+    by_itself = all(each in before or _comes_and_goes(each) or _is_past_end(alert, each) for each in entries)
     waited = bool(before) and by_itself and not any(each.tries for each in entries)
     wanted = any(each.happened is Happened.RESENT for each in entries)
     is_end = tells_ends_only(entries) or not alert.is_open
@@ -203,21 +204,27 @@ def was_muted(alert: Alert, entries: Sequence[Entry], last: Happened | None, sin
 def is_owed(alert: Alert, entries: Sequence[Entry], last: Happened | None) -> bool:
     """Whether a channel that was told `last` of a muted alert is to hear of `entries` once it is muted no more.
 
-    It heard that the alert was over, and that is not so any more. What a person does about it is told at once.
+    It heard that the alert was over, and that is not so any more. What a person does about it is told at once, unless
+    that is over too.
     """
     if not alert.is_open or last is None or not last.ends:
         return False
-    return not any(_is_by_person(each) for each in entries)
+    return not any(_is_by_person(each) and not _is_past_end(alert, each) for each in entries)
 
 
 def came_back(alert: Alert, entries: Sequence[Entry]) -> bool:
-    """Whether all that there is to tell is that an alert went, perhaps, and came back by itself."""
+    """Whether all that there is to tell is that an alert went, or was closed, perhaps, and came back by itself."""
     is_back = alert.is_open and entries[-1].happened is Happened.REOPENED
-    return is_back and all(_comes_and_goes(each) for each in entries)
+    return is_back and all(_comes_and_goes(each) or _is_past_end(alert, each) for each in entries)
 
 
 def _comes_and_goes(entry: Entry) -> bool:
     return entry.happened in _COMES_AND_GOES and not _is_by_person(entry)
+
+
+def _is_past_end(alert: Alert, entry: Entry) -> bool:
+    """Whether an alert was over, which it is no more."""
+    return alert.is_open and entry.happened.ends
 
 
 def _is_by_person(entry: Entry) -> bool:

@@ -1,6 +1,6 @@
 """Which alerts end as their rule is off or was changed: no match will come that does it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -62,12 +62,11 @@ class RulesOff:
 
     def _end(self, which: Callable[[AbstractSet[str]], AbstractSet[str]]) -> None:
         """Resolve the alerts of those rules, of all that have some, that are off."""
-        alerts, why = self.ledger.alerts, kept_text("its rule was disabled, removed or renamed")
+        alerts = self.ledger.alerts
         if ended := which(set(alerts.rules_of_records())):
-            count = alerts.end_rules(ended, why)
-            log.info("alerts of rules that are off resolved", rules=sorted(ended), alerts=count)
+            end_records(self.ledger, ended)
         for name in sorted(which(alerts.failing_rules().keys())):
-            alerts.end_errors(name, why)
+            alerts.end_errors(name, _why())
             if self._failing is not None:
                 self._failing.pop(name, None)
 
@@ -89,3 +88,13 @@ class RulesOff:
                 self._failing[name] &= {rule.revision}
                 why = kept_text("the rule was changed, and judges without an error")
                 alerts.end_errors(name, why, but=rule.revision)
+
+
+def end_records(ledger: Ledger, rules: Collection[str]) -> None:
+    """Resolve the alerts of rules that are off, of records."""
+    count = ledger.alerts.end_rules(rules, _why())
+    log.info("alerts of rules that are off resolved", rules=sorted(rules), alerts=count)
+
+
+def _why() -> str:
+    return kept_text("its rule was disabled, removed or renamed")

@@ -68,6 +68,8 @@ class DeliverLoop:
     _to_tell: int = 0
     """What there was to tell when the ledger was asked last."""
     _routes_since_us: int | None = None
+    _mutes_since_us: int = 0
+    """When it was looked at last which alerts are muted no more."""
     _held: dict[str, _ChannelHold] = field(default_factory=dict)
     _unreleased: dict[str, Claim] = field(default_factory=dict)
     """Channels that were not let go of, since the ledger could not be written, by id."""
@@ -187,7 +189,10 @@ class DeliverLoop:
         adopted = self._ledger.adopt()
         if adopted:
             log.info("rerouted", messages=adopted)
-        self._ledger.wake_unmuted()
+        # The first look, and the one after a clock was set back, goes over all that is kept.
+        now_us = self.now_us()
+        self._ledger.wake_unmuted(self._mutes_since_us if self._mutes_since_us <= now_us else 0)
+        self._mutes_since_us = now_us
         self._ledger.escalate()
         # The first look goes over all that is there: an earlier process may have been killed before it looked.
         self._routes_since_us = self._ledger.watch_routes(self._routes_since_us or 0)

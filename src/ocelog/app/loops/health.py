@@ -98,8 +98,9 @@ class AlertedErrors(Struct, frozen=True):
             # The next repeat after a mute is told.
             return raised(made, before, now_us=told_us, muted=muted, again=kept_text("it is still so"))
 
-        self.ledger.system_errors.change(system_alert_id(error.type.value, error.key), to)
-        LoggedErrors().raise_(notice)
+        name = system_alert_id(error.type.value, error.key)
+        if self.ledger.system_errors.change(name, to, source_id=error.stream.source_id):
+            LoggedErrors().raise_(notice)
 
     def resolve(self, notice: ErrorNotice) -> None:
         """Resolve the alert of a system error that is over."""

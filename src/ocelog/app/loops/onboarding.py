@@ -27,14 +27,15 @@ class Onboarding:
     """Tells of each source once, when its past is read and judged, but for streams that cannot be read."""
 
     ledger: Ledger
-    _told: set[str] = field(default_factory=set)
+    _told: set[tuple[str, int]] = field(default_factory=set)
+    """Sources by their ids, each with when it was added: one that was purged may come again."""
 
     def look(self, now_us: int) -> None:
         """Tell of the sources whose past is read by now. Call it when nothing waits to be judged."""
         for row in self.ledger.sources.listed():
-            if row.id not in self._told and self._is_read(row, from_us(now_us)):
+            if (row.id, row.added_us) not in self._told and self._is_read(row, from_us(now_us)):
                 self._tell(row, now_us)
-                self._told.add(row.id)
+                self._told.add((row.id, row.added_us))
 
     def _is_read(self, row: SourceRow, now: datetime) -> bool:
         waiting = self.ledger.pulling.slices(source_id=row.id, states=[SliceState.WAITING])
@@ -93,8 +94,7 @@ class Onboarding:
                 return RaisedAlert(alert=replace(summary, to_be_told=False, told_severity=None, told_us=None))
             return RaisedAlert(alert=summary, happened=Happened.OPENED, due_us=now_us)
 
-        self.ledger.system_errors.change(name, to)
-        if told:
+        if self.ledger.system_errors.change(name, to, source_id=row.id) and told:
             log.info("source onboarded", source=row.name, known=many)
 
 

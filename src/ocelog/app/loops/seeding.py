@@ -106,6 +106,9 @@ class CurrentRecords:
         known, self._ahead = self._ahead, {}
         found = list[str]()
         for part in waiting.parts:
+            if part.source_id in waiting.removed:
+                # Nothing of it is read. A purge that goes on, or was killed, may have deleted its file.
+                continue
             rows = self._ahead[part.path] = known.get(part.path) or self.lake.part_row_ids(part)
             found += rows[waiting.since.row if part.sequence == waiting.since.sequence + 1 else 0 :]
         return pa.table({"p_row_id": found}, schema=_AHEAD_SCHEMA)

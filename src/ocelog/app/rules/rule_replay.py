@@ -18,6 +18,7 @@ from ocelog.alert.ids import match_id
 from ocelog.alert.judged import JudgedBy, UnjudgedEvents
 from ocelog.app.claims import HomeClaims
 from ocelog.app.judging.rule_answers import judged_by, said_of
+from ocelog.app.judging.rules_off import end_records
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.loops.detecting import NoJury, channel_names
 from ocelog.app.rules.replaying import MAX_TRIES, RuleReplay, policy_again, replay_claims, settle
@@ -109,6 +110,10 @@ def _replay_events(
                 told("events", min(done.events, total), total)
     finally:
         claims.release()
+        state = installation.ledger.rules.states().get(rule.id)
+        if state is not None and state.enabled is False:
+            # Somebody disabled it meanwhile: whoever judges has ended its alerts by then, and does so once.
+            end_records(installation.ledger, [rule.id])
     known = [table_name(name) for name in rule.log_types if name in kinds()]
     covered = ReplayRange(since_us=to_us(done.since), until_us=to_us(done.until), noted_before_us=began_us)
     settle(installation.ledger, done, known, covered, replaying.left)
@@ -201,6 +206,9 @@ class _EventReplay:
         self._ahead = {path: rows for path, rows in self._ahead.items() if path in paths}
         found = set[str]()
         for part in waiting.parts:
+            if part.source_id in waiting.removed:
+                # Nothing of it is judged. A purge that goes on, or was killed, may have deleted its file.
+                continue
             if part.path not in self._ahead:
                 self._ahead[part.path] = self._lake.part_rows(part).column("p_row_id").to_pylist()
             passed = waiting.since.row if part.sequence == waiting.since.sequence + 1 else 0

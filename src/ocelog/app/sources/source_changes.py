@@ -209,12 +209,14 @@ def edit(
     if change.check and (change.secret is not None or change.reaches_anew):
         secret = change.secret.value if change.secret is not None else sources.reveal(installation, row)
         prove(row, secret, otherwise or _unchanged(before, change), listener)
-    if change.secret is not None:
-        sources.keep_secret(installation, row, change.secret)
+    # Without the key nothing is changed.
+    vault = None if change.secret is None else installation.vault()
     if sees_more := sources.shows_more(before, row):
         # First: a running service reads them from the moment at which the source is saved. Logs are not of a project.
         installation.ledger.pulling.sees_more(row.id, changing())
-    installation.ledger.sources.save(row)
+    installation.ledger.sources.save(row, before=before)
+    if vault is not None and change.secret is not None:
+        sources.keep_secret(vault, row, change.secret)
     swept = sources.sweep_again(installation, before, row)
     return EditResult(row=row, sees_more=sees_more, swept=swept)
 
@@ -260,15 +262,16 @@ def rotate(
         if not change.anyway:
             sources.refuse_twin(installation, row)
     prove(row, secret.value, Phrase("The old secret stays."), listener, only=_ACCOUNT)
-    sources.keep_secret(installation, row, secret)
+    vault = installation.vault()
     if row != before:
-        installation.ledger.sources.save(row)
+        installation.ledger.sources.save(row, before=before)
+    sources.keep_secret(vault, row, secret)
     return row
 
 
 def pause(installation: Installation, row: SourceRow, *, paused: bool) -> None:
     """Stop reading a source, or read it again from where it stopped."""
-    installation.ledger.sources.save(replace(row, paused=paused))
+    installation.ledger.sources.save(replace(row, paused=paused), before=row)
 
 
 def no_events_after(row: SourceRow) -> str:
@@ -290,10 +293,11 @@ def remove(installation: Installation, row: SourceRow) -> None:
 
 def point_to(installation: Installation, row: SourceRow, secret: GivenSecret) -> None:
     """Add a source as it is, or have the one of that id be as this: of a tenant that is known to work."""
-    if installation.ledger.sources.find(row.id) is None:
+    there = installation.ledger.sources.find(row.id)
+    if there is None or there.removed_us is not None:
         sources.add(installation, row, secret)
     else:
-        sources.keep_secret(installation, row, secret)
+        sources.keep_secret(installation.vault(), row, secret)
         installation.ledger.sources.save(row)
 
 

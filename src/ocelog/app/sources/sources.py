@@ -14,8 +14,9 @@ from ocelog.app.source_settings import SECRET_NAME, source_settings, stream_sett
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
+from ocelog.ledger.sources import half_purged
 from ocelog.ledger.vault import Vault
-from ocelog.model import PURGING, SourceRow
+from ocelog.model import SourceRow
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import sweep_wanted
@@ -131,14 +132,7 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
     if before is None or before.id != row.id or before.removed_us is None:
         return False
     if before.purging:
-        raise ConfigError(
-            Phrase(
-                "The rows of %(name)s are half deleted: finish that first, or choose another name: "
-                "ocelog source remove %(id)s --purge",
-                name=repr(row.name),
-                id=row.id,
-            )
-        )
+        raise half_purged(before)
     try:
         same = source_settings(before).is_same_tenant(source_settings(row))
     except ConfigError:
@@ -189,22 +183,25 @@ def add(installation: Installation, row: SourceRow, secret: GivenSecret) -> bool
     goes_on = resumes(installation, row)
     vault = installation.vault()
     installation.ledger.sources.add(replace(row, paused=True))
-    _keep(vault, row.id, secret)
+    keep_secret(vault, row, secret)
     installation.ledger.sources.save(row)
     return goes_on
 
 
 def begin_purge(installation: Installation, row: SourceRow) -> None:
     """Take `row` out of work for good: until its purge has come to its end, it cannot be added again."""
-    installation.ledger.sources.remove(row.id)
-    removed = installation.ledger.sources.find(row.id)
-    if removed is not None:
-        installation.ledger.sources.save(replace(removed, settings={**removed.settings, PURGING: True}))
+    installation.ledger.sources.remove(row.id, purging=True)
 
 
-def keep_secret(installation: Installation, row: SourceRow, secret: GivenSecret) -> None:
-    """Put `secret` in the place of the source's present one; the service uses it for its next token."""
-    _keep(installation.vault(), row.id, secret)
+def keep_secret(vault: Vault, row: SourceRow, secret: GivenSecret) -> None:
+    """Put `secret` in the place of the source's present one; the service uses it for its next token.
+
+    Raises ConfigError if the source was removed.
+    """
+    if secret.reference is not None:
+        vault.put_reference(row.id, SECRET_NAME, secret.reference)
+    else:
+        vault.put(row.id, SECRET_NAME, secret.value)
 
 
 def reveal(installation: Installation, row: SourceRow) -> Secret:
@@ -272,10 +269,3 @@ def verdict_of(found: Sequence[HealthItem]) -> dict[str, str]:
     """Return what the trail says of a check: that it passed, or what failed."""
     failed = [each.name for each in found if each.state is HealthState.FAIL]
     return {"failed": ", ".join(failed)} if failed else {"verdict": "passed"}
-
-
-def _keep(vault: Vault, source: str, secret: GivenSecret) -> None:
-    if secret.reference is not None:
-        vault.put_reference(source, SECRET_NAME, secret.reference)
-    else:
-        vault.put(source, SECRET_NAME, secret.value)

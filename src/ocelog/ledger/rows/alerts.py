@@ -198,7 +198,8 @@ def add_tellings(tx: Connection, tellings: Sequence[Telling], now_us: int) -> No
             "channel_id": each.channel_id,
             "happened": each.happened.value,
             "note": bounded(each.note),
-            "created_us": now_us,
+            # When it was decided: a mute that began until it was committed was not known then, and covers it.
+            "created_us": min(now_us, each.due_us),
             "due_us": each.due_us,
             "tries": 0,
         }

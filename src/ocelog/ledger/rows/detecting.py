@@ -19,21 +19,6 @@ _k, _g, _l, _a = tables.match_keys.c, tables.alert_groups.c, tables.alert_limits
 _e = tables.alert_events.c
 
 
-def hold_source(tx: Connection, source_id: str) -> bool:
-    """Keep a source from being removed until the transaction ends; False: it is removed, or gone."""
-    return tx.execute(_SOURCE, {"source": source_id}).first() is not None
-
-
-def hold_removed(tx: Connection, source_id: str) -> bool:
-    """Keep a source from being added again until the transaction ends; False: it is not removed, or gone."""
-    return tx.execute(_HELD_REMOVED, {"source": source_id}).first() is not None
-
-
-def removed(tx: Connection, sources: Collection[str]) -> frozenset[str]:
-    """Return those of these sources that were removed."""
-    return frozenset(tx.execute(_REMOVED, {"sources": sorted(sources)}).scalars()) if sources else frozenset()
-
-
 def known(tx: Connection, ids: Iterable[str]) -> frozenset[str]:
     """Return those of `ids` that have landed before."""
     found = set[str]()
@@ -120,20 +105,6 @@ def triaged(tx: Connection, ended: Collection[str]) -> frozenset[str]:
 
 
 # Built once: building a statement takes as long as running it, and these run for all that is judged.
-_SOURCE = (
-    select(tables.sources.c.id)
-    .where(tables.sources.c.id == bindparam("source"), tables.sources.c.removed_us.is_(None))
-    # As strong as that: who removes a source does not change its key.
-    .with_for_update(read=True)
-)
-_HELD_REMOVED = (
-    select(tables.sources.c.id)
-    .where(tables.sources.c.id == bindparam("source"), tables.sources.c.removed_us.is_not(None))
-    .with_for_update(read=True)
-)
-_REMOVED = select(tables.sources.c.id).where(
-    tables.sources.c.id.in_(bindparam("sources", expanding=True)), tables.sources.c.removed_us.is_not(None)
-)
 _KNOWN = select(_k.match_id).where(_k.match_id.in_(bindparam("ids", expanding=True)))
 _GROUPS = select(tables.alert_groups).where(_g.group_key.in_(bindparam("keys", expanding=True)))
 _READ_GROUP = update(tables.alert_groups).where(_g.group_key == bindparam("this"), _g.revision == bindparam("read"))

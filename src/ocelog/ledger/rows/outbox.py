@@ -258,9 +258,13 @@ def unmute(tx: Connection, until_us: int, now_us: int, alert_ids: Collection[str
         tx.execute(woken.where(_o.alert_id.in_(some)))
 
 
-def kept(tx: Connection, ends: Collection[int]) -> set[str]:
-    """Return the alerts of which something waits for the end of mutes that last until these instants."""
-    waits = select(_o.alert_id).where(*_IS_KEPT).distinct()
+def kept(tx: Connection, ends: Collection[int], since_us: int) -> set[str]:
+    """Return the alerts of which something waits for the end of mutes that last until these instants.
+
+    Only those that have changed at `since_us` or later.
+    """
+    changed = exists().where(_a.id == _o.alert_id, _a.updated_us >= since_us)
+    waits = select(_o.alert_id).where(*_IS_KEPT, changed).distinct()
     return {name for some in batches(sorted(ends)) for name in tx.execute(waits.where(_o.due_us.in_(some))).scalars()}
 
 
@@ -272,10 +276,13 @@ def wake(tx: Connection, channel_id: str, now_us: int) -> None:
     tx.execute(_WOKEN, {"channel": channel_id, "due_us": now_us, "waits_since_us": now_us})
 
 
-def old(tx: Connection, channel_id: str, since_us: int) -> dict[str, list[Entry]]:
-    """Return, by alert, what has waited for a channel since before an instant, and is not under way."""
+def old(tx: Connection, channel_id: str, since_us: int, *, most: int) -> dict[str, list[Entry]]:
+    """Return, by alert, what has waited for a channel since before an instant, and is not under way; of some alerts."""
     waits = (_o.channel_id == channel_id, since_us >= _WAITS_SINCE, _o.handed.is_(None))
-    return _by_alert(tx.execute(select(tables.outbox).where(*waits).order_by(_o.id)).mappings())
+    some = select(_o.alert_id).where(*waits).distinct().order_by(_o.alert_id).limit(most)
+    names = tx.execute(some).scalars().all()
+    found = select(tables.outbox).where(*waits, _o.alert_id.in_(names)).order_by(_o.id)
+    return _by_alert(tx.execute(found).mappings())
 
 
 def note(
