@@ -135,7 +135,9 @@ def helper(other):
     return other.get("not an event")
 
 
-def destinations(_):
+def destinations(event):
+    if event.get("status"):
+        return ["SKIP"]
     return ["pager", "nihgt-shift"]
 """
     assert wrong(tmp_path, python=python) == [
@@ -143,7 +145,7 @@ def destinations(_):
         "mine.py:3: there is no field 'user.idd'; did you mean 'id'?",
         "mine.py:4: there is no field 'acton'; did you mean 'action'?",
         "mine.py:10: there is no field 'requestIdd'; did you mean 'requestId'?",
-        "mine.py:18: there is no destination 'nihgt-shift'; did you mean 'night-shift'?",
+        "mine.py:20: there is no destination 'nihgt-shift'; did you mean 'night-shift'?",
     ]
 
 
