@@ -1,10 +1,12 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ocelog.detect import bundle
 from ocelog.detect.checkout import read_checkout
+from ocelog.detect.evaluate import RuleSet
 from ocelog.detect.roots import find_root
 from ocelog.errors import RuleFileError
 from ocelog.model import Severity
@@ -197,6 +199,24 @@ def test_lookup_tables_are_read_from_files(tmp_path: Path, name: str, text: str,
         assert rows in found.problems[0].message
     else:
         assert found.rows["T"] == rows
+
+
+def test_an_address_finds_the_row_of_the_smallest_network_that_it_is_in(tmp_path: Path) -> None:
+    rows = "net,office\n10.0.0.0/8,any\n10.1.0.0/16,HQ\n10.1.2.3,door\n2001:db8::/32,six\nnone/such,x\n"
+    table = "AnalysisType: lookup_table\nLookupName: T\nEnabled: true\nFilename: r.csv\nSchema: S\n"
+    more = "LogTypeMap: {PrimaryKey: net, AssociatedLogTypes: [{LogType: X, Selectors: [ip]}]}"
+    root = write(tmp_path, **{"t.yml": table + more, "r.csv": rows})
+    rules = RuleSet(read_checkout(root))
+
+    def office(address: Any) -> Any:
+        event = rules.event({"ip": address}, "X")
+        enriched = event.deep_get("p_enrichment", "T", "ip", "office")
+        looked_up = event.lookup("T", address)
+        assert enriched == (looked_up and looked_up["office"])
+        return enriched
+
+    found = ["10.9.9.9", "10.1.9.9", "10.1.2.3", "2001:db8::1", "11.0.0.1", "::1", "no address", "10.1.0.0/16", 7]
+    assert [office(one) for one in found] == ["any", "HQ", "door", "six", None, None, None, "HQ", None]
 
 
 def test_a_lookup_table_whose_file_is_too_large_or_missing_is_a_problem(

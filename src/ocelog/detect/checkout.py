@@ -5,7 +5,8 @@ import io
 import json
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -58,6 +59,43 @@ class Problem(Struct, frozen=True, kw_only=True):
     """Opens with `file:line`."""
     file: str = ""
     """Where it is."""
+
+
+class NetworkRows(Mapping[str, Any]):
+    """Rows whose primary keys are networks, as CIDR: an address finds that of the smallest network that it is in."""
+
+    def __init__(self, rows: Mapping[str, Any]) -> None:
+        self._rows = rows
+        self.has_networks = False
+        within: dict[tuple[int, int], dict[int, Any]] = {}
+        """Version of the protocol and unused bits -> used bits -> row."""
+        for key, row in rows.items():
+            try:
+                found = ip_network(key, strict=False)
+            except ValueError:
+                continue
+            unused = found.max_prefixlen - found.prefixlen
+            within.setdefault((found.version, unused), {})[int(found.network_address) >> unused] = row
+            self.has_networks |= "/" in key
+        self._within = sorted(within.items(), key=lambda one: one[0])
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self._rows:
+            return self._rows[key]
+        try:
+            address = ip_address(key)
+        except ValueError:
+            raise KeyError(key) from None
+        for (version, unused), rows in self._within:
+            if version == address.version and (at := int(address) >> unused) in rows:
+                return rows[at]
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 class Checkout(Struct, frozen=True, kw_only=True):
@@ -357,4 +395,6 @@ def _keyed(rows: Iterable[Any], table: LookupTable) -> Mapping[str, Any]:
         if not isinstance(row, dict) or row.get(table.primary_key) is None:
             raise ValueError(f"row {count} has no {table.primary_key!r}, the primary key of {table.name!r}")
         keyed[str(row[table.primary_key])] = row
-    return keyed
+    # Whether they are networks is said by the schema, which need not be in the checkout.
+    within = NetworkRows(keyed) if any("/" in key for key in keyed) else None
+    return within if within is not None and within.has_networks else keyed
