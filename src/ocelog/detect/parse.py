@@ -673,6 +673,6 @@ _KINDS: Mapping[str, Callable[[NodeMapping], Item]] = {
     "policy": _not_run(("PolicyID",), "a policy judges cloud resources, which Ocelog does not collect"),
     "scheduled_prompt": _not_run(
         ("PromptID", "PromptName", "QueryName", "ID", "RuleID"),
-        "a scheduled prompt needs an AI service, which Ocelog has not",
+        "a scheduled prompt needs an AI service, which Ocelog does not have",
     ),
 }
