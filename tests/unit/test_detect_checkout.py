@@ -140,6 +140,30 @@ def test_a_file_that_is_wrong_is_a_problem_and_the_others_are_read(
     assert any(one.id == rule_id and message in one.message for one in found.problems)
 
 
+@pytest.mark.parametrize("part", [".", "rules"])
+def test_a_rule_whose_base_has_an_error_says_so(tmp_path: Path, part: str) -> None:
+    base, derived = rule("Base", "Enabled: 5"), rule("Derived", "BaseDetection: Base")
+    write(tmp_path, **{"packs/x": "", "a.yml": base, "rules/b.yml": derived})
+    told = [one.message for one in read_checkout(tmp_path / part).problems if one.id == "Derived"]
+    why = "which it is derived from, has an error: a.yml:1: `Severity` is missing"
+    assert told == [f"rules/b.yml:1: the rule 'Base', {why}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffAnalysisType: global\nGlobalID: words\nFilename: w.py\n",
+        "# Words.\n\n  AnalysisType: global\n  GlobalID: words\n  Filename: w.py\n",
+        '{\n  "GlobalID": "words",\n  "AnalysisType": "global", "Filename": "w.py"\n}\n',
+        "%YAML 1.2\n---\r\nGlobalID: words\r\nAnalysisType: global\r\nFilename: w.py\r\n",
+    ],
+)
+@pytest.mark.parametrize("part", [".", "rules"])
+def test_a_helper_is_found_however_its_file_begins(tmp_path: Path, text: str, part: str) -> None:
+    write(tmp_path, **{"global_helpers/w.yml": text, "global_helpers/w.py": "", "rules/a.yml": rule("A")})
+    assert list(read_checkout(tmp_path / part).globals) == ["words"]
+
+
 def test_a_rule_may_be_written_as_json(tmp_path: Path) -> None:
     text = '{"AnalysisType": "rule", "RuleID": "J", "Enabled": true, "Severity": "Low", "LogTypes": ["X"],'
     text += ' "Filename": "x"}'
@@ -171,7 +195,9 @@ def test_the_first_enabled_data_model_of_a_log_type_is_taken(tmp_path: Path) -> 
     model = "AnalysisType: datamodel\nDataModelID: {}\nEnabled: {}\nLogTypes: [X]\nMappings: []\n"
     write(tmp_path, a_DOT_yml=model.format("A", "false"), c_DOT_yml=model.format("C", "true"))
     write(tmp_path, b_DOT_yml=model.format("B", "true"))
-    assert {name: one.id for name, one in read_checkout(tmp_path).models.items()} == {"X": "B"}
+    found = read_checkout(tmp_path)
+    assert {name: one.id for name, one in found.models.items()} == {"X": "B"}
+    assert [one.message for one in found.problems] == ["c.yml:1: X has a data model already, in b.yml"]
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,8 @@ class _Reader:
         self._sources: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._refused: dict[str, str] = dict(bundle.refused)
+        self._unread: dict[str, str] = {}
+        """Id of a rule, or file -> why it does not read."""
 
     def read(self) -> Checkout:
         mine: list[Item] = []
@@ -262,9 +264,10 @@ class _Reader:
         try:
             return [parse_item(text, file)]
         except RuleFileError as error:
+            found = re.search(r"""^["']?RuleID["']?[ \t]*:[ \t]*["']?([^"'\n#]+)""", text, re.MULTILINE)
+            name = found[1].strip() if found and is_name(found[1].strip()) else file
+            self._unread[name] = str(error)
             if report:
-                found = re.search(r"""^["']?RuleID["']?[ \t]*:[ \t]*["']?([^"'\n#]+)""", text, re.MULTILINE)
-                name = found[1].strip() if found and is_name(found[1].strip()) else file
                 self._problems.append(Problem(id=name, message=str(error), file=file))
             return []
 
@@ -296,7 +299,10 @@ class _Reader:
         models: dict[str, DataModel] = {}
         for model in sorted((one for one in every if isinstance(one, DataModel)), key=lambda one: one.place):
             for log_type in model.log_types if model.enabled else ():
-                models.setdefault(log_type, model)
+                first = models.setdefault(log_type, model)
+                if first is not model and self._bundle.holds(model.place.file):
+                    problem = f"{model.place}: {log_type} has a data model already, in {first.place.file}"
+                    self._problems.append(Problem(id=model.id, message=problem, file=model.place.file))
         tables = self._by_id([one for one in every if isinstance(one, LookupTable)], lambda one: one.name)
         for file in {
             *(one.file for one in rules.values()),
@@ -342,8 +348,11 @@ class _Reader:
         while isinstance(rule, Derived):
             chain.append(rule)
             if rule.base not in bases:
-                problem = f"{rule.place}: there is no rule {rule.base!r} to derive from{meant.suggest(rule.base)}"
-                self._problems.append(Problem(id=chain[0].id, message=problem, file=rule.place.file))
+                unread = self._unread.get(rule.base)
+                problem = f"there is no rule {rule.base!r} to derive from{meant.suggest(rule.base)}"
+                if unread is not None:
+                    problem = f"the rule {rule.base!r}, which it is derived from, has an error: {unread}"
+                self._problems.append(Problem(id=chain[0].id, message=f"{rule.place}: {problem}", file=rule.place.file))
                 return None
             rule = bases[rule.base]
             if rule in chain:
