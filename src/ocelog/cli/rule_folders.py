@@ -1,5 +1,6 @@
 """`ocelog rules add`, `remove`, `enable` and `disable`: folders of rules, and which rules run."""
 
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
@@ -54,6 +55,13 @@ def add(
     for problem in (*found.problems, *(f"{each['id']}: not run: {each['why']}" for each in faulty)):
         show.remark(show.harmless(show.near(problem)))
     show.paragraph(f"Registered {found.folder.name!r}: {on_of(folder)}.")
+    refused = sum(rule.status == "refused" for rule in found.rules)
+    if refused:
+        verb = "does" if refused == 1 else "do"
+        check = f"ocelog rules check {shlex.quote(str(path))}"
+        show.paragraph(
+            f"{counted(refused, 'rule')} {verb} not run, as they name something that does not exist. Why: {check}"
+        )
     absent = sum(rule.status == "no source" for rule in found.rules)
     if absent:
         show.paragraph(f"{absent:,} more are about log types that no source here has.")
