@@ -178,6 +178,15 @@ def test_files_that_are_no_rules_are_left_alone(tmp_path: Path) -> None:
     assert [one.message for one in found.problems] == ["binary.yml:1: the file is not UTF-8 text (byte 19)"]
 
 
+def test_examples_of_a_checkout_are_read_only_if_they_are_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, templates__a_DOT_yml=rule("Example"), rules__b_DOT_yml=rule("B"))
+    assert list(read_checkout(tmp_path).rules) == ["B", "Example"], "any folder may be called that"
+    write(tmp_path, global_helpers__x_DOT_py="")
+    assert list(read_checkout(tmp_path).rules) == ["B"]
+    assert list(read_checkout(tmp_path / "templates").rules) == ["Example"]
+    assert list(read_checkout(tmp_path / "templates" / "a.yml").rules) == ["Example"]
+
+
 def test_no_file_outside_the_checkout_is_read(tmp_path: Path) -> None:
     secret = tmp_path / "secret.py"
     secret.write_text("x = 1")

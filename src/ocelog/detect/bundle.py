@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from ocelog.detect.document import MAX_BYTES
-from ocelog.detect.roots import find_root
+from ocelog.detect.roots import find_root, is_checkout
 from ocelog.errors import RuleFileError
 from ocelog.files import check_regular
 
@@ -27,6 +27,8 @@ _LIKELY = r"""^{}["']?(AnalysisType|RuleID|GlobalID|DataModelID|PackID|LookupNam
 _NAMED = re.compile(r"""["']?Filename["']?[ \t]*:[ \t]*["']?([^"'\n]+)""")
 STOOD_ON = frozenset({"global", "datamodel", "lookup_table"})
 """Kinds that rules need, wherever in the checkout they are."""
+_EXAMPLES = "templates"
+"""A folder of panther-analysis: rules that only show what may stand where, and whose files are not there."""
 _MAX_FILES = 50_000
 _MAX_WHOLE = 512_000_000
 _MAX_TABLE = 64_000_000
@@ -98,6 +100,8 @@ def _read_bundle(path: Path) -> Bundle:
     files, refused, size = dict[str, bytes](), dict[str, str](), 0
     named, passed_over = list[str](), list[str]()
     for name in _yaml_files(root):
+        if name.startswith(f"{_EXAMPLES}/") and not found.scope.startswith(_EXAMPLES) and is_checkout(root):
+            continue
         if any("\ud800" <= letter <= "\udfff" for letter in name):
             # Python hands on as half characters what is no text, and nobody else can read them.
             shown = os.fsencode(name).decode("utf-8", "backslashreplace")
