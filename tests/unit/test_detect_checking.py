@@ -216,6 +216,15 @@ def test_nothing_is_told_of_files_outside_the_checkout(tmp_path: Path, linked: b
     assert not [each for each in told if "hidden" in each or "away:" in each or "rule.py:" in each]
 
 
+@pytest.mark.parametrize("wrong_keys", ["LogTypes:", "LogTypes: [X]\nFilename: [a]", "LogTypes: {a: b}\nFilename:"])
+def test_a_file_that_does_not_read_hides_no_other(tmp_path: Path, wrong_keys: str) -> None:
+    (tmp_path / "a.yml").write_text(f"{HEAD}{wrong_keys}\n")
+    (tmp_path / "b.yml").write_text(f"{HEAD}LogTypes: [Wiz.Audit]\nFilename: gone.py\n".replace("Mine", "Other"))
+    found = check_rules(tmp_path)
+    assert "a.yml:" in found.unreadable[0][1]
+    assert ["b.yml" in str(one) for one in found.wrong] == [True]
+
+
 def test_helpers_that_do_not_read_are_wrong(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text(f"{HEAD}LogTypes: [Wiz.Audit]\nFilename: mine.py\n")
     (tmp_path / "mine.py").write_text("import helper\n\n\ndef rule(event):\n    return helper.verdict(event)\n")
