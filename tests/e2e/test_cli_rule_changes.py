@@ -112,9 +112,9 @@ def test_refused_rules_are_counted_with_the_command_that_says_why(ocelog: Ocelog
     write(rules, "Good")
     added = ocelog("rules", "add", str(rules))
     check = f"ocelog rules check '{rules}'"
-    why = "not run, as they name something that does not exist. Why: "
-    assert f"1 rule does {why}{check}" in added.out
-    assert f"Refused rules do {why}{check}" in ocelog("rules", "list", "new rules").out
+    why = "something that does not exist. Why: "
+    assert f"1 rule does not run, as it names {why}{check}" in added.out
+    assert f"Refused rules do not run, as they name {why}{check}" in ocelog("rules", "list", "new rules").out
     assert "stattus" in ocelog("rules", "check", str(rules), code=1).out
 
 

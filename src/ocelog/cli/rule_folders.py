@@ -57,11 +57,9 @@ def add(
     show.paragraph(f"Registered {found.folder.name!r}: {on_of(folder)}.")
     refused = sum(rule.status == "refused" for rule in found.rules)
     if refused:
-        verb = "does" if refused == 1 else "do"
+        why = "does not run, as it names" if refused == 1 else "do not run, as they name"
         check = f"ocelog rules check {shlex.quote(str(path))}"
-        show.paragraph(
-            f"{counted(refused, 'rule')} {verb} not run, as they name something that does not exist. Why: {check}"
-        )
+        show.paragraph(f"{counted(refused, 'rule')} {why} something that does not exist. Why: {check}")
     absent = sum(rule.status == "no source" for rule in found.rules)
     if absent:
         show.paragraph(f"{absent:,} more are about log types that no source here has.")
