@@ -711,6 +711,21 @@ def test_what_is_to_be_done_about_unjudged_rows_works(ocelog: Ocelog, folder: Pa
     assert {each["rule"] for each in ocelog("rules", "unjudged", "--json").json} <= {"Mine.Good"}
 
 
+def test_what_a_folder_that_was_removed_did_not_judge_is_forgotten_by_a_pattern(
+    ocelog: Ocelog, installation: Installation
+) -> None:
+    names = ["Acme.One", "Acme.Two", "Acme/*", "Other", ""]
+    with installation.ledger._database.write() as tx:
+        add_unjudged(
+            tx, "wiz_issues", [UnjudgedEvents(rule_id=name, reason="why", events=[event_of()]) for name in names], 1
+        )
+    assert {each["rule"] for each in ocelog("rules", "unjudged", "Acme.*", "--json").json} == {"Acme.One", "Acme.Two"}
+    assert "Forgot 2 events" in ocelog("rules", "unjudged", "Acme.*", "--dismiss").out
+    assert ocelog("rules", "unjudged", "Acme.*").out == "No event was left unjudged by Acme.*.\n"
+    assert "Forgot 1 event" in ocelog("rules", "unjudged", "Acme/*", "--dismiss").out
+    assert {each["rule"] for each in ocelog("rules", "unjudged", "--json").json} == {"Other", "every rule"}
+
+
 def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
     folder: Path, jury: FolderJury, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

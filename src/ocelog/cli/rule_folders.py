@@ -107,7 +107,12 @@ def _turn(wanted: list[str], *, on: bool, json: bool) -> None:
 
 def unjudged(
     rule: Annotated[
-        str | None, typer.Argument(help="Only this rule.", autocompletion=completion.rules, show_default=False)
+        str | None,
+        typer.Argument(
+            help="Only this rule, or a pattern of ids in quotes, such as 'Acme.Logins.*'.",
+            autocompletion=completion.rules,
+            show_default=False,
+        ),
     ] = None,
     *,
     dismiss: Annotated[bool, typer.Option("--dismiss", help="Forget what is listed: it stays unjudged.")] = False,
@@ -136,7 +141,7 @@ def unjudged(
         for each in found
     ]
     if not rows and not json:
-        show.paragraph("No event was left unjudged.")
+        show.paragraph("No event was left unjudged" + ("." if rule is None else f" by {show.harmless(rule)}."))
     show.table_or_json(rows, json=json)
     if not dismiss and not json:
         for name, what in todo.items():

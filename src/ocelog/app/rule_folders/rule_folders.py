@@ -539,8 +539,11 @@ def _decide(installation: Installation, checkouts: Mapping[str, Checkout], rules
 
 
 def unjudged(installation: Installation, rule: str | None = None) -> list[UnjudgedRows]:
-    """Return what rules were not asked about or failed on, or one rule."""
-    return installation.ledger.rules.unjudged(rule)
+    """Return what rules were not asked about or failed on, or one rule, or those whose ids are as a pattern says."""
+    found = installation.ledger.rules.unjudged(rule)
+    if rule is None or "*" not in rule or any(each.rule_id == rule for each in found):
+        return found
+    return [each for each in installation.ledger.rules.unjudged() if fnmatchcase(each.rule_id, rule)]
 
 
 def what_to_do(installation: Installation, oldest_us: Mapping[str, int]) -> dict[str, str]:
@@ -603,7 +606,11 @@ def _replay(name: str, oldest_us: int) -> str:
 def dismiss_unjudged(installation: Installation, rule: str | None, listed: Sequence[UnjudgedRows]) -> int:
     """Forget what was `listed`, but nothing that came later; return how many rows of tables that was."""
     until = max((each.noted_us for each in listed), default=0)
-    return installation.ledger.rules.dismiss_unjudged(rule, noted_until_us=until)
+    if rule is None:
+        return installation.ledger.rules.dismiss_unjudged(None, noted_until_us=until)
+    exact = any(each.rule_id == rule for each in listed)
+    names = {rule} if exact else {each.rule_id for each in listed if fnmatchcase(each.rule_id, rule)}
+    return sum(installation.ledger.rules.dismiss_unjudged(name, noted_until_us=until) for name in names)
 
 
 def names_here(installation: Installation, *, besides: Path) -> tuple[frozenset[str], frozenset[str]]:
