@@ -124,9 +124,14 @@ def syntax_fault(text: str) -> tuple[int, str] | None:
 
 def fault_of(problem: yaml.MarkedYAMLError, text: str) -> tuple[int, str]:
     """Return the line of `text`, and what is wrong there; what breaks off does so in its last line."""
-    line = problem.problem_mark.line + 1 if problem.problem_mark else 1
+    mark, lines = problem.problem_mark, text.splitlines()
+    line = mark.line + 1 if mark else 1
     what = str(problem.problem).replace("but got '<stream end>'", "but the file ends here")
-    return min(line, max(1, len(text.splitlines()))), f"this is not YAML: {what}"
+    if what == "but found another document":
+        return line, "expected one YAML document, found another after it"
+    if mark and line <= len(lines) and lines[line - 1][mark.column : mark.column + 1] == "\t":
+        what = "a tab where only spaces may stand"
+    return min(line, max(1, len(lines))), f"this is not YAML: {what}"
 
 
 def _line(place: yaml.Node) -> int:

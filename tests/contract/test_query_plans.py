@@ -22,6 +22,7 @@ GOOD = "SELECT count(*) FROM wiz_audit, open_issues WHERE action = 'a{}'"
 BAD = {
     "SELECT nosuch FROM wiz_audit": "There is no column nosuch",
     "SELECT * FROM wiz_audits": "There is no table 'wiz_audits'; did you mean 'wiz_audit'?",
+    "SELECT * FROM panther_logs.public.wiz_audit": "'panther_logs.public.wiz_audit'; did you mean 'wiz_audit'?",
     "-- said first\nSELECT * FORM wiz_audit": "LINE 2",
     "SELECT nofunction(1)": "There is no function 'nofunction'",
     "DROP TABLE wiz_audit": "found DROP",

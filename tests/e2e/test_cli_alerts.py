@@ -283,6 +283,28 @@ def test_status_says_which_alerts_are_open_and_what_was_not_judged(ocelog: Ocelo
     assert [(each["rule"], each["rows"]) for each in found["not_judged"]] == [(None, 1), ("Wiz.Slow", 12)]
 
 
+def test_status_names_a_few_of_the_rules_that_did_not_judge_and_who_lists_all(
+    ocelog: Ocelog, ledger: Ledger, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a.yml").write_text("AnalysisType: rule\nRuleID: Wiz.Broken\nEnable: true\n")
+    ocelog("rules", "add", str(folder))
+    with ledger._database.write() as tx:
+        for rule in ("Wiz.Broken", *(f"Wiz.Gone{n}" for n in range(6))):
+            passed = {"table_name": "wiz_issues", "rule_id": rule, "source_id": "acme", "first_row_id": "1"}
+            span = {"first_us": NOW_US, "last_us": NOW_US, "rows": 3, "reason": "did you mean 'Enabled'?"}
+            tx.execute(insert(tables.unjudged).values(noted_us=NOW_US, **passed, **span))
+    shown = " ".join(ocelog("status").out.split())
+    assert shown.count("were not judged by") == 5
+    assert "More rows were not judged, by 2 rules. Which, and what to do: ocelog rules unjudged" in shown
+    replay = "ocelog rules replay Wiz.Broken --since 2026-05-04T12:00:00Z"
+    todo = f"Correct its file first. To have them judged: {replay}"
+    assert f"did you mean 'Enabled'? {todo}" in shown
+    (row,) = ocelog("rules", "unjudged", "Wiz.Broken", "--json").json
+    assert row["to_do"] == todo, "the rule is there: nobody should forget what it missed"
+
+
 def test_alerts_go_a_year_after_their_end_if_the_clock_can_be_trusted(ocelog: Ocelog, ledger: Ledger) -> None:
     ago = {days: to_us(datetime.now(UTC) - timedelta(days=days)) for days in (366, 364)}
     over = {"status": AlertStatus.RESOLVED}

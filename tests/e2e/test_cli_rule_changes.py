@@ -105,6 +105,19 @@ def statuses(ocelog: Ocelog) -> dict[str, str]:
     return {each["id"]: each["status"] for each in listed(ocelog)["rules"]}
 
 
+def test_refused_rules_are_counted_with_the_command_that_says_why(ocelog: Ocelog, tmp_path: Path) -> None:
+    rules = tmp_path / "new rules"
+    rules.mkdir()
+    write(rules, "Wrong", "stattus")
+    write(rules, "Good")
+    added = ocelog("rules", "add", str(rules))
+    check = f"ocelog rules check '{rules}'"
+    why = "something that does not exist. Why: "
+    assert f"1 rule does not run, as it names {why}{check}" in added.out
+    assert f"Refused rules do not run, as they name {why}{check}" in ocelog("rules", "list", "new rules").out
+    assert "stattus" in ocelog("rules", "check", str(rules), code=1).out
+
+
 def test_a_rule_that_names_what_nothing_has_does_not_run(ocelog: Ocelog, folder: Path, jury: FolderJury) -> None:
     write(folder, "Wrong", "stattus")
     assert mine(jury).keys() == {"Mine.Good"}
@@ -688,13 +701,29 @@ def test_what_is_to_be_done_about_unjudged_rows_works(ocelog: Ocelog, folder: Pa
     assert forget.format("Mine.Off") in said["Mine.Off"]
     assert "no such rule" in said["Mine.None"]
     assert "ocelog rules replay RULE --since 1970-01-01T00:00:00Z" in said["every rule"]
-    status = " ".join(ocelog("status").out.split())
+    listed = " ".join(ocelog("rules", "unjudged").out.split())
+    assert sum(what in " ".join(ocelog("status").out.split()) for what in said.values()) == 5
     # Of every rule at last: that forgets all.
     for what in said.values():
-        assert what in status
+        assert what in listed
         _, _, command = what.rpartition(": ocelog ")
         ocelog(*shlex.split(command))
     assert {each["rule"] for each in ocelog("rules", "unjudged", "--json").json} <= {"Mine.Good"}
+
+
+def test_what_a_folder_that_was_removed_did_not_judge_is_forgotten_by_a_pattern(
+    ocelog: Ocelog, installation: Installation
+) -> None:
+    names = ["Acme.One", "Acme.Two", "Acme/*", "Other", ""]
+    with installation.ledger._database.write() as tx:
+        add_unjudged(
+            tx, "wiz_issues", [UnjudgedEvents(rule_id=name, reason="why", events=[event_of()]) for name in names], 1
+        )
+    assert {each["rule"] for each in ocelog("rules", "unjudged", "Acme.*", "--json").json} == {"Acme.One", "Acme.Two"}
+    assert "Forgot 2 events" in ocelog("rules", "unjudged", "Acme.*", "--dismiss").out
+    assert ocelog("rules", "unjudged", "Acme.*").out == "No event was left unjudged by Acme.*.\n"
+    assert "Forgot 1 event" in ocelog("rules", "unjudged", "Acme/*", "--dismiss").out
+    assert {each["rule"] for each in ocelog("rules", "unjudged", "--json").json} == {"Other", "every rule"}
 
 
 def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(

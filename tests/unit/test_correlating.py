@@ -44,12 +44,14 @@ class Matches:
         landed: datetime = NOW,
         log_type: str = AUDIT,
         source: str = "s-1",
+        context: str | None = None,
     ) -> str:
         """Let `rule` have matched what `user` did so many minutes before now."""
         name = f"{rule} {minute} {user}"
         self.users[name] = user
         row = dict.fromkeys(MATCH_SCHEMA.names)
         row |= {"p_row_id": name, "event_row_id": name, "rule_id": rule, "p_log_type": log_type, "p_source_id": source}
+        row["alert_context"] = context
         row |= {"p_event_time": NOW - timedelta(minutes=minute), "p_parse_time": landed}
         self.found.append(row)
         return name
@@ -70,10 +72,10 @@ class Matches:
         return {name: {"user": {"id": self.users[name]}} for name in row_ids}
 
 
-def rule_of(*names: str, absent: Collection[str] = ()) -> CorrelationRule:
+def rule_of(*names: str, absent: Collection[str] = (), match: str = "user.id") -> CorrelationRule:
     steps = tuple(CorrelationStep(id=name, rule=name, absent=name in absent) for name in names)
     joined = tuple(
-        Transition(id=f"{a}{b}", start=a, end=b, within_minutes=60, match=(("user.id", "user.id"),))
+        Transition(id=f"{a}{b}", start=a, end=b, within_minutes=60, match=((match, match),))
         for a, b in zip(names, names[1:], strict=False)
     )
     both = Correlation(
@@ -106,6 +108,16 @@ def test_matches_of_one_person_in_order_belong_together() -> None:
     (match,) = find(lake, rule_of("A", "B")).matches
     assert match.verdict.title == "together: dana"
     assert match.event.event_us == to_us(NOW - timedelta(minutes=20))
+
+
+@pytest.mark.parametrize("path", ["p_alert_context.who.id", "$.p_alert_context.who.id", "who.id"])
+def test_a_step_may_name_what_the_rule_says_in_its_alert_context(path: str) -> None:
+    lake = Matches()
+    lake.put("A", 30, context='{"who": {"id": "x"}}')
+    lake.put("B", 20, "emil", context='{"who": {"id": "x"}}')
+    lake.put("B", 10, context='{"who": {"id": "y"}}')
+    lake.put("B", 5, context=None)
+    assert [match.verdict.title for match in find(lake, rule_of("A", "B", match=path)).matches] == ["together: x"]
 
 
 def test_matches_of_a_source_that_was_removed_belong_to_nothing() -> None:

@@ -135,7 +135,9 @@ def helper(other):
     return other.get("not an event")
 
 
-def destinations(_):
+def destinations(event):
+    if event.get("status"):
+        return ["SKIP"]
     return ["pager", "nihgt-shift"]
 """
     assert wrong(tmp_path, python=python) == [
@@ -143,7 +145,7 @@ def destinations(_):
         "mine.py:3: there is no field 'user.idd'; did you mean 'id'?",
         "mine.py:4: there is no field 'acton'; did you mean 'action'?",
         "mine.py:10: there is no field 'requestIdd'; did you mean 'requestId'?",
-        "mine.py:18: there is no destination 'nihgt-shift'; did you mean 'night-shift'?",
+        "mine.py:20: there is no destination 'nihgt-shift'; did you mean 'night-shift'?",
     ]
 
 
@@ -212,6 +214,15 @@ def test_nothing_is_told_of_files_outside_the_checkout(tmp_path: Path, linked: b
     told = [message for _, message in check_rules(folder).unreadable]
     assert told
     assert not [each for each in told if "hidden" in each or "away:" in each or "rule.py:" in each]
+
+
+@pytest.mark.parametrize("wrong_keys", ["LogTypes:", "LogTypes: [X]\nFilename: [a]", "LogTypes: {a: b}\nFilename:"])
+def test_a_file_that_does_not_read_hides_no_other(tmp_path: Path, wrong_keys: str) -> None:
+    (tmp_path / "a.yml").write_text(f"{HEAD}{wrong_keys}\n")
+    (tmp_path / "b.yml").write_text(f"{HEAD}LogTypes: [Wiz.Audit]\nFilename: gone.py\n".replace("Mine", "Other"))
+    found = check_rules(tmp_path)
+    assert "a.yml:" in found.unreadable[0][1]
+    assert ["b.yml" in str(one) for one in found.wrong] == [True]
 
 
 def test_helpers_that_do_not_read_are_wrong(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ocelog.detect import bundle
 from ocelog.detect.checkout import read_checkout
+from ocelog.detect.evaluate import RuleSet
 from ocelog.detect.roots import find_root
 from ocelog.errors import RuleFileError
 from ocelog.model import Severity
@@ -138,6 +140,30 @@ def test_a_file_that_is_wrong_is_a_problem_and_the_others_are_read(
     assert any(one.id == rule_id and message in one.message for one in found.problems)
 
 
+@pytest.mark.parametrize("part", [".", "rules"])
+def test_a_rule_whose_base_has_an_error_says_so(tmp_path: Path, part: str) -> None:
+    base, derived = rule("Base", "Enabled: 5"), rule("Derived", "BaseDetection: Base")
+    write(tmp_path, **{"packs/x": "", "a.yml": base, "rules/b.yml": derived})
+    told = [one.message for one in read_checkout(tmp_path / part).problems if one.id == "Derived"]
+    why = "which it is derived from, has an error: a.yml:1: `Severity` is missing"
+    assert told == [f"rules/b.yml:1: the rule 'Base', {why}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffAnalysisType: global\nGlobalID: words\nFilename: w.py\n",
+        "# Words.\n\n  AnalysisType: global\n  GlobalID: words\n  Filename: w.py\n",
+        '{\n  "GlobalID": "words",\n  "AnalysisType": "global", "Filename": "w.py"\n}\n',
+        "%YAML 1.2\n---\r\nGlobalID: words\r\nAnalysisType: global\r\nFilename: w.py\r\n",
+    ],
+)
+@pytest.mark.parametrize("part", [".", "rules"])
+def test_a_helper_is_found_however_its_file_begins(tmp_path: Path, text: str, part: str) -> None:
+    write(tmp_path, **{"global_helpers/w.yml": text, "global_helpers/w.py": "", "rules/a.yml": rule("A")})
+    assert list(read_checkout(tmp_path / part).globals) == ["words"]
+
+
 def test_a_rule_may_be_written_as_json(tmp_path: Path) -> None:
     text = '{"AnalysisType": "rule", "RuleID": "J", "Enabled": true, "Severity": "Low", "LogTypes": ["X"],'
     text += ' "Filename": "x"}'
@@ -150,6 +176,15 @@ def test_files_that_are_no_rules_are_left_alone(tmp_path: Path) -> None:
     found = read_checkout(tmp_path)
     assert found.rules == {}
     assert [one.message for one in found.problems] == ["binary.yml:1: the file is not UTF-8 text (byte 19)"]
+
+
+def test_examples_of_a_checkout_are_read_only_if_they_are_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, templates__a_DOT_yml=rule("Example"), rules__b_DOT_yml=rule("B"))
+    assert list(read_checkout(tmp_path).rules) == ["B", "Example"], "any folder may be called that"
+    write(tmp_path, global_helpers__x_DOT_py="")
+    assert list(read_checkout(tmp_path).rules) == ["B"]
+    assert list(read_checkout(tmp_path / "templates").rules) == ["Example"]
+    assert list(read_checkout(tmp_path / "templates" / "a.yml").rules) == ["Example"]
 
 
 def test_no_file_outside_the_checkout_is_read(tmp_path: Path) -> None:
@@ -169,7 +204,9 @@ def test_the_first_enabled_data_model_of_a_log_type_is_taken(tmp_path: Path) -> 
     model = "AnalysisType: datamodel\nDataModelID: {}\nEnabled: {}\nLogTypes: [X]\nMappings: []\n"
     write(tmp_path, a_DOT_yml=model.format("A", "false"), c_DOT_yml=model.format("C", "true"))
     write(tmp_path, b_DOT_yml=model.format("B", "true"))
-    assert {name: one.id for name, one in read_checkout(tmp_path).models.items()} == {"X": "B"}
+    found = read_checkout(tmp_path)
+    assert {name: one.id for name, one in found.models.items()} == {"X": "B"}
+    assert [one.message for one in found.problems] == ["c.yml:1: X has a data model already, in b.yml"]
 
 
 @pytest.mark.parametrize(
@@ -197,6 +234,24 @@ def test_lookup_tables_are_read_from_files(tmp_path: Path, name: str, text: str,
         assert rows in found.problems[0].message
     else:
         assert found.rows["T"] == rows
+
+
+def test_an_address_finds_the_row_of_the_smallest_network_that_it_is_in(tmp_path: Path) -> None:
+    rows = "net,office\n10.0.0.0/8,any\n10.1.0.0/16,HQ\n10.1.2.3,door\n2001:db8::/32,six\nnone/such,x\n"
+    table = "AnalysisType: lookup_table\nLookupName: T\nEnabled: true\nFilename: r.csv\nSchema: S\n"
+    more = "LogTypeMap: {PrimaryKey: net, AssociatedLogTypes: [{LogType: X, Selectors: [ip]}]}"
+    root = write(tmp_path, **{"t.yml": table + more, "r.csv": rows})
+    rules = RuleSet(read_checkout(root))
+
+    def office(address: Any) -> Any:
+        event = rules.event({"ip": address}, "X")
+        enriched = event.deep_get("p_enrichment", "T", "ip", "office")
+        looked_up = event.lookup("T", address)
+        assert enriched == (looked_up and looked_up["office"])
+        return enriched
+
+    found = ["10.9.9.9", "10.1.9.9", "10.1.2.3", "2001:db8::1", "11.0.0.1", "::1", "no address", "10.1.0.0/16", 7]
+    assert [office(one) for one in found] == ["any", "HQ", "door", "six", None, None, None, "HQ", None]
 
 
 def test_a_lookup_table_whose_file_is_too_large_or_missing_is_a_problem(

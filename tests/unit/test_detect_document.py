@@ -81,6 +81,8 @@ def merges(times: int) -> str:
     [
         ("", "x.yml:1: the file is empty"),
         ("a: [", "this is not YAML"),
+        ("a:\n\t- b", "x.yml:2: this is not YAML: a tab where only spaces may stand"),
+        ("a: b\n---\nc: d", "x.yml:2: expected one YAML document, found another after it"),
         ("a: \x00", "this is not YAML"),
         ("a: 1\na: 2", "x.yml:2: the key 'a' appears twice"),
         ("a: {b: 1, b: 2}", "the key 'b' appears twice"),

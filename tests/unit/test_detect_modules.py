@@ -102,6 +102,7 @@ def test_a_package_that_is_missing_is_named() -> None:
     ("source", "kind", "message"),
     [
         ("x = (", "SyntaxError", "rules/r.py:1: '(' was never closed"),
+        ("x = '\0'", "SyntaxError", "source code string cannot contain null bytes"),
         ("x = 1 / 0", "ZeroDivisionError", "division by zero (rules/r.py:1)"),
         ("import sys\nsys.exit(3)", "SystemExit", "3 (rules/r.py:2)"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt", "(rules/r.py:1)"),

@@ -205,6 +205,24 @@ def test_what_is_wrong_is_said_with_file_and_line(text: str, message: str) -> No
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        RULE,
+        CORRELATION,
+        QUERY,
+        MODEL,
+        "AnalysisType: rule\nRuleID: D\nBaseDetection: B\n",
+        "AnalysisType: global\nGlobalID: g\nFilename: g.py\n",
+        "AnalysisType: pack\nPackID: p\nPackDefinition: {IDs: []}\n",
+        "AnalysisType: lookup_table\nLookupName: t\nLogTypeMap: {PrimaryKey: k}\n",
+    ],
+)
+def test_what_panthers_tool_writes_into_items_that_it_clones_is_no_error(text: str) -> None:
+    end = "" if text.endswith("\n") else "\n"
+    assert type(item(f"{text}{end}BaseVersion: 3\nCreatedBy: somebody\n")) is type(item(text))
+
+
 def test_policies_and_scheduled_prompts_are_not_run_and_say_why() -> None:
     policy = item("AnalysisType: policy\nPolicyID: P\nAnything: else")
     assert (policy.kind, policy.id) == ("policy", "P")

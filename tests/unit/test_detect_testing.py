@@ -87,6 +87,9 @@ def test_a_filter_that_lets_nothing_through_is_a_false(tmp_path: Path) -> None:
         ("['x']", "[x, y]", False),
         ("[]", "[]", True),
         ("None", "[]", True),
+        ("['SKIP']", "[]", True),
+        ("['SKIP']", "[SKIP]", True),
+        ("['x']", "[SKIP]", False),
         ("['x']", "[]", False),
     ],
 )

@@ -1,5 +1,6 @@
 """`ocelog rules add`, `remove`, `enable` and `disable`: folders of rules, and which rules run."""
 
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
@@ -54,6 +55,11 @@ def add(
     for problem in (*found.problems, *(f"{each['id']}: not run: {each['why']}" for each in faulty)):
         show.remark(show.harmless(show.near(problem)))
     show.paragraph(f"Registered {found.folder.name!r}: {on_of(folder)}.")
+    refused = sum(rule.status == "refused" for rule in found.rules)
+    if refused:
+        why = "does not run, as it names" if refused == 1 else "do not run, as they name"
+        check = f"ocelog rules check {shlex.quote(str(path))}"
+        show.paragraph(f"{counted(refused, 'rule')} {why} something that does not exist. Why: {check}")
     absent = sum(rule.status == "no source" for rule in found.rules)
     if absent:
         show.paragraph(f"{absent:,} more are about log types that no source here has.")
@@ -101,7 +107,12 @@ def _turn(wanted: list[str], *, on: bool, json: bool) -> None:
 
 def unjudged(
     rule: Annotated[
-        str | None, typer.Argument(help="Only this rule.", autocompletion=completion.rules, show_default=False)
+        str | None,
+        typer.Argument(
+            help="Only this rule, or a pattern of ids in quotes, such as 'Acme.Logins.*'.",
+            autocompletion=completion.rules,
+            show_default=False,
+        ),
     ] = None,
     *,
     dismiss: Annotated[bool, typer.Option("--dismiss", help="Forget what is listed: it stays unjudged.")] = False,
@@ -130,7 +141,7 @@ def unjudged(
         for each in found
     ]
     if not rows and not json:
-        show.paragraph("No event was left unjudged.")
+        show.paragraph("No event was left unjudged" + ("." if rule is None else f" by {show.harmless(rule)}."))
     show.table_or_json(rows, json=json)
     if not dismiss and not json:
         for name, what in todo.items():

@@ -1,5 +1,6 @@
 """`ocelog rules list` and `show`: which rules there are, whether they run, and what came of them."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -84,6 +85,9 @@ def _show_folder(folder: Values, *, queries: bool) -> None:
             show.remark(f"Not shown: {', '.join(hidden)}. See one with: ocelog rules show ID")
     elif queries:
         show.paragraph("It has no scheduled query.")
+    if any(rule["status"] == "refused" for rule in listed):
+        check = f"ocelog rules check {shlex.quote(folder['path'])}"
+        show.hint(f"Refused rules do not run, as they name something that does not exist. Why: {check}")
     faulty = {rule["id"]: rule["why"] for rule in folder["rules"] if rule["status"] == NOT_RUN}
     for name, why in faulty.items():
         show.remark(show.harmless(f"{name}: not run: {why}"))

@@ -15,19 +15,20 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from ocelog.detect.document import MAX_BYTES
-from ocelog.detect.roots import find_root
+from ocelog.detect.roots import find_root, is_checkout
 from ocelog.errors import RuleFileError
 from ocelog.files import check_regular
 
 _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
-_KIND = re.compile(r"""^(?:\{[ \t]*)?["']?AnalysisType["']?[ \t]*:[ \t]*["']?(\w+)""", re.MULTILINE)
-_LIKELY = re.compile(
-    r"""^(?:\{[ \t]*)?["']?(AnalysisType|RuleID|GlobalID|DataModelID|PackID|LookupName|QueryName)["']?[ \t]*:""",
-    re.MULTILINE,
-)
+_TOP = re.compile(r"^(?!---|%|[ \t]*(?:#|\r?$))([ \t]{0,80})(\{?)", re.MULTILINE)
+"""How far the keys of a file are indented, and whether they stand in braces."""
+_KIND = r"""^{}["']?AnalysisType["']?[ \t]*:[ \t]*["']?(\w+)"""
+_LIKELY = r"""^{}["']?(AnalysisType|RuleID|GlobalID|DataModelID|PackID|LookupName|QueryName)["']?[ \t]*:"""
 _NAMED = re.compile(r"""["']?Filename["']?[ \t]*:[ \t]*["']?([^"'\n]+)""")
 STOOD_ON = frozenset({"global", "datamodel", "lookup_table"})
 """Kinds that rules need, wherever in the checkout they are."""
+_EXAMPLES = "templates"
+"""A folder of panther-analysis: rules that only show what may stand where, and whose files are not there."""
 _MAX_FILES = 50_000
 _MAX_WHOLE = 512_000_000
 _MAX_TABLE = 64_000_000
@@ -69,8 +70,15 @@ def revision_of(files: Mapping[str, bytes]) -> str:
 
 def kind_of(text: str) -> str | None:
     """Return the AnalysisType that a YAML file seems to have; None if it seems to be no file of rules."""
-    found = _KIND.search(text)
+    found = _top_key(_KIND, text)
     return found[1] if found else None
+
+
+def _top_key(pattern: str, text: str) -> re.Match[str] | None:
+    """Return where `pattern` stands among the keys of the whole file: those of what is in it may be the same."""
+    top = _TOP.search(text)
+    indent, brace = top.groups() if top else ("", "")
+    return re.compile(pattern.format(r"[ \t]*(?:\{[ \t]*)?" if brace else indent), re.MULTILINE).search(text)
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -92,6 +100,8 @@ def _read_bundle(path: Path) -> Bundle:
     files, refused, size = dict[str, bytes](), dict[str, str](), 0
     named, passed_over = list[str](), list[str]()
     for name in _yaml_files(root):
+        if name.startswith(f"{_EXAMPLES}/") and not found.scope.startswith(_EXAMPLES) and is_checkout(root):
+            continue
         if any("\ud800" <= letter <= "\udfff" for letter in name):
             # Python hands on as half characters what is no text, and nobody else can read them.
             shown = os.fsencode(name).decode("utf-8", "backslashreplace")
@@ -101,9 +111,9 @@ def _read_bundle(path: Path) -> Bundle:
         content = _read(root, name, MAX_BYTES, refused)
         if content is None:
             continue
-        text = content.decode("utf-8", "replace")
+        text = content.decode("utf-8-sig", "replace")
         kind = kind_of(text)
-        if kind in STOOD_ON or kind == "rule" or (found.holds(name) and (kind or _LIKELY.search(text))):
+        if kind in STOOD_ON or kind == "rule" or (found.holds(name) and (kind or _top_key(_LIKELY, text))):
             files[name] = content
             named += _named_in(text, posixpath.dirname(name))
             size = _bounded(root, size + len(content))

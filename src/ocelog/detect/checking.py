@@ -19,7 +19,7 @@ from ocelog.detect.document import parse
 from ocelog.detect.fields import MissingField, Steps, event_type, follow
 from ocelog.detect.paths import parse_path
 from ocelog.detect.python_fields import destinations, field_reads
-from ocelog.detect.rule import CorrelationRule, DataModel, Global, Place, Rule
+from ocelog.detect.rule import SUPPRESSED, CorrelationRule, DataModel, Global, Place, Rule
 from ocelog.schema.language.fields import Array, Json, LogSchema, Type
 from ocelog.suggest import Suggestions, suggest
 from ocelog.yaml_nodes import Node
@@ -258,7 +258,7 @@ class _Checking:
             if missing is not None:
                 yield WrongName(rule=self.rule.id, place=Place(file, read.line), why=str(missing))
         for line, name in destinations(tree):
-            if (unknown := self._no_channel(name)) is not None:
+            if name != SUPPRESSED and (unknown := self._no_channel(name)) is not None:
                 yield WrongName(rule=self.rule.id, place=Place(file, line), why=unknown)
 
 

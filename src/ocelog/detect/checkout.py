@@ -5,7 +5,8 @@ import io
 import json
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -58,6 +59,43 @@ class Problem(Struct, frozen=True, kw_only=True):
     """Opens with `file:line`."""
     file: str = ""
     """Where it is."""
+
+
+class NetworkRows(Mapping[str, Any]):
+    """Rows whose primary keys are networks, as CIDR: an address finds that of the smallest network that it is in."""
+
+    def __init__(self, rows: Mapping[str, Any]) -> None:
+        self._rows = rows
+        self.has_networks = False
+        within: dict[tuple[int, int], dict[int, Any]] = {}
+        """Version of the protocol and unused bits -> used bits -> row."""
+        for key, row in rows.items():
+            try:
+                found = ip_network(key, strict=False)
+            except ValueError:
+                continue
+            unused = found.max_prefixlen - found.prefixlen
+            within.setdefault((found.version, unused), {})[int(found.network_address) >> unused] = row
+            self.has_networks |= "/" in key
+        self._within = sorted(within.items(), key=lambda one: one[0])
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self._rows:
+            return self._rows[key]
+        try:
+            address = ip_address(key)
+        except ValueError:
+            raise KeyError(key) from None
+        for (version, unused), rows in self._within:
+            if version == address.version and (at := int(address) >> unused) in rows:
+                return rows[at]
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 class Checkout(Struct, frozen=True, kw_only=True):
@@ -189,6 +227,8 @@ class _Reader:
         self._sources: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._refused: dict[str, str] = dict(bundle.refused)
+        self._unread: dict[str, str] = {}
+        """Id of a rule, or file -> why it does not read."""
 
     def read(self) -> Checkout:
         mine: list[Item] = []
@@ -224,9 +264,10 @@ class _Reader:
         try:
             return [parse_item(text, file)]
         except RuleFileError as error:
+            found = re.search(r"""^["']?RuleID["']?[ \t]*:[ \t]*["']?([^"'\n#]+)""", text, re.MULTILINE)
+            name = found[1].strip() if found and is_name(found[1].strip()) else file
+            self._unread[name] = str(error)
             if report:
-                found = re.search(r"""^["']?RuleID["']?[ \t]*:[ \t]*["']?([^"'\n#]+)""", text, re.MULTILINE)
-                name = found[1].strip() if found and is_name(found[1].strip()) else file
                 self._problems.append(Problem(id=name, message=str(error), file=file))
             return []
 
@@ -258,7 +299,10 @@ class _Reader:
         models: dict[str, DataModel] = {}
         for model in sorted((one for one in every if isinstance(one, DataModel)), key=lambda one: one.place):
             for log_type in model.log_types if model.enabled else ():
-                models.setdefault(log_type, model)
+                first = models.setdefault(log_type, model)
+                if first is not model and self._bundle.holds(model.place.file):
+                    problem = f"{model.place}: {log_type} has a data model already, in {first.place.file}"
+                    self._problems.append(Problem(id=model.id, message=problem, file=model.place.file))
         tables = self._by_id([one for one in every if isinstance(one, LookupTable)], lambda one: one.name)
         for file in {
             *(one.file for one in rules.values()),
@@ -304,8 +348,11 @@ class _Reader:
         while isinstance(rule, Derived):
             chain.append(rule)
             if rule.base not in bases:
-                problem = f"{rule.place}: there is no rule {rule.base!r} to derive from{meant.suggest(rule.base)}"
-                self._problems.append(Problem(id=chain[0].id, message=problem, file=rule.place.file))
+                unread = self._unread.get(rule.base)
+                problem = f"there is no rule {rule.base!r} to derive from{meant.suggest(rule.base)}"
+                if unread is not None:
+                    problem = f"the rule {rule.base!r}, which it is derived from, has an error: {unread}"
+                self._problems.append(Problem(id=chain[0].id, message=f"{rule.place}: {problem}", file=rule.place.file))
                 return None
             rule = bases[rule.base]
             if rule in chain:
@@ -357,4 +404,6 @@ def _keyed(rows: Iterable[Any], table: LookupTable) -> Mapping[str, Any]:
         if not isinstance(row, dict) or row.get(table.primary_key) is None:
             raise ValueError(f"row {count} has no {table.primary_key!r}, the primary key of {table.name!r}")
         keyed[str(row[table.primary_key])] = row
-    return keyed
+    # Whether they are networks is said by the schema, which need not be in the checkout.
+    within = NetworkRows(keyed) if any("/" in key for key in keyed) else None
+    return within if within is not None and within.has_networks else keyed

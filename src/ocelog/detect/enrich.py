@@ -49,5 +49,5 @@ def enriched(data: dict[str, Any], wanted: tuple[Selector, ...]) -> dict[str, An
 def _rows(selector: Selector, data: dict[str, Any]) -> list[dict[str, Any]]:
     values = [each for value in selector.path(data) for each in (value if isinstance(value, list) else [value])]
     keys = dict.fromkeys(str(value) for value in values if isinstance(value, str | int | float))
-    found = [(key, selector.rows[key]) for key in list(keys)[:_MOST_ROWS] if key in selector.rows]
-    return [{**row, "p_match": key} for key, row in found]
+    found = [(key, selector.rows.get(key)) for key in list(keys)[:_MOST_ROWS]]
+    return [{**row, "p_match": key} for key, row in found if row is not None]

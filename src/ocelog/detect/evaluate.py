@@ -18,7 +18,7 @@ from ocelog.detect.enrich import Selector, enriched, selectors
 from ocelog.detect.event import Event, EventList, ModelField, Surroundings, data_of, to_plain
 from ocelog.detect.modules import Fault, Modules
 from ocelog.detect.paths import Path, parse_path
-from ocelog.detect.rule import DataModel, Kind, Rule
+from ocelog.detect.rule import SUPPRESSED, DataModel, Kind, Rule
 from ocelog.model import Severity
 
 _T = TypeVar("_T")
@@ -257,6 +257,8 @@ class _Match:
             self._notes.append(f"destinations: expected a list of names, found {_shown(answer)}")
             return None
         names = [str.__str__(one) for one in answer]
+        if SUPPRESSED in names:
+            return ()
         known = dict(zip(names, names, strict=True)) if channels is None else channels
         unknown = [one for one in names if one not in known]
         if unknown:

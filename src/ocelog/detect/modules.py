@@ -89,7 +89,9 @@ class Modules:
             message = f"the package {error.name.partition('.')[0]!r} is not installed here, and is no helper of the "
             return Fault(function="setup", type=fault.type, message=f"{message}checkout{hint}")
         if isinstance(error, SyntaxError):
-            message = f"{error.filename}:{error.lineno}: {error.msg}"
+            # A file with a NUL has no line that is wrong.
+            place = f"{error.filename}:{error.lineno}: " if error.filename else ""
+            message = f"{place}{error.msg}"
             return Fault(function="setup", type=fault.type, message=message)
         return fault
 

@@ -40,6 +40,8 @@ from ocelog.errors import RuleFileError
 from ocelog.model import Severity
 from ocelog.yaml_nodes import Node, NodeMapping
 
+_NOT_USED = ("CreatedBy", "BaseVersion")
+"""Keys that Panther and its tool write into items of any kind: who made it, and from which version it was cloned."""
 _ABOUT = (
     "AnalysisType",
     "RuleID",
@@ -55,7 +57,7 @@ _ABOUT = (
     "OutputIds",
     "CreateAlert",
     "Status",
-    "CreatedBy",
+    *_NOT_USED,
     "OnlyUseBaseRiskScore",
     "Tests",
 )
@@ -535,6 +537,7 @@ def _query(top: NodeMapping) -> Query:
             "LookbackWindowSeconds",
             *_DIALECTS,
             *(("Schedule", "EmailConfig") if scheduled else ("Schedule",)),
+            *_NOT_USED,
         )
     )
     sql = {dialect: node.text() for key, dialect in _DIALECTS.items() if (node := top.get(key)) is not None}
@@ -558,7 +561,7 @@ def _query(top: NodeMapping) -> Query:
 
 
 def _global(top: NodeMapping) -> Global:
-    top.only(("AnalysisType", "GlobalID", "Filename", "Description", "Tags", "CreatedBy"))
+    top.only(("AnalysisType", "GlobalID", "Filename", "Description", "Tags", *_NOT_USED))
     return Global(
         id=top.needs("GlobalID").name(),
         file=_file(top.needs("Filename")),
@@ -568,7 +571,7 @@ def _global(top: NodeMapping) -> Global:
 
 
 def _data_model(top: NodeMapping) -> DataModel:
-    top.only(("AnalysisType", "DataModelID", "Enabled", "LogTypes", "Mappings", "DisplayName", "Filename", "CreatedBy"))
+    top.only(("AnalysisType", "DataModelID", "Enabled", "LogTypes", "Mappings", "DisplayName", "Filename", *_NOT_USED))
     file = top.get("Filename")
     mappings = tuple(_model_mapping(item) for item in top.needs("Mappings").items())
     if file is None and any(mapping.method for mapping in mappings):
@@ -598,7 +601,7 @@ def _model_mapping(node: Node) -> ModelMapping:
 
 
 def _pack(top: NodeMapping) -> Pack:
-    top.only(("AnalysisType", "PackID", "PackDefinition", "Description", "DisplayName", "CreatedBy"))
+    top.only(("AnalysisType", "PackID", "PackDefinition", "Description", "DisplayName", *_NOT_USED))
     definition = top.needs("PackDefinition").mapping()
     definition.only(("IDs",), " of a pack")
     return Pack(
@@ -625,7 +628,7 @@ def _lookup_table(top: NodeMapping) -> LookupTable:
             "Description",
             "Reference",
             "Tags",
-            "CreatedBy",
+            *_NOT_USED,
         )
     )
     key_map = top.needs("LogTypeMap").mapping()
@@ -673,6 +676,6 @@ _KINDS: Mapping[str, Callable[[NodeMapping], Item]] = {
     "policy": _not_run(("PolicyID",), "a policy judges cloud resources, which Ocelog does not collect"),
     "scheduled_prompt": _not_run(
         ("PromptID", "PromptName", "QueryName", "ID", "RuleID"),
-        "a scheduled prompt needs an AI service, which Ocelog has not",
+        "a scheduled prompt needs an AI service, which Ocelog does not have",
     ),
 }

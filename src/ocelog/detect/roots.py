@@ -11,8 +11,13 @@ def find_root(path: Path) -> Path:
     start = path.resolve()
     start = start if start.is_dir() else start.parent
     for folder in (start, *start.parents):
-        if any((folder / mark).exists() for mark in _MARKS):
+        if is_checkout(folder):
             return folder
         if (folder / ".git").exists():
             return folder
     return start
+
+
+def is_checkout(folder: Path) -> bool:
+    """Whether `folder` looks like the root of a checkout."""
+    return any((folder / mark).exists() for mark in _MARKS)

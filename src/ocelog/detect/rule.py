@@ -10,6 +10,8 @@ from ocelog.detect.conditions import Expression
 from ocelog.detect.paths import Path
 from ocelog.model import Severity
 
+SUPPRESSED = "SKIP"
+"""A destination that stands for an empty list of them, in Panther as here."""
 _PLAIN = "sql"
 """The dialect of plain SQL."""
 

@@ -391,8 +391,12 @@ class Correlator:
         return found
 
     def _values(self, text: str, record: Mapping[str, Any] | None, row: Mapping[str, Any]) -> frozenset[str]:
-        """Return the values at a path: of the event, else of what the match keeps of it, else of its context."""
-        for data in (record, row, _parsed(row["alert_context"])):
+        """Return the values at a path: of the event, else of what the match keeps of it, else of its context.
+
+        Rules for Panther name the context as `p_alert_context.NAME`.
+        """
+        context = _parsed(row["alert_context"])
+        for data in (record, row, {"p_alert_context": context}, context):
             if isinstance(data, Mapping):
                 read = plain({name: _parsed(each) for name, each in data.items() if each is not None})
                 if values := frozenset(_texts(self.paths[text](read))):

@@ -171,6 +171,8 @@ class ListedFolder(Struct, frozen=True, kw_only=True):
     not_run: tuple[NotRun, ...] = ()
     problems: tuple[str, ...] = ()
     """Files that do not read, or the folder itself."""
+    unread: frozenset[str] = frozenset()
+    """Rules whose file does not read, and files that do not say of which rule they are."""
 
 
 class SwitchedRules(Struct, frozen=True, kw_only=True):
@@ -392,6 +394,7 @@ def _listed(
         rules=tuple(sorted(rules, key=lambda one: one.id)),
         packs=tuple(_pack(pack, read.folder, rules) for pack in checkout.packs.values()),
         not_run=checkout.not_run,
+        unread=frozenset(one.id for one in checkout.problems),
         problems=tuple(dict.fromkeys([*problems, *(one.placed(read.folder, checkout.root) for one in noted.values())])),
     )
 
@@ -536,8 +539,11 @@ def _decide(installation: Installation, checkouts: Mapping[str, Checkout], rules
 
 
 def unjudged(installation: Installation, rule: str | None = None) -> list[UnjudgedRows]:
-    """Return what rules were not asked about or failed on, or one rule."""
-    return installation.ledger.rules.unjudged(rule)
+    """Return what rules were not asked about or failed on, or one rule, or those whose ids are as a pattern says."""
+    found = installation.ledger.rules.unjudged(rule)
+    if rule is None or "*" not in rule or any(each.rule_id == rule for each in found):
+        return found
+    return [each for each in installation.ledger.rules.unjudged() if fnmatchcase(each.rule_id, rule)]
 
 
 def what_to_do(installation: Installation, oldest_us: Mapping[str, int]) -> dict[str, str]:
@@ -545,12 +551,19 @@ def what_to_do(installation: Installation, oldest_us: Mapping[str, int]) -> dict
 
     `oldest_us` is when the oldest of them happened, by rule; the empty one stands for every rule.
     """
-    rules = {rule.id: rule for folder in listed(installation) for rule in folder.rules if rule.shadowed_by is None}
+    found = listed(installation)
+    rules = {rule.id: rule for folder in found for rule in folder.rules if rule.shadowed_by is None}
+    unread = {name for folder in found for name in folder.unread}
     folders = {each.name for each in installation.ledger.rules.folders()}
-    return {
-        name: _what_to_do(name, since, rules.get(name), folders) if name else _what_to_do_by_all(since)
-        for name, since in oldest_us.items()
-    }
+    todo = dict[str, str]()
+    for name, since in oldest_us.items():
+        if not name:
+            todo[name] = _what_to_do_by_all(since)
+        elif name in unread and name not in rules:
+            todo[name] = f"Correct its file first. {_replay(name, since)}"
+        else:
+            todo[name] = _what_to_do(name, since, rules.get(name), folders)
+    return todo
 
 
 def _what_to_do_by_all(oldest_us: int) -> str:
@@ -568,28 +581,36 @@ def _what_to_do(name: str, oldest_us: int, rule: ListedRule | None, folders: Col
     if rule is None:
         folder = name.removesuffix("/*")
         if folder != name and folder in folders:
-            return f"Mend the files, and replay the rules that matter. {forget}"
+            return f"Correct the files, and replay the rules that matter. {forget}"
         return f"There is no such {'folder' if folder != name else 'rule'} any more. {forget}"
     if rule.kind == "scheduled_query":
         return forget
-    # A whole second, and not the default of the command, which may lie behind the oldest.
-    since = rfc3339(from_us(oldest_us).replace(microsecond=0))
-    again = f"To have them judged: ocelog rules replay {typed} --since {since}"
+    again = _replay(name, oldest_us)
     match rule.status:
         case "on":
             return again
         case "suspended":
-            return f"It is suspended. Mend it, then run: ocelog rules enable {typed}. {again}"
+            return f"It is suspended. Correct it, then run: ocelog rules enable {typed}. {again}"
         case "off":
             return f"It is off. {forget}"
         case _:
-            return f"Mend the rule first. {again}"
+            return f"Correct the rule first. {again}"
+
+
+def _replay(name: str, oldest_us: int) -> str:
+    # A whole second, and not the default of the command, which may lie behind the oldest.
+    since = rfc3339(from_us(oldest_us).replace(microsecond=0))
+    return f"To have them judged: ocelog rules replay {shlex.quote(name)} --since {since}"
 
 
 def dismiss_unjudged(installation: Installation, rule: str | None, listed: Sequence[UnjudgedRows]) -> int:
     """Forget what was `listed`, but nothing that came later; return how many rows of tables that was."""
     until = max((each.noted_us for each in listed), default=0)
-    return installation.ledger.rules.dismiss_unjudged(rule, noted_until_us=until)
+    if rule is None:
+        return installation.ledger.rules.dismiss_unjudged(None, noted_until_us=until)
+    exact = any(each.rule_id == rule for each in listed)
+    names = {rule} if exact else {each.rule_id for each in listed if fnmatchcase(each.rule_id, rule)}
+    return sum(installation.ledger.rules.dismiss_unjudged(name, noted_until_us=until) for name in names)
 
 
 def names_here(installation: Installation, *, besides: Path) -> tuple[frozenset[str], frozenset[str]]:

@@ -153,10 +153,10 @@ def _more_wrong(checkout: Checkout, problem: Problem, names: Names) -> list[str]
     if content is None or PurePosixPath(problem.file).suffix not in {".yml", ".yaml"}:
         return []
     good, found = read_each(content.decode("utf-8-sig", "replace"), problem.file)
-    if (types := good.get("LogTypes")) is not None:
+    if (types := good.get("LogTypes")) is not None and not types.is_null:
         each = types.items() if types.is_list else [types]
         found += [str(one.wrong(why)) for one in each if (why := names.unknown(one.text())) is not None]
-    if (name := good.get("Filename")) is not None:
+    if (name := good.get("Filename")) is not None and not (name.is_null or name.is_list or name.is_mapping):
         file = (PurePosixPath(problem.file).parent / name.text()).as_posix()
         if ".." not in file and (code := read_inside(checkout.root, file)) is not None:
             found.append(problem_of(file, code) or "")

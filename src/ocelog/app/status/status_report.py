@@ -19,8 +19,10 @@ from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import say_in
 from ocelog.model import Severity, Slice
 from ocelog.times import from_us
-from ocelog.units import about, write_duration, write_instant, write_list, write_size
+from ocelog.units import about, counted, write_duration, write_instant, write_list, write_size
 
+_MOST_NOT_JUDGED = 5
+"""Of rows that were not judged, those that are told of one by one."""
 _SAYS_MORE = frozenset({State.SILENT, State.QUIET, State.FORBIDDEN})
 """States of health that say more of a stream than how far it is read."""
 _LOOSER = (timedelta(days=7), timedelta(days=30))
@@ -217,9 +219,11 @@ def _rule_troubles(found: Overview, near: Callable[[str], str]) -> list[str]:
         lines.append(f"Rules of the folder {folder.name}: {near(mine[0].placed(folder))}{more}")
         name = shlex.quote(folder.name)
         if mine[0].rule_id:
-            lines.append(
-                f"    To do: correct the file; it is read again by itself. What runs: ocelog rules list {name}"
-            )
+            check = f"ocelog rules check {shlex.quote(folder.path)}"
+            lines += [
+                f"    To do: correct the file; it is read again by itself. Each error: {check}",
+                f"    What runs: ocelog rules list {name}",
+            ]
         else:
             lines.append(f"    To do: put the folder back. If it is gone for good: ocelog rules remove {name}")
     return lines
@@ -275,12 +279,15 @@ def _alerts(found: Overview, todo: Mapping[str, str]) -> list[str]:
         oldest_us = found.alerts.oldest_us
         since = "" if oldest_us is None else f", the oldest since {write_instant(from_us(oldest_us))}"
         lines.append(f"Open alerts: {', '.join(counts)}{since}. See: ocelog alerts list")
-    for each in found.not_judged:
+    for each in found.not_judged[:_MOST_NOT_JUDGED]:
         rule = f"the rule {each.rule_id}" if each.rule_id else "any rule"
         again = f" {todo[each.rule_id]}" if each.rule_id in todo else ""
         span = f"{write_instant(from_us(each.first_us))} to {write_instant(from_us(each.last_us))}"
-        reason = each.reason.rstrip(".")
-        lines.append(f"{each.table}: {each.rows:,} rows ({span}) were not judged by {rule}: {reason}.{again}")
+        reason = each.reason if each.reason.endswith((".", "?")) else f"{each.reason}."
+        lines.append(f"{each.table}: {each.rows:,} rows ({span}) were not judged by {rule}: {reason}{again}")
+    if rest := found.not_judged[_MOST_NOT_JUDGED:]:
+        rules = counted(len({each.rule_id for each in rest}), "rule")
+        lines.append(f"More rows were not judged, by {rules}. Which, and what to do: ocelog rules unjudged")
     return lines
 
 

@@ -293,7 +293,7 @@ def _tables(parts: list[dict[str, Any]], names: Collection[str]) -> tuple[frozen
                 Phrase(
                     "There is no table %(full)s%(full2)s `ocelog tables` lists them.",
                     full=repr(full),
-                    full2=suggest(full, names) or ".",
+                    full2=suggest(full, names) or suggest(str(part.get("table_name")), names) or ".",
                 )
             )
     return frozenset(found), everything
