@@ -10,14 +10,12 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED, Alert, TimelineEntry, resolved
+from ocelog.alert.alert import OCELOG, RULE_OFF, SOURCE_REMOVED, Alert, TimelineEntry, resolved
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.errors import ConfigError
 from ocelog.kept_texts import keepable
 from ocelog.languages.phrases import Phrase
 
-OCELOG = "ocelog"
-"""Who did it, if no person did."""
 QUIETLY = keepable("nobody was told")
 """What the timeline says of what was done quietly."""
 LONGEST_TEXT = 4_000

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED, Alert, Telling, TimelineEntry, gone_on, resolved
+from ocelog.alert.alert import OCELOG, RULE_OFF, SOURCE_REMOVED, Alert, Telling, TimelineEntry, gone_on, resolved
 from ocelog.alert.grouping import Group, Grouping, GroupingInput, heard_us, join, quiet_until_us
 from ocelog.alert.ids import (
     ERROR,
@@ -35,8 +35,6 @@ MOST_UNTOLD_AN_HOUR = 1_000
 
 Its group goes on counting, so that it is told of once it reaches its threshold.
 """
-OCELOG = "ocelog"
-"""Who did it, where no person did."""
 _HOUR_US = 3_600_000_000
 _HISTORY = "\0history"
 _TITLE_OF_HISTORY = keepable("%(rule)s: history")

@@ -27,8 +27,8 @@ from sqlalchemy import (
     update,
 )
 
-from ocelog.alert.alert import ENDED, OPEN, RULE_OFF, Alert, TimelineEntry
-from ocelog.alert.changes import OCELOG, Act, Change, resolve
+from ocelog.alert.alert import ENDED, OCELOG, OPEN, RULE_OFF, Alert, TimelineEntry
+from ocelog.alert.changes import Act, Change, resolve
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
 from ocelog.alert.listing import (
