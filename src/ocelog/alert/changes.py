@@ -18,6 +18,8 @@ from ocelog.languages.phrases import Phrase
 
 QUIETLY = keepable("nobody was told")
 """What the timeline says of what was done quietly."""
+BY_PEOPLE = ("assigned", "unassigned", "comment", "closed", "classified", "resent")
+"""What only people do to an alert, whatever they are called: a user of this machine may have the name OCELOG."""
 LONGEST_TEXT = 4_000
 """Characters of a comment."""
 LONGEST_NAME = 200
