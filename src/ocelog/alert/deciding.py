@@ -44,6 +44,11 @@ _TITLE_OF_UNTOLD = keepable("%(rule)s: more than %(count)s alerts in an hour tha
 TITLES = (_TITLE_OF_HISTORY, _TITLE_OF_LATE, _TITLE_OF_MANY, _TITLE_OF_UNTOLD)
 """Titles of what holds many matches of a rule, whatever its own titles are."""
 _UNSHOWN = keepable("the source does not show its record any more")
+_CHANGED_SINCE = keepable("its record has changed since")
+_READ_LATE = keepable("it was read late: told of in one alert with others")
+_BEYOND_UNTOLD = keepable("it holds matches below their threshold, or muted, beyond the limit")
+OPENED_UNTOLD = frozenset({_UNSHOWN, _CHANGED_SINCE, _READ_LATE, _BEYOND_UNTOLD})
+"""What the timeline of an alert says at its opening because of which it is sent to nobody."""
 _SUMMARY_PERIOD = timedelta(hours=24)
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -231,7 +236,7 @@ class _Deciding:
             if event.record_id is not None and event.latest:
                 for rule in keepers:
                     if rule.id not in found and (rule.id, event.row_id) not in deaf:
-                        self._no_match(rule, event)
+                        self._no_match(rule, event, event.record_id)
         for error in self._judged.errors:
             self._error(error)
         return Decision(
@@ -457,8 +462,7 @@ class _Deciding:
             )
             alert = replace(_made(match, name, self._now_us), title=title, dedup="")
             alert = replace(alert, status=AlertStatus.CLOSED, ended_us=self._now_us)
-            what = kept_text("it holds matches below their threshold, or muted, beyond the limit")
-            self._note(name, "opened", what)
+            self._note(name, "opened", _BEYOND_UNTOLD)
         self._save(_joined(alert, match, self._now_us))
         return name
 
@@ -508,8 +512,7 @@ class _Deciding:
             # It was over before it was looked at: the match has its alert, of which nobody has to hear.
             made = _made(match, name, self._now_us, record_id)
             made = resolved(made, self._now_us)
-            over = _UNSHOWN if event.inferred else kept_text("its record has changed since")
-            self._note(name, "opened", over)
+            self._note(name, "opened", _UNSHOWN if event.inferred else _CHANGED_SINCE)
             self._save(replace(_joined(made, match, self._now_us), record_version=None, visible=not event.inferred))
             return name
         if alert is None or (_is_stub(alert) and event.latest and not event.inferred):
@@ -545,7 +548,7 @@ class _Deciding:
                 self._note(name, "opened", what)
                 return replace(alert, known=True, told_severity=alert.severity)
             case News.OLD:
-                self._note(name, "opened", kept_text("it was read late: told of in one alert with others"))
+                self._note(name, "opened", _READ_LATE)
                 self._group(
                     match,
                     Grouping(rule=match.rule.id, period=_SUMMARY_PERIOD),
@@ -609,11 +612,9 @@ class _Deciding:
             return self._tell(back, Happened.ESCALATED, f"from {told} to {severity}", again=back is not alert)
         return alert
 
-    def _no_match(self, rule: JudgedBy, event: Event) -> None:
+    def _no_match(self, rule: JudgedBy, event: Event, record_id: str) -> None:
         """End what lives with a record whose newest version does not match."""
-        if event.record_id is None:
-            return
-        alert = self._alert_of(rule.id, event.source_id, event.record_id)
+        alert = self._alert_of(rule.id, event.source_id, record_id)
         if alert is None or alert.record_version == event.row_id:
             return
         if event.inferred:
