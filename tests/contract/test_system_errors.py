@@ -36,7 +36,7 @@ def listened(ledger: Ledger) -> Ledger:
 
 def notice(turn: Turn, at: datetime, opened: datetime = NOW, times: int = 1) -> ErrorNotice:
     error = OpenError(stream=STREAM, type=ErrorType.NO_DATA, opened=opened, told=at, times=times)
-    return ErrorNotice(turn=turn, error=error, title="prod is silent", text="for 24 h")
+    return ErrorNotice(turn=turn, error=error, text="for 24 h")
 
 
 def alert(ledger: Ledger) -> Alert:
