@@ -227,7 +227,7 @@ class _Deciding:
         matches: dict[str, list[Match]] = {}
         for match in self._judged.matches:
             matches.setdefault(match.event.row_id, []).append(match)
-        deaf = self._deaf()
+        unanswered = self._unanswered()
         keepers = [rule for rule in self._judged.rules.values() if rule.about.lives_with_record]
         for event in self._judged.events:
             found = {match.rule.id: match for match in matches.get(event.row_id, ())}
@@ -235,7 +235,7 @@ class _Deciding:
                 self._match(match)
             if event.record_id is not None and event.latest:
                 for rule in keepers:
-                    if rule.id not in found and (rule.id, event.row_id) not in deaf:
+                    if rule.id not in found and (rule.id, event.row_id) not in unanswered:
                         self._no_match(rule, event, event.record_id)
         for error in self._judged.errors:
             self._error(error)
@@ -259,7 +259,7 @@ class _Deciding:
             ],
         )
 
-    def _deaf(self) -> set[tuple[str, str]]:
+    def _unanswered(self) -> set[tuple[str, str]]:
         """Return which rules did not say anything of which events: those end no alert."""
         found = {(error.rule.id, event.row_id) for error in self._judged.errors for event in error.events}
         for passed in self._judged.unjudged:
@@ -805,12 +805,7 @@ def _is_untold(alert: Alert | None, group: Group) -> bool:
 
 def _is_stub(alert: Alert) -> bool:
     """Whether an alert only holds matches of versions that were over when they were judged: nobody ever heard of it."""
-    return (
-        alert.status is AlertStatus.RESOLVED
-        and not alert.to_be_told
-        and not alert.known
-        and alert.record_version is None
-    )
+    return alert.status is AlertStatus.RESOLVED and not alert.to_be_told and alert.record_version is None
 
 
 def _made(match: Match, name: str, now_us: int, record_id: str | None = None) -> Alert:
