@@ -71,7 +71,7 @@ class Onboarding:
                     count=format(many, ","),
                 ),
                 description=kept_text(
-                    "By severity: %(counts)s. Nobody was told of each; who escalates or comes back is.",
+                    "By severity: %(counts)s. They were not sent one by one; what gets worse or comes back is sent.",
                     counts=by_severity,
                 ),
                 runbook=kept_text("See them: ocelog alerts list --untold --source %(id)s", id=row.id),
