@@ -602,6 +602,39 @@ def test_what_nobody_acknowledges_is_told_to_another_channel_and_so_is_its_end(d
     assert desk.delivery.escalate() == 1
 
 
+def test_what_escalates_is_what_the_channel_takes_and_people_were_told_of_and_still_see(
+    desk: Desk, clock: Clock
+) -> None:
+    desk.ledger.channels.add(channel())
+    route = Route(severities=frozenset({Severity.HIGH}), rules=("r",))
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE, route=route))
+    desk.tell("takes", Happened.OPENED, "ops")
+    desk.tell("got milder", Happened.OPENED, "ops", severity=Severity.LOW, told_severity=Severity.HIGH)
+    for name, how in {
+        "too mild": {"severity": Severity.LOW},
+        "other rule": {"rule_id": "other"},
+        "names others": {"destinations": ("ops",)},
+        "not sent": {"to_be_told": False},
+        "out of sight": {"visible": False},
+        "acknowledged": {"acknowledged_us": 1},
+        "triaged": {"status": AlertStatus.TRIAGED},
+    }.items():
+        desk.tell(name, Happened.OPENED, "ops", **how)
+    desk.tell("told later", Happened.REOPENED, "ops", later=2 * HOUR)
+    claim = desk.take()
+    clock.now += 30 * MINUTE
+    assert desk.delivery.escalate() == 2
+    assert {name for name, to, _ in desk.waiting() if to == "boss"} == {"takes", "got milder"}
+    # Nobody can acknowledge what has not arrived yet.
+    desk.tell("arrives late", Happened.OPENED, "ops")
+    clock.now += 20 * MINUTE
+    desk.happened(claim)
+    clock.now += 29 * MINUTE
+    assert desk.delivery.escalate() == 0
+    clock.now += MINUTE
+    assert desk.delivery.escalate() == 1
+
+
 def test_an_alert_that_no_channel_takes_is_told_of_once(desk: Desk, clock: Clock) -> None:
     desk.tell("a", Happened.OPENED)
     assert desk.delivery.watch_routes(0) == desk.now_us
