@@ -115,6 +115,9 @@ def test_what_is_muted_is_an_alert_that_nobody_hears_of_until_the_window_is_over
     errors.raise_(notice(Turn.OPENED, NOW))
     assert not alert(listened).to_be_told
     assert heard(listened) == []
+    details = listened.alerts.details(alert(listened).id)
+    assert details is not None
+    assert [(each.what, each.detail) for each in details.timeline] == [("opened", "for 24 h")]
     errors.raise_(notice(Turn.REPEATED, NOW + timedelta(hours=4), times=2))
     errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=5)))
     assert heard(listened) == ["opened", "resolved"], "nobody had heard of it"

@@ -90,7 +90,8 @@ class Onboarding:
             )
             if not many:
                 # Nobody has to hear of it, now or when something becomes known later.
-                return RaisedAlert(alert=replace(summary, to_be_told=False, told_severity=None, told_us=None))
+                silent = replace(summary, to_be_told=False, told_severity=None, told_us=None)
+                return RaisedAlert(alert=silent, happened=Happened.OPENED, told=False)
             return RaisedAlert(alert=summary, happened=Happened.OPENED, due_us=now_us)
 
         self.ledger.system_errors.change(name, to)

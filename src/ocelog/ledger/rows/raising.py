@@ -24,7 +24,7 @@ def save(tx: Connection, raised: RaisedAlert, takers: Sequence[ChannelRow], now_
         alerts.add_to_timeline(tx, [entry])
         told = [
             Telling(alert_id=alert.id, channel_id=each, happened=happened, note=raised.note, due_us=raised.due_us)
-            for each in channels_for(alert, takers)
+            for each in (channels_for(alert, takers) if raised.told else ())
         ]
         alerts.add_tellings(tx, told, now_us)
     return True
