@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -610,7 +611,7 @@ def test_what_escalates_is_what_the_channel_takes_and_people_were_told_of_and_st
     desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE, route=route))
     desk.tell("takes", Happened.OPENED, "ops")
     desk.tell("got milder", Happened.OPENED, "ops", severity=Severity.LOW, told_severity=Severity.HIGH)
-    for name, how in {
+    left_out: dict[str, dict[str, Any]] = {
         "too mild": {"severity": Severity.LOW},
         "other rule": {"rule_id": "other"},
         "names others": {"destinations": ("ops",)},
@@ -618,7 +619,8 @@ def test_what_escalates_is_what_the_channel_takes_and_people_were_told_of_and_st
         "out of sight": {"visible": False},
         "acknowledged": {"acknowledged_us": 1},
         "triaged": {"status": AlertStatus.TRIAGED},
-    }.items():
+    }
+    for name, how in left_out.items():
         desk.tell(name, Happened.OPENED, "ops", **how)
     desk.tell("told later", Happened.REOPENED, "ops", later=2 * HOUR)
     claim = desk.take()
