@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bookkeeping.alerts import alert_of, opened
 from bookkeeping.crashes import Crash, crashing_at
 from ocelog.alert.alert import Alert
-from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
+from ocelog.alert.ids import LIMIT_EXCEEDED, LOOP_FAILING, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.raising import RaisedAlert
@@ -26,7 +26,7 @@ from ocelog.errors import LedgerUnavailableError
 from ocelog.health.stream import AlarmState, State
 from ocelog.health.telling import ErrorNotice
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import Origin, Severity, Slice, SliceState
+from ocelog.model import HANGING, Origin, Severity, Slice, SliceState
 from ocelog.pull.ports import Coverage, Landing, Tally
 from ocelog.pull.sweep import Stage, SweepStep
 from ocelog.sources.wiz.settings import from_mapping
@@ -402,3 +402,28 @@ def test_what_people_were_told_of_a_rule_with_too_many_alerts_is_over_after_a_da
     timed.ledger.system_errors.change(name, happens)
     assert status_after(23 * HOUR) is AlertStatus.OPEN
     assert status_after(HOUR + MINUTE) is AlertStatus.RESOLVED
+
+
+def test_a_look_tells_of_loops_that_fail_and_ends_what_a_rule_has_not_exceeded_for_a_day(timed: TimedLedger) -> None:
+    assembly: Any = SimpleNamespace(installation=SimpleNamespace(ledger=timed.ledger))
+    work = Work(assembly=assembly, stop=Stop(), monotonic=lambda: 0.0)
+    us = to_us(timed.now)
+    limit = Alert(
+        id=system_alert_id(LIMIT_EXCEEDED, "r"),
+        type=AlertType.SYSTEM_ERROR,
+        severity=Severity.CRITICAL,
+        title="t",
+        rule_id=LIMIT_EXCEEDED,
+        opened_us=us,
+        updated_us=us,
+    )
+    timed.ledger.system_errors.change(limit.id, lambda _: RaisedAlert(alert=limit))
+    timed.ledger.lake.loop_failed("detect", HANGING, code="loop_stalls", reason="it comes no further")
+    work.faults.failed("detect", HANGING, LedgerUnavailableError("busy"))
+    timed.now += 25 * HOUR
+    HealthLoop(work, timed.told, lambda: timed.now).finish()
+    found = timed.ledger.alerts.listed(AlertFilter(untold=True), limit=9)
+    assert {each.rule_id: each.status for each in found} == {
+        LIMIT_EXCEEDED: AlertStatus.RESOLVED,
+        LOOP_FAILING: AlertStatus.OPEN,
+    }
