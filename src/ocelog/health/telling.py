@@ -1,7 +1,7 @@
 """What people are told of a stream: which system errors are open, which are over, and what is told again."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -144,8 +144,7 @@ def _keeps_quiet(settings: AlarmSettings, now: datetime) -> bool:
 
 
 def _recovered(error: OpenError, now: datetime, text: str) -> ErrorNotice:
-    lasted = max(now - error.opened, timedelta(0))
-    over = kept_text("It lasted %(time)s.", time=about(lasted))
+    over = kept_text("It lasted %(time)s.", time=about(now - error.opened))
     return ErrorNotice(turn=Turn.RECOVERED, error=error, text=f"{text} {over}".strip())
 
 
