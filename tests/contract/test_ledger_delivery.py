@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import RowMapping, event, select
+from sqlalchemy import RowMapping, event, select, update
 
 from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
 from bookkeeping.races import done_or_waiting, written
@@ -19,6 +19,7 @@ from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivery.delivering import (
     BEHIND_AFTER,
     MOST_BEHIND,
+    MOST_TRIES,
     DeliveryDelay,
     DeliveryRefusal,
     DeliverySuccess,
@@ -364,6 +365,20 @@ def test_what_waits_to_be_tried_again_holds_back_what_came_after_it(desk: Desk, 
     assert desk.delivery.hand(claim) == Wait(until_us=None)
     clock.now += MINUTE
     assert desk.happened(claim) == [("a", Happened.OPENED, 2)]
+
+
+def test_what_waited_for_a_day_is_not_given_up_with_a_message_that_failed_alone(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    for name in ("a", "b"):
+        desk.tell(name, Happened.OPENED, "ops")
+    with desk.ledger._database.write() as tx:
+        tx.execute(update(tables.outbox).where(tables.outbox.c.alert_id == "a").values(tries=MOST_TRIES - 1))
+    clock.now += 25 * HOUR
+    claim = desk.take()
+    handed = desk.hand(claim)
+    assert list(handed.entries) == ["a"]
+    desk.delivery.settle(claim, handed, LATER)
+    assert [name for name, to, _ in desk.waiting() if to == "ops"] == ["b"]
 
 
 def test_no_number_of_a_message_comes_again_after_a_restore(desk: Desk, ledger: Ledger) -> None:
