@@ -17,6 +17,7 @@ from ocelog.languages.phrases import Phrase, catalogue, translated
 from ocelog.units import about, duration
 
 FORMER: Sequence[str] = (
+    "By severity: %(counts)s. Nobody was told of each; who escalates or comes back is.",
     "What was to be sent to the channel %(channel)s (%(kind)s) was given up. The last answer was: %(why)s",
     "No channel takes some of the alerts",
     (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, event, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, event, func, insert, inspect, select, update
 
 from bookkeeping.alerts import DAY_US, HOUR_US, NOW_US, alert_of, channel, opened, told
 from bookkeeping.crashes import Crash, crash_everywhere, crashing_at
@@ -631,9 +631,15 @@ def test_of_an_alert_that_stays_what_was_told_long_ago_goes(ledger: Ledger) -> N
             values = {"alert_id": alert_of(1).id, "channel_id": channel_id, "happened": "OPENED", "final": True}
             more = {"outbox_id": number, "at_us": at_us, "delivered": delivered, "answer": "", "merged": 1}
             tx.execute(insert(tables.deliveries).values(values | more))
-        for at_us, who in ((1, "ocelog"), (2, "ann"), (3, "ocelog"), (100, "ocelog")):
+        for at_us, who in ((1, "ocelog"), (2, "ann"), (3, "ocelog")):
             entry = {"alert_id": alert_of(1).id, "at_us": at_us, "who": who, "what": str(at_us), "detail": ""}
             tx.execute(insert(tables.alert_events).values(entry))
+    # The user of the service, too, is called ocelog.
+    ledger.alerts.change([alert_of(1).id], changes.comment("I asked Dana.", who="ocelog"))
+    with ledger._database.write() as tx:
+        tx.execute(update(tables.alert_events).where(tables.alert_events.c.what == "comment").values(at_us=3))
+        entry = {"alert_id": alert_of(1).id, "at_us": 100, "who": "ocelog", "what": "100", "detail": ""}
+        tx.execute(insert(tables.alert_events).values(entry))
     assert ledger.alerts.forget(ended_before_us=50, now_us=NOW_US).told == 5
     details = ledger.alerts.details(alert_of(1).id)
     assert details is not None
@@ -642,6 +648,7 @@ def test_of_an_alert_that_stays_what_was_told_long_ago_goes(ledger: Ledger) -> N
     assert [(each.who, each.what) for each in details.timeline] == [
         ("ocelog", "opened"),
         ("ann", "2"),
+        ("ocelog", "comment"),
         ("ocelog", "100"),
     ]
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, RowMapping, event, select
+from sqlalchemy import Connection, RowMapping, event, select, update
 
 from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
 from bookkeeping.races import done_or_waiting, written
@@ -18,6 +19,7 @@ from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivery.delivering import (
     BEHIND_AFTER,
     MOST_BEHIND,
+    MOST_TRIES,
     DeliveryDelay,
     DeliveryRefusal,
     DeliverySuccess,
@@ -365,6 +367,20 @@ def test_what_waits_to_be_tried_again_holds_back_what_came_after_it(desk: Desk, 
     assert desk.happened(claim) == [("a", Happened.OPENED, 2)]
 
 
+def test_what_waited_for_a_day_is_not_given_up_with_a_message_that_failed_alone(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    for name in ("a", "b"):
+        desk.tell(name, Happened.OPENED, "ops")
+    with desk.ledger._database.write() as tx:
+        tx.execute(update(tables.outbox).where(tables.outbox.c.alert_id == "a").values(tries=MOST_TRIES - 1))
+    clock.now += 25 * HOUR
+    claim = desk.take()
+    handed = desk.hand(claim)
+    assert list(handed.entries) == ["a"]
+    desk.delivery.settle(claim, handed, LATER)
+    assert [name for name, to, _ in desk.waiting() if to == "ops"] == ["b"]
+
+
 def test_no_number_of_a_message_comes_again_after_a_restore(desk: Desk, ledger: Ledger) -> None:
     desk.ledger.channels.add(channel())
     desk.tell("a", Happened.OPENED, "ops")
@@ -599,6 +615,40 @@ def test_what_nobody_acknowledges_is_told_to_another_channel_and_so_is_its_end(d
     clock.now += MINUTE
     desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN, opened_us=desk.now_us, told_us=desk.now_us)
     clock.now += HOUR
+    assert desk.delivery.escalate() == 1
+
+
+def test_what_escalates_is_what_the_channel_takes_and_people_were_told_of_and_still_see(
+    desk: Desk, clock: Clock
+) -> None:
+    desk.ledger.channels.add(channel())
+    route = Route(severities=frozenset({Severity.HIGH}), rules=("r",))
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE, route=route))
+    desk.tell("takes", Happened.OPENED, "ops")
+    desk.tell("got milder", Happened.OPENED, "ops", severity=Severity.LOW, told_severity=Severity.HIGH)
+    left_out: dict[str, dict[str, Any]] = {
+        "too mild": {"severity": Severity.LOW},
+        "other rule": {"rule_id": "other"},
+        "names others": {"destinations": ("ops",)},
+        "not sent": {"to_be_told": False},
+        "out of sight": {"visible": False},
+        "acknowledged": {"acknowledged_us": 1},
+        "triaged": {"status": AlertStatus.TRIAGED},
+    }
+    for name, how in left_out.items():
+        desk.tell(name, Happened.OPENED, "ops", **how)
+    desk.tell("told later", Happened.REOPENED, "ops", later=2 * HOUR)
+    claim = desk.take()
+    clock.now += 30 * MINUTE
+    assert desk.delivery.escalate() == 2
+    assert {name for name, to, _ in desk.waiting() if to == "boss"} == {"takes", "got milder"}
+    # Nobody can acknowledge what has not arrived yet.
+    desk.tell("arrives late", Happened.OPENED, "ops")
+    clock.now += 20 * MINUTE
+    desk.happened(claim)
+    clock.now += 29 * MINUTE
+    assert desk.delivery.escalate() == 0
+    clock.now += MINUTE
     assert desk.delivery.escalate() == 1
 
 

@@ -38,7 +38,7 @@ ERROR = OpenError(
 
 
 def notice(error: OpenError, turn: Turn = Turn.OPENED) -> ErrorNotice:
-    return ErrorNotice(turn=turn, error=error, title="", text=error.text)
+    return ErrorNotice(turn=turn, error=error, text=error.text)
 
 
 def test_what_is_remembered_comes_back_and_replaces_what_was(ledger: Ledger, other: Ledger) -> None:

@@ -37,7 +37,7 @@ def listened(ledger: Ledger) -> Ledger:
 
 def notice(turn: Turn, at: datetime, opened: datetime = NOW, times: int = 1) -> ErrorNotice:
     error = OpenError(stream=STREAM, type=ErrorType.NO_DATA, opened=opened, told=at, times=times)
-    return ErrorNotice(turn=turn, error=error, title="prod is silent", text="for 24 h")
+    return ErrorNotice(turn=turn, error=error, text="for 24 h")
 
 
 def alert(ledger: Ledger) -> Alert:
@@ -90,17 +90,43 @@ def test_people_hear_once_of_a_loop_that_does_not_work_for_an_hour_and_that_it_d
     assert alert(listened).status is AlertStatus.RESOLVED
 
 
+def test_a_loop_that_hangs_is_told_of_though_it_failed_otherwise_a_moment_before(
+    listened: Ledger, clock: Clock
+) -> None:
+    listened.lake.loop_failed("detect", "work", code="unexpected", reason="it failed")
+    clock.now += timedelta(minutes=1)
+    listened.lake.loop_failed("detect", HANGING, code="loop_stalls", reason="it hangs")
+    loop_alerts.tell(listened, {"detect"})
+    assert (heard(listened), alert(listened).description) == (["opened"], "it hangs")
+
+
+def test_a_loop_that_fails_amid_a_mute_is_noted_once(listened: Ledger) -> None:
+    until_us = to_us(NOW + timedelta(hours=1))
+    listened.alerts.suppress(
+        Suppression(id="m", rule=None, owner="ann", reason="moving", since_us=0, until_us=until_us, added_us=0)
+    )
+    listened.lake.loop_failed("detect", HANGING, code="loop_stalls", reason="it hangs")
+    for _ in range(3):
+        loop_alerts.tell(listened, {"detect"})
+    assert (heard(listened), alert(listened).matches) == ([], 1)
+
+
 def test_what_was_told_before_a_crash_is_not_told_twice(listened: Ledger) -> None:
     errors = AlertedErrors(listened)
     for minutes in range(2):
         # After a crash it is found anew, at another time.
         errors.raise_(notice(Turn.OPENED, NOW + timedelta(minutes=minutes)))
     for _ in range(2):
+        errors.raise_(notice(Turn.REPEATED, NOW + timedelta(minutes=30), times=2))
+    for _ in range(2):
         errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=1)))
-    assert heard(listened) == ["opened", "resolved"]
+    assert heard(listened) == ["opened", "escalated", "resolved"]
 
 
-def test_what_is_muted_is_an_alert_that_nobody_hears_of_until_the_window_is_over(listened: Ledger) -> None:
+@pytest.mark.parametrize("crashed", [False, True])
+def test_what_is_muted_is_an_alert_that_nobody_hears_of_until_the_window_is_over(
+    listened: Ledger, crashed: bool
+) -> None:
     errors = AlertedErrors(listened)
     listened.alerts.suppress(
         Suppression(
@@ -116,6 +142,11 @@ def test_what_is_muted_is_an_alert_that_nobody_hears_of_until_the_window_is_over
     errors.raise_(notice(Turn.OPENED, NOW))
     assert not alert(listened).to_be_told
     assert heard(listened) == []
-    errors.raise_(notice(Turn.REPEATED, NOW + timedelta(hours=4), times=2))
+    details = listened.alerts.details(alert(listened).id)
+    assert details is not None
+    assert [(each.what, each.detail) for each in details.timeline] == [("opened", "for 24 h")]
+    # After a crash it is found anew, or it is told again.
+    turn, times = (Turn.OPENED, 1) if crashed else (Turn.REPEATED, 2)
+    errors.raise_(notice(turn, NOW + timedelta(hours=4), times=times))
     errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=5)))
     assert heard(listened) == ["opened", "resolved"], "nobody had heard of it"

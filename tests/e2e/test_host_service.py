@@ -256,11 +256,12 @@ def test_a_command_runs_as_the_user_of_the_service_with_its_home_and_key(tmp_pat
         f"it.USER, it.HOME, it.KEY = 'nobody', Path('/srv/home'), Path({str(key)!r}); "
         "it.run_as_service(['-c', 'id -un; id -G; env'], Path('/bin/sh'), {})"
     )
-    environment = {**os.environ, "OCELOG_KEY_FILE": "/x", "SECRET_OF_ROOT": "hush"}
+    environment = {**os.environ, "OCELOG_KEY_FILE": "/x", "SECRET_OF_ROOT": "hush", "SUDO_USER": "ann"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     user, groups, *variables = done.stdout.splitlines()
     assert (user, "0" in groups.split()) == ("nobody", False)
     assert {"OCELOG_HOME=/srv/home", f"OCELOG_KEY={'5e' * 32}", "HOME=/srv/home"} <= set(variables)
+    assert "OCELOG_USER=ann" in variables, "what ann does to alerts is not said to be done by the service"
     assert not [each for each in variables if each.startswith(("SECRET_OF_ROOT", "OCELOG_KEY_FILE"))]
 
 

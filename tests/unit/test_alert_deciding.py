@@ -24,8 +24,8 @@ from ocelog.alert.deciding import (
     decision_query,
 )
 from ocelog.alert.delivery.routing import ChannelRow, Routing, channels_for
-from ocelog.alert.ids import record_alert_id
-from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError
+from ocelog.alert.ids import SUSPENDED, record_alert_id
+from ocelog.alert.judged import Event, JudgedBy, Judgement, Match, RuleError, UnjudgedEvents
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
@@ -193,6 +193,10 @@ def test_a_limit_is_told_of_once_an_hour_though_the_alert_that_held_the_rest_is_
     left = decision_state(error, limits={("rule", limit.hour_us): replace(limit, revision=1)})
     again = decide(judged(event("w", record="w")), left, POLICY, NOW + MINUTE)
     assert error.id not in {each.alert_id for each in again.tellings}
+    # What was told by a clock that was ahead says nothing about this hour.
+    ahead = replace(left, alerts={error.id: replace(error, revision=1, told_us=NOW + 120 * MINUTE)})
+    again = decide(judged(event("w", record="w")), ahead, POLICY, NOW + MINUTE)
+    assert error.id in {each.alert_id for each in again.tellings}
 
 
 def test_records_that_a_source_shows_only_now_are_told_of_together_and_their_later_changes_are_news() -> None:
@@ -714,3 +718,188 @@ def test_what_opens_again_by_itself_escalates_as_if_nobody_had_looked_at_it(open
     (of_window,) = decide(one("v2"), closed(state), QUIET, NOW + 2 * MINUTE).alerts
     for alert in (of_record, of_window):
         assert (alert.status, alert.acknowledged_us, alert.opened_us) == (AlertStatus.OPEN, None, NOW + 2 * MINUTE)
+
+
+def step(said: Judgement, alert: Alert | None, *, at: int = NOW + MINUTE, policy: Policy = POLICY) -> Decision:
+    """Decide on one alert, and on what else is asked for as of the source's set-up a day ago."""
+    return decide(said, decision_state(alert), policy, at)
+
+
+def told_of(decision: Decision) -> list[Happened]:
+    return [each.happened for each in decision.tellings]
+
+
+HISTORY = replace(POLICY, again=News.HISTORY)
+WORSE = judged(event("v2", at=NOW + MINUTE), severity=Severity.CRITICAL)
+
+
+def test_a_version_that_is_not_the_newest_is_counted_and_moves_nothing(opened: Alert) -> None:
+    older = judged(event("v0", latest=False), severity=Severity.CRITICAL)
+    decision = step(older, opened)
+    assert (the_alert(decision).severity, the_alert(decision).matches) == (Severity.HIGH, 2)
+    assert (told_of(decision), decision.timeline) == ([], [])
+    assert decide(judged(event("v0", latest=False), matching=False), decision_state(opened), POLICY, NOW).alerts == []
+
+
+def test_a_match_that_has_landed_is_not_counted_again_as_its_rule_gets_to_know_what_is_so(resolved: Alert) -> None:
+    said = judged(event("v3", at=NOW + 20 * MINUTE))
+    state = decision_state(resolved, known=frozenset({said.matches[0].id}))
+    decision = decide(said, state, replace(HISTORY, seeding=True), NOW + 20 * MINUTE)
+    assert (the_alert(decision).status, the_alert(decision).matches) == (AlertStatus.OPEN, resolved.matches)
+
+
+def test_of_history_and_of_what_was_read_late_people_hear_once_it_is_worse() -> None:
+    for how in (News.HISTORY, News.OLD):
+        quiet = the_alert(step(judged(event("v1")), None, policy=replace(POLICY, again=how)))
+        assert (quiet.to_be_told, quiet.known) == (False, how is News.HISTORY)
+        assert told_of(step(judged(event("v2", at=NOW + MINUTE)), quiet)) == []
+        worse = step(WORSE, quiet)
+        assert (told_of(worse), the_alert(worse).known) == ([Happened.ESCALATED], False)
+        assert told_of(step(WORSE, quiet, policy=HISTORY)) == [], "nor does history get worse for anybody"
+
+
+def test_a_record_that_is_out_of_sight_is_told_of_once_and_visible_again_only_if_it_is_shown(opened: Alert) -> None:
+    gone = event("v2", at=NOW + MINUTE)
+    gone = replace(gone, inferred=True)
+    unseen = step(judged(gone, matching=False), opened)
+    again = step(judged(replace(gone, row_id="v3")), the_alert(unseen))
+    assert (told_of(unseen), told_of(again)) == ([Happened.NOT_VISIBLE], [])
+    assert (the_alert(again).visible, again.timeline) == (False, [])
+    back = step(judged(event("v4", at=NOW + 2 * MINUTE)), the_alert(again))
+    assert (the_alert(back).visible, [each.what for each in back.timeline]) == (True, ["visible again"])
+    first = step(judged(gone), None)
+    assert (told_of(first), the_alert(first).visible, the_alert(first).status) == ([], False, AlertStatus.RESOLVED)
+
+
+def test_what_was_over_before_it_was_looked_at_opens_only_by_a_version_that_is_shown() -> None:
+    stub = the_alert(step(judged(event("v1", latest=False)), None))
+    gone = step(judged(replace(event("v2", at=NOW + MINUTE), inferred=True)), stub)
+    assert told_of(gone) == []
+    back = step(judged(event("v2", at=NOW + MINUTE)), stub)
+    assert (told_of(back), the_alert(back).matches) == ([Happened.OPENED], 2)
+    # Once a person had it told, it is not told as if it were new.
+    resent = changes.resend("ops", who="ann")(stub, NOW)
+    assert resent is not None
+    later = NOW + 2 * 60 * MINUTE
+    assert told_of(step(judged(event("v2", at=later)), resent.alert, at=later)) == [Happened.REOPENED]
+
+
+def test_a_record_that_is_so_again_in_history_is_known_and_told_of_no_more(resolved: Alert) -> None:
+    alert = the_alert(step(judged(event("v3", at=NOW + MINUTE)), resolved, policy=HISTORY))
+    assert (alert.status, alert.known, alert.to_be_told) == (AlertStatus.OPEN, True, False)
+    # The same if its rule is on again is an alert that people know, as far as they did.
+    off = replace(resolved, close_reason=RULE_OFF, acknowledged_us=NOW)
+    on = step(judged(event("v3", at=NOW + MINUTE)), off, policy=HISTORY)
+    assert (told_of(on), the_alert(on).acknowledged_us) == ([Happened.REOPENED], NOW)
+    unheard = step(judged(event("v3", at=NOW + MINUTE)), replace(off, to_be_told=False), policy=HISTORY)
+    assert told_of(unheard) == []
+    # What is news is no return of what was so all the while.
+    anew = step(judged(event("v3", at=NOW + 90 * MINUTE)), off, at=NOW + 90 * MINUTE)
+    assert (the_alert(anew).acknowledged_us, told_of(anew)) == (None, [Happened.REOPENED])
+
+
+def test_what_a_person_said_of_an_alert_stays_as_its_record_ends(opened: Alert, resolved: Alert) -> None:
+    ended_now = judged(event("v3", at=NOW + 20 * MINUTE), matching=False)
+    benign = replace(resolved, close_reason=changes.CloseReason.BENIGN)
+    assert step(ended_now, benign).alerts == []
+    shut = next(iter(closed(decision_state(opened)).alerts.values()))
+    decision = step(ended_now, shut)
+    assert (the_alert(decision).status, told_of(decision)) == (AlertStatus.RESOLVED, [])
+    unheard = replace(opened, to_be_told=False)
+    assert told_of(step(ended_now, unheard)) == [], "nobody hears of the end of what nobody heard of"
+
+
+def test_a_rule_that_failed_or_was_not_asked_about_a_record_ends_no_alert(opened: Alert) -> None:
+    found = judged(event("v2", at=NOW + MINUTE), matching=False)
+    error = RuleError(rule=RULE, type="KeyError", message="x", events=found.events)
+    failed = step(replace(found, errors=[error]), opened)
+    assert {each.id for each in failed.alerts}.isdisjoint({opened.id})
+    for rule_id in (RULE.id, ""):
+        left = UnjudgedEvents(rule_id=rule_id, reason="time used up", events=found.events)
+        assert step(replace(found, unjudged=[left]), opened).alerts == []
+    assert the_alert(step(found, opened)).status is AlertStatus.RESOLVED
+
+
+def test_that_a_rule_is_suspended_is_told_and_leaves_no_row_unjudged_by_itself() -> None:
+    error = RuleError(rule=RULE, type=SUSPENDED, message="it kept failing", events=[event("v1")])
+    decision = step(Judgement(events=error.events, rules={RULE.id: RULE}, errors=[error]), None)
+    assert (told_of(decision), decision.unjudged) == ([Happened.OPENED], [])
+
+
+def test_an_error_counts_its_events_and_shows_what_is_told_of_it() -> None:
+    def fails(row: str, source: str, count: int) -> Judgement:
+        events = [replace(event(f"{row}{n}"), source_id=source, source_label=source) for n in range(count)]
+        error = RuleError(rule=WINDOW, type="KeyError", message=row, events=events)
+        return Judgement(events=events, rules={"window": WINDOW}, errors=[error])
+
+    told, state = played((fails("a", "quiet", 2), MAINTENANCE), fails("b", "loud", 3))
+    assert [len(each) for each in told] == [0, 1]
+    (alert,) = state.alerts.values()
+    assert (alert.matches, alert.source_id, alert.description) == (5, "loud", "KeyError: b")
+
+
+def test_the_instants_of_events_are_the_first_and_the_last_in_whatever_order_they_come() -> None:
+    _, state = played(*(one(f"v{at}", at=NOW - at * MINUTE) for at in (5, 9, 2, 7)))
+    (alert,) = state.alerts.values()
+    assert (alert.first_event_us, alert.last_event_us) == (NOW - 9 * MINUTE, NOW - 2 * MINUTE)
+
+
+def test_a_rule_that_wants_nobody_told_of_a_match_goes_before_its_own_destinations() -> None:
+    named = replace(WINDOW, about=replace(WINDOW.about, output_ids=("ops",)))
+    for said, kept in ((None, ("ops",)), ((), ()), (("boss",), ("boss",))):
+        (match,) = one("v1", rule=named).matches
+        judged_so = replace(
+            one("v1", rule=named), matches=[replace(match, verdict=replace(match.verdict, destinations=said))]
+        )
+        (alert,) = step(judged_so, None).alerts
+        assert alert.destinations == kept
+
+
+@pytest.mark.parametrize(
+    ("at", "observed", "tells", "late"),
+    [
+        (0, 0, 1, False),  # the instant of the set-up is after it
+        (-1, 0, 0, False),
+        (10, 10 + 7 * 24 * 60, 1, False),  # as old as news may be
+        (10, 11 + 7 * 24 * 60, 1, True),
+        (100, 101, 1, True),  # the first instant of a gap
+        (200, 201, 1, False),  # its end
+    ],
+)
+def test_news_is_told_apart_from_history_and_from_what_was_read_late(
+    at: int, observed: int, tells: int, late: bool
+) -> None:
+    stream = Onboarding(since_us=NOW, gap=(NOW + 100 * MINUTE, NOW + 200 * MINUTE))
+    found = replace(event("v1", at=NOW + at * MINUTE), observed_us=NOW + observed * MINUTE)
+    state = DecisionState(streams={("s", "Wiz.Issues"): stream})
+    decision = decide(judged(found), state, POLICY, NOW + observed * MINUTE)
+    assert len(decision.tellings) == tells
+    assert any("read late" in each.title for each in decision.alerts) is late
+
+
+def test_a_mute_by_the_title_of_what_was_read_late_mutes_it() -> None:
+    policy = replace(
+        POLICY, again=News.OLD, suppressed=lambda alert, _now_us: "m" if "read late" in alert.title else None
+    )
+    decision = step(one("v1"), None, policy=policy)
+    assert (told_of(decision), [each.alerts for each in decision.limits]) == ([], [0]), "it uses up no room"
+
+
+def test_what_holds_the_rest_of_an_hour_can_be_muted_by_its_title() -> None:
+    plain = replace(BURSTS, about=replace(BURSTS.about, threshold=1))
+    many = [(f"n{n}", f"{n}") for n in range(MOST_ALERTS_AN_HOUR + 1)]
+    _, state = played(bursts(*many, rule=plain))
+    (rest,) = (each.id for each in state.alerts.values() if "more than" in each.title)
+    muted = replace(POLICY, suppressed=lambda alert, _now_us: "m" if "more than" in alert.title else None)
+    more = bursts(("w", "more"), rule=plain)
+    unheard = replace(state, alerts={**state.alerts, rest: replace(state.alerts[rest], to_be_told=False)})
+    decision = decide(more, unheard, muted, NOW + MINUTE)
+    assert (decision.tellings, decision.timeline) == ([], []), "its timeline has said so"
+    # Who heard of it, and that it was over, is to hear after the mute that it is not.
+    back = decide(more, over(state), muted, NOW + MINUTE)
+    assert [(each.happened, each.alert_id) for each in back.tellings if each.alert_id == rest] == [
+        (Happened.REOPENED, rest)
+    ]
+    never = replace(unheard, alerts={**unheard.alerts, rest: ended(unheard.alerts[rest], NOW)})
+    back = decide(more, never, muted, NOW + MINUTE)
+    assert [each.what for each in back.timeline if each.alert_id == rest] == ["reopened", "suppressed"]

@@ -79,6 +79,10 @@ def test_who_was_told_at_a_worse_severity_hears_the_end() -> None:
     milder = replace(ALERT, severity=Severity.LOW, told_severity=Severity.HIGH, status=AlertStatus.RESOLVED)
     assert heard(milder, high) == ["high"]
     assert heard(replace(milder, told_severity=None), high) == []
+    # Whoever takes it as it is hears of it in any case, whether it got milder or worse.
+    low = channel("low", severities=frozenset({Severity.LOW}))
+    assert heard(milder, low) == ["low"]
+    assert heard(replace(ALERT, told_severity=Severity.LOW), low, high) == ["high"]
 
 
 def test_a_channel_for_what_nobody_acknowledges_hears_of_it_later() -> None:

@@ -96,6 +96,7 @@ def test_values_are_looked_at_wherever_they_are(where: str) -> None:
 def test_a_value_that_an_alert_lacks_fits_nothing() -> None:
     assert not covers(suppression(None, "source=*"), source_id=None, source_label=None)
     assert not covers(suppression(None, "context.actor.name=*"))
+    assert covers(suppression(None, "context.owner=null"), context={"owner": None})
     # Braces in the title are characters, not a choice of them.
     assert not covers(suppression(None, "title=[prod]*"), title="p bucket")
 
@@ -124,6 +125,7 @@ def test_a_system_error_is_covered_by_its_name_and_by_a_maintenance_window_only(
         ("*x*", "axb", True),
         ("**", "anything", True),
         ("a?c", "abc", False),
+        ("*ab*ba*", "aba", False),
     ],
 )
 def test_a_star_stands_for_any_characters(pattern: str, text: str, fits: bool) -> None:

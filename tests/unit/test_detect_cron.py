@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ocelog.detect.cron import check_cron, due_now, next_due
+from ocelog.detect.cron import check_cron, due_now, last_due, next_due
 from ocelog.detect.rule import Schedule
 
 
@@ -13,6 +13,7 @@ from ocelog.detect.rule import Schedule
         ("0 3 * * *", "2026-03-01T03:00:00", "2026-03-02T03:00"),
         ("*/20 * * * *", "2026-03-01T03:41:00", "2026-03-01T04:00"),
         ("5-10/5 1,13 * * *", "2026-03-01T01:05:00", "2026-03-01T01:10"),
+        ("5-10/5 1,13 * * *", "2026-03-01T01:10:00", "2026-03-01T13:05"),
         ("0 0 * * 1-5", "2026-02-27T12:00:00", "2026-03-02T00:00"),
         ("0 0 * * sun", "2026-02-27T12:00:00", "2026-03-01T00:00"),
         ("0 0 * * 7", "2026-02-27T12:00:00", "2026-03-01T00:00"),
@@ -21,11 +22,23 @@ from ocelog.detect.rule import Schedule
         ("0 0 1 jan ?", "2026-03-01T00:00:00", "2027-01-01T00:00"),
         ("30/15 * * * *", "2026-03-01T00:31:00", "2026-03-01T00:45"),
         ("@daily", "2026-03-01T00:00:00", "2026-03-02T00:00"),
+        (" @Daily ", "2026-03-01T00:00:00", "2026-03-02T00:00"),
+        # A day field that begins with a star leaves the choice to the other.
+        ("0 0 */2 * 1", "2026-03-01T00:00:00", "2026-03-09T00:00"),
+        ("0 0 9 * ?", "2026-03-01T00:00:00", "2026-03-09T00:00"),
+        # 2100 is no leap year.
+        ("0 0 29 2 *", "2096-03-01T00:00:00", "2104-02-29T00:00"),
     ],
 )
 def test_a_cron_expression_is_due_next(cron: str, after: str, due: str) -> None:
     found = next_due(Schedule(cron=cron), after=datetime.fromisoformat(after).replace(tzinfo=UTC))
     assert found == datetime.fromisoformat(due).replace(tzinfo=UTC)
+
+
+def test_it_is_due_in_utc_whatever_the_zone_of_the_instant_that_is_asked_about() -> None:
+    daily, two_at_night = Schedule(cron="0 0 * * *"), datetime.fromisoformat("2026-03-02T02:00:00+04:00")
+    assert next_due(daily, after=two_at_night) == datetime(2026, 3, 2, tzinfo=UTC)
+    assert last_due(daily, at=two_at_night) == datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def test_a_rate_is_due_at_the_same_instants_whenever_it_was_begun() -> None:

@@ -472,3 +472,69 @@ def test_whatever_happens_the_alarm_is_on_if_and_only_if_the_source_is_silent(
             assert world.memory.alarm is AlarmState.ALARM, (what, silent)
         if silent < DAY - HOUR:
             assert world.memory.alarm is AlarmState.OK, (what, silent)
+
+
+def facts_at(now: datetime, *, polled: datetime | None = None, received: datetime | None = None) -> Facts:
+    def both(at: datetime | None) -> ClockReading | None:
+        return None if at is None else ClockReading(ours=at, source=at)
+
+    return Facts(now=now, poll=POLL, polled=both(polled), received=both(received))
+
+
+def test_a_poll_is_fresh_for_as_long_as_reading_its_news_may_take_and_not_if_it_lies_ahead() -> None:
+    longest = 2 * POLL + 15 * MINUTE
+    ages = (-HOUR - MINUTE, timedelta(0), longest, longest + timedelta(microseconds=1))
+    assert [facts_at(START, polled=START - age).fresh for age in ages] == [False, True, True, False]
+
+
+def test_a_silence_begins_with_the_last_event_and_not_with_the_poll_that_brought_it() -> None:
+    before = look(facts_at(START, polled=START), AlarmSettings(), first_look(START))
+    later = START + 2 * HOUR
+    memory = look(facts_at(later, polled=later, received=later - HOUR), AlarmSettings(), before)
+    assert memory.silence == HOUR
+    first = look(facts_at(START, polled=START, received=START - HOUR), AlarmSettings(), first_look(START))
+    assert first.silence == timedelta(0), "what came before anybody watched says nothing"
+
+
+def test_a_source_that_is_polled_rarely_is_not_shown_as_silent_before_it_was_asked_twice() -> None:
+    settings = AlarmSettings(after=15 * MINUTE)
+    memory = replace(first_look(START), silence=30 * MINUTE, polled=ClockReading(ours=START, source=START))
+    facts = replace(facts_at(START, polled=START, received=START - HOUR), poll=HOUR)
+    assert look(facts, settings, memory).state is State.HEALTHY
+    assert look(facts, settings, replace(memory, silence=2 * HOUR)).state is State.SILENT
+
+
+def test_since_when_an_alarm_is_on_is_remembered() -> None:
+    world = World()
+    world.run(HOUR, every=HOUR)
+    world.run(26 * HOUR)
+    began = world.memory.alarm_since
+    world.run(3 * HOUR)
+    assert (world.memory.alarm, world.memory.alarm_since) == (AlarmState.ALARM, began)
+
+
+def test_an_error_never_lasted_less_than_no_time() -> None:
+    known = OpenError(stream=STREAM, type=ErrorType.SCANNING, opened=START, told=START)
+    (over,) = left_behind([known], set(), START - HOUR)
+    assert over.text == "It is not read any more. It lasted 0s."
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"),
+    [
+        (Trouble.FORBIDDEN, ErrorType.PERMISSIONS),
+        (Trouble.PROCESSING, ErrorType.PROCESSING),
+        (Trouble.BROKEN, ErrorType.SCANNING),
+    ],
+)
+def test_what_is_wrong_is_over_once_the_stream_is_read_and_not_as_it_fails_otherwise(
+    trouble: Trouble, error: ErrorType
+) -> None:
+    world = World()
+    for now in (trouble, Trouble.RETRYING):
+        world.facts = replace(world.facts, trouble=now)
+        world.run(HOUR, every=HOUR)
+        assert world.turns == [(Turn.OPENED, error)]
+    world.facts = replace(world.facts, trouble=None)
+    world.run(HOUR, every=HOUR)
+    assert world.turns == [(Turn.OPENED, error), (Turn.RECOVERED, error)]

@@ -13,20 +13,20 @@ from msgspec.structs import replace
 from bookkeeping.alerts import alert_of, opened
 from bookkeeping.crashes import Crash, crashing_at
 from ocelog.alert.alert import Alert
-from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
+from ocelog.alert.ids import LIMIT_EXCEEDED, LOOP_FAILING, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.raising import RaisedAlert
 from ocelog.app.loops.health import HealthLoop, age_silence, end_limits, look_at_streams
 from ocelog.app.loops.loop import Work
 from ocelog.app.sources.sources import row_of
-from ocelog.app.sources.stream_health import stream_healths
+from ocelog.app.sources.stream_health import is_of_the_past, is_tired, stream_healths
 from ocelog.app.status.status import StreamStatus, stream_statuses
 from ocelog.errors import LedgerUnavailableError
 from ocelog.health.stream import AlarmState, State
 from ocelog.health.telling import ErrorNotice
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import Origin, Severity, Slice, SliceState
+from ocelog.model import HANGING, Origin, Severity, Slice, SliceState
 from ocelog.pull.ports import Coverage, Landing, Tally
 from ocelog.pull.sweep import Stage, SweepStep
 from ocelog.sources.wiz.settings import from_mapping
@@ -402,3 +402,59 @@ def test_what_people_were_told_of_a_rule_with_too_many_alerts_is_over_after_a_da
     timed.ledger.system_errors.change(name, happens)
     assert status_after(23 * HOUR) is AlertStatus.OPEN
     assert status_after(HOUR + MINUTE) is AlertStatus.RESOLVED
+
+
+def test_a_look_tells_of_loops_that_fail_and_ends_what_a_rule_has_not_exceeded_for_a_day(timed: TimedLedger) -> None:
+    assembly: Any = SimpleNamespace(installation=SimpleNamespace(ledger=timed.ledger))
+    work = Work(assembly=assembly, stop=Stop(), monotonic=lambda: 0.0)
+    us = to_us(timed.now)
+    limit = Alert(
+        id=system_alert_id(LIMIT_EXCEEDED, "r"),
+        type=AlertType.SYSTEM_ERROR,
+        severity=Severity.CRITICAL,
+        title="t",
+        rule_id=LIMIT_EXCEEDED,
+        opened_us=us,
+        updated_us=us,
+    )
+    timed.ledger.system_errors.change(limit.id, lambda _: RaisedAlert(alert=limit))
+    timed.ledger.lake.loop_failed("detect", HANGING, code="loop_stalls", reason="it comes no further")
+    work.faults.failed("detect", HANGING, LedgerUnavailableError("busy"))
+    timed.now += 25 * HOUR
+    HealthLoop(work, timed.told, lambda: timed.now).finish()
+    found = timed.ledger.alerts.listed(AlertFilter(untold=True), limit=9)
+    assert {each.rule_id: each.status for each in found} == {
+        LIMIT_EXCEEDED: AlertStatus.RESOLVED,
+        LOOP_FAILING: AlertStatus.OPEN,
+    }
+
+
+def test_what_was_counted_long_ago_proves_nothing_after_a_sweep_of_today(timed: TimedLedger) -> None:
+    equal = list[bool]()
+    timed.poll(event=True)
+    for day, is_counted in enumerate((True, False, True)):
+        timed.now = START + day * 72 * HOUR
+        _swept(timed)
+        if is_counted:
+            _measured(timed, 3, 3)
+        equal.append(timed.status.facts.counts_equal)
+    assert equal == [True, False, True]
+
+
+def test_a_source_that_was_just_added_has_not_failed_for_long() -> None:
+    row = replace(row_of("prod", SETTINGS, {}), added_us=to_us(START))
+    assert [is_tired(row, None, START + minutes * MINUTE) for minutes in (0, 59, 61)] == [False, False, True]
+
+
+def test_the_past_is_what_was_there_before_and_not_what_is_swept_again_or_new() -> None:
+    kind: dict[str, Any] = {
+        "source_id": "prod",
+        "log_type": ISSUES,
+        "by": "createdAt",
+        "since": START,
+        "until": START + HOUR,
+    }
+    first = Slice(origin=Origin.SWEEP, sweep_round=1, **kind)
+    others = [replace(first, sweep_round=2), replace(first, origin=Origin.LIVE, sweep_round=0)]
+    others.append(replace(first, state=SliceState.DRAINED))
+    assert [is_of_the_past(each) for each in (first, *others)] == [True, False, False, False]

@@ -59,7 +59,7 @@ def found(tmp_path: Path) -> Iterator[Any]:
     )
     stream = StreamName(source=NAME, source_id=row.id, log_type=ISSUES)
     error = OpenError(stream=stream, type=ErrorType.PERMISSIONS, opened=NOW, told=NOW)
-    ledger.health.raise_(ErrorNotice(turn=Turn.OPENED, error=error, title="", text=""))
+    ledger.health.raise_(ErrorNotice(turn=Turn.OPENED, error=error, text=""))
     yield SimpleNamespace(
         streams=stream_statuses(ledger, NOW),
         system_errors=ledger.health.open_errors(),

@@ -71,3 +71,27 @@ def test_a_change_that_nobody_has_noted_counts_from_the_last_run_on() -> None:
     assert [each[:2] for each in timetable(now, noted, now_us=9).periods] == [(0, 0), (9, 9)]
     assert timetable(now).periods == [(0, 0, now)]
     assert timetable(Schedule(cron="@daily"), noted, fired_us=7).periods == [(0, 0, Schedule(cron="@daily"))]
+
+
+def test_a_change_at_a_fire_time_of_both_schedules_makes_no_run_twice_and_hides_none_that_was_left_out() -> None:
+    def times(before: Schedule, now: Schedule) -> list[tuple[int, int, str]]:
+        return [(0, 0, written(before)), (to_us(NIGHT), to_us(NIGHT), written(now))]
+
+    slow = Schedule(cron="0 */2 * * *")
+    found, whole = timetable(slow, times(Schedule(rate_minutes=60), slow)).fire_times(
+        since=NIGHT - timedelta(hours=1), until=NIGHT + timedelta(hours=2), most=9
+    )
+    assert (found, whole) == ([NIGHT + timedelta(hours=hour) for hour in (-1, 0, 2)], True)
+    often = Schedule(rate_minutes=15)
+    found, whole = timetable(often, times(Schedule(cron="@yearly"), often)).fire_times(
+        since=NIGHT - timedelta(hours=1), until=NIGHT + timedelta(hours=1), most=2
+    )
+    assert (found, whole) == ([NIGHT + timedelta(minutes=minutes) for minutes in (45, 60)], False)
+
+
+def test_a_schedule_that_nobody_has_noted_yet_counts_from_the_last_run_on() -> None:
+    noted = [(0, 0, "rate 60"), (100, 110, "rate 30")]
+    periods = timetable(Schedule(rate_minutes=5), noted, fired_us=50, now_us=200).periods
+    assert [(since, seen, each.rate_minutes) for since, seen, each in periods] == [(0, 0, 60), (50, 200, 5)]
+    periods = timetable(Schedule(rate_minutes=5), noted, now_us=200).periods
+    assert [since for since, _, _ in periods] == [0, 100, 200]

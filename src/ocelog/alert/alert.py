@@ -18,6 +18,8 @@ RULE_OFF = translatable("rule_off")
 """The close reason of an alert that was resolved only because its rule is off."""
 SOURCE_REMOVED = translatable("source_removed")
 """The close reason of an alert that was resolved only because its source was removed."""
+OCELOG = "ocelog"
+"""Who did it, if no person did."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):
@@ -116,7 +118,7 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
     alert_id: str
     at_us: int
     who: str
-    """A person, or `ocelog`."""
+    """A person, or OCELOG."""
     what: str
     """One word, such as opened, escalated, assigned, comment."""
     detail: str = ""

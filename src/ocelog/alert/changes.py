@@ -10,16 +10,16 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED, Alert, TimelineEntry, resolved
+from ocelog.alert.alert import OCELOG, RULE_OFF, SOURCE_REMOVED, Alert, TimelineEntry, resolved
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.errors import ConfigError
 from ocelog.kept_texts import keepable
 from ocelog.languages.phrases import Phrase
 
-OCELOG = "ocelog"
-"""Who did it, if no person did."""
 QUIETLY = keepable("nobody was told")
 """What the timeline says of what was done quietly."""
+BY_PEOPLE = ("assigned", "unassigned", "comment", "closed", "classified", "resent")
+"""What only people do to an alert, whatever they are called: a user of this machine may have the name OCELOG."""
 LONGEST_TEXT = 4_000
 """Characters of a comment."""
 LONGEST_NAME = 200

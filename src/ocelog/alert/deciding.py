@@ -11,7 +11,7 @@ from enum import Enum, auto
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ocelog.alert.alert import RULE_OFF, SOURCE_REMOVED, Alert, Telling, TimelineEntry, gone_on, resolved
+from ocelog.alert.alert import OCELOG, RULE_OFF, SOURCE_REMOVED, Alert, Telling, TimelineEntry, gone_on, resolved
 from ocelog.alert.grouping import Group, Grouping, GroupingInput, heard_us, join, quiet_until_us
 from ocelog.alert.ids import (
     ERROR,
@@ -35,8 +35,6 @@ MOST_UNTOLD_AN_HOUR = 1_000
 
 Its group goes on counting, so that it is told of once it reaches its threshold.
 """
-OCELOG = "ocelog"
-"""Who did it, where no person did."""
 _HOUR_US = 3_600_000_000
 _HISTORY = "\0history"
 _TITLE_OF_HISTORY = keepable("%(rule)s: history")
@@ -46,6 +44,11 @@ _TITLE_OF_UNTOLD = keepable("%(rule)s: more than %(count)s alerts in an hour tha
 TITLES = (_TITLE_OF_HISTORY, _TITLE_OF_LATE, _TITLE_OF_MANY, _TITLE_OF_UNTOLD)
 """Titles of what holds many matches of a rule, whatever its own titles are."""
 _UNSHOWN = keepable("the source does not show its record any more")
+_CHANGED_SINCE = keepable("its record has changed since")
+_READ_LATE = keepable("it was read late: told of in one alert with others")
+_BEYOND_UNTOLD = keepable("it holds matches below their threshold, or muted, beyond the limit")
+OPENED_UNTOLD = frozenset({_UNSHOWN, _CHANGED_SINCE, _READ_LATE, _BEYOND_UNTOLD})
+"""What the timeline of an alert says at its opening because of which it is sent to nobody."""
 _SUMMARY_PERIOD = timedelta(hours=24)
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -224,7 +227,7 @@ class _Deciding:
         matches: dict[str, list[Match]] = {}
         for match in self._judged.matches:
             matches.setdefault(match.event.row_id, []).append(match)
-        deaf = self._deaf()
+        unanswered = self._unanswered()
         keepers = [rule for rule in self._judged.rules.values() if rule.about.lives_with_record]
         for event in self._judged.events:
             found = {match.rule.id: match for match in matches.get(event.row_id, ())}
@@ -232,8 +235,8 @@ class _Deciding:
                 self._match(match)
             if event.record_id is not None and event.latest:
                 for rule in keepers:
-                    if rule.id not in found and (rule.id, event.row_id) not in deaf:
-                        self._no_match(rule, event)
+                    if rule.id not in found and (rule.id, event.row_id) not in unanswered:
+                        self._no_match(rule, event, event.record_id)
         for error in self._judged.errors:
             self._error(error)
         return Decision(
@@ -256,7 +259,7 @@ class _Deciding:
             ],
         )
 
-    def _deaf(self) -> set[tuple[str, str]]:
+    def _unanswered(self) -> set[tuple[str, str]]:
         """Return which rules did not say anything of which events: those end no alert."""
         found = {(error.rule.id, event.row_id) for error in self._judged.errors for event in error.events}
         for passed in self._judged.unjudged:
@@ -459,8 +462,7 @@ class _Deciding:
             )
             alert = replace(_made(match, name, self._now_us), title=title, dedup="")
             alert = replace(alert, status=AlertStatus.CLOSED, ended_us=self._now_us)
-            what = kept_text("it holds matches below their threshold, or muted, beyond the limit")
-            self._note(name, "opened", what)
+            self._note(name, "opened", _BEYOND_UNTOLD)
         self._save(_joined(alert, match, self._now_us))
         return name
 
@@ -510,8 +512,7 @@ class _Deciding:
             # It was over before it was looked at: the match has its alert, of which nobody has to hear.
             made = _made(match, name, self._now_us, record_id)
             made = resolved(made, self._now_us)
-            over = _UNSHOWN if event.inferred else kept_text("its record has changed since")
-            self._note(name, "opened", over)
+            self._note(name, "opened", _UNSHOWN if event.inferred else _CHANGED_SINCE)
             self._save(replace(_joined(made, match, self._now_us), record_version=None, visible=not event.inferred))
             return name
         if alert is None or (_is_stub(alert) and event.latest and not event.inferred):
@@ -547,7 +548,7 @@ class _Deciding:
                 self._note(name, "opened", what)
                 return replace(alert, known=True, told_severity=alert.severity)
             case News.OLD:
-                self._note(name, "opened", kept_text("it was read late: told of in one alert with others"))
+                self._note(name, "opened", _READ_LATE)
                 self._group(
                     match,
                     Grouping(rule=match.rule.id, period=_SUMMARY_PERIOD),
@@ -611,11 +612,9 @@ class _Deciding:
             return self._tell(back, Happened.ESCALATED, f"from {told} to {severity}", again=back is not alert)
         return alert
 
-    def _no_match(self, rule: JudgedBy, event: Event) -> None:
+    def _no_match(self, rule: JudgedBy, event: Event, record_id: str) -> None:
         """End what lives with a record whose newest version does not match."""
-        if event.record_id is None:
-            return
-        alert = self._alert_of(rule.id, event.source_id, event.record_id)
+        alert = self._alert_of(rule.id, event.source_id, record_id)
         if alert is None or alert.record_version == event.row_id:
             return
         if event.inferred:
@@ -806,12 +805,7 @@ def _is_untold(alert: Alert | None, group: Group) -> bool:
 
 def _is_stub(alert: Alert) -> bool:
     """Whether an alert only holds matches of versions that were over when they were judged: nobody ever heard of it."""
-    return (
-        alert.status is AlertStatus.RESOLVED
-        and not alert.to_be_told
-        and not alert.known
-        and alert.record_version is None
-    )
+    return alert.status is AlertStatus.RESOLVED and not alert.to_be_told and alert.record_version is None
 
 
 def _made(match: Match, name: str, now_us: int, record_id: str | None = None) -> Alert:

@@ -19,7 +19,9 @@ class RaisedAlert(Struct, frozen=True, kw_only=True):
 
     alert: Alert
     happened: Happened | None = None
-    """None: people know, or are not to hear of it."""
+    """None: nothing that people do not know."""
+    told: bool = True
+    """Whether people hear of that; its timeline has it in any case."""
     note: str = ""
     due_us: int = 0
     """When they are told."""
@@ -41,11 +43,12 @@ def raised(
     if (known and again is None) or (not is_back and muted(alert, now_us)):
         # Who mutes it looks for it with what nobody heard of.
         worst, told_us = (None, None) if before is None else (before.told_severity if known else None, before.told_us)
-        return RaisedAlert(alert=replace(alert, to_be_told=known, told_severity=worst, told_us=told_us))
+        alert = replace(alert, to_be_told=known, told_severity=worst, told_us=told_us)
+        return RaisedAlert(alert=alert, happened=None if still else _begun(before), told=False)
     if known:
         happened, note = Happened.ESCALATED, again or ""
     else:
-        happened, note = Happened.OPENED if before is None or still else Happened.REOPENED, ""
+        happened, note = Happened.OPENED if still else _begun(before), ""
     due_us = now_us if before is None or still else quiet_until_us(before.told_us, quiet_us, now_us)
     alert = replace(alert, to_be_told=True, told_severity=made.severity, told_us=due_us)
     return RaisedAlert(alert=alert, happened=happened, note=note, due_us=due_us)
@@ -54,4 +57,8 @@ def raised(
 def over(before: Alert, now_us: int, *, note: str = "", quiet_us: int = 0) -> RaisedAlert:
     """Return the alert of what is over by itself, and what people hear of that who know of it."""
     alert = replace(resolved(before, now_us), told_us=heard_us(before.told_us, quiet_us, now_us))
-    return RaisedAlert(alert=alert, happened=Happened.RESOLVED if before.to_be_told else None, note=note, due_us=now_us)
+    return RaisedAlert(alert=alert, happened=Happened.RESOLVED, told=before.to_be_told, note=note, due_us=now_us)
+
+
+def _begun(before: Alert | None) -> Happened:
+    return Happened.OPENED if before is None else Happened.REOPENED

@@ -1,7 +1,7 @@
 """What people are told of a stream: which system errors are open, which are over, and what is told again."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, Facts, Memory, State, Trouble, still_rejecting
 from ocelog.kept_texts import keepable, kept_text
-from ocelog.model import Severity
 from ocelog.times import CLOCKS_APART, has_passed
 from ocelog.units import about, write_moment
 
@@ -44,9 +43,6 @@ class StreamName(Struct, frozen=True, kw_only=True):
     source_id: str
     log_type: str
 
-    def __str__(self) -> str:
-        return f"{self.source} {self.log_type}"
-
 
 class OpenError(Struct, frozen=True, kw_only=True):
     """A system error that people were told of, and that is not over."""
@@ -72,9 +68,13 @@ class ErrorNotice(Struct, frozen=True, kw_only=True):
     turn: Turn
     error: OpenError
     """As it is from now on; of one that is over, as it was."""
-    title: str
     text: str
-    severity: Severity = Severity.CRITICAL
+
+    @property
+    def title(self) -> str:
+        """What its alert is called, as long as it lasts and afterwards."""
+        stream = self.error.stream
+        return kept_text(_TITLES[self.error.type], source=stream.source, log_type=stream.log_type)
 
 
 class SystemErrors(Protocol):
@@ -117,14 +117,14 @@ def notices(
                 told.append(_recovered(old, facts.now, text))
         elif old is None:
             new = OpenError(stream=stream, type=type_, opened=facts.now, told=facts.now, text=text)
-            told.append(ErrorNotice(turn=Turn.OPENED, error=new, title=_title(new), text=text))
+            told.append(ErrorNotice(turn=Turn.OPENED, error=new, text=text))
         elif (
             type_ is ErrorType.NO_DATA
             and settings.repeat is not None
             and has_passed(settings.repeat, since=old.told, now=facts.now)
         ):
             again = replace(old, told=facts.now, times=old.times + 1, text=text)
-            told.append(ErrorNotice(turn=Turn.REPEATED, error=again, title=_title(again), text=text))
+            told.append(ErrorNotice(turn=Turn.REPEATED, error=again, text=text))
     return told
 
 
@@ -144,30 +144,17 @@ def _keeps_quiet(settings: AlarmSettings, now: datetime) -> bool:
 
 
 def _recovered(error: OpenError, now: datetime, text: str) -> ErrorNotice:
-    lasted = max(now - error.opened, timedelta(0))
-    title = f"{error.stream}: {_OVER[error.type]}"
-    over = kept_text("It lasted %(time)s.", time=about(lasted))
-    return ErrorNotice(turn=Turn.RECOVERED, error=error, title=title, text=f"{text} {over}".strip())
+    over = kept_text("It lasted %(time)s.", time=about(now - error.opened))
+    return ErrorNotice(turn=Turn.RECOVERED, error=error, text=f"{text} {over}".strip())
 
 
-_WHAT = {
+_TITLES = {
     ErrorType.NO_DATA: keepable("%(source)s %(log_type)s: no events"),
     ErrorType.PERMISSIONS: keepable("%(source)s %(log_type)s: access refused"),
     ErrorType.CLASSIFICATION: keepable("%(source)s %(log_type)s: records do not fit their schema"),
     ErrorType.PROCESSING: keepable("%(source)s %(log_type)s: records cannot be stored"),
     ErrorType.SCANNING: keepable("%(source)s %(log_type)s: cannot be read"),
 }
-_OVER = {
-    ErrorType.NO_DATA: "events come again",
-    ErrorType.PERMISSIONS: "access is granted again",
-    ErrorType.CLASSIFICATION: "records fit again",
-    ErrorType.PROCESSING: "records are stored again",
-    ErrorType.SCANNING: "is read again",
-}
-
-
-def _title(error: OpenError) -> str:
-    return kept_text(_WHAT[error.type], source=error.stream.source, log_type=error.stream.log_type)
 
 
 def _judged(type_: ErrorType, facts: Facts, memory: Memory, settings: AlarmSettings) -> tuple[_Verdict, str]:

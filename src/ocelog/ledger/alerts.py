@@ -27,8 +27,8 @@ from sqlalchemy import (
     update,
 )
 
-from ocelog.alert.alert import ENDED, OPEN, RULE_OFF, Alert, TimelineEntry
-from ocelog.alert.changes import OCELOG, Act, Change, resolve
+from ocelog.alert.alert import ENDED, OCELOG, OPEN, RULE_OFF, Alert, TimelineEntry
+from ocelog.alert.changes import BY_PEOPLE, Act, Change, resolve
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED, SUSPENDED
 from ocelog.alert.listing import (
@@ -495,7 +495,7 @@ def _gone_by(before_us: int) -> ColumnElement[bool]:
     other = tables.alert_events.alias("other")
     beside = other.c.alert_id == _e.alert_id
     between = (exists().where(beside, other.c.id < _e.id), exists().where(beside, other.c.id > _e.id))
-    return and_(_e.at_us < before_us, _e.who == OCELOG, *between)
+    return and_(_e.at_us < before_us, _e.who == OCELOG, _e.what.not_in(BY_PEOPLE), *between)
 
 
 def _filter(wanted: AlertFilter) -> list[ColumnElement[bool]]:

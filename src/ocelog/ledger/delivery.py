@@ -11,8 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, delete, exists, func, or_, select, update
 
-from ocelog.alert.alert import Alert, Telling, TimelineEntry
-from ocelog.alert.changes import OCELOG
+from ocelog.alert.alert import OCELOG, Alert, Telling, TimelineEntry
 from ocelog.alert.delivery import delivering
 from ocelog.alert.delivery.delivering import (
     MOST_IN_DIGEST,
@@ -48,7 +47,6 @@ LEASE = timedelta(minutes=5)
 """Longer than any attempt takes, which whoever delivers checks: two processes must not send one message at once."""
 _COMMITTED_WITHIN = timedelta(minutes=10)
 """How long after it was decided what happens to an alert is committed, at most."""
-_OCELOG = "ocelog"
 _AT_ONCE = 500
 _READ_AT_ONCE = 50
 """Alerts that are read whole at once: their contexts may be long."""
@@ -321,7 +319,7 @@ class DeliveryLedger:
                 alerts.add_tellings(tx, [telling], now_us)
                 told = f"to {channel.name}: {note}"
                 alerts.add_to_timeline(
-                    tx, [TimelineEntry(alert_id=name, at_us=now_us, who=_OCELOG, what="escalated", detail=told)]
+                    tx, [TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="escalated", detail=told)]
                 )
                 done += 1
         return done

@@ -16,8 +16,10 @@ from ocelog.alert import in_language
 from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_possible, quietly
 from ocelog.alert.changes import resend as resent
+from ocelog.alert.deciding import OPENED_UNTOLD
 from ocelog.alert.delivery.routing import ChannelRow, channels_for, is_unrouted
 from ocelog.alert.delivery.suppressing import LONGEST, WHY, Suppression, conditions, like, suppressed
+from ocelog.alert.ids import ONBOARDED
 from ocelog.alert.listing import (
     AlertDetails,
     AlertFilter,
@@ -274,26 +276,7 @@ def untold_because(installation: Installation, found: AlertDetails) -> str | Non
     if any(each.delivered for each in found.attempts):
         return None
     if not alert.to_be_told:
-        muted = next((each.detail for each in reversed(found.timeline) if each.what == "suppressed"), None)
-        if muted is not None:
-            return Phrase("no: %(why)s", why=recognised(muted, WHY) or muted)
-        if alert.known:
-            return Phrase("no: it was there already when its source or its rule was new")
-        covered = suppressed(alert, installation.ledger.alerts.suppressions(), now_us)
-        if covered is not None:
-            return Phrase("no: %(why)s", why=recognised(covered.why, WHY) or covered.why)
-        from ocelog.app.rule_folders import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
-
-        least = rule_folders.threshold(installation, alert.rule_id)
-        if least is None:
-            return Phrase(
-                "no: below the threshold of its rule, %(matches)s matches so far", matches=format(alert.matches, ",")
-            )
-        return Phrase(
-            "no: below the threshold of its rule, %(matches)s of %(least)s matches so far",
-            matches=format(alert.matches, ","),
-            least=format(least, ","),
-        )
+        return _sent_to_nobody_because(installation, found, now_us)
     if found.waiting:
         why = waits_because(installation, found)
         return Phrase("not yet: %(why)s", why=why[0] if len(why) == 1 else "; ".join(why))
@@ -310,6 +293,42 @@ def untold_because(installation: Installation, found: AlertDetails) -> str | Non
     if not channels_for(alert, channels):
         return Phrase("not yet: the channels that take it wait until nobody has acknowledged it for long enough")
     return Phrase("no: the channels that take it now were not there, or took others, when it happened")
+
+
+def _sent_to_nobody_because(installation: Installation, found: AlertDetails, now_us: int) -> str:
+    alert = found.alert
+    muted = next((each.detail for each in reversed(found.timeline) if each.what == "suppressed"), None)
+    if muted is not None:
+        return Phrase("no: %(why)s", why=recognised(muted, WHY) or muted)
+    if alert.known:
+        return Phrase("no: it was there already when its source or its rule was new")
+    covered = suppressed(alert, installation.ledger.alerts.suppressions(), now_us)
+    if covered is not None:
+        return Phrase("no: %(why)s", why=recognised(covered.why, WHY) or covered.why)
+    if alert.rule_id == ONBOARDED:
+        return Phrase("no: nothing that rules look for was open when its source was added")
+    opened = next((each.detail for each in found.timeline if each.what == "opened"), "")
+    if opened in OPENED_UNTOLD:
+        return Phrase("no: %(why)s", why=Phrase(opened))
+    if (
+        alert.type is not AlertType.ALERT
+        or alert.record_id is not None
+        or any(each.what == "untold" for each in found.timeline)
+    ):
+        # A threshold keeps none of these back.
+        return Phrase("no: it was muted when it was to be sent")
+    from ocelog.app.rule_folders import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
+
+    least = rule_folders.threshold(installation, alert.rule_id)
+    if least is None:
+        return Phrase(
+            "no: below the threshold of its rule, %(matches)s matches so far", matches=format(alert.matches, ",")
+        )
+    return Phrase(
+        "no: below the threshold of its rule, %(matches)s of %(least)s matches so far",
+        matches=format(alert.matches, ","),
+        least=format(least, ","),
+    )
 
 
 def waits_because(installation: Installation, found: AlertDetails) -> list[str]:

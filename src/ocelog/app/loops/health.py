@@ -33,6 +33,7 @@ from ocelog.health.telling import (
 from ocelog.installation.opening import Installation
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
+from ocelog.model import Severity
 from ocelog.times import from_us, has_passed, to_us
 
 _LOOK_EVERY = 60.0
@@ -79,7 +80,7 @@ class AlertedErrors(Struct, frozen=True):
             made = Alert(
                 id=system_alert_id(error.type.value, error.key),
                 type=AlertType.SYSTEM_ERROR,
-                severity=notice.severity,
+                severity=Severity.CRITICAL,
                 title=notice.title,
                 description=notice.text,
                 runbook=kept_text(

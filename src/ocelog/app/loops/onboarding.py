@@ -72,7 +72,7 @@ class Onboarding:
                     count=format(many, ","),
                 ),
                 description=kept_text(
-                    "By severity: %(counts)s. Nobody was told of each; who escalates or comes back is.",
+                    "By severity: %(counts)s. They were not sent one by one; what gets worse or comes back is sent.",
                     counts=by_severity,
                 ),
                 runbook=kept_text("See them: ocelog alerts list --untold --source %(id)s", id=row.id),
@@ -91,7 +91,8 @@ class Onboarding:
             )
             if not many:
                 # Nobody has to hear of it, now or when something becomes known later.
-                return RaisedAlert(alert=replace(summary, to_be_told=False, told_severity=None, told_us=None))
+                silent = replace(summary, to_be_told=False, told_severity=None, told_us=None)
+                return RaisedAlert(alert=silent, happened=Happened.OPENED, told=False)
             return RaisedAlert(alert=summary, happened=Happened.OPENED, due_us=now_us)
 
         if self.ledger.system_errors.change(name, to, source_id=row.id) and told:

@@ -425,10 +425,13 @@ def run_as_service(arguments: Sequence[str], program: Path, variables: Mapping[s
         raise ConfigError(f"There is no user {USER}: first type: sudo ocelog service install") from None
     if os.geteuid() != 0:
         raise ConfigError(f"Only root may act as the user {USER}: type it after sudo.")
+    # Who typed it: the login name is the service's from now on.
+    person = os.environ.get("OCELOG_USER") or os.environ.get("SUDO_USER")
     environment = {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         **{name: os.environ[name] for name in ("TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR") if name in os.environ},
         **variables,
+        **({"OCELOG_USER": person} if person else {}),
         "HOME": str(HOME),
         "OCELOG_HOME": str(HOME),
         # Read while this is root still, since nobody else may.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from ocelog.alert.alert import Telling, TimelineEntry
+from ocelog.alert.alert import OCELOG, Telling, TimelineEntry
 from ocelog.alert.delivery.routing import ChannelRow, channels_for
 from ocelog.alert.raising import RaisedAlert
 from ocelog.ledger.rows import alerts
@@ -20,11 +20,11 @@ def save(tx: Connection, raised: RaisedAlert, takers: Sequence[ChannelRow], now_
         return False
     if happened is not None:
         detail = raised.note or alert.description
-        entry = TimelineEntry(alert_id=alert.id, at_us=now_us, who="ocelog", what=happened.value, detail=detail)
+        entry = TimelineEntry(alert_id=alert.id, at_us=now_us, who=OCELOG, what=happened.value, detail=detail)
         alerts.add_to_timeline(tx, [entry])
         told = [
             Telling(alert_id=alert.id, channel_id=each, happened=happened, note=raised.note, due_us=raised.due_us)
-            for each in channels_for(alert, takers)
+            for each in (channels_for(alert, takers) if raised.told else ())
         ]
         alerts.add_tellings(tx, told, now_us)
     return True
