@@ -372,6 +372,22 @@ def test_one_address_does_not_take_all_connections_unless_it_is_the_proxy(monkey
                 each.close()
 
 
+def test_one_address_does_not_take_all_connections_before_tls_either(
+    pair: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MOST_OF_ADDRESS", 2)
+    tls = Tls(certificate=pair[1], key=pair[2])
+    for trusted in (False, True):
+        for server in serving(plain, tls=tls, trusts=lambda _, trusted=trusted: trusted):
+            held = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(2)]
+            try:
+                assert (ask(server, pair[0]) == "https /a, https /b") == trusted
+            except (ConnectionError, ssl.SSLError):
+                assert not trusted
+            for each in held:
+                each.close()
+
+
 def test_while_pages_hang_health_is_told_and_others_are_refused_kindly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
