@@ -11,9 +11,11 @@ import time_machine
 from fastapi.routing import APIRoute
 
 from ocelog.access import Role, Scope
+from ocelog.app.users import users
 from ocelog.console.site import ROUTERS
 from ocelog.console.visitor import own_path
-from visiting import ADDRESS, PASSWORD, SAME_SITE, Console, console_of, program
+from ocelog.secrets.secret import Secret
+from visiting import ADDRESS, HERE, PASSWORD, SAME_SITE, Console, console_of, program
 
 OPEN = {("GET", "/first"), ("POST", "/first"), ("GET", "/sign-in"), ("POST", "/sign-in")} | {
     ("GET", "/sign-in/provider"),
@@ -355,6 +357,24 @@ def test_another_password_takes_the_present_one_and_ends_every_session(new_conso
     assert guest.get("/sources").status_code == elsewhere.get("/sources").status_code == 303
     assert guest.sign_in("viewer@example.com").status_code == 403
     assert guest.sign_in("viewer@example.com", new).status_code == 303
+
+
+def test_who_signs_in_while_the_password_is_changed_stays_out(
+    new_console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_console.as_(Role.VIEWER)
+    installation, matches = new_console.installation, users._matches
+
+    def changed_meanwhile(hashed: str, password: Secret) -> bool:
+        found = matches(hashed, password)
+        viewer = users.find(installation, "viewer@example.com")
+        users.set_password(installation, viewer.name, Secret("four other random words"), by=viewer, origin=HERE)
+        return found
+
+    monkeypatch.setattr(users, "_matches", changed_meanwhile)
+    thief = new_console.guest()
+    assert thief.sign_in("viewer@example.com").status_code == 403
+    assert thief.get("/account").status_code == 303
 
 
 @pytest.mark.parametrize("revoke", [True, False])
