@@ -232,7 +232,10 @@ def sign_in_known(
     """
     user = installation.ledger.users.find_subject(identity.subject)
     if user is None:
-        user = replace(_new(identity.name, identity.role), subject=identity.subject)
+        try:
+            user = replace(_new(identity.name, identity.role), subject=identity.subject)
+        except ConfigError as error:
+            raise SignInRefusedError(error.phrase) from error
         try:
             installation.ledger.users.add(
                 user, None, _deed(user.name, "user.came", user.name, origin, role=identity.role.value)

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app.users import users
-from ocelog.console.capacity import SIGNING_IN
+from ocelog.console.capacity import PROVIDER, SIGNING_IN
 from ocelog.console.front import Front
 from ocelog.console.rendering import page
 from ocelog.console.visitor import (
@@ -142,13 +142,16 @@ def _answer_address(request: Request) -> str:
 
 
 @anonymous.get("/sign-in/provider")
-def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A002 - as above
+async def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A002 - as above
     """Send the browser to the identity provider, bound to this browser by a cookie."""
-    provider = request.app.state.provider
-    if provider is None:
+    if request.app.state.provider is None:
         return RedirectResponse("/sign-in", status_code=303)
+    return await PROVIDER.run(_sent_there, request, own_path(next))
+
+
+def _sent_there(request: Request, then: str) -> Response:
     try:
-        address, state = provider.begin(_answer_address(request), own_path(next))
+        address, state = request.app.state.provider.begin(_answer_address(request), then)
     except SignInRefusedError as error:
         return _ask_again(request, error)
     answer = RedirectResponse(address, status_code=303)
@@ -157,8 +160,12 @@ def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A002 - 
 
 
 @anonymous.get("/sign-in/provider/answer")
-def from_provider(request: Request, state: str = "", code: str = "", error: str = "") -> Response:
+async def from_provider(request: Request, state: str = "", code: str = "", error: str = "") -> Response:
     """Sign in whom the identity provider sends back, in the browser that was sent there."""
+    return await PROVIDER.run(_sent_back, request, state, code, error)
+
+
+def _sent_back(request: Request, state: str, code: str, error: str) -> Response:
     provider, installation = request.app.state.provider, installation_of(request)
     asked = request.cookies.get(_STATE, "")
     if provider is None or not state or not hmac.compare_digest(asked.encode(), state.encode()):
