@@ -60,6 +60,17 @@ def test_every_route_names_the_role_that_it_takes() -> None:
     assert {(method, path) for method, path, role in found if role is None} == OPEN
 
 
+def test_no_page_answers_a_browser_in_json(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    for method, path, _ in routes():
+        if path == "/sign-out":
+            continue
+        answer = admin.client.request(method, path, headers={**SAME_SITE, "x-csrf-token": admin.token})
+        assert "json" not in answer.headers.get("content-type", ""), (method, path)
+    missing = admin.get("/search/values")
+    assert (missing.status_code, "That did not work" in missing.text) == (422, True)
+
+
 def test_who_has_not_signed_in_is_led_to_where_one_does(console: Console) -> None:
     guest = console.guest()
     for method, path, role in routes():

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import structlog
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
@@ -234,6 +235,7 @@ def site(installation: Installation, endpoints: Endpoints, invitation: Invitatio
     app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(OcelogError, _known)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _bug)
     return Site(
         endpoints=endpoints,
@@ -321,6 +323,11 @@ async def _refused(request: Request, error: Exception) -> Response:
         with suppress(OcelogError):
             visitor = await signed_in(request)
     return page(request, "trouble.html", visitor=visitor, status=error.status_code, kind=kind, needed="", error=None)
+
+
+def _invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001 - no form of ours is so, and no link
+    visitor = _visitor(request)
+    return page(request, "trouble.html", visitor=visitor, status=422, kind="invalid", needed="", error=None)
 
 
 def _bug(request: Request, error: Exception) -> Response:
