@@ -156,6 +156,39 @@ def test_a_loop_that_hangs_is_told_and_one_that_fails_is_not(site: Site) -> None
     assert (status, json.loads(body)) == (503, {"status": "hangs", "loops": ["detect"]})
 
 
+def test_a_look_that_comes_too_late_for_who_asked_is_kept_for_the_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints_module, "_LOOK_WITHIN", 0.05)
+    site.hangs = threading.Event()
+    assert site.ask("/healthz")[0] == 503
+    site.hangs.set()
+    for each in (each for each in threading.enumerate() if each.name == "look"):
+        each.join()
+    assert site.ask("/healthz")[0] == 200
+    assert site.looked == 1
+
+
+def test_a_page_shows_the_look_before_if_another_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs, now = threading.Event(), [0.0]
+    looks = Looks(lambda: len(now) == 1 or hangs.wait(30), monotonic=lambda: now[0])
+    monkeypatch.setattr(endpoints_module, "_LOOK_WITHIN", 0.05)
+
+    async def look() -> None:
+        with pytest.raises(TimeoutError):
+            await Looks(lambda: hangs.wait(30)).shown()
+        assert await looks.shown() is True
+        now[:] = [1_000.0, 0.0]
+        assert await looks.shown() is True
+        with pytest.raises(TimeoutError):
+            await looks.take()
+
+    try:
+        asyncio.run(look())
+    finally:
+        hangs.set()
+
+
 def test_a_look_that_hangs_costs_one_thread_however_often_it_is_asked_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,18 +81,29 @@ class Looks(Generic[T]):
             # From now on nobody who stops waiting for it cancels it for the others.
             pending.set_running_or_notify_cancel()
             # Not of a pool, which waits for its threads in the end: this one may hang on a disk.
-            threading.Thread(target=self._run, args=(pending,), name="look", daemon=True).start()
-        found = await asyncio.wait_for(asyncio.wrap_future(pending), _LOOK_WITHIN)
-        now = self.monotonic()
-        if self._pending is pending:
-            self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
-        return found
+            threading.Thread(target=self._run, args=(pending, began), name="look", daemon=True).start()
+        return await asyncio.wait_for(asyncio.wrap_future(pending), _LOOK_WITHIN)
 
-    def _run(self, pending: "Future[T]") -> None:
+    async def shown(self) -> T:
+        """Return what `take` does; if that takes too long, the newest look, however old. Raises what `take` does."""
         try:
-            pending.set_result(self.look())
+            return await self.take()
+        except TimeoutError:
+            if self._kept is None:
+                raise
+            return self._kept
+
+    def _run(self, pending: "Future[T]", began: float) -> None:
+        try:
+            found = self.look()
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             pending.set_exception(error)
+            return
+        now = self.monotonic()
+        if self._pending is pending:
+            # Whoever asked for it may be gone: the next one is spared the wait.
+            self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
+        pending.set_result(found)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -233,6 +233,7 @@ def site(installation: Installation, endpoints: Endpoints, invitation: Invitatio
     app.add_exception_handler(ForeignPageError, _foreign)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(BusyError, _busy)
+    app.add_exception_handler(TimeoutError, _busy)
     app.add_exception_handler(OcelogError, _known)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

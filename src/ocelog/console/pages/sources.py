@@ -38,7 +38,7 @@ async def sources(
     said: str = "",
 ) -> Response:
     """Show the sources with their streams, by name, of thousands those whose name is like `text`."""
-    found: Overview = await request.app.state.overviews.take()
+    found: Overview = await request.app.state.overviews.shown()
     of_source = defaultdict[str, list[StreamStatus]](list)
     for each in found.streams:
         of_source[each.source].append(each)
