@@ -110,6 +110,23 @@ def test_one_look_answers_all_requests_for_some_seconds(site: Site) -> None:
     assert site.looked == 2
 
 
+def test_metrics_are_written_once_for_a_look_and_not_in_the_thread_that_answers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_loop, real = list[bool](), endpoints_module.render
+
+    def render(found: Overview) -> tuple[bytes, str]:
+        in_loop.append(asyncio._get_running_loop() is not None)
+        return real(found)
+
+    monkeypatch.setattr(endpoints_module, "render", render)
+    assert [site.ask("/metrics")[0] for _ in range(2)] == [200, 200]
+    site.now = 6.0
+    site.found = SimpleNamespace(**vars(NOTHING))
+    assert site.ask("/metrics")[0] == 200
+    assert in_loop == [False, False]
+
+
 def test_a_look_outlives_the_loop_of_who_asked_first() -> None:
     began, may_end = threading.Event(), threading.Event()
 

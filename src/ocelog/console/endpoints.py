@@ -116,6 +116,9 @@ class Endpoints:
     front: Front
     monotonic: Callable[[], float] = time.monotonic
     _routes: Mapping[str, Callable[[], Awaitable[Answer]]] = field(init=False)
+    _rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _rendered: tuple[Overview, tuple[bytes, str]] | None = None
+    """What `/metrics` made of a look."""
 
     def __post_init__(self) -> None:
         self._routes = {"/healthz": self._healthz, "/metrics": self._metrics}
@@ -172,22 +175,16 @@ class Endpoints:
             return _json(503, {"status": "failing", "error_code": error.code})
         if hanging := sorted(each.loop for each in found.loop_faults if each.during == HANGING):
             return _json(503, {"status": "hangs", "loops": hanging})
-        streams = [
-            {
-                "source": each.source,
-                "log_type": each.log_type,
-                "health": each.health.state.value,
-                "no_events_alarm": each.health.alarm.value,
-                "needs_attention": each.needs_attention,
-                "lag_seconds": None if each.lag is None else int(each.lag.total_seconds()),
-            }
-            for each in found.streams
-        ]
-        return _json(200, {"status": "ok", "well": found.well, "streams": streams})
+        # Of thousands of streams it is long: others would wait for it.
+        return await asyncio.to_thread(_works, found)
 
     async def _metrics(self) -> Answer:
         try:
-            body, content_type = render(await self.looks.take())
+            found = await self.looks.take()
+            async with self._rendering:
+                if self._rendered is None or self._rendered[0] is not found:
+                    self._rendered = found, await asyncio.to_thread(render, found)
+                body, content_type = self._rendered[1]
         except TimeoutError:
             return Answer(status=503, body=b"The ledger or the disk does not answer.\n")
         except OcelogError as error:
@@ -202,6 +199,21 @@ def endpoints(installation: Installation, *, turned_at: Callable[[], float], fro
         return overview(installation, allowed=_ALLOWED, now=datetime.now(UTC))
 
     return Endpoints(looks=Looks(look), turned_at=turned_at, front=front)
+
+
+def _works(found: Overview) -> Answer:
+    streams = [
+        {
+            "source": each.source,
+            "log_type": each.log_type,
+            "health": each.health.state.value,
+            "no_events_alarm": each.health.alarm.value,
+            "needs_attention": each.needs_attention,
+            "lag_seconds": None if each.lag is None else int(each.lag.total_seconds()),
+        }
+        for each in found.streams
+    ]
+    return _json(200, {"status": "ok", "well": found.well, "streams": streams})
 
 
 def _json(status: int, value: Any) -> Answer:
