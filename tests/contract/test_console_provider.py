@@ -199,8 +199,15 @@ def test_what_one_browser_began_no_other_ends_and_nobody_twice(console: Console,
     assert other.get("/sign-in/provider/answer", params=back).status_code == 403
     assert guest.get("/sign-in/provider/answer", params={**back, "state": "x"}).status_code == 403
     assert guest.get("/sign-in/provider/answer", params=back).status_code == 303
-    guest.client.cookies.set("ocelog-sign-in", back["state"])
+    guest.client.cookies.set(f"ocelog-{console.installation.ledger.id[:8]}-sign-in", back["state"])
     assert guest.get("/sign-in/provider/answer", params=back).status_code == 403
+
+
+def test_no_other_host_or_home_sets_the_cookie_of_the_way_there(console: Console) -> None:
+    guests = console.guest(), console.guest("https://127.0.0.1:8686")
+    sent = [each.get("/sign-in/provider").headers["set-cookie"].partition("=")[0] for each in guests]
+    mark = console.installation.ledger.id[:8]
+    assert sent == [f"ocelog-{mark}-sign-in", f"__Host-ocelog-{mark}-sign-in"]
 
 
 def test_nobody_is_led_elsewhere_by_way_of_the_provider(console: Console, there: Provider) -> None:

@@ -25,8 +25,6 @@ from ocelog.languages.phrases import Phrase
 from ocelog.secrets.secret import Secret
 
 router = APIRouter()
-_STATE = "ocelog-sign-in"
-"""The cookie that binds a browser to its way to the identity provider."""
 anonymous = APIRouter()
 """Routes that take nobody in particular."""
 
@@ -136,6 +134,11 @@ def ask(
     return _asked(request, then=own_path(next), has_ended=ended == "yes")
 
 
+def _state_name(request: Request) -> str:
+    """Return what the cookie is called that binds a browser to its way to the identity provider."""
+    return f"{cookie_name(request)}-sign-in"
+
+
 def _answer_address(request: Request) -> str:
     front: Front = request.app.state.front
     return front.address(request.url.scheme, request.headers.get("host", "")) + "/sign-in/provider/answer"
@@ -155,7 +158,8 @@ def _sent_there(request: Request, then: str) -> Response:
     except SignInRefusedError as error:
         return _ask_again(request, error)
     answer = RedirectResponse(address, status_code=303)
-    answer.set_cookie(_STATE, state, max_age=600, secure=is_secure(request), httponly=True, samesite="lax")
+    name, secure = _state_name(request), is_secure(request)
+    answer.set_cookie(name, state, max_age=600, secure=secure, httponly=True, samesite="lax")
     return answer
 
 
@@ -167,7 +171,7 @@ async def from_provider(request: Request, state: str = "", code: str = "", error
 
 def _sent_back(request: Request, state: str, code: str, error: str) -> Response:
     provider, installation = request.app.state.provider, installation_of(request)
-    asked = request.cookies.get(_STATE, "")
+    asked = request.cookies.get(_state_name(request), "")
     if provider is None or not state or not hmac.compare_digest(asked.encode(), state.encode()):
         return _ask_again(request, SignInRefusedError(Phrase("This browser did not ask to sign in so: begin again.")))
     if error or not code:
@@ -178,7 +182,7 @@ def _sent_back(request: Request, state: str, code: str, error: str) -> Response:
     except SignInRefusedError as refused:
         return _ask_again(request, refused)
     answer = _with_cookie(request, who, own_path(then))
-    answer.delete_cookie(_STATE)
+    answer.delete_cookie(_state_name(request), secure=is_secure(request), httponly=True, samesite="lax")
     return answer
 
 
