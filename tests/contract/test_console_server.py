@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ocelog.app import metrics
 from ocelog.app.status.overview import Overview
 from ocelog.console import endpoints as endpoints_module
 from ocelog.console import server as server_module
@@ -113,7 +114,7 @@ def test_one_look_answers_all_requests_for_some_seconds(site: Site) -> None:
 def test_metrics_are_written_once_for_a_look_and_not_in_the_thread_that_answers(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_loop, real = list[bool](), endpoints_module.render
+    in_loop, real = list[bool](), metrics.render
 
     def render(found: Overview) -> tuple[bytes, str]:
         in_loop.append(asyncio._get_running_loop() is not None)
@@ -122,7 +123,8 @@ def test_metrics_are_written_once_for_a_look_and_not_in_the_thread_that_answers(
     monkeypatch.setattr(endpoints_module, "render", render)
     assert [site.ask("/metrics")[0] for _ in range(2)] == [200, 200]
     site.now = 6.0
-    site.found = SimpleNamespace(**vars(NOTHING))
+    another: Any = SimpleNamespace(**vars(NOTHING))
+    site.found = another
     assert site.ask("/metrics")[0] == 200
     assert in_loop == [False, False]
 
