@@ -482,6 +482,9 @@ def test_several_alerts_change_together_or_not_at_all(asked: Program) -> None:
     assert refused.status_code == 422
     done = asked("POST", "/alerts/changes", json={**body, "ids": some}).json()
     assert {each["id"] for each in done["alerts"]} == set(some)
+    sent = asked("POST", "/alerts/resend", json={"ids": some}).json()
+    for each in (*done["alerts"], *sent["alerts"]):
+        assert not {"context", "description", "runbook", "reference"} & each.keys(), "so many may be of megabytes"
     timeline = asked("GET", f"/alerts/{some[0]}").json()["timeline"]
     assert [each["detail"] for each in timeline if each["what"] == "comment"] == ["seen; nobody was told"]
     after = asked("GET", f"/alerts?limit=1&after={some[0]}").json()["items"]

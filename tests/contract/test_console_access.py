@@ -11,9 +11,11 @@ import time_machine
 from fastapi.routing import APIRoute
 
 from ocelog.access import Role, Scope
+from ocelog.app.users import users
 from ocelog.console.site import ROUTERS
 from ocelog.console.visitor import own_path
-from visiting import ADDRESS, PASSWORD, SAME_SITE, Console, console_of, program
+from ocelog.secrets.secret import Secret
+from visiting import ADDRESS, HERE, PASSWORD, SAME_SITE, Console, console_of, program
 
 OPEN = {("GET", "/first"), ("POST", "/first"), ("GET", "/sign-in"), ("POST", "/sign-in")} | {
     ("GET", "/sign-in/provider"),
@@ -56,6 +58,17 @@ def test_every_route_names_the_role_that_it_takes() -> None:
     found = routes()
     assert len(found) > 10
     assert {(method, path) for method, path, role in found if role is None} == OPEN
+
+
+def test_no_page_answers_a_browser_in_json(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    for method, path, _ in routes():
+        if path == "/sign-out":
+            continue
+        answer = admin.client.request(method, path, headers={**SAME_SITE, "x-csrf-token": admin.token})
+        assert "json" not in answer.headers.get("content-type", ""), (method, path)
+    missing = admin.get("/search/values")
+    assert (missing.status_code, "That did not work" in missing.text) == (422, True)
 
 
 def test_who_has_not_signed_in_is_led_to_where_one_does(console: Console) -> None:
@@ -355,6 +368,24 @@ def test_another_password_takes_the_present_one_and_ends_every_session(new_conso
     assert guest.get("/sources").status_code == elsewhere.get("/sources").status_code == 303
     assert guest.sign_in("viewer@example.com").status_code == 403
     assert guest.sign_in("viewer@example.com", new).status_code == 303
+
+
+def test_who_signs_in_while_the_password_is_changed_stays_out(
+    new_console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_console.as_(Role.VIEWER)
+    installation, matches = new_console.installation, users._matches
+
+    def changed_meanwhile(hashed: str, password: Secret) -> bool:
+        found = matches(hashed, password)
+        viewer = users.find(installation, "viewer@example.com")
+        users.set_password(installation, viewer.name, Secret("four other random words"), by=viewer, origin=HERE)
+        return found
+
+    monkeypatch.setattr(users, "_matches", changed_meanwhile)
+    thief = new_console.guest()
+    assert thief.sign_in("viewer@example.com").status_code == 403
+    assert thief.get("/account").status_code == 303
 
 
 @pytest.mark.parametrize("revoke", [True, False])

@@ -56,6 +56,13 @@ def test_it_says_to_how_many_it_was_done_and_to_how_many_not(console: Console) -
     assert "1 alert was opened again." in bulk(analyst, "reopen", 4)
 
 
+def test_what_is_no_id_is_not_told_back(console: Console) -> None:
+    analyst = console.as_(Role.ANALYST)
+    form = {"csrf": analyst.token, "do": "triage", "ids": ["f" * 20_000] * 50}
+    answer = analyst.client.post("/alerts", data=form, headers=SAME_SITE)
+    assert (answer.status_code, "location" in answer.headers) == (422, False)
+
+
 def test_what_was_chosen_stays_chosen_for_what_is_done_next(console: Console) -> None:
     analyst = console.as_(Role.ANALYST)
     taken = bulk(analyst, "take", 1, 3)

@@ -11,11 +11,12 @@ from joserfc.jwk import OctKey, RSAKey
 
 from ocelog.access import Role
 from ocelog.app.users import users
-from ocelog.app.users.oidc import read_issuer, read_roles
+from ocelog.app.users.oidc import IdentityProvider, read_issuer, read_roles
+from ocelog.console import capacity
 from ocelog.console.endpoints import endpoints
 from ocelog.console.front import Front
 from ocelog.console.site import site
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.secrets.secret import Secret
 from visiting import HERE, PASSWORD, Console, Guest, console_of
 from visiting.provider import Provider, provider
@@ -38,6 +39,15 @@ def console(there: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("THE_SECRET", "client-secret")
     with console_of(tmp_path / "home") as opened:
         yield opened
+
+
+def provider_of_console(console: Console) -> IdentityProvider:
+    app: Any = console.site.pages
+    while not hasattr(app, "state"):
+        app = app.app if hasattr(app, "app") else app._app
+    found = app.state.provider
+    assert isinstance(found, IdentityProvider)
+    return found
 
 
 def come_in(console: Console, there: Provider, guest: Guest | None = None, **brought: str) -> Any:
@@ -118,6 +128,38 @@ def test_who_has_no_role_stays_out(console: Console, there: Provider) -> None:
     assert not console.installation.ledger.users.any()
 
 
+def test_a_provider_whose_name_ends_with_a_slash_lets_people_in(console: Console, there: Provider) -> None:
+    there.says = {"issuer": f"{there.issuer}/"}
+    there.claims = {"iss": f"{there.issuer}/"}
+    assert come_in(console, there).status_code == 303
+    there.claims = {"iss": there.issuer}
+    assert come_in(console, there).status_code == 403, "it is another name to the letter"
+
+
+def test_a_name_that_no_user_can_have_is_told(console: Console, there: Provider) -> None:
+    there.claims = {"email": "x" * 101}
+    answer = come_in(console, there)
+    assert answer.status_code == 403
+    assert "1 to 100 characters" in answer.text
+
+
+def test_a_provider_that_does_not_answer_takes_no_threads_from_pages(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("at_once", "waiting"):
+        monkeypatch.setattr(capacity.PROVIDER, name, 0)
+    for path in ("/sign-in/provider", "/sign-in/provider/answer"):
+        busy = console.guest().get(path)
+        assert (busy.status_code, busy.headers["retry-after"]) == (503, "3")
+
+
+def test_an_answer_of_the_provider_that_comes_in_drops_ends(console: Console) -> None:
+    times = iter([0.0, 0.0, *[1_000.0] * 10])
+    asked = IdentityProvider(provider_of_console(console).settings, monotonic=lambda: next(times))
+    with pytest.raises(SignInRefusedError, match="takes too long"):
+        asked.begin("https://ocelog.example.com/answer", "/")
+
+
 LIES: dict[str, dict[str, Any]] = {
     "another issuer": {"claims": {"iss": "https://evil.example"}},
     "another program": {"claims": {"aud": "other"}},
@@ -142,11 +184,8 @@ def test_a_token_that_does_not_hold_lets_nobody_in(console: Console, there: Prov
     guest = console.guest()
     back = there.log_in(guest.get("/sign-in/provider").headers["location"])
     if lie == "another name of itself":
-        app: Any = console.site.pages
-        while not hasattr(app, "state"):
-            app = app.app if hasattr(app, "app") else app._app
         # What it said before is kept for some minutes.
-        app.state.provider._said.clear()
+        provider_of_console(console)._said.clear()
     for name, value in LIES[lie].items():
         setattr(there, name, value)
     assert guest.get("/sign-in/provider/answer", params=back).status_code == 403
@@ -160,8 +199,15 @@ def test_what_one_browser_began_no_other_ends_and_nobody_twice(console: Console,
     assert other.get("/sign-in/provider/answer", params=back).status_code == 403
     assert guest.get("/sign-in/provider/answer", params={**back, "state": "x"}).status_code == 403
     assert guest.get("/sign-in/provider/answer", params=back).status_code == 303
-    guest.client.cookies.set("ocelog-sign-in", back["state"])
+    guest.client.cookies.set(f"ocelog-{console.installation.ledger.id[:8]}-sign-in", back["state"])
     assert guest.get("/sign-in/provider/answer", params=back).status_code == 403
+
+
+def test_no_other_host_or_home_sets_the_cookie_of_the_way_there(console: Console) -> None:
+    guests = console.guest(), console.guest("https://127.0.0.1:8686")
+    sent = [each.get("/sign-in/provider").headers["set-cookie"].partition("=")[0] for each in guests]
+    mark = console.installation.ledger.id[:8]
+    assert sent == [f"ocelog-{mark}-sign-in", f"__Host-ocelog-{mark}-sign-in"]
 
 
 def test_nobody_is_led_elsewhere_by_way_of_the_provider(console: Console, there: Provider) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ocelog.app import metrics
 from ocelog.app.status.overview import Overview
 from ocelog.console import endpoints as endpoints_module
 from ocelog.console import server as server_module
@@ -110,6 +111,24 @@ def test_one_look_answers_all_requests_for_some_seconds(site: Site) -> None:
     assert site.looked == 2
 
 
+def test_metrics_are_written_once_for_a_look_and_not_in_the_thread_that_answers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_loop, real = list[bool](), metrics.render
+
+    def render(found: Overview) -> tuple[bytes, str]:
+        in_loop.append(asyncio._get_running_loop() is not None)
+        return real(found)
+
+    monkeypatch.setattr(endpoints_module, "render", render)
+    assert [site.ask("/metrics")[0] for _ in range(2)] == [200, 200]
+    site.now = 6.0
+    another: Any = SimpleNamespace(**vars(NOTHING))
+    site.found = another
+    assert site.ask("/metrics")[0] == 200
+    assert in_loop == [False, False]
+
+
 def test_a_look_outlives_the_loop_of_who_asked_first() -> None:
     began, may_end = threading.Event(), threading.Event()
 
@@ -154,6 +173,39 @@ def test_a_loop_that_hangs_is_told_and_one_that_fails_is_not(site: Site) -> None
     site.found = found
     status, body = site.ask("/healthz")
     assert (status, json.loads(body)) == (503, {"status": "hangs", "loops": ["detect"]})
+
+
+def test_a_look_that_comes_too_late_for_who_asked_is_kept_for_the_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints_module, "_LOOK_WITHIN", 0.05)
+    site.hangs = threading.Event()
+    assert site.ask("/healthz")[0] == 503
+    site.hangs.set()
+    for each in (each for each in threading.enumerate() if each.name == "look"):
+        each.join()
+    assert site.ask("/healthz")[0] == 200
+    assert site.looked == 1
+
+
+def test_a_page_shows_the_look_before_if_another_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs, now = threading.Event(), [0.0]
+    looks = Looks(lambda: len(now) == 1 or hangs.wait(30), monotonic=lambda: now[0])
+    monkeypatch.setattr(endpoints_module, "_LOOK_WITHIN", 0.05)
+
+    async def look() -> None:
+        with pytest.raises(TimeoutError):
+            await Looks(lambda: hangs.wait(30)).shown()
+        assert await looks.shown() is True
+        now[:] = [1_000.0, 0.0]
+        assert await looks.shown() is True
+        with pytest.raises(TimeoutError):
+            await looks.take()
+
+    try:
+        asyncio.run(look())
+    finally:
+        hangs.set()
 
 
 def test_a_look_that_hangs_costs_one_thread_however_often_it_is_asked_for(

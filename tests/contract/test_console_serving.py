@@ -372,6 +372,22 @@ def test_one_address_does_not_take_all_connections_unless_it_is_the_proxy(monkey
                 each.close()
 
 
+def test_one_address_does_not_take_all_connections_before_tls_either(
+    pair: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MOST_OF_ADDRESS", 2)
+    tls = Tls(certificate=pair[1], key=pair[2])
+    for trusted in (False, True):
+        for server in serving(plain, tls=tls, trusts=lambda _, trusted=trusted: trusted):
+            held = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(2)]
+            try:
+                assert (ask(server, pair[0]) == "https /a, https /b") == trusted
+            except (ConnectionError, ssl.SSLError):
+                assert not trusted
+            for each in held:
+                each.close()
+
+
 def test_while_pages_hang_health_is_told_and_others_are_refused_kindly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,6 +424,28 @@ def test_while_pages_hang_health_is_told_and_others_are_refused_kindly(
                 for each in threads:
                     each.join()
             assert get("/sources")[0] == 303
+
+
+def test_a_request_that_comes_drop_by_drop_takes_no_place_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_module, "_MOST_BUSY", 1)
+    head = b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: same-origin\r\nConnection: close\r\n"
+    form = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 17\r\n"
+    with console_of(tmp_path / "home") as console:
+        console.as_(Role.VIEWER)
+        for server in serving(console.site):
+            with (
+                socket.create_connection(("127.0.0.1", server.port), timeout=30) as slow,
+                closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as other,
+            ):
+                slow.sendall(head + form + b"Expect: 100-continue\r\n\r\n")
+                # Its body is waited for.
+                assert slow.recv(100).startswith(b"HTTP/1.1 100")
+                other.request("GET", "/sign-in")
+                assert other.getresponse().status == 200
+                slow.sendall(b"name=a&password=b")
+                assert slow.recv(100).startswith(b"HTTP/1.1 403")
 
 
 def test_a_flood_of_sign_ins_takes_no_threads_from_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

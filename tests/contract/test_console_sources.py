@@ -4,12 +4,13 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from msgspec.structs import replace
@@ -24,6 +25,8 @@ from ocelog.app.sources import source_changes, sources
 from ocelog.app.sources.source_changes import Listener, SourceChange
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.app.sources.stream_health import alarm_settings
+from ocelog.app.status.status import stream_statuses
+from ocelog.console.endpoints import Looks
 from ocelog.errors import LakeUnavailableError
 from ocelog.installation.home_lock import SERVICE, held
 from ocelog.lake.lake import FileLake
@@ -33,11 +36,38 @@ from ocelog.pull.landing import rejection_key
 from ocelog.pull.ports import HealthItem, HealthState
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.secrets.secret import Secret
+from ocelog.sources.registry import SOURCES
 from ocelog.times import to_us
 from ocelog.workers.threads import Stop
 from visiting import Console, console_of, pages_around, program
 from visiting.events import land, later, row
 from visiting.everything import SECRET, add_source, nothing_is_asked
+
+
+def test_the_settings_of_a_source_are_read_once_for_all_its_streams(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        add_source(console, name)
+    read, wiz = list[str](), sources.products()["wiz"]
+
+    def counted(values: Mapping[str, Any]) -> Any:
+        read.append(values["client_id"])
+        return wiz.read(values)
+
+    monkeypatch.setitem(SOURCES, "wiz", replace(wiz, read=counted))
+    statuses = stream_statuses(console.installation.ledger)
+    assert len(statuses) > 2
+    assert {"client-of-one", "client-of-two"} <= set(read)
+    assert len(read) == len(set(read))
+
+
+def test_a_look_at_all_sources_that_takes_long_is_no_bug(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = console.as_(Role.VIEWER)
+    monkeypatch.setattr(Looks, "shown", AsyncMock(side_effect=TimeoutError))
+    answer = viewer.get("/sources")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
+    assert "Too much is going on" in answer.text
 
 
 def test_whoever_has_no_source_is_told_how_to_create_one(tmp_path: Path) -> None:

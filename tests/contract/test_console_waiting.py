@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import routing
 from fastapi.routing import APIRoute
+from jinja2 import Template
 from starlette.routing import Route
 
 from ocelog.access import Role
@@ -159,7 +161,10 @@ def test_no_page_waits_in_the_thread_that_answers(console: Console, there: dict[
         answer = visitor.client.request(method, path.format(**there), params=asked, data=data, headers=SAME_SITE)
         reached[path] = answer.status_code
         assert guard.found == [], path
-    assert {path: status for path, status in reached.items() if status not in (200, 303)} == {"/first": 410}
+    assert {path: status for path, status in reached.items() if status not in (200, 303)} == {
+        "/first": 410,
+        "/sign-in/provider/answer": 403,
+    }
 
 
 @pytest.mark.slow
@@ -177,6 +182,35 @@ def test_nothing_of_the_api_waits_in_the_thread_that_answers(
         reached[path] = answer.status_code
         assert guard.found == [], path
     assert {path: status for path, status in reached.items() if status != 200} == {}
+
+
+def test_what_shows_rows_is_not_made_in_the_thread_that_answers(
+    console: Console, there: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, asked = list[str](), program(console)
+
+    def noting(real: Callable[..., Any], what: Callable[..., str]) -> Callable[..., Any]:
+        def note(*given: Any, **named: Any) -> Any:
+            if asyncio._get_running_loop() is not None:
+                made.append(what(*given, **named))
+            return real(*given, **named)
+
+        return note
+
+    guest = console.as_(Role.ADMIN)
+    monkeypatch.setattr(Template, "render", noting(Template.render, lambda template, **_: str(template.name)))
+    for _, path in (each for each in waiting_routes(ROUTERS) if each[0] == "GET" and "provider" not in each[1]):
+        assert guest.get(path.format(**there), params=ASKED).status_code == 200, path
+    written = noting(routing.serialize_response, lambda **given: str(given["field"]))
+    monkeypatch.setattr(routing, "serialize_response", written)
+    for method, path in (
+        ("POST", "/events/search"),
+        ("GET", f"/events/{ISSUES}/{there['row_id']}"),
+        ("GET", "/alerts"),
+    ):
+        assert asked(method, path, json=BODIES.get(path)).status_code == 200, path
+    assert asked("GET", f"/alerts/{there['alert']}").status_code == 200
+    assert made == []
 
 
 def test_what_waits_there_is_found(console: Console, there: dict[str, str], guard: Guard) -> None:

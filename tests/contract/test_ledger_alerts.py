@@ -357,6 +357,35 @@ def test_sql_reads_contexts_only_if_it_asks_for_them_and_few_at_once(
     assert found[0].column("context").to_pylist() == ['{"large": "x"}'] * 2
 
 
+def test_a_change_leaves_contexts_where_they_are(ledger: Ledger) -> None:
+    opened(ledger, *(alert_of(n, context={"n": n}, runbook="look") for n in range(1, 3)))
+    ids, seen = [alert_of(n).id for n in range(1, 3)], list[str]()
+    event.listen(Engine, "before_cursor_execute", note := lambda *told: seen.append(told[2]))
+    try:
+        done = ledger.alerts.change(ids, changes.comment("x", who="ann"))
+        assert ledger.alerts.change_some(ids, changes.comment("y", who="ann")) == 2
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert any("UPDATE alerts" in each for each in seen)
+    assert [each for each in seen if "context" in each] == []
+    assert [each.context for each, _ in done] == [{}, {}]
+    assert [(now(ledger, alert_of(n)).context, now(ledger, alert_of(n)).runbook) for n in range(1, 3)] == [
+        ({"n": 1}, "look"),
+        ({"n": 2}, "look"),
+    ]
+
+
+def test_contexts_are_measured_without_being_read(ledger: Ledger) -> None:
+    opened(ledger, *(alert_of(n, context={"large": "x" * 100}) for n in range(1, 4)))
+    ids, seen = [alert_of(n).id for n in (3, 1, 2)], list[str]()
+    event.listen(ledger._database.readers, "before_cursor_execute", lambda *told: seen.append(told[2]))
+    assert [len(ledger.alerts.within(most, ids)) for most in (1, 250, 10_000)] == [1, 2, 3]
+    assert ledger.alerts.within(250, ids) == ids[:2]
+    assert ledger.alerts.within(250, []) == []
+    assert seen
+    assert all("length(CAST(alerts.context" in each for each in seen)
+
+
 def test_a_long_list_is_read_without_contexts_and_with_them_few_at_a_time(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,13 +407,13 @@ def test_however_many_alerts_end_with_their_rule_few_are_read_at_once(
     monkeypatch.setattr("ocelog.ledger.rows.alert_changes._READ_AT_ONCE", 2)
     opened(ledger, *(alert_of(n, record_id=f"i-{n}") for n in range(1, 6)))
     read = list[int]()
-    of_ids = alerts.of_ids
+    held = alerts.held_contextless
 
-    def counted(tx: Connection, ids: Collection[str], *, hold: bool = False) -> dict[str, Alert]:
+    def counted(tx: Connection, ids: Collection[str]) -> dict[str, Alert]:
         read.append(len(ids))
-        return of_ids(tx, ids, hold=hold)
+        return held(tx, ids)
 
-    monkeypatch.setattr(alerts, "of_ids", counted)
+    monkeypatch.setattr(alerts, "held_contextless", counted)
     ledger.alerts.end_rules(["Wiz.Issue.Public"], "its rule was disabled")
     assert {now(ledger, alert_of(n)).status for n in range(1, 6)} == {AlertStatus.RESOLVED}
     assert max(read) == 2

@@ -91,6 +91,18 @@ def test_a_change_of_a_user_ends_their_sessions_unless_it_is_none_of_what_they_m
     assert ledger.users.find(ANN.name) == (replace(ANN, language="ko"), "other")
 
 
+def test_no_session_begins_for_whom_is_not_let_in_any_more(ledger: Ledger, other: Ledger) -> None:
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.add(BOB, "hash", DONE)
+    other.users.change(ANN.name, lambda user: user, DONE, password="other")
+    other.users.change(BOB.name, lambda user: replace(user, disabled_us=T), DONE)
+    assert not ledger.users.begin(session("a"), DONE, password="hash")
+    assert not ledger.users.begin(session("b", BOB), DONE)
+    assert ledger.users.sessions(ANN.id) == ledger.users.sessions(BOB.id) == []
+    assert ledger.users.begin(session("a"), DONE, password="other")
+    assert [each.mark for each in ledger.users.sessions(ANN.id)] == ["a"]
+
+
 def test_failures_are_counted_by_key_and_forgotten_after_a_day(ledger: Ledger, other: Ledger, clock: Clock) -> None:
     for _ in range(3):
         ledger.users.failed({"name ann": 60_000_000, "address ::1": 60_000_000}, DONE)

@@ -25,6 +25,8 @@ SHORT = 10
 """Characters of an id that are shown in a list."""
 _LONGEST_TITLE = 200
 """Characters of a title in a list; `alerts show` has all of it."""
+_LONG = frozenset({"description", "runbook", "reference", "context"})
+"""What is not told again of alerts that somebody changed."""
 _WIDE = 120
 """Columns from which on a title stands beside the rest."""
 _ROOM_TO_WRAP = 24
@@ -47,7 +49,8 @@ def counted_by_severity(found: Mapping[str, Severity]) -> str:
 def print_changed(done: Sequence[ChangedAlert], *, json: bool, comment: str | None = None) -> None:
     """Print alerts as they are now, and what was written about them."""
     if json:
-        print_json([{"changed": each.changed, **as_json(each.alert)} for each in done])
+        whole = ({"changed": each.changed, **as_json(each.alert)} for each in done)
+        print_json([{name: value for name, value in each.items() if name not in _LONG} for each in whole])
         return
     show.table(
         [

@@ -87,6 +87,8 @@ class Room:
 
 SIGNING_IN = Room(at_once=3, waiting=9)
 """Each takes a tenth of a second and 64 MiB."""
+PROVIDER = Room(at_once=4, waiting=12)
+"""What asks the identity provider, whoever comes: each waits for several answers, for seconds if there are none."""
 SLOW = Room(at_once=8, waiting=8, most_of_one=4)
 """What asks a source or a channel, which may take half a minute, runs the tests of a rule, or waits for its files."""
 

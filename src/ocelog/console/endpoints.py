@@ -81,18 +81,29 @@ class Looks(Generic[T]):
             # From now on nobody who stops waiting for it cancels it for the others.
             pending.set_running_or_notify_cancel()
             # Not of a pool, which waits for its threads in the end: this one may hang on a disk.
-            threading.Thread(target=self._run, args=(pending,), name="look", daemon=True).start()
-        found = await asyncio.wait_for(asyncio.wrap_future(pending), _LOOK_WITHIN)
-        now = self.monotonic()
-        if self._pending is pending:
-            self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
-        return found
+            threading.Thread(target=self._run, args=(pending, began), name="look", daemon=True).start()
+        return await asyncio.wait_for(asyncio.wrap_future(pending), _LOOK_WITHIN)
 
-    def _run(self, pending: "Future[T]") -> None:
+    async def shown(self) -> T:
+        """Return what `take` does; if that takes too long, the newest look, however old. Raises what `take` does."""
         try:
-            pending.set_result(self.look())
+            return await self.take()
+        except TimeoutError:
+            if self._kept is None:
+                raise
+            return self._kept
+
+    def _run(self, pending: "Future[T]", began: float) -> None:
+        try:
+            found = self.look()
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             pending.set_exception(error)
+            return
+        now = self.monotonic()
+        if self._pending is pending:
+            # Whoever asked for it may be gone: the next one is spared the wait.
+            self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
+        pending.set_result(found)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,6 +116,9 @@ class Endpoints:
     front: Front
     monotonic: Callable[[], float] = time.monotonic
     _routes: Mapping[str, Callable[[], Awaitable[Answer]]] = field(init=False)
+    _rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _rendered: tuple[Overview, tuple[bytes, str]] | None = None
+    """What `/metrics` made of a look."""
 
     def __post_init__(self) -> None:
         self._routes = {"/healthz": self._healthz, "/metrics": self._metrics}
@@ -161,22 +175,16 @@ class Endpoints:
             return _json(503, {"status": "failing", "error_code": error.code})
         if hanging := sorted(each.loop for each in found.loop_faults if each.during == HANGING):
             return _json(503, {"status": "hangs", "loops": hanging})
-        streams = [
-            {
-                "source": each.source,
-                "log_type": each.log_type,
-                "health": each.health.state.value,
-                "no_events_alarm": each.health.alarm.value,
-                "needs_attention": each.needs_attention,
-                "lag_seconds": None if each.lag is None else int(each.lag.total_seconds()),
-            }
-            for each in found.streams
-        ]
-        return _json(200, {"status": "ok", "well": found.well, "streams": streams})
+        # Of thousands of streams it is long: others would wait for it.
+        return await asyncio.to_thread(_works, found)
 
     async def _metrics(self) -> Answer:
         try:
-            body, content_type = render(await self.looks.take())
+            found = await self.looks.take()
+            async with self._rendering:
+                if self._rendered is None or self._rendered[0] is not found:
+                    self._rendered = found, await asyncio.to_thread(render, found)
+                body, content_type = self._rendered[1]
         except TimeoutError:
             return Answer(status=503, body=b"The ledger or the disk does not answer.\n")
         except OcelogError as error:
@@ -191,6 +199,21 @@ def endpoints(installation: Installation, *, turned_at: Callable[[], float], fro
         return overview(installation, allowed=_ALLOWED, now=datetime.now(UTC))
 
     return Endpoints(looks=Looks(look), turned_at=turned_at, front=front)
+
+
+def _works(found: Overview) -> Answer:
+    streams = [
+        {
+            "source": each.source,
+            "log_type": each.log_type,
+            "health": each.health.state.value,
+            "no_events_alarm": each.health.alarm.value,
+            "needs_attention": each.needs_attention,
+            "lag_seconds": None if each.lag is None else int(each.lag.total_seconds()),
+        }
+        for each in found.streams
+    ]
+    return _json(200, {"status": "ok", "well": found.well, "streams": streams})
 
 
 def _json(status: int, value: Any) -> Answer:

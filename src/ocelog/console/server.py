@@ -54,15 +54,19 @@ class BoundedConnection(H11Protocol):
 
     def __init__(self, *, trusts: Callable[[str], bool] = lambda _: False, **given: Any) -> None:
         super().__init__(**given)
-        self._trusts = trusts
+        self.trusts = trusts
+
+    def count_of(self, address: str) -> int:
+        """Return how many connections an address has."""
+        clients = [getattr(each, "client", None) or ("", 0) for each in self.connections]
+        return sum(host == address for host, _ in clients)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base has it
         """Take a connection, unless there are too many."""
         super().connection_made(transport)
         host = self.client[0] if self.client else ""
-        addresses = [getattr(each, "client", None) or ("", 0) for each in self.connections]
-        of_address = sum(address == host for address, _ in addresses)
-        if len(self.connections) > MOST_CONNECTIONS or (of_address > MOST_OF_ADDRESS and not self._trusts(host)):
+        of_one = self.count_of(host) > MOST_OF_ADDRESS and not self.trusts(host)
+        if of_one or len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
         else:
             self._allow(REQUEST_WITHIN)
@@ -123,7 +127,7 @@ class TlsGate(asyncio.Protocol):
     """A connection until TLS stands: it counts, too, and has no more time than a request."""
 
     def __init__(
-        self, *, tls: Tls, waiting: "set[TlsGate]", inner: Callable[..., BoundedConnection], **given: Any
+        self, *, tls: Tls, waiting: "dict[TlsGate, str]", inner: Callable[..., BoundedConnection], **given: Any
     ) -> None:
         self._tls, self._waiting = tls, waiting
         self._inner = inner(**given)
@@ -131,11 +135,14 @@ class TlsGate(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin TLS, unless there are too many connections."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a socket that streams
-        if len(self._waiting) + len(self._inner.connections) >= MOST_CONNECTIONS:
+        host = str((transport.get_extra_info("peername") or ("",))[0])
+        of_address = sum(each == host for each in self._waiting.values()) + self._inner.count_of(host)
+        in_all = len(self._waiting) + len(self._inner.connections)
+        if in_all >= MOST_CONNECTIONS or (of_address >= MOST_OF_ADDRESS and not self._inner.trusts(host)):
             transport.abort()
             return
         transport.pause_reading()
-        self._waiting.add(self)
+        self._waiting[self] = host
         self._task = self._inner.loop.create_task(self._open(transport))
 
     async def _open(self, transport: asyncio.Transport) -> None:
@@ -149,7 +156,7 @@ class TlsGate(asyncio.Protocol):
             transport.abort()
             return
         finally:
-            self._waiting.discard(self)
+            del self._waiting[self]
         if secure is None or early.lost:
             transport.abort()
             return
@@ -201,7 +208,7 @@ class Server:
     def __post_init__(self) -> None:
         connection: Any = functools.partial(BoundedConnection, trusts=self.trusts)
         if self.tls is not None:
-            connection = functools.partial(TlsGate, tls=self.tls, waiting=set(), inner=connection)
+            connection = functools.partial(TlsGate, tls=self.tls, waiting={}, inner=connection)
         config = uvicorn.Config(
             self.app,
             http=connection,

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 import structlog
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocelog.app.search.activity import activity
 from ocelog.app.search.query_slots import QuerySlots
@@ -83,7 +84,7 @@ _LARGEST_OPEN_BODY = 16_384
 _MOST_FIELDS = 2_000
 """Of a form: reading each takes a while, in which nobody else is answered."""
 _MOST_BUSY = 64
-"""Pages that are made at once; others are refused for now."""
+"""Requests that are answered at once, once they are here; others are refused for now."""
 _THREADS = 16
 """In which they are made: more would take the interpreter from the loops."""
 _TOO_BUSY = PlainTextResponse("Too much is going on: try again in some seconds.\n", 503, {"retry-after": "3"})
@@ -130,19 +131,42 @@ class Site:
             await self.endpoints(scope, receive, send)
         elif path.startswith(PREFIX):
             await self.assets(scope, receive, send)
-        elif self._making >= _MOST_BUSY:
-            await _TOO_BUSY(scope, receive, send)
         else:
+            # Who sends a body drop by drop takes no place from those whose requests are here.
+            whole = await _received(scope, receive)
+            if self._making >= _MOST_BUSY:
+                await _TOO_BUSY(scope, whole, send)
+                return
             current_default_thread_limiter().total_tokens = _THREADS
             self._making += 1
             try:
                 asked = self.api if path.startswith(api.PREFIX) else self.pages
-                await asked(self.endpoints.front.seen(scope), receive, send)
+                await asked(self.endpoints.front.seen(scope), whole, send)
             finally:
                 self._making -= 1
 
 
+async def _received(scope: Scope, receive: Receive) -> Receive:
+    """Return what gives the request once it is here, or as much of it as is refused for its size."""
+    body, most = bytearray(), _largest_body(scope)
+    while (message := await receive())["type"] == "http.request":
+        body += message.get("body", b"")
+        if not message.get("more_body", False) or len(body) > most:
+            message = {**message, "body": bytes(body)}
+            break
+    first: list[Message] = [message]
+
+    async def whole() -> Message:
+        return first.pop() if first else await receive()
+
+    return whole
+
+
 _OPEN_PATHS = {each.path for each in sign_in.anonymous.routes if isinstance(each, APIRoute)}
+
+
+def _largest_body(scope: Scope) -> int:
+    return _LARGEST_OPEN_BODY if scope["path"] in _OPEN_PATHS else _LARGEST_BODY
 
 
 def _is_form(scope: Scope) -> bool:
@@ -158,7 +182,7 @@ class _GuardMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken, fields = 0, 0
-        largest = _LARGEST_OPEN_BODY if scope["path"] in _OPEN_PATHS else _LARGEST_BODY
+        largest = _largest_body(scope)
 
         async def bounded() -> Any:
             nonlocal taken, fields
@@ -209,8 +233,10 @@ def site(installation: Installation, endpoints: Endpoints, invitation: Invitatio
     app.add_exception_handler(ForeignPageError, _foreign)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(BusyError, _busy)
+    app.add_exception_handler(TimeoutError, _busy)
     app.add_exception_handler(OcelogError, _known)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _bug)
     return Site(
         endpoints=endpoints,
@@ -298,6 +324,11 @@ async def _refused(request: Request, error: Exception) -> Response:
         with suppress(OcelogError):
             visitor = await signed_in(request)
     return page(request, "trouble.html", visitor=visitor, status=error.status_code, kind=kind, needed="", error=None)
+
+
+def _invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001 - no form of ours is so, and no link
+    visitor = _visitor(request)
+    return page(request, "trouble.html", visitor=visitor, status=422, kind="invalid", needed="", error=None)
 
 
 def _bug(request: Request, error: Exception) -> Response:

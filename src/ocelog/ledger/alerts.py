@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from msgspec import Struct
@@ -15,7 +15,9 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
+    Text,
     and_,
+    cast,
     delete,
     exists,
     func,
@@ -131,6 +133,24 @@ class AlertLedger:
                 found = rows.of_ids(tx, some)
             yield from (found[name] for name in some if name in found)
 
+    def within(self, most: int, ids: Sequence[str]) -> Sequence[str]:
+        """Return the first of `ids`, and those after it while their contexts have at most so many characters together.
+
+        They are not read for that.
+        """
+        size = func.length(cast(_a.context, Text))
+        sizes = dict[str, int]()
+        with self._database.read() as tx:
+            for some in batches(sorted(ids)):
+                sizes |= {name: length or 0 for name, length in tx.execute(select(_a.id, size).where(_a.id.in_(some)))}
+        sums = accumulate(sizes.get(name, 0) for name in ids)
+        return ids[: max(1, sum(each <= most for each in sums))]
+
+    def heads(self, ids: Collection[str]) -> dict[str, Alert]:
+        """Return the alerts with these ids, by id, without what is long in them; what is gone by now is left out."""
+        with self._database.read() as tx:
+            return rows.heads_of(tx, ids)
+
     def count(self, wanted: AlertFilter, *, most: int) -> int:
         """Return how many alerts are as wanted; no more than `most` are counted."""
         return self._count(_filter(wanted), most)
@@ -244,6 +264,8 @@ class AlertLedger:
 
     def change(self, ids: Collection[str], act: Act, *, quiet: bool = False) -> list[tuple[Alert, bool]]:
         """Change alerts: all of them, or none if that raises. Return each as it is now, and whether it changed.
+
+        Contexts are not read: those of what is returned are empty.
 
         Channels that were told of an alert hear of it. If `quiet`, `act` tells nobody, and what still waits to be told
         of an alert that is over then is not told any more. Raises ConfigError if an alert is gone.

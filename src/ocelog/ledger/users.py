@@ -120,14 +120,25 @@ class UserLedger:
             add_deed(tx, deed)
             return user
 
-    def begin(self, session: Session, deed: Deed, *, instead_of: str | None = None) -> None:
-        """Begin a session, in the place of the one with the mark `instead_of`; those that are over go."""
+    def begin(
+        self, session: Session, deed: Deed, *, instead_of: str | None = None, password: str | None = None
+    ) -> bool:
+        """Begin a session, in the place of the one with the mark `instead_of`; those that are over go.
+
+        None begins, and False is returned, if its user was disabled since they were let in, or has another password
+        than the one of the hash `password`: what ended their sessions must end this one, too.
+        """
         with self._database.write() as tx:
+            user = select(_u.password, _u.disabled_us).where(_u.id == session.user_id).with_for_update()
+            present, disabled_us = tx.execute(user).one()
+            if disabled_us is not None or password not in (None, present):
+                return False
             tx.execute(delete(tables.sessions).where((_s.ends_us <= self._now_us()) | (_s.mark == instead_of)))
             values = {name: bounded(getattr(session, name)) for name in ("mark", "user_id", "address", "browser")}
             values |= {name: getattr(session, name) for name in ("since_us", "seen_us", "ends_us")}
             tx.execute(insert(tables.sessions).values(values))
             add_deed(tx, deed)
+            return True
 
     def session(self, mark: str, *, idle_us: int) -> tuple[Session, User] | None:
         """Return a session and its user; None: none, over, idle for `idle_us`, or the user is disabled."""

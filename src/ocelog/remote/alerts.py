@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ocelog.alert.alert import Alert, TimelineEntry
 from ocelog.alert.delivery.suppressing import Suppression
@@ -96,7 +97,13 @@ class Alerts(Struct, frozen=True):
 
 
 def _alert(found: Mapping[str, Any]) -> Alert:
-    same = ("id", "title", "description", "runbook", "reference", "rule_id", "rule_name", "rule_revision", "dedup")
+    long = {name: found[name] for name in ("description", "runbook", "reference", "context")}
+    return replace(_head(found), **long)
+
+
+def _head(found: Mapping[str, Any]) -> Alert:
+    """Read an alert without its long texts."""
+    same = ("id", "title", "rule_id", "rule_name", "rule_revision", "dedup")
     more = ("log_type", "source_id", "record_id", "link", "matches", "visible", "assignee", "close_reason")
     severity = found["told_severity"]
     return Alert(
@@ -106,7 +113,6 @@ def _alert(found: Mapping[str, Any]) -> Alert:
         severity=Severity(found["severity"]),
         tags=tuple(found["tags"]),
         source_label=found["source"],
-        context=found["context"],
         to_be_told=found["told"],
         told_severity=None if severity is None else Severity(severity),
         told_us=us_of(found["told_at"]),
@@ -158,7 +164,7 @@ def _told(found: Mapping[str, Any]) -> AlertReport:
 
 
 def _changed(done: Mapping[str, Any]) -> list[ChangedAlert]:
-    return [ChangedAlert(alert=_alert(each), changed=each["changed"], to=tuple(each["to"])) for each in done["alerts"]]
+    return [ChangedAlert(alert=_head(each), changed=each["changed"], to=tuple(each["to"])) for each in done["alerts"]]
 
 
 def _suppression(found: Mapping[str, Any]) -> Suppression:

@@ -1,7 +1,6 @@
 """What a person can do with alerts: find them, work with them, send them again, and keep some quiet for a while."""
 
 import getpass
-import json
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -165,7 +164,8 @@ def listed(
     found = ledger.listed(wanted, limit=limit + 1, order=order, after=last, with_context=at_once)
     shown = found[:limit]
     if most_context is not None:
-        shown = list(_within(most_context, ledger.whole(each.id for each in shown))) or shown
+        few = ledger.within(most_context, [each.id for each in shown])
+        shown = list(ledger.whole(few)) or shown[: len(few)]
     return AlertListing(
         alerts=shown,
         more=len(found) > len(shown),
@@ -174,16 +174,6 @@ def listed(
         total=len(found) if last is None and len(found) <= limit else ledger.count(wanted, most=MOST_COUNTED),
         end=place_of(shown[-1], order) if shown else None,
     )
-
-
-def _within(most: int, every: Iterable[Alert]) -> Iterator[Alert]:
-    """Yield the first alert, and those after it while their contexts have at most so many characters together."""
-    size = 0
-    for at, each in enumerate(every):
-        size += len(json.dumps(dict(each.context)))
-        if at and size > most:
-            return
-        yield each
 
 
 def whole(installation: Installation, listed: Iterable[Alert]) -> Iterator[Alert]:
@@ -249,13 +239,14 @@ def resend(
     channels = ledger.channels.listed()
     names = {each.id: each.name for each in channels}
     named = [_channel(channels, name).id for name in channel_names]
-    found = details(installation, given)
-    to = {
-        each.alert.id: named or ledger.alerts.told_channels(each.alert.id) or channels_for(each.alert, channels)
-        for each in found
-    }
-    for name, ids in to.items():
-        if not ids:
+    ids = _ids(installation, given)
+    found = ledger.alerts.heads(ids)
+    for name in ids:
+        if name not in found:
+            raise ConfigError(Phrase("There is no alert %(name)s any more. %(see)s", name=name, see=_SEE))
+    to = {name: named or ledger.alerts.told_channels(name) or channels_for(found[name], channels) for name in ids}
+    for name, takers in to.items():
+        if not takers:
             raise ConfigError(
                 Phrase("No channel takes the alert %(name)s: say which one with --channel NAME.", name=name)
             )

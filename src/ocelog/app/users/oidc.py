@@ -30,6 +30,7 @@ from ocelog.secrets.secret import Secret
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Never those by which anybody could sign who knows the client secret, or nobody has to."""
 _WITHIN = 10.0
+"""Seconds of one silence, and of an answer altogether."""
 _LARGEST = 262_144
 """Bytes of an answer of the provider."""
 _KEPT = 300.0
@@ -189,7 +190,8 @@ class IdentityProvider:
             claims = jwt.decode(token, keys, algorithms=_ALGORITHMS).claims
             jwt.JWTClaimsRegistry(
                 leeway=_LEEWAY,
-                iss={"essential": True, "value": self.settings.issuer},
+                # To the letter, with the slash at its end that the setting may lack.
+                iss={"essential": True, "value": self._said_of_itself()["issuer"]},
                 aud={"essential": True, "value": self.settings.client_id},
                 sub={"essential": True},
                 exp={"essential": True},
@@ -223,10 +225,14 @@ class IdentityProvider:
             subject=f"{self.settings.issuer} {claims['sub']}", name=str(name), role=max(roles, key=list(Role).index)
         )
 
-    def _endpoint(self, name: str) -> str:
+    def _said_of_itself(self) -> Any:
         said = self._kept(f"{self.settings.issuer}/.well-known/openid-configuration")
         if str(said.get("issuer", "")).rstrip("/") != self.settings.issuer:
             raise _odd(Phrase("it calls itself otherwise than the setting oidc_issuer"))
+        return said
+
+    def _endpoint(self, name: str) -> str:
+        said = self._said_of_itself()
         try:
             return read_issuer_endpoint(str(said[name]), self.settings.issuer)
         except (KeyError, ConfigError) as error:
@@ -243,6 +249,7 @@ class IdentityProvider:
         return said
 
     def _ask(self, method: str, address: str, data: Mapping[str, str] | None = None) -> Any:
+        until = self.monotonic() + _WITHIN
         try:
             with (
                 httpx2.Client(timeout=_WITHIN, follow_redirects=False) as client,
@@ -253,6 +260,8 @@ class IdentityProvider:
                     body += piece
                     if len(body) > _LARGEST:
                         raise _odd(Phrase("its answer is too large"))
+                    if self.monotonic() > until:
+                        raise _odd(Phrase("its answer takes too long"))
                 if answer.status_code != 200:
                     raise _odd(Phrase("it answered HTTP %(status)s", status=str(answer.status_code)))
                 said = httpx2.Response(200, content=body).json()

@@ -38,6 +38,8 @@ LONGEST_TOKEN = timedelta(days=366)
 _SHORTEST_TOKEN = timedelta(minutes=1)
 _MOST_TOKENS = 50
 _TOKEN_BYTES = 32
+_WRONG = Phrase("Name or password are wrong.")
+_NOT_LET_IN = Phrase("You are let in no more: ask an admin.")
 _hasher = argon2.PasswordHasher()
 # Each takes 64 MiB: a flood of sign-ins must not take the memory of the loops.
 _hashing = threading.BoundedSemaphore(2)
@@ -196,10 +198,14 @@ def sign_in(
 
     Raises SignInRefusedError.
     """
-    return _begun(installation, _known(installation, name, password, origin), origin, instead_of)
+    user, hashed = _known(installation, name, password, origin)
+    return _begun(installation, user, origin, instead_of, hashed)
 
 
-def _begun(installation: Installation, user: User, origin: Origin, instead_of: Secret | None) -> SignedIn:
+def _begun(
+    installation: Installation, user: User, origin: Origin, instead_of: Secret | None, hashed: str | None = None
+) -> SignedIn:
+    """Begin a session. Raises SignInRefusedError if the user is not let in any more, or not by that password."""
     now, secret = _now_us(), Secret(secrets.token_urlsafe(32))
     session = Session(
         mark=_mark(secret),
@@ -211,7 +217,9 @@ def _begun(installation: Installation, user: User, origin: Origin, instead_of: S
         browser=origin.browser,
     )
     before = None if instead_of is None else _mark(instead_of)
-    installation.ledger.users.begin(session, _deed(user.name, "user.signed_in", user.name, origin), instead_of=before)
+    deed = _deed(user.name, "user.signed_in", user.name, origin)
+    if not installation.ledger.users.begin(session, deed, instead_of=before, password=hashed):
+        raise SignInRefusedError(_WRONG if hashed is not None else _NOT_LET_IN)
     return SignedIn(user=user, session=session, secret=secret)
 
 
@@ -224,7 +232,10 @@ def sign_in_known(
     """
     user = installation.ledger.users.find_subject(identity.subject)
     if user is None:
-        user = replace(_new(identity.name, identity.role), subject=identity.subject)
+        try:
+            user = replace(_new(identity.name, identity.role), subject=identity.subject)
+        except ConfigError as error:
+            raise SignInRefusedError(error.phrase) from error
         try:
             installation.ledger.users.add(
                 user, None, _deed(user.name, "user.came", user.name, origin, role=identity.role.value)
@@ -238,7 +249,7 @@ def sign_in_known(
             ) from error
     elif user.disabled_us is not None:
         installation.ledger.users.note(_deed("", "user.sign_in_refused", user.name, origin))
-        raise SignInRefusedError(Phrase("You are let in no more: ask an admin."))
+        raise SignInRefusedError(_NOT_LET_IN)
     elif user.role is not identity.role:
         deed = _deed(user.name, "user.role_changed", user.name, origin, role=identity.role.value)
         try:
@@ -264,7 +275,7 @@ def sign_in_invited(
     """Begin a session of whoever took an invitation. Raises SignInRefusedError for a user who was disabled."""
     user = find(installation, name)
     if user.disabled_us is not None:
-        raise SignInRefusedError(Phrase("You are let in no more: ask an admin."))
+        raise SignInRefusedError(_NOT_LET_IN)
     return _begun(installation, user, origin, instead_of)
 
 
@@ -414,8 +425,12 @@ def note_command(installation: Installation, who: str, what: str, target: str, *
     )
 
 
-def _known(installation: Installation, name: str, password: Secret, origin: Origin, *, changing: bool = False) -> User:
-    """Return the user of that name, whose password it is. Raises SignInRefusedError, also for who tried too often.
+def _known(
+    installation: Installation, name: str, password: Secret, origin: Origin, *, changing: bool = False
+) -> tuple[User, str]:
+    """Return the user of that name, whose password it is, and its hash.
+
+    Raises SignInRefusedError, also for who tried too often.
 
     `changing`: the user has signed in, and changes it.
     """
@@ -434,12 +449,10 @@ def _known(installation: Installation, name: str, password: Secret, origin: Orig
     if user is None or hashed is None or not matches:
         who, what = (name, "user.password_refused") if changing else ("", "user.sign_in_refused")
         installation.ledger.users.failed(_fading(bounds), _deed(who, what, name, origin))
-        raise SignInRefusedError(
-            Phrase("The present password is wrong.") if changing else Phrase("Name or password are wrong.")
-        )
+        raise SignInRefusedError(Phrase("The present password is wrong.") if changing else _WRONG)
     # Not of the address: whoever has a password of their own could guess those of others in between.
     installation.ledger.users.succeeded([each.key for each in of_name])
-    return user
+    return user, hashed
 
 
 def _bounds_of_name(name: str, origin: Origin) -> list[_AttemptLimit]:

@@ -22,7 +22,7 @@ from ocelog.console.api.caller import Analyst, Caller, Viewer
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, read_cursor, write_cursor
 from ocelog.console.api.problems import CODES, RefusedError, not_found
 from ocelog.console.api.repeats import IdempotencyKey, once
-from ocelog.console.api.values import Line, Name, Row, Text, instant, plain, row
+from ocelog.console.api.values import Line, Name, Row, Text, instant, row, written
 from ocelog.console.asking import answered
 from ocelog.errors import ConfigError
 from ocelog.model import Severity
@@ -35,17 +35,14 @@ _UNTOLD = "Also alerts that are sent to nobody: suppressed, below their threshol
 Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
-class Alert(BaseModel):
-    """An alert. Texts are as rules and sources wrote them."""
+class AlertHead(BaseModel):
+    """An alert without its long texts. Those that it has are as rules and sources wrote them."""
 
     id: str
     type: AlertType
     status: AlertStatus
     severity: Severity
     title: str
-    description: str
-    runbook: str
-    reference: str
     rule_id: str
     rule_name: str
     rule_revision: str
@@ -56,7 +53,6 @@ class Alert(BaseModel):
     source: str | None
     record_id: str | None
     link: str | None = Field(description="The record's own page at the source.")
-    context: Any = Field(description="What the rule's `alert_context` returned for the match that it shows.")
     matches: int
     visible: bool = Field(description="The source still shows the record.")
     told: bool = Field(description="Whether it is sent to people.")
@@ -70,6 +66,15 @@ class Alert(BaseModel):
     acknowledged_at: AwareDatetime | None
     assignee: str | None
     close_reason: str | None
+
+
+class Alert(AlertHead):
+    """An alert. Texts are as rules and sources wrote them."""
+
+    description: str
+    runbook: str
+    reference: str
+    context: Any = Field(description="What the rule's `alert_context` returned for the match that it shows.")
 
 
 class TimelineEntry(BaseModel):
@@ -143,7 +148,7 @@ class ManyChange(AlertChange):
     all_or_none: bool = Field(default=False, description="Change all of them, or none if it cannot be done with one.")
 
 
-class ChangedAlert(Alert):
+class ChangedAlert(AlertHead):
     """An alert after somebody wanted something of it."""
 
     changed: bool = Field(description="false: it was so already.")
@@ -178,8 +183,8 @@ def _at(us: int) -> datetime:
     return found
 
 
-def _values(found: AlertRow) -> dict[str, Any]:
-    named = ("id", "type", "status", "severity", "title", "description", "runbook", "reference", "rule_id", "rule_name")
+def _head(found: AlertRow) -> dict[str, Any]:
+    named = ("id", "type", "status", "severity", "title", "rule_id", "rule_name")
     more = (
         "rule_revision",
         "visible",
@@ -197,7 +202,13 @@ def _values(found: AlertRow) -> dict[str, Any]:
     times = ("opened", "updated", "first_event", "last_event", "ended", "acknowledged", "told")
     values |= {f"{name}_at": instant(getattr(found, f"{name}_us")) for name in times}
     values["told"] = found.to_be_told
-    return {**values, "tags": list(found.tags), "source": found.source_label, "context": plain(found.context)}
+    return {**values, "tags": list(found.tags), "source": found.source_label}
+
+
+def _values(found: AlertRow) -> dict[str, Any]:
+    long = {name: getattr(found, name) for name in ("description", "runbook", "reference")}
+    # It was JSON in the ledger: nothing of it has to be said otherwise.
+    return {**_head(found), **long, "context": dict(found.context)}
 
 
 def _details(caller: Caller, alert_id: str) -> AlertDetails:
@@ -230,10 +241,10 @@ def _details(caller: Caller, alert_id: str) -> AlertDetails:
 
 
 def _changed(done: Sequence[ChangedRow]) -> list[ChangedAlert]:
-    return [ChangedAlert(**_values(each.alert), changed=each.changed, to=list(each.to)) for each in done]
+    return [ChangedAlert(**_head(each.alert), changed=each.changed, to=list(each.to)) for each in done]
 
 
-@router.get("")
+@router.get("", response_model=AlertPage)
 def list_alerts(
     caller: Viewer,
     status: Annotated[list[AlertStatus] | None, Query(description="None: those that are open.")] = None,
@@ -254,7 +265,7 @@ def list_alerts(
     limit: Limit = 50,
     cursor: Cursor = None,
     after: Annotated[Words | None, Query(description="In the place of `cursor`: those behind this alert.")] = None,
-) -> AlertPage:
+) -> Response:
     """List alerts, the newest first unless sorted otherwise; fewer than `limit` if their contexts are large."""
     wanted = alerts.wanted(
         caller.installation,
@@ -278,11 +289,13 @@ def list_alerts(
         except ConfigError as error:
             raise RefusedError(422, "cursor_invalid", CODES["cursor_invalid"]) from error
     found = alerts.listed(caller.installation, wanted, limit=limit, order=sort, after=place, most_context=_MOST_CONTEXT)
-    return AlertPage(
-        items=[Alert(**_values(each)) for each in found.alerts],
-        next=write_cursor(alerts.write_place(found.end)) if found.more and found.end else None,
-        total=found.total,
-        untold=found.untold,
+    return written(
+        AlertPage(
+            items=[Alert(**_values(each)) for each in found.alerts],
+            next=write_cursor(alerts.write_place(found.end)) if found.more and found.end else None,
+            total=found.total,
+            untold=found.untold,
+        )
     )
 
 
@@ -310,10 +323,10 @@ def resend_alerts(caller: Analyst, body: ManyResend) -> ChangedAlerts:
     return ChangedAlerts(changed=sum(each.changed for each in done), alerts=_changed(done))
 
 
-@router.get("/{alert}")
-def get_alert(caller: Viewer, alert: Name) -> AlertDetails:
+@router.get("/{alert}", response_model=AlertDetails)
+def get_alert(caller: Viewer, alert: Name) -> Response:
     """Return one alert, by its id or how that begins, with its timeline and its deliveries."""
-    return _details(caller, alert)
+    return written(_details(caller, alert))
 
 
 @router.post("/{alert}/changes", response_model=AlertDetails)

@@ -78,7 +78,7 @@ class Rates:
 
 @dataclass(slots=True, kw_only=True)
 class Door:
-    """Lets in whoever shows a token, before anything else of a request is read."""
+    """Lets in whoever shows a token, before anything else of a request is looked at."""
 
     app: ASGIApp
     installation: Installation

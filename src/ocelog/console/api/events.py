@@ -23,7 +23,7 @@ from ocelog.app.search.summaries import summary_of
 from ocelog.console.api.caller import Viewer
 from ocelog.console.api.paging import MOST, Page, read_cursor, write_cursor
 from ocelog.console.api.problems import CODES, RefusedError, not_found
-from ocelog.console.api.values import Line, Name, Row, row
+from ocelog.console.api.values import Line, Name, Row, row, written
 from ocelog.console.asking import answered, streamed
 from ocelog.errors import ConfigError, QueryError, TransientError
 from ocelog.times import from_us, to_us
@@ -67,8 +67,8 @@ class EventSearch(BaseModel):
     cursor: Annotated[str, Field(max_length=2_000)] | None = None
 
 
-@router.post("/events/search")
-async def search_events(request: Request, caller: Viewer, body: EventSearch) -> Page[Row]:
+@router.post("/events/search", response_model=Page[Row])
+async def search_events(request: Request, caller: Viewer, body: EventSearch) -> Response:
     """Return a page of events, the newest first. A page takes as long, however far into the list it is."""
     now = datetime.now(UTC)
     after = None
@@ -83,13 +83,13 @@ async def search_events(request: Request, caller: Viewer, body: EventSearch) -> 
         indicator=body.indicator.strip(),
         conditions=[Condition(field=each.field, operator=each.operator, value=each.value) for each in body.conditions],
     )
-    found = await answered(
-        request,
-        caller,
-        lambda stop: search.find(caller.installation, wanted, body.columns, after=after, limit=body.limit, stop=stop),
-    )
-    further = None if found.further is None else write_cursor(to_us(found.further.at), found.further.row_id)
-    return Page(items=[row(each) for each in found.rows], next=further)
+
+    def look(stop: Stop) -> Response:
+        found = search.find(caller.installation, wanted, body.columns, after=after, limit=body.limit, stop=stop)
+        further = None if found.further is None else write_cursor(to_us(found.further.at), found.further.row_id)
+        return written(Page[Row](items=[row(each) for each in found.rows], next=further))
+
+    return await answered(request, caller, look)
 
 
 def _key(us: int | str, row_id: int | str) -> Key:
@@ -107,19 +107,20 @@ class EventRecord(BaseModel):
     versions: list[Row] = Field(description="All versions of the record, the oldest first; none if it never changes.")
 
 
-@router.get("/events/{log_type}/{row_id}")
-async def get_event(request: Request, caller: Viewer, log_type: Name, row_id: Name) -> EventRecord:
+@router.get("/events/{log_type}/{row_id}", response_model=EventRecord)
+async def get_event(request: Request, caller: Viewer, log_type: Name, row_id: Name) -> Response:
     """Return one event with every field, by its `p_log_type` and `p_row_id`."""
     with not_found():
         (named,) = log_types([log_type])
 
-    def look(stop: Stop) -> EventRecord:
+    def look(stop: Stop) -> Response:
         found = search.event(caller.installation, named, row_id, stop=stop)
         if found is None:
             raise RefusedError(404, "not_found", f"There is no such event of {named}.")
         changes = kinds()[named].version_fields is not None
         history = search.versions(caller.installation, named, str(found["id"]), stop=stop) if changes else []
-        return EventRecord(event=row(found), summary=summary_of(named, found), versions=[row(each) for each in history])
+        versions = [row(each) for each in history]
+        return written(EventRecord(event=row(found), summary=summary_of(named, found), versions=versions))
 
     return await answered(request, caller, look)
 

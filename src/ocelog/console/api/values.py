@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, Field
+from starlette.responses import Response
 
 from ocelog.times import from_us
 
@@ -23,6 +24,14 @@ Row = dict[str, Any]
 def instant(us: int | None) -> AwareDatetime | None:
     """Return an instant of the ledger."""
     return None if us is None else from_us(us)
+
+
+def written(answer: BaseModel) -> Response:
+    """Return an answer that is written here, in the thread that made it.
+
+    FastAPI writes what is not written yet in the thread that answers all, which would wait for large ones.
+    """
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 def row(found: Mapping[str, Any]) -> Row:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -37,6 +38,7 @@ from ocelog.times import to_us
 
 router = APIRouter()
 _PAGE = 50
+_LONGEST_ID = 32
 _SHOWN = 20
 """Events of an alert that its page shows."""
 _BULK = ("triage", "take", "close", "reopen")
@@ -168,7 +170,7 @@ def change_many(
     request: Request,
     visitor: Analyst,
     do: Annotated[str, Form()],
-    ids: Annotated[Sequence[str], Form(max_length=_PAGE)] = (),
+    ids: Annotated[Sequence[Annotated[str, Field(max_length=_LONGEST_ID)]], Form(max_length=_PAGE)] = (),
     reason: Annotated[str, Form()] = "",
 ) -> Response:
     """Do the same to several alerts; those to which it cannot be done stay as they are."""

@@ -30,7 +30,7 @@ from ocelog.app.users import users
 from ocelog.console.asking import answered, streamed
 from ocelog.console.event_view import grouped, instants, leaves, page_of, parts, raw
 from ocelog.console.languages import language_of
-from ocelog.console.rendering import page
+from ocelog.console.rendering import page, page_apart
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.languages.phrases import Phrase
@@ -272,7 +272,7 @@ async def rows(request: Request, visitor: Viewer, after_us: int | None = None, a
     if found.further is not None:
         further = asked.address("/search/rows", after_us=to_us(found.further.at), after_row=found.further.row_id)
     has_sources = bool(found.rows) or bool(await run_in_threadpool(sources.listed, installation))
-    return page(
+    return await page_apart(
         request,
         "search_rows.html",
         visitor=visitor,
@@ -301,7 +301,7 @@ async def histogram(request: Request, visitor: Viewer) -> Response:
         bars = await answered(request, visitor, lambda stop: searching.histogram(installation, asked.search, stop=stop))
     except OcelogError as error:
         return refused(request, visitor, error, "histogram")
-    return page(
+    return await page_apart(
         request,
         "search_histogram.html",
         visitor=visitor,
@@ -321,7 +321,7 @@ async def values(request: Request, visitor: Viewer, field: str) -> Response:
         )
     except OcelogError as error:
         return refused(request, visitor, error, "values")
-    return page(request, "search_values.html", visitor=visitor, asked=asked, field=field, found=found)
+    return await page_apart(request, "search_values.html", visitor=visitor, asked=asked, field=field, found=found)
 
 
 @router.post("/search/save")
@@ -464,6 +464,18 @@ async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -
         return refused(request, visitor, error)
     if found is None:
         raise HTTPException(404)
+    return await run_in_threadpool(_event, request, visitor, log_type, row_id, found, history, told)
+
+
+def _event(
+    request: Request,
+    visitor: Visitor,
+    log_type: str,
+    row_id: str,
+    found: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    told: Sequence[Mapping[str, Any]],
+) -> Response:
     values, seen = leaves(found), [leaves(each) for each in history]
     names = list(dict.fromkeys(name for each in [values, *seen] for name in each))
     differing = [name for name in names if len({each.get(name) for each in seen}) > 1]

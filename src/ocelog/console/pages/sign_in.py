@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app.users import users
-from ocelog.console.capacity import SIGNING_IN
+from ocelog.console.capacity import PROVIDER, SIGNING_IN
 from ocelog.console.front import Front
 from ocelog.console.rendering import page
 from ocelog.console.visitor import (
@@ -25,8 +25,6 @@ from ocelog.languages.phrases import Phrase
 from ocelog.secrets.secret import Secret
 
 router = APIRouter()
-_STATE = "ocelog-sign-in"
-"""The cookie that binds a browser to its way to the identity provider."""
 anonymous = APIRouter()
 """Routes that take nobody in particular."""
 
@@ -136,31 +134,44 @@ def ask(
     return _asked(request, then=own_path(next), has_ended=ended == "yes")
 
 
+def _state_name(request: Request) -> str:
+    """Return what the cookie is called that binds a browser to its way to the identity provider."""
+    return f"{cookie_name(request)}-sign-in"
+
+
 def _answer_address(request: Request) -> str:
     front: Front = request.app.state.front
     return front.address(request.url.scheme, request.headers.get("host", "")) + "/sign-in/provider/answer"
 
 
 @anonymous.get("/sign-in/provider")
-def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A002 - as above
+async def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A002 - as above
     """Send the browser to the identity provider, bound to this browser by a cookie."""
-    provider = request.app.state.provider
-    if provider is None:
+    if request.app.state.provider is None:
         return RedirectResponse("/sign-in", status_code=303)
+    return await PROVIDER.run(_sent_there, request, own_path(next))
+
+
+def _sent_there(request: Request, then: str) -> Response:
     try:
-        address, state = provider.begin(_answer_address(request), own_path(next))
+        address, state = request.app.state.provider.begin(_answer_address(request), then)
     except SignInRefusedError as error:
         return _ask_again(request, error)
     answer = RedirectResponse(address, status_code=303)
-    answer.set_cookie(_STATE, state, max_age=600, secure=is_secure(request), httponly=True, samesite="lax")
+    name, secure = _state_name(request), is_secure(request)
+    answer.set_cookie(name, state, max_age=600, secure=secure, httponly=True, samesite="lax")
     return answer
 
 
 @anonymous.get("/sign-in/provider/answer")
-def from_provider(request: Request, state: str = "", code: str = "", error: str = "") -> Response:
+async def from_provider(request: Request, state: str = "", code: str = "", error: str = "") -> Response:
     """Sign in whom the identity provider sends back, in the browser that was sent there."""
+    return await PROVIDER.run(_sent_back, request, state, code, error)
+
+
+def _sent_back(request: Request, state: str, code: str, error: str) -> Response:
     provider, installation = request.app.state.provider, installation_of(request)
-    asked = request.cookies.get(_STATE, "")
+    asked = request.cookies.get(_state_name(request), "")
     if provider is None or not state or not hmac.compare_digest(asked.encode(), state.encode()):
         return _ask_again(request, SignInRefusedError(Phrase("This browser did not ask to sign in so: begin again.")))
     if error or not code:
@@ -171,7 +182,7 @@ def from_provider(request: Request, state: str = "", code: str = "", error: str 
     except SignInRefusedError as refused:
         return _ask_again(request, refused)
     answer = _with_cookie(request, who, own_path(then))
-    answer.delete_cookie(_STATE)
+    answer.delete_cookie(_state_name(request), secure=is_secure(request), httponly=True, samesite="lax")
     return answer
 
 

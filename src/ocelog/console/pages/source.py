@@ -51,11 +51,11 @@ Seen = Annotated[Overview | None, Depends(_overview)]
 async def show(request: Request, visitor: Viewer, source_id: str, said: str = "") -> Response:
     """Show one source."""
     overviews = request.app.state.overviews
-    overview: Overview = await overviews.take()
+    overview: Overview = await overviews.shown()
     # It asks the ledger, for which no other page must wait.
     if await run_in_threadpool(_is_before, installation_of(request), source_id, overview):
         overviews.forget()
-        overview = await overviews.take()
+        overview = await overviews.shown()
     return await run_in_threadpool(_page, request, visitor, source_id, overview, said=said)
 
 

@@ -56,7 +56,7 @@ def head_of(row: RowMapping) -> Alert:
 
 
 def contextless_of(row: RowMapping) -> Alert:
-    """Read the columns `CONTEXTLESS` of an alert as a value that is never saved: its context is empty."""
+    """Read the columns `CONTEXTLESS` of an alert as a value that is saved by `keeps_context`: its context is empty."""
     return _read(row, _CONTEXTLESS_COLUMNS)
 
 
@@ -102,6 +102,15 @@ def of_ids(tx: Connection, ids: Collection[str], *, hold: bool = False) -> dict[
     return found
 
 
+def held_contextless(tx: Connection, ids: Collection[str]) -> dict[str, Alert]:
+    """Return the alerts with these ids, by id, without their contexts; their rows are taken, as by `of_ids`."""
+    return {
+        row["id"]: contextless_of(row)
+        for some in batches(sorted(ids))
+        for row in tx.execute(_HELD_CONTEXTLESS, {"ids": some}).mappings()
+    }
+
+
 def heads_of(tx: Connection, ids: Collection[str]) -> dict[str, Alert]:
     """Return the alerts with these ids, by id, without what is long in them."""
     return {
@@ -130,6 +139,7 @@ def hold(tx: Connection, ids: Collection[str]) -> list[str]:
 _THESE = select(tables.alerts).where(_a.id.in_(bindparam("ids", expanding=True))).order_by(_a.id)
 _THESE_HEADS = _THESE.with_only_columns(*HEAD)
 _HELD = _THESE.with_for_update()
+_HELD_CONTEXTLESS = _HELD.with_only_columns(*CONTEXTLESS)
 _HELD_IDS = _HELD.with_only_columns(_a.id)
 _o = tables.outbox.c
 _COMES_AND_GOES = frozenset({Happened.REOPENED, Happened.RESOLVED, Happened.NOT_VISIBLE, Happened.ESCALATED})
@@ -160,9 +170,14 @@ _READ = update(tables.alerts).where(_a.id == bindparam("this"), _a.revision == b
 """An alert as it was read."""
 
 
-def save(tx: Connection, alert: Alert) -> bool:
-    """Save a change of an alert; False: it changed since this revision of it was read, and nothing was saved."""
+def save(tx: Connection, alert: Alert, *, keeps_context: bool = False) -> bool:
+    """Save a change of an alert; False: it changed since this revision of it was read, and nothing was saved.
+
+    `keeps_context`: its context stays as the ledger has it, for an alert that was read without.
+    """
     values = columns_of(alert) | {"revision": alert.revision + 1}
+    if keeps_context:
+        del values["context"]
     if alert.revision == 0:
         # Another may be opening it at this moment.
         return insert_missing(tx, tables.alerts, **values)
