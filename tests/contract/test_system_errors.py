@@ -7,6 +7,7 @@ from sqlalchemy import insert, select
 
 from bookkeeping.records import NOW, Clock, source_row
 from ocelog.alert.alert import Alert
+from ocelog.alert.changes import CloseReason, close
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
@@ -64,6 +65,18 @@ def test_a_system_error_is_one_alert_from_its_opening_to_its_end_and_again(liste
     errors.raise_(notice(Turn.OPENED, later, opened=later))
     assert alert(listened).status is AlertStatus.OPEN
     assert heard(listened) == ["opened", "escalated", "resolved", "reopened"]
+
+
+def test_what_a_person_closed_stays_closed_until_it_is_told_again(listened: Ledger) -> None:
+    errors = AlertedErrors(listened)
+    errors.raise_(notice(Turn.OPENED, NOW))
+    listened.alerts.change([alert(listened).id], close(CloseReason.BENIGN, who="ann"))
+    errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=1)))
+    assert (alert(listened).status, alert(listened).close_reason) == (AlertStatus.CLOSED, "benign")
+    assert heard(listened) == ["opened", "closed"]
+    errors.raise_(notice(Turn.REPEATED, NOW + timedelta(hours=4), times=2))
+    assert alert(listened).status is AlertStatus.OPEN
+    assert heard(listened) == ["opened", "closed", "reopened"]
 
 
 @pytest.mark.parametrize("during", ["work", HANGING, STALLED])

@@ -14,7 +14,7 @@ from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.delivery.suppressing import muted_by
 from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
 from ocelog.alert.listing import AlertFilter
-from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.notice import AlertType
 from ocelog.alert.raising import RaisedAlert, over, raised
 from ocelog.app.loops import loop_alerts
 from ocelog.app.loops.loop import Work, log_failure
@@ -108,7 +108,8 @@ class AlertedErrors(Struct, frozen=True):
         error = notice.error
 
         def to(before: Alert | None) -> RaisedAlert | None:
-            if before is None or before.status is AlertStatus.RESOLVED:
+            if before is None or not before.is_open:
+                # What a person has closed stays closed, as an alert of a rule does.
                 return None
             return over(before, self.ledger.system_errors.now_us(), note=notice.text)
 
