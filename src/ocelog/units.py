@@ -236,6 +236,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def with_full_stop(text: str) -> str:
+    """Return `text` with a full stop, unless it ends as a sentence does."""
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
 _LISTED = {
     "and": translatable("%(first)s and %(second)s"),
     "or": translatable("%(first)s or %(second)s"),

@@ -178,10 +178,14 @@ def test_the_confinement_stays_with_the_source_until_somebody_at_the_machine_nam
         return found.public_only
 
     assert confined()
-    edit(installation, row, SourceChange(own={"rate": 1.0}, check=False), Listener())
-    edit(installation, row, SourceChange(own={"client_id": "y"}, check=False), Listener())
+
+    def edited(change: SourceChange) -> None:
+        edit(installation, sources.find(installation, "prod"), change, Listener())
+
+    edited(SourceChange(own={"rate": 1.0}, check=False))
+    edited(SourceChange(own={"client_id": "y"}, check=False))
     assert confined(), "neither of them says where a secret is sent to"
-    edit(installation, row, SourceChange(own={"api_url": "us2"}, check=False, anyway=True), Listener())
+    edited(SourceChange(own={"api_url": "us2"}, check=False, anyway=True))
     assert not confined()
 
 

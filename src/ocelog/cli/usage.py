@@ -10,6 +10,7 @@ from ocelog.cli.app import COMMANDS
 from ocelog.cli.place import refusal_of, words_of
 from ocelog.secrets.secret import hidden, may_be_shown
 from ocelog.suggest import suggest
+from ocelog.units import with_full_stop
 
 _NOT_ONE_OF = re.compile("'([^']*)' is not one of ")
 """How a value is refused that is none of an option's choices."""
@@ -56,4 +57,4 @@ def _what(error: Any, context: Any) -> str:
     choices = map(str, getattr(getattr(getattr(error, "param", None), "type", None), "choices", ()))
     if (came := _NOT_ONE_OF.search(text)) and (near := suggest(came[1], choices)):
         return f"{text.removesuffix('.')}{near}"
-    return text if text.endswith((".", "?")) else f"{text}."
+    return with_full_stop(text)

@@ -19,7 +19,7 @@ from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import say_in
 from ocelog.model import Severity, Slice
 from ocelog.times import from_us
-from ocelog.units import about, counted, write_duration, write_instant, write_list, write_size
+from ocelog.units import about, counted, with_full_stop, write_duration, write_instant, write_list, write_size
 
 _MOST_NOT_JUDGED = 5
 """Of rows that were not judged, those that are told of one by one."""
@@ -283,8 +283,8 @@ def _alerts(found: Overview, todo: Mapping[str, str]) -> list[str]:
         rule = f"the rule {each.rule_id}" if each.rule_id else "any rule"
         again = f" {todo[each.rule_id]}" if each.rule_id in todo else ""
         span = f"{write_instant(from_us(each.first_us))} to {write_instant(from_us(each.last_us))}"
-        reason = each.reason if each.reason.endswith((".", "?")) else f"{each.reason}."
-        lines.append(f"{each.table}: {each.rows:,} rows ({span}) were not judged by {rule}: {reason}{again}")
+        why = with_full_stop(each.reason)
+        lines.append(f"{each.table}: {each.rows:,} rows ({span}) were not judged by {rule}: {why}{again}")
     if rest := found.not_judged[_MOST_NOT_JUDGED:]:
         rules = counted(len({each.rule_id for each in rest}), "rule")
         lines.append(f"More rows were not judged, by {rules}. Which, and what to do: ocelog rules unjudged")
