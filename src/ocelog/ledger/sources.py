@@ -1,7 +1,7 @@
 """Which sources a person has set up: the ledger as whoever sets them up uses it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -32,6 +32,7 @@ from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alert_changes, claims, counters, purging, seeds, suppressions, sweeps
+from ocelog.ledger.vault import KeptSecret
 from ocelog.model import PURGING, SourceRow
 
 _s = tables.sources.c
@@ -46,8 +47,11 @@ class SourceLedger:
         self._database = database
         self._now_us = now_us
 
-    def add(self, row: SourceRow) -> None:
-        """Add a source, or take up a removed one of the same id. Raises ConfigError for a name in use."""
+    def add(self, row: SourceRow, secrets: Sequence[KeptSecret] = ()) -> None:
+        """Add a source with its secrets, or take up a removed one of the same id.
+
+        Raises ConfigError for a name in use.
+        """
         with self._database.write() as tx:
             if tx.execute(select(_s.id).where(_s.id == row.id)).first() is not None:
                 # The alerts of its records ended with it, and rules that were turned on since know none of them.
@@ -62,9 +66,12 @@ class SourceLedger:
                 raise half_purged(before)
             else:
                 _write(tx, update(tables.sources).where(_s.id == row.id).values(**_values(row), ending=False), row)
+            vault.keep(tx, secrets)
 
-    def save(self, row: SourceRow, *, before: SourceRow | None = None) -> None:
+    def save(self, row: SourceRow, secrets: Sequence[KeptSecret] = (), *, before: SourceRow | None = None) -> None:
         """Put `row` in the place of the source with its id, which must still be as `before`, if that is given.
+
+        And `secrets` in the place of those that it has: whoever reads the source after that finds them.
 
         Raises ConfigError if it is not, if the source was removed, or if the name is used.
         """
@@ -81,6 +88,7 @@ class SourceLedger:
                     )
                 )
             _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row)
+            vault.keep(tx, secrets)
 
     def find(self, id_or_name: str) -> SourceRow | None:
         """Return the source of that id, else the one of that name; one that is set up goes before a removed one."""
