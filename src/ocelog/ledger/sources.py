@@ -69,7 +69,7 @@ class SourceLedger:
             vault.keep(tx, secrets)
 
     def save(self, row: SourceRow, secrets: Sequence[KeptSecret] = (), *, before: SourceRow | None = None) -> None:
-        """Put `row` in the place of the source with its id, which must still be as `before`, if that is given.
+        """Put `row` in the place of the source with its id, which must be as `before`, if that is given, or so already.
 
         And `secrets` in the place of those that it has: whoever reads the source after that finds them.
 
@@ -79,7 +79,7 @@ class SourceLedger:
             there = _held(tx, row.id)
             if there is None or there.removed_us is not None:
                 raise ConfigError(Phrase("There is no source named %(name)s any more.", name=repr(row.name)))
-            if before is not None and there != replace(before, settings=json.loads(json.dumps(dict(before.settings)))):
+            if before is not None and there not in (_as_read(before), _as_read(row)):
                 raise ConfigError(
                     Phrase(
                         "Somebody else changed the source %(name)s at the same time. Look at how it is now, and change "
@@ -205,6 +205,11 @@ def _held(tx: Connection, source_id: str) -> SourceRow | None:
     """Return a source, removed or not, which stays as it is until the transaction ends; None: there is none."""
     found = tx.execute(_rows().where(_s.id == source_id).with_for_update()).mappings().one_or_none()
     return None if found is None else _row_of(found)
+
+
+def _as_read(row: SourceRow) -> SourceRow:
+    """Return `row` as it is read once it was saved: JSON knows no tuples."""
+    return replace(row, settings=json.loads(json.dumps(dict(row.settings))))
 
 
 def _write(tx: Connection, statement: Insert | Update, row: SourceRow) -> int:
