@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bookkeeping.crashes import crash_everywhere
+from bookkeeping.races import everything
+from bookkeeping.records import NOW, begun
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.sources import sources
 from ocelog.app.sources.source_changes import Listener, SourceChange, edit, rotate
@@ -148,3 +150,22 @@ def test_who_changes_a_source_that_another_removes_or_changes_meanwhile_changes_
             assert home.ledger.sources.secret_kept("prod", SECRET_NAME) is None
         else:
             assert sources.reveal(home, before) == Secret("s")
+
+
+def test_a_change_that_is_refused_makes_no_record_look_as_if_it_was_read_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
+        sources.add(home, described("acme", projects=["p1"]), GivenSecret(value=Secret("s")))
+        begun(home.ledger, edge=NOW)
+        (before,) = home.ledger.sources.listed()
+        home.ledger.sources.save(replace(before, paused=True))
+        there = everything(home.ledger)
+        monkeypatch.setattr(sources, "check", lambda *_: [])
+        change = SourceChange(own={"projects": ["p1", "p2"]})
+        with pytest.raises(ConfigError, match="Somebody else"):
+            edit(home, before, change, Listener())
+        assert everything(home.ledger) == there
+        assert edit(home, home.ledger.sources.listed()[0], change, Listener()).sees_more
+        assert everything(home.ledger)["streams"] != there["streams"]

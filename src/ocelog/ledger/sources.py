@@ -1,7 +1,7 @@
 """Which sources a person has set up: the ledger as whoever sets them up uses it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +31,7 @@ from ocelog.kept_texts import kept_text
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alert_changes, claims, counters, purging, seeds, suppressions, sweeps
+from ocelog.ledger.rows import alert_changes, claims, counters, purging, seeds, streams, suppressions, sweeps
 from ocelog.ledger.vault import KeptSecret
 from ocelog.model import PURGING, SourceRow
 
@@ -68,14 +68,24 @@ class SourceLedger:
                 _write(tx, update(tables.sources).where(_s.id == row.id).values(**_values(row), ending=False), row)
             vault.keep(tx, secrets)
 
-    def save(self, row: SourceRow, secrets: Sequence[KeptSecret] = (), *, before: SourceRow | None = None) -> None:
+    def save(
+        self,
+        row: SourceRow,
+        secrets: Sequence[KeptSecret] = (),
+        *,
+        before: SourceRow | None = None,
+        sees_more: Collection[str] = (),
+    ) -> None:
         """Put `row` in the place of the source with its id, which must be as `before`, if that is given, or so already.
 
-        And `secrets` in the place of those that it has: whoever reads the source after that finds them.
+        And `secrets` in the place of those that it has: whoever reads the source after that finds them. It shows more
+        records from now on than it did, of the log types that `sees_more` names.
 
         Raises ConfigError if it is not, if the source was removed, or if the name is used.
         """
         with self._database.write() as tx:
+            # Before the source: in the order in which all transactions lock (see `rows`).
+            streams.sees_more(tx, row.id, sees_more, self._now_us())
             there = _held(tx, row.id)
             if there is None or there.removed_us is not None:
                 raise ConfigError(Phrase("There is no source named %(name)s any more.", name=repr(row.name)))
@@ -159,8 +169,8 @@ class SourceLedger:
             # In the order in which all transactions lock (see `rows`).
             counters.hold_all(tx)
             stream = tables.streams.c
-            streams = select(stream.log_type).where(stream.source_id == source_id).order_by(stream.log_type)
-            tx.execute(streams.with_for_update()).all()
+            held = select(stream.log_type).where(stream.source_id == source_id).order_by(stream.log_type)
+            tx.execute(held.with_for_update()).all()
             seeds.purge(tx, source_id)
             tx.execute(select(_s.id).where(_s.id == source_id).with_for_update()).all()
             tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))

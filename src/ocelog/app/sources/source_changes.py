@@ -211,10 +211,9 @@ def edit(
         prove(row, secret, otherwise or _unchanged(before, change), listener)
     # Without the key nothing is changed.
     secrets = [] if change.secret is None else [sources.kept_secret(installation.vault(), row, change.secret)]
-    if sees_more := sources.shows_more(before, row):
-        # First: a running service reads them from the moment at which the source is saved. Logs are not of a project.
-        installation.ledger.pulling.sees_more(row.id, changing())
-    installation.ledger.sources.save(row, secrets, before=before)
+    sees_more = sources.shows_more(before, row)
+    # Logs are not of a project.
+    installation.ledger.sources.save(row, secrets, before=before, sees_more=changing() if sees_more else ())
     swept = sources.sweep_again(installation, before, row)
     return EditResult(row=row, sees_more=sees_more, swept=swept)
 
