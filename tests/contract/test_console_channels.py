@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from bookkeeping.alerts import alert_of, opened
+from bookkeeping.crashes import crash_everywhere
 from ocelog.access import Role
 from ocelog.alert.delivery.delivering import DeliveryDelay, DeliverySuccess, Outcome, OutgoingMessage
 from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ChannelRefusedError
+from ocelog.secrets.secret import Secret
 from visiting import SAME_SITE, Console
 
 
@@ -144,3 +147,18 @@ def test_it_says_what_was_done_and_nothing_that_an_address_makes_up(console: Con
 def add(console: Console) -> None:
     settings = {"path": str(console.installation.home.path.parent / "ops.json")}
     channels.add(console.installation, "file", "ops", ChannelChange(settings=settings))
+
+
+def test_who_is_killed_saves_a_channel_with_all_its_secrets_or_none(console: Console) -> None:
+    """A service must send to no new address what came with the old one."""
+
+    def change(to: str) -> ChannelChange:
+        given = {"url": f"https://{to}.example/", "headers": f"Authorization: {to}"}
+        return ChannelChange(secrets={name: GivenSecret(value=Secret(text)) for name, text in given.items()})
+
+    home = console.installation
+    crash_everywhere(home.ledger, lambda: channels.add(home, "webhook", "ops", change("old")))
+    row = channels.find(home, "ops")
+    crash_everywhere(home.ledger, lambda: channels.edit(home, row, change("new")))
+    found = home.channel_vault().get_all("ops")
+    assert found == {"url": Secret("https://new.example/"), "headers": Secret("Authorization: new")}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bookkeeping.races import everything
-from bookkeeping.records import landing, planned, slice_of, taken
+from bookkeeping.records import landing, planned, slice_of, source_row, taken
 from ocelog.access import Deed, Role, Session, User
 from ocelog.app.maintenance.backup import back_up, restore
 from ocelog.app.users import users
@@ -38,7 +38,8 @@ def filled(ledger: Ledger) -> Ledger:
     """Hold a source, its secret, slices in several states, a part and a stream's counts."""
     moving = taken(ledger, slice_of(), slice_of(narrowed={"severity": ("HIGH",)}))
     ledger.pulling.land(landing(moving))
-    ledger.vault(KEY).put("acme", "client_secret", Secret("wiz-client-secret"))
+    secret = ledger.vault(KEY).kept("acme", "client_secret", Secret("wiz-client-secret"))
+    ledger.sources.save(source_row(), [secret])
     return ledger
 
 

@@ -1277,6 +1277,24 @@ def test_what_a_person_closed_and_is_open_again_by_itself_is_not_told_amid_a_mut
     assert desk.waiting() == []
 
 
+@pytest.mark.parametrize("end", [Happened.CLOSED, Happened.RESOLVED])
+def test_who_may_have_heard_of_an_end_by_a_try_that_failed_hears_after_a_mute_that_it_is_open(
+    desk: Desk, clock: Clock, end: Happened
+) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    claim = desk.take()
+    assert len(desk.happened(claim)) == 1
+    desk.tell("a", end, "ops", status=AlertStatus(end.value.upper()))
+    fail(desk, claim)
+    mute(desk)
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    clock.now += 2 * MINUTE
+    assert desk.happened(claim) == []
+    clock.now += HOUR
+    assert desk.happened(desk.take()) == [("a", Happened.REOPENED, 2)]
+
+
 def storm_that_failed_for_a_day(desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Claim:
     """Have 35 alerts wait for a channel that is tried for the tenth time a day later, and return its claim."""
     monkeypatch.setattr(delivery, "_AT_ONCE", 10)
@@ -1546,7 +1564,7 @@ def ended_now(desk: Desk, suppression_id: str) -> bool:
     return AlertLedger(desk.ledger._database, lambda: desk.now_us).end_suppression(suppression_id)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(16))
 def test_what_people_heard_last_is_so_once_no_mute_is_left(desk: Desk, clock: Clock, seed: int) -> None:
     rng, muted, names = random.Random(seed), 0, ("a", "b", "c")
     desk.ledger.channels.add(channel())
@@ -1564,7 +1582,7 @@ def test_what_people_heard_last_is_so_once_no_mute_is_left(desk: Desk, clock: Cl
         name = rng.choice(names)
         alert = desk.alert(name)
         assert alert is not None
-        match rng.randrange(6):
+        match rng.randrange(8):
             case 0:
                 muted += 1
                 mute(desk, lasts=rng.randint(1, 90) * MINUTE, id=f"m{muted}")
@@ -1578,10 +1596,23 @@ def test_what_people_heard_last_is_so_once_no_mute_is_left(desk: Desk, clock: Cl
                 desk.tell(name, what, "ops", status=status, later=later)
             case 4:
                 deliver()
+            case 5:
+                what = Happened.CLOSED if alert.is_open else Happened.REOPENED
+                status = AlertStatus.CLOSED if alert.is_open else AlertStatus.OPEN
+                desk.tell(name, what, "ops", status=status, note="by ann")
+            case 6:
+                handed = desk.delivery.hand(claims[-1])
+                if isinstance(handed, OutgoingMessage):
+                    # Its answer was lost: it may have arrived.
+                    (at,) = handed.entries
+                    heard |= {at: handed.entries[at][-1].happened} if rng.random() < 0.5 else {}
+                    desk.delivery.settle(claims[-1], handed, LATER)
             case _:
                 clock.now += rng.randint(1, 30) * MINUTE
-    clock.now += 3 * HOUR
-    deliver()
+    # A channel that failed rests first.
+    for _ in range(2):
+        clock.now += 3 * HOUR
+        deliver()
     for name in names:
         alert = desk.alert(name)
         assert alert is not None

@@ -98,10 +98,9 @@ def test_other_settings_between_two_sweeps_break_the_row(ledger: Ledger) -> None
 @pytest.mark.parametrize("kept_as", ["sealed", "reference"])
 def test_a_new_secret_between_two_sweeps_breaks_the_row(ledger: Ledger, kept_as: str) -> None:
     def rotate(to: str) -> None:
-        if kept_as == "sealed":
-            ledger.vault(bytes(32)).put("acme", "client_secret", Secret(to))
-        else:
-            ledger.vault(bytes(32)).put_reference("acme", "client_secret", f"env:{to}")
+        reference = f"env:{to}" if kept_as == "reference" else None
+        kept = ledger.vault(bytes(32)).kept("acme", "client_secret", Secret(to), reference)
+        ledger.sources.save(source_row(), [kept])
 
     ledger.sources.add(source_row())
     rotate("ONE")

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from ocelog.app.assemble import Assembly
-from ocelog.app.source_settings import SECRET_NAME
-from ocelog.app.sources.sources import row_of
+from ocelog.app.sources import sources
+from ocelog.app.sources.sources import GivenSecret, row_of
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.pull.stream import Stream
@@ -54,8 +54,7 @@ def test_a_source_is_taken_up_anew_whenever_its_secret_or_the_key_changes(tmp_pa
     secret_file.write_text("one")
     with opened(tmp_path / "home") as installation:
         for name in ("prod", "other"):
-            installation.ledger.sources.add(row_of(name, SETTINGS, {}))
-            installation.vault().put(name, SECRET_NAME, Secret("first"))
+            sources.add(installation, row_of(name, SETTINGS, {}), GivenSecret(value=Secret("first")))
         assembly = Assembly(installation=installation, told=lambda *_: None)
 
         def changed() -> list[str]:
@@ -64,15 +63,19 @@ def test_a_source_is_taken_up_anew_whenever_its_secret_or_the_key_changes(tmp_pa
             known.update((stream.row.name, stream) for stream in assembly.streams())
             return [name for name, stream in known.items() if before.get(name) is not stream]
 
+        def put(reference: str | None = None) -> None:
+            row, secret = sources.find(installation, "prod"), GivenSecret(value=Secret("second"), reference=reference)
+            installation.ledger.sources.save(row, [sources.kept_secret(installation.vault(), row, secret)])
+
         known: dict[str, Stream] = {}
         assert (changed(), changed()) == (["prod", "other"], [])
-        installation.vault().put("prod", SECRET_NAME, Secret("second"))
+        put()
         assert (changed(), changed()) == (["prod"], [])
-        installation.vault().put_reference("prod", SECRET_NAME, f"file:{secret_file}")
+        put(f"file:{secret_file}")
         assert (changed(), changed()) == (["prod"], [])
         secret_file.write_text("another")
         assert (changed(), changed()) == (["prod"], [])
-        installation.vault().put_reference("prod", SECRET_NAME, "env:WIZ_SECRET")
+        put("env:WIZ_SECRET")
         assert (changed(), changed()) == (["prod"], [])
         installation.home.key_file.chmod(0o600)
         installation.home.key_file.write_bytes(installation.home.key_file.read_bytes() + b"\n")

@@ -1,5 +1,6 @@
 """Which matches a correlation rule looks at, and what it finds in them however late they land."""
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -117,6 +118,17 @@ def test_a_step_may_name_what_the_rule_says_in_its_alert_context(path: str) -> N
     lake.put("B", 20, "emil", context='{"who": {"id": "x"}}')
     lake.put("B", 10, context='{"who": {"id": "y"}}')
     lake.put("B", 5, context=None)
+    assert [match.verdict.title for match in find(lake, rule_of("A", "B", match=path)).matches] == ["together: x"]
+
+
+@pytest.mark.parametrize("text", ["[" * 600 + "]" * 600, '{"a":' * 900 + "1" + "}" * 900, r'["\ud800"]', '["'])
+@pytest.mark.parametrize("path", ["p_alert_context.who", "who"])
+def test_an_event_hides_nothing_by_text_that_looks_like_json(text: str, path: str) -> None:
+    lake = Matches()
+    for rule, minute in (("A", 30), ("B", 20)):
+        lake.put(rule, minute, context=json.dumps({"who": "x", "agent": text}))
+    lake.put("B", 10, context=json.dumps({"who": text}))
+    lake.put("B", 5, context=text)
     assert [match.verdict.title for match in find(lake, rule_of("A", "B", match=path)).matches] == ["together: x"]
 
 

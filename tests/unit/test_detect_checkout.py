@@ -155,6 +155,7 @@ def test_a_rule_whose_base_has_an_error_says_so(tmp_path: Path, part: str) -> No
         "\ufeffAnalysisType: global\nGlobalID: words\nFilename: w.py\n",
         "# Words.\n\n  AnalysisType: global\n  GlobalID: words\n  Filename: w.py\n",
         '{\n  "GlobalID": "words",\n  "AnalysisType": "global", "Filename": "w.py"\n}\n',
+        '{"Filename": "w.py", "GlobalID": "words", "AnalysisType": "global"}',
         "%YAML 1.2\n---\r\nGlobalID: words\r\nAnalysisType: global\r\nFilename: w.py\r\n",
     ],
 )

@@ -1,4 +1,4 @@
-"""A source's id comes from its name, and stays; a source is read only once its secret is there."""
+"""A source's id comes from its name, and stays; a source is never without its secret, nor with that of another."""
 
 from pathlib import Path
 
@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bookkeeping.crashes import crash_everywhere
+from bookkeeping.races import everything
+from bookkeeping.records import NOW, begun
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.sources import sources
-from ocelog.app.sources.source_changes import Listener, SourceChange, edit
+from ocelog.app.sources.source_changes import Listener, SourceChange, edit, rotate
 from ocelog.app.sources.sources import GivenSecret, clean_name, row_of, source_id
 from ocelog.errors import ConfigError
 from ocelog.installation import making
 from ocelog.installation.opening import opened
-from ocelog.ledger.vault import Vault
 from ocelog.model import SourceRow
 from ocelog.pull.ports import HealthItem
 from ocelog.secrets.secret import Secret
@@ -50,22 +52,40 @@ def test_a_name_that_could_mislead_is_refused(name: str) -> None:
         clean_name(name)
 
 
-def test_a_source_is_paused_until_its_secret_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service beside us, or a crash between the two, must not meet a source that has no secret yet."""
+@pytest.mark.parametrize("change", [None, SourceChange(own={"token_url": "fedramp"}, check=False)])
+def test_who_is_killed_saves_a_source_with_its_secret_or_neither(tmp_path: Path, change: SourceChange | None) -> None:
+    """A service must find no source without a secret, nor one whose new address it sends the old secret to."""
     making.make(tmp_path / "home", ledger_url=None)
-    paused = list[bool]()
-    put = Vault.put
-
-    def watched(self: Vault, source: str, name: str, secret: Secret) -> None:
-        paused.extend(row.paused for row in home.ledger.sources.listed())
-        put(self, source, name, secret)
-
-    monkeypatch.setattr(Vault, "put", watched)
     with opened(tmp_path / "home") as home:
-        row = row_of("prod", from_mapping({"token_url": "cognito", "client_id": "x"}), {})
-        sources.add(home, row, GivenSecret(value=Secret("s")))
-        paused.extend(row.paused for row in home.ledger.sources.listed())
-    assert paused == [True, False]
+        if change is None:
+            crash_everywhere(
+                home.ledger, lambda: sources.add(home, described("prod"), GivenSecret(value=Secret("new")))
+            )
+        else:
+            sources.add(home, described("prod"), GivenSecret(value=Secret("old")))
+            (before,) = home.ledger.sources.listed()
+            wanted = replace(change, secret=GivenSecret(value=Secret("new")))
+            crash_everywhere(home.ledger, lambda: edit(home, before, wanted, Listener()))
+        (row,) = home.ledger.sources.listed()
+        assert sources.reveal(home, row) == Secret("new")
+
+
+def test_a_rotated_secret_goes_to_no_account_that_it_was_not_tried_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
+        sources.add(home, described("prod"), GivenSecret(value=Secret("old")))
+        (before,) = home.ledger.sources.listed()
+
+        def check(*_: object) -> list[HealthItem]:
+            edit(home, before, SourceChange(own={"token_url": "fedramp"}, check=False), Listener())
+            return []
+
+        monkeypatch.setattr(sources, "check", check)
+        with pytest.raises(ConfigError, match="Somebody else"):
+            rotate(home, before, SourceChange(), GivenSecret(value=Secret("new")), Listener())
+        assert sources.reveal(home, before) == Secret("old")
 
 
 US1 = "https://api.us1.app.wiz.io/graphql"
@@ -130,3 +150,22 @@ def test_who_changes_a_source_that_another_removes_or_changes_meanwhile_changes_
             assert home.ledger.sources.secret_kept("prod", SECRET_NAME) is None
         else:
             assert sources.reveal(home, before) == Secret("s")
+
+
+def test_a_change_that_is_refused_makes_no_record_look_as_if_it_was_read_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
+        sources.add(home, described("acme", projects=["p1"]), GivenSecret(value=Secret("s")))
+        begun(home.ledger, edge=NOW)
+        (before,) = home.ledger.sources.listed()
+        home.ledger.sources.save(replace(before, paused=True))
+        there = everything(home.ledger)
+        monkeypatch.setattr(sources, "check", lambda *_: [])
+        change = SourceChange(own={"projects": ["p1", "p2"]})
+        with pytest.raises(ConfigError, match="Somebody else"):
+            edit(home, before, change, Listener())
+        assert everything(home.ledger) == there
+        assert edit(home, home.ledger.sources.listed()[0], change, Listener()).sees_more
+        assert everything(home.ledger)["streams"] != there["streams"]

@@ -22,8 +22,10 @@ from ocelog.files import check_regular
 _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 _TOP = re.compile(r"^(?!---|%|[ \t]*(?:#|\r?$))([ \t]{0,80})(\{?)", re.MULTILINE)
 """How far the keys of a file are indented, and whether they stand in braces."""
-_KIND = r"""^{}["']?AnalysisType["']?[ \t]*:[ \t]*["']?(\w+)"""
-_LIKELY = r"""^{}["']?(AnalysisType|RuleID|GlobalID|DataModelID|PackID|LookupName|QueryName)["']?[ \t]*:"""
+_IN_BRACES = r"(?:^|[{,])[ \t]*"
+"""What stands before a key in braces: each may be on a line of its own, or all on one, as programs write them."""
+_KIND = r"""{}["']?AnalysisType["']?[ \t]*:[ \t]*["']?(\w+)"""
+_LIKELY = r"""{}["']?(AnalysisType|RuleID|GlobalID|DataModelID|PackID|LookupName|QueryName)["']?[ \t]*:"""
 _NAMED = re.compile(r"""["']?Filename["']?[ \t]*:[ \t]*["']?([^"'\n]+)""")
 STOOD_ON = frozenset({"global", "datamodel", "lookup_table"})
 """Kinds that rules need, wherever in the checkout they are."""
@@ -78,7 +80,7 @@ def _top_key(pattern: str, text: str) -> re.Match[str] | None:
     """Return where `pattern` stands among the keys of the whole file: those of what is in it may be the same."""
     top = _TOP.search(text)
     indent, brace = top.groups() if top else ("", "")
-    return re.compile(pattern.format(r"[ \t]*(?:\{[ \t]*)?" if brace else indent), re.MULTILINE).search(text)
+    return re.compile(pattern.format(_IN_BRACES if brace else f"^{indent}"), re.MULTILINE).search(text)
 
 
 def read_bundle(path: Path) -> Bundle:

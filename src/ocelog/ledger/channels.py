@@ -1,7 +1,7 @@
 """Which channels a person has set up, and how they are: the ledger as whoever sets them up uses it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox
+from ocelog.ledger.vault import KeptSecret
 from ocelog.times import from_us, has_passed
 
 _c = tables.channels.c
@@ -43,14 +44,19 @@ class ChannelLedger:
             rows = [channels.channel_of(row) for row in tx.execute(this).mappings()]
             return min(rows, key=lambda row: row.id != id_or_name, default=None)
 
-    def add(self, channel: ChannelRow) -> None:
-        """Add a channel. Raises ConfigError for a name or an id in use."""
+    def add(self, channel: ChannelRow, secrets: Sequence[KeptSecret] = ()) -> None:
+        """Add a channel with its secrets. Raises ConfigError for a name or an id in use."""
         with self._database.write() as tx:
             values = {"id": channel.id, "added_us": channel.added_us, "failures": 0, "fence": 0}
             _write(tx, insert(tables.channels).values(values | channels.columns_of(channel)), channel)
+            vault.keep(tx, secrets, vault.CHANNELS)
 
-    def change(self, before: ChannelRow, to: Callable[[ChannelRow], ChannelRow]) -> ChannelRow:
+    def change(
+        self, before: ChannelRow, to: Callable[[ChannelRow], ChannelRow], secrets: Sequence[KeptSecret] = ()
+    ) -> ChannelRow:
         """Save what `to` makes of a channel as it is now, which others may have changed since `before` was read.
+
+        And `secrets` in the place of those that it has: whoever reads the channel after that finds them.
 
         What failed before is tried again at once. Raises ConfigError if it is gone, or its name is used.
         """
@@ -63,6 +69,7 @@ class ChannelLedger:
             channel = to(channels.channel_of(row))
             changed = update(tables.channels).where(_c.id == channel.id).values(channels.columns_of(channel) | again)
             _write(tx, changed, channel)
+            vault.keep(tx, secrets, vault.CHANNELS)
             outbox.wake(tx, channel.id, self._now_us())
             return channel
 

@@ -80,11 +80,6 @@ class SliceLedger:
         with self._database.write() as tx:
             return streams.plan(tx, before, after, slices)
 
-    def sees_more(self, source_id: str, log_types: Collection[str]) -> None:
-        """Note that a source shows more records of these log types from now on than it did."""
-        with self._database.write() as tx:
-            streams.sees_more(tx, source_id, log_types, self._now_us())
-
     def planning(self, streams_: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[Marks, list[Slice]]]:
         """Return the marks of each of `streams_`, and its slices that are not read to their end, as of one instant."""
         with self._database.read() as tx:

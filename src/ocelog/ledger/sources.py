@@ -1,7 +1,7 @@
 """Which sources a person has set up: the ledger as whoever sets them up uses it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +31,8 @@ from ocelog.kept_texts import kept_text
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alert_changes, claims, counters, purging, seeds, suppressions, sweeps
+from ocelog.ledger.rows import alert_changes, claims, counters, purging, seeds, streams, suppressions, sweeps
+from ocelog.ledger.vault import KeptSecret
 from ocelog.model import PURGING, SourceRow
 
 _s = tables.sources.c
@@ -46,8 +47,11 @@ class SourceLedger:
         self._database = database
         self._now_us = now_us
 
-    def add(self, row: SourceRow) -> None:
-        """Add a source, or take up a removed one of the same id. Raises ConfigError for a name in use."""
+    def add(self, row: SourceRow, secrets: Sequence[KeptSecret] = ()) -> None:
+        """Add a source with its secrets, or take up a removed one of the same id.
+
+        Raises ConfigError for a name in use.
+        """
         with self._database.write() as tx:
             if tx.execute(select(_s.id).where(_s.id == row.id)).first() is not None:
                 # The alerts of its records ended with it, and rules that were turned on since know none of them.
@@ -62,17 +66,30 @@ class SourceLedger:
                 raise half_purged(before)
             else:
                 _write(tx, update(tables.sources).where(_s.id == row.id).values(**_values(row), ending=False), row)
+            vault.keep(tx, secrets)
 
-    def save(self, row: SourceRow, *, before: SourceRow | None = None) -> None:
-        """Put `row` in the place of the source with its id, which must still be as `before`, if that is given.
+    def save(
+        self,
+        row: SourceRow,
+        secrets: Sequence[KeptSecret] = (),
+        *,
+        before: SourceRow | None = None,
+        sees_more: Collection[str] = (),
+    ) -> None:
+        """Put `row` in the place of the source with its id, which must be as `before`, if that is given, or so already.
+
+        And `secrets` in the place of those that it has: whoever reads the source after that finds them. It shows more
+        records from now on than it did, of the log types that `sees_more` names.
 
         Raises ConfigError if it is not, if the source was removed, or if the name is used.
         """
         with self._database.write() as tx:
+            # Before the source: in the order in which all transactions lock (see `rows`).
+            streams.sees_more(tx, row.id, sees_more, self._now_us())
             there = _held(tx, row.id)
             if there is None or there.removed_us is not None:
                 raise ConfigError(Phrase("There is no source named %(name)s any more.", name=repr(row.name)))
-            if before is not None and there != replace(before, settings=json.loads(json.dumps(dict(before.settings)))):
+            if before is not None and there not in (_as_read(before), _as_read(row)):
                 raise ConfigError(
                     Phrase(
                         "Somebody else changed the source %(name)s at the same time. Look at how it is now, and change "
@@ -81,6 +98,7 @@ class SourceLedger:
                     )
                 )
             _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row)
+            vault.keep(tx, secrets)
 
     def find(self, id_or_name: str) -> SourceRow | None:
         """Return the source of that id, else the one of that name; one that is set up goes before a removed one."""
@@ -151,8 +169,8 @@ class SourceLedger:
             # In the order in which all transactions lock (see `rows`).
             counters.hold_all(tx)
             stream = tables.streams.c
-            streams = select(stream.log_type).where(stream.source_id == source_id).order_by(stream.log_type)
-            tx.execute(streams.with_for_update()).all()
+            held = select(stream.log_type).where(stream.source_id == source_id).order_by(stream.log_type)
+            tx.execute(held.with_for_update()).all()
             seeds.purge(tx, source_id)
             tx.execute(select(_s.id).where(_s.id == source_id).with_for_update()).all()
             tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
@@ -197,6 +215,11 @@ def _held(tx: Connection, source_id: str) -> SourceRow | None:
     """Return a source, removed or not, which stays as it is until the transaction ends; None: there is none."""
     found = tx.execute(_rows().where(_s.id == source_id).with_for_update()).mappings().one_or_none()
     return None if found is None else _row_of(found)
+
+
+def _as_read(row: SourceRow) -> SourceRow:
+    """Return `row` as it is read once it was saved: JSON knows no tuples."""
+    return replace(row, settings=json.loads(json.dumps(dict(row.settings))))
 
 
 def _write(tx: Connection, statement: Insert | Update, row: SourceRow) -> int:

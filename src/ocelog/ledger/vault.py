@@ -3,14 +3,13 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
 
-from ocelog.errors import ConfigError, HomeError
-from ocelog.languages.phrases import Phrase
+from ocelog.errors import HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
 from ocelog.secrets.sealing import KEY_BYTES, seal, unseal
@@ -31,10 +30,6 @@ class SecretOwner(Struct, frozen=True, kw_only=True):
     noun: str
     enter: Callable[[str], str]
     """Returns the command that a secret of an owner is entered with again."""
-    there: Select[str]
-    """Finds the owner with an id, unless it was removed, and keeps it from being so until the transaction ends."""
-    gone: Callable[[str], Phrase]
-    """Says of an owner that it was removed."""
     bound_to: tuple[str, ...] = ()
     """What a sealed secret is bound to, besides its owner and its name."""
 
@@ -51,22 +46,23 @@ class SecretOwner(Struct, frozen=True, kw_only=True):
         return f"enter the secret again: {self.enter(owner)}"
 
 
-_s, _c = tables.sources.c, tables.channels.c
+class KeptSecret(Struct, frozen=True, kw_only=True):
+    """A secret as it is kept: sealed, or only where it is."""
+
+    owner: str
+    name: str
+    sealed: bytes | None = None
+    reference: str | None = None
+
+
 SOURCES = SecretOwner(
-    table=tables.secrets,
-    owner="source_id",
-    noun="source",
-    enter=lambda owner: f"ocelog source rotate {owner}",
-    there=select(_s.id).where(_s.id == bindparam("owner"), _s.removed_us.is_(None)).with_for_update(read=True),
-    gone=lambda owner: Phrase("There is no source named %(name)s any more.", name=repr(owner)),
+    table=tables.secrets, owner="source_id", noun="source", enter=lambda owner: f"ocelog source rotate {owner}"
 )
 CHANNELS = SecretOwner(
     table=tables.channel_secrets,
     owner="channel_id",
     noun="channel",
     enter=lambda owner: f"ocelog channel edit {owner}",
-    there=select(_c.id).where(_c.id == bindparam("owner")).with_for_update(read=True),
-    gone=lambda owner: Phrase("There is no channel named %(name)s any more.", name=repr(owner)),
     bound_to=("channel",),
 )
 
@@ -83,18 +79,17 @@ class Vault:
         self._key = key
         self._place = place
 
-    def put(self, owner: str, name: str, secret: Secret) -> None:
-        """Seal a copy of `secret` in the place of what was there. Raises ConfigError if its owner was removed."""
-        sealed = seal(self._key, secret, self._place.row_name(owner, name))
-        self._replace(owner, name, {"sealed": sealed})
+    def kept(self, owner: str, name: str, secret: Secret, reference: str | None = None) -> KeptSecret:
+        """Return `secret` as it is kept: a sealed copy, or only where it is, which is `file:PATH` or `env:VARIABLE`.
 
-    def put_reference(self, owner: str, name: str, reference: str) -> None:
-        """Remember only where the secret is: `file:PATH` or `env:VARIABLE`. Raises HomeError for anything else.
-
-        Raises ConfigError if its owner was removed.
+        It is saved together with its owner: an address that changes with a secret must never be sent the one before.
+        Raises HomeError for any other reference.
         """
-        _check(reference)
-        self._replace(owner, name, {"reference": reference})
+        if reference is not None:
+            _check(reference)
+            return KeptSecret(owner=owner, name=name, reference=reference)
+        sealed = seal(self._key, secret, self._place.row_name(owner, name))
+        return KeptSecret(owner=owner, name=name, sealed=sealed)
 
     def get(self, owner: str, name: str) -> Secret:
         """Return a secret; a referenced one is read now. Raises HomeError with what to do if that fails."""
@@ -102,23 +97,22 @@ class Vault:
             row = tx.execute(select(self._place.table).where(self._place.this(owner, name))).one_or_none()
         if row is None:
             raise HomeError(f"The ledger has no {name} for this {self._place.noun}. {self._told(owner)}")
-        if row.reference is not None:
-            return _read(row.reference, self._place, owner)
-        return self._unseal(owner, name, row.sealed)
+        return self._open(owner, name, row.sealed, row.reference)
+
+    def get_all(self, owner: str, *, but: Collection[str] = ()) -> dict[str, Secret]:
+        """Return all secrets of an owner, but some, as they were at one instant. Raises what `get` does."""
+        with self._database.read() as tx:
+            rows = tx.execute(select(self._place.table).where(self._place.table.c[self._place.owner] == owner)).all()
+        return {row.name: self._open(owner, row.name, row.sealed, row.reference) for row in rows if row.name not in but}
 
     def forget(self, owner: str, name: str) -> None:
         """Delete a secret, or where it is."""
         with self._database.write() as tx:
             tx.execute(delete(self._place.table).where(self._place.this(owner, name)))
 
-    def _replace(self, owner: str, name: str, values: dict[str, object]) -> None:
-        with self._database.write() as tx:
-            if tx.execute(self._place.there, {"owner": owner}).first() is None:
-                raise ConfigError(self._place.gone(owner))
-            tx.execute(delete(self._place.table).where(self._place.this(owner, name)))
-            tx.execute(insert(self._place.table).values({self._place.owner: owner, "name": name, **values}))
-
-    def _unseal(self, owner: str, name: str, sealed: bytes) -> Secret:
+    def _open(self, owner: str, name: str, sealed: bytes, reference: str | None) -> Secret:
+        if reference is not None:
+            return _read(reference, self._place, owner)
         try:
             return unseal(self._key, sealed, self._place.row_name(owner, name))
         except ValueError as error:
@@ -128,6 +122,14 @@ class Vault:
 
     def _told(self, owner: str) -> str:
         return f"Put the right key back, or {self._place.enter_again(owner)}. No data is lost, nothing is pulled again."
+
+
+def keep(tx: Connection, secrets: Iterable[KeptSecret], place: SecretOwner = SOURCES) -> None:
+    """Put `secrets` in the place of those of their names."""
+    for each in secrets:
+        tx.execute(delete(place.table).where(place.this(each.owner, each.name)))
+        values = {place.owner: each.owner, "name": each.name, "sealed": each.sealed, "reference": each.reference}
+        tx.execute(insert(place.table).values(values))
 
 
 def kept(tx: Connection, owner: str, place: SecretOwner = SOURCES) -> dict[str, str]:

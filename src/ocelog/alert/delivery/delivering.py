@@ -204,10 +204,11 @@ def was_muted(alert: Alert, entries: Sequence[Entry], last: Happened | None, sin
 def is_owed(alert: Alert, entries: Sequence[Entry], last: Happened | None) -> bool:
     """Whether a channel that was told `last` of a muted alert is to hear of `entries` once it is muted no more.
 
-    It heard that the alert was over, and that is not so any more. What a person does about it is told at once, unless
-    that is over too.
+    It heard that the alert was over, or may have, by a try that failed, and that is not so any more. What a person does
+    about it is told at once, unless that is over too.
     """
-    if not alert.is_open or last is None or not last.ends:
+    heard = (last is not None and last.ends) or any(each.tries and each.happened.ends for each in entries)
+    if not alert.is_open or not heard:
         return False
     return not any(_is_by_person(each) and not _is_past_end(alert, each) for each in entries)
 

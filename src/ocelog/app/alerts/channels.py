@@ -27,6 +27,7 @@ from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.kept_texts import kept_text
 from ocelog.languages.phrases import Phrase
+from ocelog.ledger.vault import KeptSecret
 from ocelog.model import Severity
 from ocelog.secrets.secret import Secret, hidden, may_be_shown, shown
 from ocelog.suggest import suggest
@@ -160,13 +161,8 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
     )
     _check(installation, row, {key: each.value for key, each in change.secrets.items()})
     _refuse_private(row, {key: each.value for key, each in change.secrets.items()}, change)
-    vault = installation.channel_vault() if change.secrets else None
-    # Nothing is sent before its secrets are there.
-    installation.ledger.channels.add(replace(row, paused=True))
-    for key, each in change.secrets.items():
-        if vault is not None:
-            _keep(vault.put, vault.put_reference, row.id, key, each)
-    return installation.ledger.channels.change(row, lambda there: replace(there, paused=False))
+    installation.ledger.channels.add(row, _kept(installation, row, change))
+    return row
 
 
 def edit(installation: Installation, before: ChannelRow, change: ChannelChange) -> ChannelRow:
@@ -186,11 +182,8 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
     if kept or change.settings:
         _check(installation, row, kept)
         _refuse_private(row, kept, change)
-    if change.secrets:
-        vault = installation.channel_vault()
-        for key, each in change.secrets.items():
-            _keep(vault.put, vault.put_reference, row.id, key, each)
-    return installation.ledger.channels.change(before, lambda there: _edited(there, change))
+    secrets = _kept(installation, row, change)
+    return installation.ledger.channels.change(before, lambda there: _edited(there, change), secrets)
 
 
 def _refuse_private(row: ChannelRow, secrets: Mapping[str, Secret], change: ChannelChange) -> None:
@@ -428,9 +421,8 @@ def _free_id(name: str, taken: set[str]) -> str:
 
 
 def _secrets(installation: Installation, row: ChannelRow, given: Mapping[str, GivenSecret]) -> dict[str, Secret]:
-    names = [each for each in installation.ledger.channels.secrets_kept(row.id) if each not in given]
-    vault = installation.channel_vault() if names else None
-    kept = {} if vault is None else {each: vault.get(row.id, each) for each in names}
+    is_any = installation.ledger.channels.secrets_kept(row.id).keys() - given.keys()
+    kept = installation.channel_vault().get_all(row.id, but=given) if is_any else {}
     return kept | {name: each.value for name, each in given.items()}
 
 
@@ -459,17 +451,10 @@ def _built(installation: Installation, row: ChannelRow, secrets: Mapping[str, Se
     return parse(row.kind, settings, whole, home=installation.home.path)
 
 
-def _keep(
-    put: Callable[[str, str, Secret], None],
-    put_reference: Callable[[str, str, str], None],
-    channel_id: str,
-    name: str,
-    secret: GivenSecret,
-) -> None:
-    if secret.reference is not None:
-        put_reference(channel_id, name, secret.reference)
-    else:
-        put(channel_id, name, secret.value)
+def _kept(installation: Installation, row: ChannelRow, change: ChannelChange) -> list[KeptSecret]:
+    vault = installation.channel_vault() if change.secrets else None
+    given = change.secrets.items()
+    return [] if vault is None else [vault.kept(row.id, key, each.value, each.reference) for key, each in given]
 
 
 def severities(texts: Sequence[str]) -> frozenset[Severity]:

@@ -398,7 +398,7 @@ class Correlator:
         context = _parsed(row["alert_context"])
         for data in (record, row, {"p_alert_context": context}, context):
             if isinstance(data, Mapping):
-                read = plain({name: _parsed(each) for name, each in data.items() if each is not None})
+                read = {name: _parsed(each) for name, each in data.items() if each is not None}
                 if values := frozenset(_texts(self.paths[text](read))):
                     return values
         return frozenset()
@@ -459,13 +459,15 @@ def _event_row(match: Mapping[str, Any]) -> str:
 
 
 def _parsed(value: Any) -> Any:
-    """Return a value of the lake as rules see it: free JSON is kept as text."""
-    if isinstance(value, str) and value[:1] in {"{", "["}:
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
+    """Return a value of the lake as rules see it: free JSON is kept as text.
+
+    Any text of an event may look like JSON. What no rule could read, as it is nested too deep, stays text.
+    """
+    try:
+        is_json = isinstance(value, str) and value[:1] in {"{", "["}
+        return plain({"": json.loads(value) if is_json else value})[""]
+    except (ValueError, RecursionError):
+        return value if isinstance(value, str) else None
 
 
 def _texts(values: Iterable[Any]) -> Iterable[str]:

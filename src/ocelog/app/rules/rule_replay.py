@@ -21,11 +21,13 @@ from ocelog.app.judging.rule_answers import judged_by, said_of
 from ocelog.app.judging.rules_off import end_records
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.loops.detecting import NoJury, channel_names
+from ocelog.app.rule_folders.rule_folders import find_rule
 from ocelog.app.rules.replaying import MAX_TRIES, RuleReplay, policy_again, replay_claims, settle
 from ocelog.app.rules.rule_candidates import OfEvents, OfMatches, OfRows, candidate_of, find_asked, judge_of, load_rule
 from ocelog.app.rules.rule_history import PastEvents
 from ocelog.app.rules.rule_trial import Told
 from ocelog.app.rules.schedule_replay import replay_matches, replay_rows
+from ocelog.detect.folders import RuleFolder
 from ocelog.detect.unjudged import ReplayRange
 from ocelog.errors import ConfigError, LostFenceError
 from ocelog.installation.opening import Installation
@@ -85,7 +87,7 @@ def replay_rule(
                 done = RuleReplay(
                     rule=rule.id, kind=rule.kind, log_types=rule.log_types, since=since, until=until, alerts=alerts
                 )
-                _replay_events(installation, judge, rule, done, began_us, told)
+                _replay_events(installation, judge, rule, candidate.folder, done, began_us, told)
             case OfRows() as asked:
                 done = replay_rows(installation, judge, asked, (since, until), began_us, alerts=alerts, told=told)
             case OfMatches() as asked:
@@ -94,7 +96,13 @@ def replay_rule(
 
 
 def _replay_events(
-    installation: Installation, judge: Judge, rule: LoadedRule, done: RuleReplay, began_us: int, told: Told
+    installation: Installation,
+    judge: Judge,
+    rule: LoadedRule,
+    folder: RuleFolder | None,
+    done: RuleReplay,
+    began_us: int,
+    told: Told,
 ) -> None:
     claims = replay_claims(installation.ledger, installation.home.id)
     replaying = _EventReplay(installation, judge, judged_by(rule), done, claims)
@@ -110,13 +118,27 @@ def _replay_events(
                 told("events", min(done.events, total), total)
     finally:
         claims.release()
-        state = installation.ledger.rules.states().get(rule.id)
-        if state is not None and state.enabled is False:
-            # Somebody disabled it meanwhile: whoever judges has ended its alerts by then, and does so once.
+        if _is_off(installation, rule.id, folder):
+            # Whoever judges has ended its alerts by then, and does so once.
             end_records(installation.ledger, [rule.id])
     known = [table_name(name) for name in rule.log_types if name in kinds()]
     covered = ReplayRange(since_us=to_us(done.since), until_us=to_us(done.until), noted_before_us=began_us)
     settle(installation.ledger, done, known, covered, replaying.left)
+
+
+def _is_off(installation: Installation, rule: str, folder: RuleFolder | None) -> bool:
+    """Whether somebody has disabled a rule meanwhile, or removed its folder: a file that does not read says neither."""
+    rules = installation.ledger.rules
+    state = rules.states().get(rule)
+    if state is not None and state.enabled is False:
+        return True
+    if folder is None or folder.id in {each.id for each in rules.folders()}:
+        return False
+    try:
+        find_rule(installation, rule)
+    except ConfigError:
+        return True
+    return False
 
 
 class _EventReplay:

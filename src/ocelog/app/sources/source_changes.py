@@ -210,13 +210,10 @@ def edit(
         secret = change.secret.value if change.secret is not None else sources.reveal(installation, row)
         prove(row, secret, otherwise or _unchanged(before, change), listener)
     # Without the key nothing is changed.
-    vault = None if change.secret is None else installation.vault()
-    if sees_more := sources.shows_more(before, row):
-        # First: a running service reads them from the moment at which the source is saved. Logs are not of a project.
-        installation.ledger.pulling.sees_more(row.id, changing())
-    installation.ledger.sources.save(row, before=before)
-    if vault is not None and change.secret is not None:
-        sources.keep_secret(vault, row, change.secret)
+    secrets = [] if change.secret is None else [sources.kept_secret(installation.vault(), row, change.secret)]
+    sees_more = sources.shows_more(before, row)
+    # Logs are not of a project.
+    installation.ledger.sources.save(row, secrets, before=before, sees_more=changing() if sees_more else ())
     swept = sources.sweep_again(installation, before, row)
     return EditResult(row=row, sees_more=sees_more, swept=swept)
 
@@ -262,10 +259,7 @@ def rotate(
         if not change.anyway:
             sources.refuse_twin(installation, row)
     prove(row, secret.value, Phrase("The old secret stays."), listener, only=_ACCOUNT)
-    vault = installation.vault()
-    if row != before:
-        installation.ledger.sources.save(row, before=before)
-    sources.keep_secret(vault, row, secret)
+    installation.ledger.sources.save(row, [sources.kept_secret(installation.vault(), row, secret)], before=before)
     return row
 
 
@@ -297,8 +291,7 @@ def point_to(installation: Installation, row: SourceRow, secret: GivenSecret) ->
     if there is None or there.removed_us is not None:
         sources.add(installation, row, secret)
     else:
-        sources.keep_secret(installation.vault(), row, secret)
-        installation.ledger.sources.save(row)
+        installation.ledger.sources.save(row, [sources.kept_secret(installation.vault(), row, secret)])
 
 
 def tell_conflict(row: SourceRow, listener: Listener) -> None:

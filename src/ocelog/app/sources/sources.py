@@ -15,7 +15,7 @@ from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger.sources import half_purged
-from ocelog.ledger.vault import Vault
+from ocelog.ledger.vault import KeptSecret, Vault
 from ocelog.model import SourceRow
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.clock import ApiClock
@@ -182,9 +182,7 @@ def add(installation: Installation, row: SourceRow, secret: GivenSecret) -> bool
     """Add a source; True: it was removed before, and goes on where it stopped. Raises ConfigError."""
     goes_on = resumes(installation, row)
     vault = installation.vault()
-    installation.ledger.sources.add(replace(row, paused=True))
-    keep_secret(vault, row, secret)
-    installation.ledger.sources.save(row)
+    installation.ledger.sources.add(row, [kept_secret(vault, row, secret)])
     return goes_on
 
 
@@ -193,15 +191,9 @@ def begin_purge(installation: Installation, row: SourceRow) -> None:
     installation.ledger.sources.remove(row.id, purging=True)
 
 
-def keep_secret(vault: Vault, row: SourceRow, secret: GivenSecret) -> None:
-    """Put `secret` in the place of the source's present one; the service uses it for its next token.
-
-    Raises ConfigError if the source was removed.
-    """
-    if secret.reference is not None:
-        vault.put_reference(row.id, SECRET_NAME, secret.reference)
-    else:
-        vault.put(row.id, SECRET_NAME, secret.value)
+def kept_secret(vault: Vault, row: SourceRow, secret: GivenSecret) -> KeptSecret:
+    """Return `secret` as it is saved with a source; the service uses it for its next token."""
+    return vault.kept(row.id, SECRET_NAME, secret.value, secret.reference)
 
 
 def reveal(installation: Installation, row: SourceRow) -> Secret:
