@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from starlette.responses import PlainTextResponse, StreamingResponse
+from uvicorn.protocols.http import h11_impl
 
 from ocelog.access import Role
 from ocelog.console import capacity
@@ -368,6 +369,21 @@ def test_one_address_does_not_take_all_connections_unless_it_is_the_proxy(monkey
                 one_more.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 with suppress(ConnectionError):
                     assert (one_more.recv(12) == b"HTTP/1.1 200") == trusted
+            for each in held:
+                each.close()
+
+
+def test_one_client_does_not_take_all_connections_by_its_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MOST_OF_ADDRESS", 2)
+    for last, answered in (("2001:db8::3", False), ("2001:db8:0:1::3", True)):
+        addresses = iter(["2001:db8::1", "2001:db8::2", last])
+        monkeypatch.setattr(h11_impl, "get_remote_addr", lambda _, addresses=addresses: (next(addresses), 1))
+        for server in serving(plain):
+            held = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(2)]
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one_more:
+                one_more.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                with suppress(ConnectionError):
+                    assert (one_more.recv(12) == b"HTTP/1.1 200") == answered
             for each in held:
                 each.close()
 
