@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
@@ -358,6 +359,20 @@ def test_an_export_without_end_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
         with request(server) as connection:
             assert ended(connection)
         export.next.release(9)
+
+
+@pytest.mark.parametrize("where", ["0.0.0.0:0", "[::]:0", "127.0.0.1:0", "[::1]:0"])
+def test_the_link_that_is_printed_leads_to_what_listens(where: str, tmp_path: Path) -> None:
+    how = plan(load({}, home=tmp_path), ServingOptions(listen=where, insecure=True))
+    assert how
+    server = Server(plain, listen(how.where))
+    server.start()
+    try:
+        with closing(http.client.HTTPConnection(urlsplit(how.link(server.port)).netloc, timeout=30)) as connection:
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 200
+    finally:
+        server.stop()
 
 
 def test_one_address_does_not_take_all_connections_unless_it_is_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
