@@ -65,8 +65,14 @@ class Looks(Generic[T]):
             self._taking = taking
         return self._kept
 
-    def forget(self) -> None:
-        """Have the next look taken anew: something was changed that the one before did not see."""
+    def forget(self, seen: T | None = None) -> None:
+        """Have the next look taken anew: something was changed that the one before did not see.
+
+        Whoever noticed it in a look gives that as `seen`: then nothing is done if a newer one is there or on its way.
+        Else each of many who see the same would begin another look, and have the one before thrown away.
+        """
+        if seen is not None and (self._kept is not seen or (self._pending is not None and not self._pending.done())):
+            return
         # What is looked at just now may have been read before the change.
         self._kept_until, self._pending = 0.0, None
 
