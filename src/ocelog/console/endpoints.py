@@ -27,6 +27,9 @@ _KEPT = 5.0
 """Seconds for which one look at everything answers all requests."""
 _SHARE = 10
 """It is kept for so many times as long as it took, if that is more: with hundreds of streams it takes seconds."""
+_SHOWN = 60.0
+"""Seconds for which a page shows it if a newer one takes too long, or twice as long as it is kept: what is older than
+that would say that all is well while the ledger or the disk hangs."""
 _LOOK_WITHIN = 15.0
 """Seconds that a look may take before a request is answered without it."""
 _ALLOWED = timedelta(hours=1)
@@ -53,6 +56,7 @@ class Looks(Generic[T]):
     monotonic: Callable[[], float] = time.monotonic
     _kept: T | None = None
     _kept_until: float = 0.0
+    _shown_until: float = 0.0
     _pending: "Future[T] | None" = None
     _taking: "asyncio.Task[T] | None" = None
 
@@ -91,11 +95,11 @@ class Looks(Generic[T]):
         return await asyncio.wait_for(asyncio.wrap_future(pending), _LOOK_WITHIN)
 
     async def shown(self) -> T:
-        """Return what `take` does; if that takes too long, the newest look, however old. Raises what `take` does."""
+        """Return what `take` does; if that takes too long, the look before, for a while. Raises what `take` does."""
         try:
             return await self.take()
         except TimeoutError:
-            if self._kept is None:
+            if self._kept is None or self.monotonic() > self._shown_until:
                 raise
             return self._kept
 
@@ -108,7 +112,8 @@ class Looks(Generic[T]):
         now = self.monotonic()
         if self._pending is pending:
             # Whoever asked for it may be gone: the next one is spared the wait.
-            self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
+            kept = max(_KEPT, _SHARE * (now - began))
+            self._kept, self._kept_until, self._shown_until = found, now + kept, now + max(_SHOWN, 2 * kept)
         pending.set_result(found)
 
 
