@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import os
 import shutil
 import socket
@@ -24,6 +25,7 @@ from ocelog.console import capacity
 from ocelog.console import server as server_module
 from ocelog.console import site as site_module
 from ocelog.console.address import Address, listen
+from ocelog.console.api import problems
 from ocelog.console.front import Front
 from ocelog.console.server import Server
 from ocelog.console.serving import ServingOptions, plan
@@ -448,6 +450,13 @@ def test_while_pages_hang_health_is_told_and_others_are_refused_kindly(
                 for _ in threads:
                     assert inside.acquire(timeout=30)
                 assert get("/sources") == (503, "3")
+                # As the API tells all errors: programs wait, and do not think that nothing runs here.
+                with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+                    connection.request("GET", "/api/v1/sources")
+                    answer = connection.getresponse()
+                    assert (answer.status, answer.getheader("retry-after")) == (429, "5")
+                    assert answer.getheader("content-type") == problems.MEDIA_TYPE
+                    assert json.load(answer)["code"] == "too_many_requests"
                 assert get("/healthz")[0] in (200, 503)
                 assert get("/metrics")[0] == 200
             finally:
