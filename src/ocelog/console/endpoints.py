@@ -117,6 +117,34 @@ class Looks(Generic[T]):
         pending.set_result(found)
 
 
+@dataclass(slots=True)
+class _WrittenLook(Generic[T]):
+    """What is written of the newest look: once for all who ask, since of thousands of streams that takes seconds."""
+
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _of: Overview | None = None
+    _written: T | None = None
+
+    async def of(self, found: Overview, write: Callable[[Overview], T]) -> T:
+        """Return what `write` makes of a look, in a thread: others would wait for it."""
+        async with self._lock:
+            if self._written is None or self._of is not found:
+                pending = Future[T]()
+                pending.set_running_or_notify_cancel()
+                # As for a look: whoever ends the process does not wait for it.
+                threading.Thread(
+                    target=self._run, args=(found, write, pending), name="written look", daemon=True
+                ).start()
+                self._written, self._of = await asyncio.wrap_future(pending), found
+            return self._written
+
+    def _run(self, found: Overview, write: Callable[[Overview], T], pending: "Future[T]") -> None:
+        try:
+            pending.set_result(write(found))
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            pending.set_exception(error)
+
+
 @dataclass(slots=True, kw_only=True)
 class Endpoints:
     """An ASGI application over an open installation whose loops run in this process."""
@@ -127,9 +155,8 @@ class Endpoints:
     front: Front
     monotonic: Callable[[], float] = time.monotonic
     _routes: Mapping[str, Callable[[], Awaitable[Answer]]] = field(init=False)
-    _rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _rendered: tuple[Overview, tuple[bytes, str]] | None = None
-    """What `/metrics` made of a look."""
+    _samples: _WrittenLook[tuple[bytes, str]] = field(default_factory=_WrittenLook)
+    _streams: _WrittenLook[Answer] = field(default_factory=_WrittenLook)
 
     def __post_init__(self) -> None:
         self._routes = {"/healthz": self._healthz, "/metrics": self._metrics}
@@ -186,16 +213,11 @@ class Endpoints:
             return _json(503, {"status": "failing", "error_code": error.code})
         if hanging := sorted(each.loop for each in found.loop_faults if each.during == HANGING):
             return _json(503, {"status": "hangs", "loops": hanging})
-        # Of thousands of streams it is long: others would wait for it.
-        return await asyncio.to_thread(_works, found)
+        return await self._streams.of(found, _works)
 
     async def _metrics(self) -> Answer:
         try:
-            found = await self.looks.take()
-            async with self._rendering:
-                if self._rendered is None or self._rendered[0] is not found:
-                    self._rendered = found, await asyncio.to_thread(render, found)
-                body, content_type = self._rendered[1]
+            body, content_type = await self._samples.of(await self.looks.take(), render)
         except TimeoutError:
             return Answer(status=503, body=b"The ledger or the disk does not answer.\n")
         except OcelogError as error:
