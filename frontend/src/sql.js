@@ -47,6 +47,7 @@ document.addEventListener('input', (event) => {
   if (event.target.matches('textarea[data-complete]')) offer(event.target)
 })
 
+// Before what other keys do on a page: Escape closes the list, and only without one leaves the field.
 document.addEventListener('keydown', (event) => {
   const field = event.target
   if (!field.matches('textarea[data-submit]')) return
@@ -59,5 +60,8 @@ document.addEventListener('keydown', (event) => {
     event.preventDefault()
     complete(field, first.textContent)
   }
-  if (event.key === 'Escape') close(field)
-})
+  if (event.key === 'Escape' && first) {
+    event.stopPropagation()
+    close(field)
+  }
+}, true)

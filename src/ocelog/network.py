@@ -1,4 +1,4 @@
-"""Which addresses may be connected to for somebody who must not reach what only this machine can."""
+"""Which addresses somebody may reach who must not reach what only this machine can, and which are of one client."""
 
 import ipaddress
 import queue
@@ -41,6 +41,19 @@ def resolve(host: str, port: int) -> list[str]:
     """Ask this machine for the addresses of `host`. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
+def network_of(address: str) -> str:
+    """Return what one client has for an address: in IPv6 it may choose among all of a network."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
 def is_allowed(address: str, *, allow_private: bool) -> bool:

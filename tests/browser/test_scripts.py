@@ -72,6 +72,7 @@ def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tm
         fold(me)
         lead_to_what_is_wrong(me, at)
         press_keys(me, at)
+        go_on_after_the_list(me, at)
         skip_the_menu(me, at)
         read_days(me, at)
         me.is_content()
@@ -177,6 +178,22 @@ def press_keys(me: Person, at: str) -> None:
     page.keyboard.press("j")
     page.keyboard.press("j")
     expect(page.locator("main tbody tr").nth(1)).to_be_focused()
+
+
+def go_on_after_the_list(me: Person, at: str) -> None:
+    """See that Escape closes the list of names first, and what is typed next still goes into the field."""
+    page = me.page
+    page.goto(f"{at}/search/sql")
+    field, names = page.locator("#sql"), page.locator("[data-completions]")
+    field.focus()
+    page.keyboard.type("SELECT co")
+    expect(names).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(names).to_be_hidden()
+    page.keyboard.type("unt(*) g a")
+    expect(field).to_have_value("SELECT count(*) g a")
+    page.keyboard.press("Escape")
+    expect(field).not_to_be_focused()
 
 
 def skip_the_menu(me: Person, at: str) -> None:

@@ -41,6 +41,9 @@ _AXE_SAYS = """async () => (await axe.run({ exclude: [['datalist']] }, { resultT
 _TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('main *')]
     .filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && !each.closest('.table-responsive, pre'))
     .map((each) => each.outerHTML.slice(0, 200)).concat([`${document.documentElement.scrollWidth} px`]).slice(-4)"""
+_OPEN = """() => document.querySelectorAll('details:not([open])').forEach((each) => {
+    each.open = true; each.dataset.opened = '' })"""
+_SHUT = "() => document.querySelectorAll('details[data-opened]').forEach((each) => { each.open = false })"
 
 
 def find_chromium() -> str:
@@ -130,6 +133,8 @@ class Person:
     def look(self, name: str, *, picture: bool = False, alone: bool = False) -> None:
         """Look at the page wide and light, and narrow and dark: all can use it, and none has to scroll sideways.
 
+        What can be unfolded is.
+
         Of two who share the widths for axe, the one who is `alone` at this page has it look at both.
         """
         self.settle()
@@ -137,6 +142,7 @@ class Person:
         if not self.page.evaluate("() => 'axe' in window"):
             self.page.evaluate(_axe())
         assert self.page.get_attribute("html", "lang") == self.language
+        self.page.evaluate(_OPEN)
         for width, dark in ((WIDE, False), (NARROW, True)):
             where = f"{name} at {width} px, {'dark' if dark else 'light'}, {self.language}"
             self.page.set_viewport_size({"width": width, "height": HEIGHT})
@@ -144,6 +150,7 @@ class Person:
             if alone or width in self.by_axe:
                 self.complaints += [f"{where}: {each}" for each in self.page.evaluate(_AXE_SAYS)]
             self.complaints += [f"{where} is too wide: {each}" for each in self.page.evaluate(_TOO_WIDE)]
+        self.page.evaluate(_SHUT)
         self.page.set_viewport_size({"width": WIDE, "height": HEIGHT})
         if picture and self.pictures is not None:
             self.page.evaluate("(theme) => { document.documentElement.dataset.bsTheme = theme }", _theme(dark=False))

@@ -388,6 +388,31 @@ def test_who_signs_in_while_the_password_is_changed_stays_out(
     assert thief.get("/account").status_code == 303
 
 
+@pytest.mark.parametrize("disabled", [True, False])
+def test_who_changes_a_password_while_it_is_taken_away_changes_nothing(
+    new_console: Console, monkeypatch: pytest.MonkeyPatch, disabled: bool
+) -> None:
+    thief, admin = new_console.as_(Role.VIEWER), new_console.as_(Role.ADMIN)
+    installation, hashed, taken = new_console.installation, users._hashed, Secret("four other random words")
+    name, own = "viewer@example.com", "some words of a thief"
+
+    def taken_meanwhile(password: Secret, who: str) -> str:
+        monkeypatch.setattr(users, "_hashed", hashed)
+        by = users.find(installation, "admin@example.com")
+        if disabled:
+            users.disable(installation, name, by=by, origin=HERE)
+        else:
+            users.set_password(installation, name, taken, by=by, origin=HERE)
+        return hashed(password, who)
+
+    monkeypatch.setattr(users, "_hashed", taken_meanwhile)
+    answer = thief.post("/account/password", present=PASSWORD, password=own)
+    assert (answer.status_code, "The present password is wrong." in answer.text) == (422, True)
+    if disabled:
+        assert admin.post("/users/enable", name=name).status_code == 303
+    assert new_console.guest().sign_in(name, own).status_code == 403
+
+
 @pytest.mark.parametrize("revoke", [True, False])
 def test_who_changes_the_password_is_offered_to_revoke_the_tokens(new_console: Console, revoke: bool) -> None:
     guest, other = new_console.as_(Role.VIEWER), program(new_console)

@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import OctKey, RSAKey
 
 from ocelog.access import Role
-from ocelog.app.users import users
+from ocelog.app.users import oidc, users
 from ocelog.app.users.oidc import IdentityProvider, read_issuer, read_roles
 from ocelog.console import capacity
 from ocelog.console.endpoints import endpoints
@@ -18,7 +18,7 @@ from ocelog.console.front import Front
 from ocelog.console.site import site
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.secrets.secret import Secret
-from visiting import HERE, PASSWORD, Console, Guest, console_of
+from visiting import ADDRESS, HERE, PASSWORD, Console, Guest, console_of
 from visiting.provider import Provider, provider
 
 LOOPBACK = ip_network("127.0.0.0/8")
@@ -157,7 +157,7 @@ def test_an_answer_of_the_provider_that_comes_in_drops_ends(console: Console) ->
     times = iter([0.0, 0.0, *[1_000.0] * 10])
     asked = IdentityProvider(provider_of_console(console).settings, monotonic=lambda: next(times))
     with pytest.raises(SignInRefusedError, match="takes too long"):
-        asked.begin("https://ocelog.example.com/answer", "/")
+        asked.begin("https://ocelog.example.com/answer", "/", "127.0.0.1")
 
 
 LIES: dict[str, dict[str, Any]] = {
@@ -201,6 +201,18 @@ def test_what_one_browser_began_no_other_ends_and_nobody_twice(console: Console,
     assert guest.get("/sign-in/provider/answer", params=back).status_code == 303
     guest.client.cookies.set(f"ocelog-{console.installation.ledger.id[:8]}-sign-in", back["state"])
     assert guest.get("/sign-in/provider/answer", params=back).status_code == 403
+
+
+def test_who_begins_again_and_again_keeps_nobody_out(
+    console: Console, there: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_MOST_WAITING", 5)
+    guest, asked = console.guest(), provider_of_console(console)
+    back = there.log_in(guest.get("/sign-in/provider").headers["location"])
+    for number in range(10):
+        asked.begin(f"{ADDRESS}/sign-in/provider/answer", "/", f"2001:db8::{number}")
+    assert len(asked._waiting) == 5
+    assert guest.get("/sign-in/provider/answer", params=back).status_code == 303
 
 
 def test_no_other_host_or_home_sets_the_cookie_of_the_way_there(console: Console) -> None:

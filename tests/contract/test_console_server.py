@@ -4,6 +4,8 @@ import asyncio
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -129,6 +131,38 @@ def test_metrics_are_written_once_for_a_look_and_not_in_the_thread_that_answers(
     assert in_loop == [False, False]
 
 
+STOPPED_WHILE_IT_WRITES = """
+import threading, urllib.request
+from types import SimpleNamespace
+from ocelog.console import endpoints
+from ocelog.console.address import Address, listen
+from ocelog.console.front import Front
+from ocelog.console.server import Server
+
+writes = threading.Event()
+def write(found):
+    writes.set()
+    threading.Event().wait(300)
+endpoints.render = endpoints._works = write
+looks = endpoints.Looks(lambda: SimpleNamespace(loop_faults=[]), monotonic=lambda: 0.0)
+app = endpoints.Endpoints(looks=looks, turned_at=lambda: 0.0, front=Front(), monotonic=lambda: 0.0)
+server = Server(app, listen(Address(host="127.0.0.1", port=0)))
+server.start()
+address = f"http://127.0.0.1:{server.port}/PATH"
+threading.Thread(target=urllib.request.urlopen, args=(address,), daemon=True).start()
+assert writes.wait(60)
+server.stop()
+print("stopped", flush=True)
+"""
+
+
+@pytest.mark.parametrize("path", ["metrics", "healthz"])
+def test_a_process_ends_while_an_answer_is_written(path: str) -> None:
+    program = STOPPED_WHILE_IT_WRITES.replace("PATH", path)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
+
+
 def test_a_look_outlives_the_loop_of_who_asked_first() -> None:
     began, may_end = threading.Event(), threading.Event()
 
@@ -197,10 +231,13 @@ def test_a_page_shows_the_look_before_if_another_takes_too_long(monkeypatch: pyt
         with pytest.raises(TimeoutError):
             await Looks(lambda: hangs.wait(30)).shown()
         assert await looks.shown() is True
-        now[:] = [1_000.0, 0.0]
+        now[:] = [30.0, 0.0]
         assert await looks.shown() is True
         with pytest.raises(TimeoutError):
             await looks.take()
+        now[:] = [1_000.0, 0.0]
+        with pytest.raises(TimeoutError):
+            await looks.shown()
 
     try:
         asyncio.run(look())

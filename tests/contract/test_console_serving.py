@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import os
 import shutil
 import socket
@@ -12,16 +13,19 @@ from contextlib import closing, suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
 from starlette.responses import PlainTextResponse, StreamingResponse
+from uvicorn.protocols.http import h11_impl
 
 from ocelog.access import Role
 from ocelog.console import capacity
 from ocelog.console import server as server_module
 from ocelog.console import site as site_module
 from ocelog.console.address import Address, listen
+from ocelog.console.api import problems
 from ocelog.console.front import Front
 from ocelog.console.server import Server
 from ocelog.console.serving import ServingOptions, plan
@@ -359,6 +363,20 @@ def test_an_export_without_end_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
         export.next.release(9)
 
 
+@pytest.mark.parametrize("where", ["0.0.0.0:0", "[::]:0", "127.0.0.1:0", "[::1]:0"])
+def test_the_link_that_is_printed_leads_to_what_listens(where: str, tmp_path: Path) -> None:
+    how = plan(load({}, home=tmp_path), ServingOptions(listen=where, insecure=True))
+    assert how
+    server = Server(plain, listen(how.where))
+    server.start()
+    try:
+        with closing(http.client.HTTPConnection(urlsplit(how.link(server.port)).netloc, timeout=30)) as connection:
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 200
+    finally:
+        server.stop()
+
+
 def test_one_address_does_not_take_all_connections_unless_it_is_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "MOST_OF_ADDRESS", 2)
     for trusted in (False, True):
@@ -368,6 +386,21 @@ def test_one_address_does_not_take_all_connections_unless_it_is_the_proxy(monkey
                 one_more.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 with suppress(ConnectionError):
                     assert (one_more.recv(12) == b"HTTP/1.1 200") == trusted
+            for each in held:
+                each.close()
+
+
+def test_one_client_does_not_take_all_connections_by_its_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MOST_OF_ADDRESS", 2)
+    for last, answered in (("2001:db8::3", False), ("2001:db8:0:1::3", True)):
+        addresses = iter(["2001:db8::1", "2001:db8::2", last])
+        monkeypatch.setattr(h11_impl, "get_remote_addr", lambda _, addresses=addresses: (next(addresses), 1))
+        for server in serving(plain):
+            held = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(2)]
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one_more:
+                one_more.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                with suppress(ConnectionError):
+                    assert (one_more.recv(12) == b"HTTP/1.1 200") == answered
             for each in held:
                 each.close()
 
@@ -417,6 +450,13 @@ def test_while_pages_hang_health_is_told_and_others_are_refused_kindly(
                 for _ in threads:
                     assert inside.acquire(timeout=30)
                 assert get("/sources") == (503, "3")
+                # As the API tells all errors: programs wait, and do not think that nothing runs here.
+                with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+                    connection.request("GET", "/api/v1/sources")
+                    answer = connection.getresponse()
+                    assert (answer.status, answer.getheader("retry-after")) == (429, "5")
+                    assert answer.getheader("content-type") == problems.MEDIA_TYPE
+                    assert json.load(answer)["code"] == "too_many_requests"
                 assert get("/healthz")[0] in (200, 503)
                 assert get("/metrics")[0] == 200
             finally:

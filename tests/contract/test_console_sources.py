@@ -26,6 +26,7 @@ from ocelog.app.sources.source_changes import Listener, SourceChange
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.app.sources.stream_health import alarm_settings
 from ocelog.app.status.status import stream_statuses
+from ocelog.console import endpoints as endpoints_module
 from ocelog.console.endpoints import Looks
 from ocelog.errors import LakeUnavailableError
 from ocelog.installation.home_lock import SERVICE, held
@@ -68,6 +69,31 @@ def test_a_look_at_all_sources_that_takes_long_is_no_bug(console: Console, monke
     answer = viewer.get("/sources")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
     assert "Too much is going on" in answer.text
+
+
+def test_a_pause_by_a_command_has_one_look_taken_anew_however_long_that_takes(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, viewer = console.site.endpoints.looks, console.as_(Role.VIEWER)
+    add_source(console, "late")
+    row = sources.find(console.installation, "late")
+    page, look, begun, hangs = f"/sources/{row.id}", looks.look, list[str](), threading.Event()
+    assert viewer.get(page).status_code == 200
+    source_changes.pause(console.installation, row, paused=True)
+
+    def late() -> Any:
+        begun.append(threading.current_thread().name)
+        assert hangs.wait(30)
+        return look()
+
+    monkeypatch.setattr(looks, "look", late)
+    monkeypatch.setattr(endpoints_module, "_LOOK_WITHIN", 0.05)
+    try:
+        for _ in range(3):
+            assert viewer.get(page).status_code == 200
+    finally:
+        hangs.set()
+    assert len(begun) == 1
 
 
 def test_whoever_has_no_source_is_told_how_to_create_one(tmp_path: Path) -> None:

@@ -207,6 +207,7 @@ def test_what_shows_rows_is_not_made_in_the_thread_that_answers(
         ("POST", "/events/search"),
         ("GET", f"/events/{ISSUES}/{there['row_id']}"),
         ("GET", "/alerts"),
+        ("GET", "/rejections"),
     ):
         assert asked(method, path, json=BODIES.get(path)).status_code == 200, path
     assert asked("GET", f"/alerts/{there['alert']}").status_code == 200

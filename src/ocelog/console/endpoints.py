@@ -27,6 +27,9 @@ _KEPT = 5.0
 """Seconds for which one look at everything answers all requests."""
 _SHARE = 10
 """It is kept for so many times as long as it took, if that is more: with hundreds of streams it takes seconds."""
+_SHOWN = 60.0
+"""Seconds for which a page shows it if a newer one takes too long, or twice as long as it is kept: what is older than
+that would say that all is well while the ledger or the disk hangs."""
 _LOOK_WITHIN = 15.0
 """Seconds that a look may take before a request is answered without it."""
 _ALLOWED = timedelta(hours=1)
@@ -53,6 +56,7 @@ class Looks(Generic[T]):
     monotonic: Callable[[], float] = time.monotonic
     _kept: T | None = None
     _kept_until: float = 0.0
+    _shown_until: float = 0.0
     _pending: "Future[T] | None" = None
     _taking: "asyncio.Task[T] | None" = None
 
@@ -65,8 +69,14 @@ class Looks(Generic[T]):
             self._taking = taking
         return self._kept
 
-    def forget(self) -> None:
-        """Have the next look taken anew: something was changed that the one before did not see."""
+    def forget(self, seen: T | None = None) -> None:
+        """Have the next look taken anew: something was changed that the one before did not see.
+
+        Whoever noticed it in a look gives that as `seen`: then nothing is done if a newer one is there or on its way.
+        Else each of many who see the same would begin another look, and have the one before thrown away.
+        """
+        if seen is not None and (self._kept is not seen or (self._pending is not None and not self._pending.done())):
+            return
         # What is looked at just now may have been read before the change.
         self._kept_until, self._pending = 0.0, None
 
@@ -85,11 +95,11 @@ class Looks(Generic[T]):
         return await asyncio.wait_for(asyncio.wrap_future(pending), _LOOK_WITHIN)
 
     async def shown(self) -> T:
-        """Return what `take` does; if that takes too long, the newest look, however old. Raises what `take` does."""
+        """Return what `take` does; if that takes too long, the look before, for a while. Raises what `take` does."""
         try:
             return await self.take()
         except TimeoutError:
-            if self._kept is None:
+            if self._kept is None or self.monotonic() > self._shown_until:
                 raise
             return self._kept
 
@@ -102,8 +112,37 @@ class Looks(Generic[T]):
         now = self.monotonic()
         if self._pending is pending:
             # Whoever asked for it may be gone: the next one is spared the wait.
-            self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
+            kept = max(_KEPT, _SHARE * (now - began))
+            self._kept, self._kept_until, self._shown_until = found, now + kept, now + max(_SHOWN, 2 * kept)
         pending.set_result(found)
+
+
+@dataclass(slots=True)
+class _WrittenLook(Generic[T]):
+    """What is written of the newest look: once for all who ask, since of thousands of streams that takes seconds."""
+
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _of: Overview | None = None
+    _written: T | None = None
+
+    async def of(self, found: Overview, write: Callable[[Overview], T]) -> T:
+        """Return what `write` makes of a look, in a thread: others would wait for it."""
+        async with self._lock:
+            if self._written is None or self._of is not found:
+                pending = Future[T]()
+                pending.set_running_or_notify_cancel()
+                # As for a look: whoever ends the process does not wait for it.
+                threading.Thread(
+                    target=self._run, args=(found, write, pending), name="written look", daemon=True
+                ).start()
+                self._written, self._of = await asyncio.wrap_future(pending), found
+            return self._written
+
+    def _run(self, found: Overview, write: Callable[[Overview], T], pending: "Future[T]") -> None:
+        try:
+            pending.set_result(write(found))
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            pending.set_exception(error)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,9 +155,8 @@ class Endpoints:
     front: Front
     monotonic: Callable[[], float] = time.monotonic
     _routes: Mapping[str, Callable[[], Awaitable[Answer]]] = field(init=False)
-    _rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _rendered: tuple[Overview, tuple[bytes, str]] | None = None
-    """What `/metrics` made of a look."""
+    _samples: _WrittenLook[tuple[bytes, str]] = field(default_factory=_WrittenLook)
+    _streams: _WrittenLook[Answer] = field(default_factory=_WrittenLook)
 
     def __post_init__(self) -> None:
         self._routes = {"/healthz": self._healthz, "/metrics": self._metrics}
@@ -175,16 +213,11 @@ class Endpoints:
             return _json(503, {"status": "failing", "error_code": error.code})
         if hanging := sorted(each.loop for each in found.loop_faults if each.during == HANGING):
             return _json(503, {"status": "hangs", "loops": hanging})
-        # Of thousands of streams it is long: others would wait for it.
-        return await asyncio.to_thread(_works, found)
+        return await self._streams.of(found, _works)
 
     async def _metrics(self) -> Answer:
         try:
-            found = await self.looks.take()
-            async with self._rendering:
-                if self._rendered is None or self._rendered[0] is not found:
-                    self._rendered = found, await asyncio.to_thread(render, found)
-                body, content_type = self._rendered[1]
+            body, content_type = await self._samples.of(await self.looks.take(), render)
         except TimeoutError:
             return Answer(status=503, body=b"The ledger or the disk does not answer.\n")
         except OcelogError as error:

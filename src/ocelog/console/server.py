@@ -18,6 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ocelog.console.tls import Tls
+from ocelog.network import network_of
 
 Message: TypeAlias = MutableMapping[str, Any]
 App: TypeAlias = Callable[
@@ -36,7 +37,7 @@ LONGEST_ANSWER = 3_600.0
 MOST_CONNECTIONS = 256
 """At once; another is closed at its beginning."""
 MOST_OF_ADDRESS = 64
-"""Of them, from one address that is no proxy of ours; a browser opens six."""
+"""Of them, from one address, or one network in IPv6, that is no proxy of ours; a browser opens six."""
 _LONGEST_HEAD = 16_384
 """Bytes of the head of a request."""
 _GRACEFUL = 1
@@ -48,6 +49,8 @@ STOP_WITHIN = 2.0
 class BoundedConnection(H11Protocol):
     """A connection that is closed if its client is too slow, or one of too many."""
 
+    network = ""
+    """Whose connection it is: one client has all addresses of a network in IPv6."""
     _timer: asyncio.TimerHandle | None = None
     _answering_since = 0.0
     _waits_for_client = False
@@ -56,16 +59,16 @@ class BoundedConnection(H11Protocol):
         super().__init__(**given)
         self.trusts = trusts
 
-    def count_of(self, address: str) -> int:
-        """Return how many connections an address has."""
-        clients = [getattr(each, "client", None) or ("", 0) for each in self.connections]
-        return sum(host == address for host, _ in clients)
+    def count_of(self, network: str) -> int:
+        """Return how many connections a network has."""
+        return sum(getattr(each, "network", "") == network for each in self.connections)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base has it
         """Take a connection, unless there are too many."""
         super().connection_made(transport)
         host = self.client[0] if self.client else ""
-        of_one = self.count_of(host) > MOST_OF_ADDRESS and not self.trusts(host)
+        self.network = network_of(host)
+        of_one = self.count_of(self.network) > MOST_OF_ADDRESS and not self.trusts(host)
         if of_one or len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
         else:
@@ -136,13 +139,14 @@ class TlsGate(asyncio.Protocol):
         """Begin TLS, unless there are too many connections."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a socket that streams
         host = str((transport.get_extra_info("peername") or ("",))[0])
-        of_address = sum(each == host for each in self._waiting.values()) + self._inner.count_of(host)
+        network = network_of(host)
+        of_address = sum(each == network for each in self._waiting.values()) + self._inner.count_of(network)
         in_all = len(self._waiting) + len(self._inner.connections)
         if in_all >= MOST_CONNECTIONS or (of_address >= MOST_OF_ADDRESS and not self._inner.trusts(host)):
             transport.abort()
             return
         transport.pause_reading()
-        self._waiting[self] = host
+        self._waiting[self] = network
         self._task = self._inner.loop.create_task(self._open(transport))
 
     async def _open(self, transport: asyncio.Transport) -> None:

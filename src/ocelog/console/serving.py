@@ -33,6 +33,9 @@ class ServingOptions(Struct, frozen=True, kw_only=True):
     insecure: bool = False
 
 
+_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not listened to
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """How the console is served."""
 
@@ -48,8 +51,8 @@ class Plan(Struct, frozen=True, kw_only=True):
             host = self.front.public_name + ("" if default else f":{port}")
         else:
             # Of all addresses of this machine, the one that works from here.
-            wild = self.where.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not listened to
-            host = str(Address(host="127.0.0.1" if wild else self.where.host, port=port))
+            here = _HERE.get(self.where.host, self.where.host)
+            host = str(Address(host=here, port=port))
         return f"{'https' if secure else 'http'}://{host}"
 
 

@@ -22,6 +22,7 @@ from ocelog.app.search.activity import activity
 from ocelog.app.search.query_slots import QuerySlots
 from ocelog.app.users.oidc import provider_of
 from ocelog.console.api import application as api
+from ocelog.console.api import problems
 from ocelog.console.assets import PREFIX, Assets
 from ocelog.console.background import Background
 from ocelog.console.capacity import BusyError
@@ -133,14 +134,15 @@ class Site:
             await self.assets(scope, receive, send)
         else:
             # Who sends a body drop by drop takes no place from those whose requests are here.
-            whole = await _received(scope, receive)
+            whole, is_api = await _received(scope, receive), path.startswith(api.PREFIX)
             if self._making >= _MOST_BUSY:
-                await _TOO_BUSY(scope, whole, send)
+                refusal = problems.busy() if is_api else _TOO_BUSY
+                await refusal(scope, whole, send)
                 return
             current_default_thread_limiter().total_tokens = _THREADS
             self._making += 1
             try:
-                asked = self.api if path.startswith(api.PREFIX) else self.pages
+                asked = self.api if is_api else self.pages
                 await asked(self.endpoints.front.seen(scope), whole, send)
             finally:
                 self._making -= 1

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, selec
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.access import ApiToken, Deed, Role, Scope, Session, StoredAnswer, User
-from ocelog.errors import ConfigError, HomeError
+from ocelog.errors import ConfigError, HomeError, SignInRefusedError
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded, insert_missing
@@ -89,19 +89,23 @@ class UserLedger:
         deed: Deed,
         *,
         password: str | None = None,
+        present: str | None = None,
         ends_sessions: bool = True,
         ends_tokens: bool = False,
     ) -> User:
         """Save what `to` makes of a user, and the hash of a new password if there is one.
 
         Their sessions end, unless told otherwise, and their tokens, if told so. Raises ConfigError if nobody is called
-        that, or if nobody would be left who may change users.
+        that, or if nobody would be left who may change users. Raises SignInRefusedError if the hash `present`, of the
+        password that was shown for it, is not theirs any more, or if they were disabled since.
         """
         with self._database.write() as tx:
             tx.execute(select(tables.identity.c.id).with_for_update()).all()
             row = tx.execute(select(tables.users).where(_u.name == name)).mappings().one_or_none()
             if row is None:
                 raise ConfigError(Phrase("There is no user named %(name)s.", name=repr(name)))
+            if present is not None and (row["password"] != present or row["disabled_us"] is not None):
+                raise SignInRefusedError(Phrase("The present password is wrong."))
             user = to(_user_of(row))
             values: dict[str, Any] = {"role": user.role.value, "language": user.language}
             values |= {"disabled_us": user.disabled_us} | ({} if password is None else {"password": password})

@@ -9,6 +9,7 @@ import os
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from ocelog.access import Role
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.installation.config import Settings
 from ocelog.languages.phrases import Phrase
+from ocelog.network import network_of
 from ocelog.secrets.secret import Secret
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -69,6 +71,7 @@ class _PendingSignIn:
     verifier: str
     then: str
     until: float
+    network: str
 
 
 def read_roles(text: str) -> Mapping[str, Role]:
@@ -138,17 +141,23 @@ class IdentityProvider:
     _said: dict[str, tuple[float, Any]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self, redirect_uri: str, then: str) -> tuple[str, str]:
-        """Return where to send the browser, and the state that it must bring back. Raises SignInRefusedError."""
+    def begin(self, redirect_uri: str, then: str, address: str) -> tuple[str, str]:
+        """Return where to send the browser, and the state that it must bring back. Raises SignInRefusedError.
+
+        `address`: whence it asks. Whoever begins a thousand times from there puts out nobody but themselves.
+        """
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-        address = self._endpoint("authorization_endpoint")
-        now = self.monotonic()
+        endpoint = self._endpoint("authorization_endpoint")
+        now, network = self.monotonic(), network_of(address)
         with self._lock:
             self._waiting = {name: each for name, each in self._waiting.items() if each.until > now}
             if len(self._waiting) >= _MOST_WAITING:
-                del self._waiting[next(iter(self._waiting))]
-            self._waiting[state] = _PendingSignIn(nonce=nonce, verifier=verifier, then=then, until=now + _WAITS)
+                ((crowded, _),) = Counter(each.network for each in self._waiting.values()).most_common(1)
+                del self._waiting[next(name for name, each in self._waiting.items() if each.network == crowded)]
+            self._waiting[state] = _PendingSignIn(
+                nonce=nonce, verifier=verifier, then=then, until=now + _WAITS, network=network
+            )
         query = {
             "response_type": "code",
             "client_id": self.settings.client_id,
@@ -159,7 +168,7 @@ class IdentityProvider:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        return f"{address}{'&' if urlsplit(address).query else '?'}{urlencode(query)}", state
+        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}", state
 
     def finish(self, state: str, code: str, redirect_uri: str) -> tuple[Identity, str]:
         """Return who came back, and where they wanted to go. Raises SignInRefusedError."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import threading
 import time
@@ -21,6 +20,7 @@ from ocelog.app.users.passwords import LONGEST_PASSWORD, check_password
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
+from ocelog.network import network_of
 from ocelog.secrets.secret import Secret
 
 LASTS = timedelta(hours=12)
@@ -157,15 +157,22 @@ def set_password(
     by: User,
     origin: Origin,
     revokes_tokens: bool = False,
+    present: str | None = None,
 ) -> User:
     """Give a user another password; their sessions end, and their tokens if told so.
 
-    Raises ConfigError for one that will not do.
+    `present`: the hash of the one that was shown for it. Raises ConfigError for one that will not do, and
+    SignInRefusedError if the present one is not that any more.
     """
     details = {"tokens": "revoked"} if revokes_tokens else {}
     deed = _deed(by.name, "user.password_set", name, origin, **details)
     return installation.ledger.users.change(
-        _clean(name), lambda user: user, deed, password=_hashed(password, name), ends_tokens=revokes_tokens
+        _clean(name),
+        lambda user: user,
+        deed,
+        password=_hashed(password, name),
+        present=present,
+        ends_tokens=revokes_tokens,
     )
 
 
@@ -179,8 +186,10 @@ def change_password(
     revokes_tokens: bool = False,
 ) -> User:
     """Give a user another password, who must know the present one. Raises SignInRefusedError and ConfigError."""
-    _known(installation, user.name, present, origin, changing=True)
-    return set_password(installation, user.name, password, by=user, origin=origin, revokes_tokens=revokes_tokens)
+    _, hashed = _known(installation, user.name, present, origin, changing=True)
+    return set_password(
+        installation, user.name, password, by=user, origin=origin, revokes_tokens=revokes_tokens, present=hashed
+    )
 
 
 def set_language(installation: Installation, user: User, language: str | None, *, origin: Origin) -> User:
@@ -392,7 +401,8 @@ def bearer(installation: Installation, secret: Secret, *, origin: Origin) -> Bea
         token, user = found
         role = user.role if token.scope.role.covers(user.role) else token.scope.role
         return Bearer(user=replace(user, role=role), token=token)
-    bounds = [_AttemptLimit(key=f"token {_network(origin)}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY)]
+    network = network_of(origin.address)
+    bounds = [_AttemptLimit(key=f"token {network}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY)]
     _refuse_flood(installation, bounds)
     installation.ledger.users.failed(_fading(bounds), _deed("", "token.refused", "", origin))
     raise SignInRefusedError(Phrase("This token is not known: it is wrong, over or revoked."))
@@ -438,7 +448,7 @@ def _known(
     of_name = _bounds_of_name(name, origin)
     bounds = [
         *of_name,
-        _AttemptLimit(key=f"address {_network(origin)}", free=20, longest_s=_LONGEST_WAIT_S, fading=_QUICKLY),
+        _AttemptLimit(key=f"address {network_of(origin.address)}", free=20, longest_s=_LONGEST_WAIT_S, fading=_QUICKLY),
     ]
     _refuse_flood(installation, bounds)
     user, hashed = installation.ledger.users.find(name) or (None, None)
@@ -461,27 +471,15 @@ def _bounds_of_name(name: str, origin: Origin) -> list[_AttemptLimit]:
     From one address it takes long soon. From all of them together one waits for seconds only, so that nobody can be
     kept out by others who guess.
     """
+    network = network_of(origin.address)
     return [
-        _AttemptLimit(key=f"name {name} at {_network(origin)}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY),
+        _AttemptLimit(key=f"name {name} at {network}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY),
         _AttemptLimit(key=f"name {name}", free=20, longest_s=_SHORT_WAIT_S, fading=_QUICKLY),
     ]
 
 
 def _fading(bounds: list[_AttemptLimit]) -> dict[str, int]:
     return {each.key: each.fading_us for each in bounds}
-
-
-def _network(origin: Origin) -> str:
-    """Return what one client has for an address: in IPv6 it may choose among all of a network."""
-    try:
-        address = ipaddress.ip_address(origin.address)
-    except ValueError:
-        return origin.address
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 @cache

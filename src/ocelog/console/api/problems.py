@@ -221,6 +221,11 @@ def _bug(request: Request, error: Exception) -> Response:
 
 def _busy(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
     request.state.refused = "busy"
+    return busy()
+
+
+def busy() -> Response:
+    """Return the answer to a request for which there is no place just now."""
     detail = "Too much of this is going on, or too much of yours: try again in some seconds."
     return problem(429, "too_many_requests", detail, headers={"retry-after": str(_RETRY_S)})
 

@@ -154,7 +154,7 @@ async def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A
 
 def _sent_there(request: Request, then: str) -> Response:
     try:
-        address, state = request.app.state.provider.begin(_answer_address(request), then)
+        address, state = request.app.state.provider.begin(_answer_address(request), then, origin_of(request).address)
     except SignInRefusedError as error:
         return _ask_again(request, error)
     answer = RedirectResponse(address, status_code=303)

@@ -54,7 +54,7 @@ async def show(request: Request, visitor: Viewer, source_id: str, said: str = ""
     overview: Overview = await overviews.shown()
     # It asks the ledger, for which no other page must wait.
     if await run_in_threadpool(_is_before, installation_of(request), source_id, overview):
-        overviews.forget()
+        overviews.forget(overview)
         overview = await overviews.shown()
     return await run_in_threadpool(_page, request, visitor, source_id, overview, said=said)
 
