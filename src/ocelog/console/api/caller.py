@@ -96,7 +96,7 @@ class Door:
         except OcelogError as error:
             await of_error(error)(scope, receive, send)
             return
-        caller = Caller(bearer=found, origin=origin_of(request), installation=self.installation)
+        caller = Caller(bearer=found, origin=origin_of(request, found.credential), installation=self.installation)
         scope.setdefault("state", {}).update(caller=caller, token=found.token.name)
 
         async def told(message: Message) -> None:
