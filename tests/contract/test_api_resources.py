@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from fastapi import routing
 from msgspec.structs import replace
 
 from ocelog.access import Role, Scope
@@ -531,6 +532,21 @@ def test_an_answer_is_exported_whole_and_says_how_it_ended(asked: Program) -> No
     assert export("SELEC", "arrow").status_code == 422
     assert export("SELECT 1 AS a", "csv", limit=1).status_code == 422
     assert asked("GET", "/trail?limit=1").json()["items"][0]["what"] == "query.exported"
+
+
+def test_no_large_answer_is_written_by_the_thread_that_answers_all(
+    asked: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert, rule = (asked("GET", f"{path}?limit=1").json()["items"][0]["id"] for path in ("/alerts", "/rules"))
+
+    async def write(**named: Any) -> None:
+        pytest.fail(f"{named['field'].name} is written here")
+
+    monkeypatch.setattr(routing, "serialize_response", write)
+    large = ("/status", "/coverage", "/rejections", "/alerts", f"/alerts/{alert}", f"/alerts/{alert}/events")
+    for path in (*large, f"/rules/{rule}/report"):
+        answer = asked("GET", path)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), path
 
 
 def test_status_is_told_in_the_words_of_the_command(asked: Program, console: Console) -> None:

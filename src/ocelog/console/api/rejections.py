@@ -4,17 +4,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
 from ocelog.app.log_types import log_types
 from ocelog.app.records import rejections
 from ocelog.app.search import search
 from ocelog.app.search.queries import Stop
-from ocelog.app.search.search import Key, Rows
+from ocelog.app.search.search import Key
 from ocelog.app.sources import sources
 from ocelog.console.api.caller import Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, read_cursor, write_cursor
 from ocelog.console.api.problems import CODES, RefusedError
-from ocelog.console.api.values import Row, row
+from ocelog.console.api.values import Row, row, written
 from ocelog.console.asking import answered
 from ocelog.times import from_us, to_us
 
@@ -32,7 +33,7 @@ class RejectionReplay(BaseModel):
     sent_with_errors: int = Field(description="Not tried: the source sent them with an error.")
 
 
-@router.get("")
+@router.get("", response_model=Page[Row])
 async def list_rejections(
     request: Request,
     caller: Viewer,
@@ -40,7 +41,7 @@ async def list_rejections(
     log_type: Words | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Row]:
+) -> Response:
     """List the records that did not fit, the newest first."""
     after = None
     if cursor is not None:
@@ -51,14 +52,16 @@ async def list_rejections(
             raise RefusedError(422, "cursor_invalid", CODES["cursor_invalid"]) from None
     installation = caller.installation
 
-    def look(stop: Stop) -> Rows:
+    def look(stop: Stop) -> Response:
         source_id = None if source is None else sources.find(installation, source, removed=True).id
         named = None if log_type is None else log_types([log_type])[0]
-        return search.rejections(installation, source_id=source_id, log_type=named, after=after, limit=limit, stop=stop)
+        found = search.rejections(
+            installation, source_id=source_id, log_type=named, after=after, limit=limit, stop=stop
+        )
+        further = None if found.further is None else write_cursor(to_us(found.further.at), found.further.row_id)
+        return written(Page[Row](items=[row(each) for each in found.rows], next=further))
 
-    found = await answered(request, caller, look)
-    further = None if found.further is None else write_cursor(to_us(found.further.at), found.further.row_id)
-    return Page(items=[row(each) for each in found.rows], next=further)
+    return await answered(request, caller, look)
 
 
 @router.post("/replay")
