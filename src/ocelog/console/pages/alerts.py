@@ -39,6 +39,8 @@ from ocelog.times import to_us
 router = APIRouter()
 _PAGE = 50
 _LONGEST_ID = 32
+_MOST_OFFERED = 200
+"""Sources to choose from; of more, one is named: all would make the page larger than the alerts that it shows."""
 _SHOWN = 20
 """Events of an alert that its page shows."""
 _BULK = ("triage", "take", "close", "reopen")
@@ -69,6 +71,7 @@ def _list(
     query, installation = _query(request), installation_of(request)
     places = _places(request)
     found, order = None, AlertOrder.OPENED
+    named = {each.id: each.name for each in sources.listed(installation, removed=True)}
     try:
         order = alerts.word(AlertOrder, query.get(_ORDER, order.value))
         wanted = alerts.wanted(
@@ -115,7 +118,8 @@ def _list(
             alerts.write_place(found.end) if found and found.more and found.end else None,
         ),
         most_counted=alerts.MOST_COUNTED,
-        sources=[(each.id, each.name) for each in sources.listed(installation, removed=True)],
+        sources=named if len(named) <= _MOST_OFFERED else None,
+        source=named.get(query.get("source", ""), query.get("source", "")),
         statuses=list(AlertStatus),
         severities=list(Severity),
         types=list(AlertType),
