@@ -1,5 +1,6 @@
 """Signing in through an identity provider: a real one on loopback, and each way in which one may lie."""
 
+import base64
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -154,6 +155,19 @@ def test_a_provider_that_does_not_answer_takes_no_threads_from_pages(
     for path in ("/sign-in/provider", "/sign-in/provider/answer"):
         busy = console.guest().get(path)
         assert (busy.status_code, busy.headers["retry-after"]) == (503, "3")
+
+
+def test_what_the_provider_nests_too_deeply_lets_nobody_in(console: Console, there: Provider) -> None:
+    guest, nested = console.guest(), "[" * 100_000
+    back = there.log_in(guest.get("/sign-in/provider").headers["location"])
+    header, _, signature = there.id_token().split(".")
+    there.token = f"{header}.{base64.urlsafe_b64encode(nested.encode()).decode()}.{signature}"
+    answer = guest.get("/sign-in/provider/answer", params=back)
+    assert (answer.status_code, "does not hold" in answer.text) == (403, True)
+    provider_of_console(console)._said.clear()
+    there.body = nested
+    answer = guest.get("/sign-in/provider")
+    assert (answer.status_code, "cannot be reached" in answer.text) == (403, True)
 
 
 def test_a_provider_that_never_ends_its_header_lines_is_given_up(console: Console) -> None:

@@ -199,7 +199,7 @@ class IdentityProvider:
                 iat={"essential": True},
                 nonce={"essential": True, "value": nonce},
             ).validate(claims)
-        except (JoseError, ValueError, KeyError, TypeError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise _odd(Phrase("its ID token does not hold (%(error)s)", error=type(error).__name__)) from error
         several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
         if claims.get("azp", None if several else self.settings.client_id) != self.settings.client_id:
@@ -267,7 +267,7 @@ class IdentityProvider:
                     said = httpx2.Response(200, content=body).json()
         except OutOfTimeError as error:
             raise _odd(Phrase("its answer takes too long")) from error
-        except (httpx2.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise _odd(Phrase("it cannot be reached (%(error)s)", error=type(error).__name__)) from error
         if not isinstance(said, dict):
             raise _odd(Phrase("its answer is no JSON object"))
