@@ -55,6 +55,7 @@ from ocelog.console.visitor import (
     sign_in_path,
     signed_in,
 )
+from ocelog.console.wording import summary
 from ocelog.errors import OcelogError, SignInRefusedError
 from ocelog.installation.opening import Installation
 
@@ -313,7 +314,7 @@ def _known(request: Request, error: Exception) -> Response:
     if not getattr(request.state, "signed_in", False):
         # It may name hosts, paths and users of this installation.
         log.warning("a page failed", path=request.url.path, error_code=error.code, reason=str(error))
-        error = OcelogError(error.code)
+        error = OcelogError(summary(error), code=error.code)
     visitor = _visitor(request)
     return page(request, "trouble.html", visitor=visitor, status=503, kind="known", needed="", error=error)
 
