@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from fastapi import routing
 from msgspec.structs import replace
+from sqlalchemy import select
 
 from ocelog.access import Role, Scope
 from ocelog.app.alerts import channels
@@ -23,6 +24,7 @@ from ocelog.console.api.paging import write_cursor
 from ocelog.detect.folders import RuleFolder
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ChannelRefusedError
+from ocelog.ledger import tables
 from visiting import Console, Program, console_of, program
 from visiting.everything import ISSUES, RULE, SECRET, fill, nothing_is_asked
 
@@ -146,6 +148,20 @@ def test_what_is_made_with_a_key_is_made_once(asked: Program, console: Console) 
     assert without.status_code == 422, "the name is taken"
     stranger = program(console)("POST", "/users", json=body, headers=headers)
     assert stranger.status_code == 422, "a key is of its token"
+
+
+def test_of_what_is_done_with_an_alert_by_a_key_no_copy_of_it_is_kept(asked: Program, console: Console) -> None:
+    alert = asked("GET", "/alerts?limit=200").json()["items"][-1]["id"]
+    body = {"do": "comment", "text": "x" * 4_000}
+    headers = {"idempotency-key": "comment"}
+    first = asked("POST", f"/alerts/{alert}/changes", json=body, headers=headers)
+    later = asked("POST", f"/alerts/{alert}/changes", json={"do": "comment", "text": "later"})
+    again = asked("POST", f"/alerts/{alert}/changes", json=body, headers=headers)
+    assert (first.status_code, again.status_code, again.headers["idempotent-replayed"]) == (200, 200, "true")
+    assert again.json()["timeline"] == later.json()["timeline"], "it was not done again, and is as it is by now"
+    with console.installation.ledger._database.read() as tx:
+        kept = tx.execute(select(tables.api_answers.c.body)).scalars().all()
+    assert not any("xxxx" in (each or "") for each in kept)
 
 
 def test_of_two_requests_with_a_key_at_once_one_is_done(asked: Program, console: Console) -> None:

@@ -341,7 +341,7 @@ def change_alert(
         alerts.change(caller.installation, [found.id], _act(body, caller.user.name), quiet=body.quiet)
         return _details(caller, found.id)
 
-    return once(request, caller, idempotency_key, body, make, status=200)
+    return once(request, caller, idempotency_key, body, make, status=200, again=lambda: _details(caller, found.id))
 
 
 @router.post("/{alert}/resend", response_model=AlertDetails)
@@ -355,7 +355,7 @@ def resend_alert(
         alerts.resend(caller.installation, [found.id], body.channels, who=caller.user.name)
         return _details(caller, found.id)
 
-    return once(request, caller, idempotency_key, body, make, status=200)
+    return once(request, caller, idempotency_key, body, make, status=200, again=lambda: _details(caller, found.id))
 
 
 @router.get("/{alert}/events", response_model=list[Row])
