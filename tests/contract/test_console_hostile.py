@@ -303,3 +303,12 @@ def test_nobody_anonymous_is_told_what_fails_inside(console: Console, monkeypatc
         assert "The ledger does not answer, or is busy." in answer.text
     korean = guest.get("/sign-in", headers={"accept-language": "ko"}).text
     assert say_in("ko", SUMMARIES["ledger_unavailable"]) in korean
+
+
+def test_an_address_of_many_conditions_makes_no_large_page(console: Console) -> None:
+    viewer = console.as_(Role.VIEWER)
+    for path in ("/search", "/search/rows", "/search/histogram"):
+        answer = viewer.get(f"{path}?{'&'.join(['f=p_row_id:is:b'] * 300)}")
+        assert (answer.status_code, "at most 20 conditions" in answer.text) == (422, True), path
+        assert len(answer.text) < 50_000, path
+    assert len(viewer.get(f"/search?{'&'.join(f'c=column{at}' for at in range(2_000))}").text) < 50_000
