@@ -90,6 +90,18 @@ class Session(Struct, frozen=True, kw_only=True):
     """What the browser calls itself."""
 
 
+class Credential(Struct, frozen=True, kw_only=True):
+    """What somebody was let in by."""
+
+    user_id: str
+    role: Role
+    """In which they were let in."""
+    session: str | None = None
+    """The mark of a session."""
+    token: str | None = None
+    """The id of a token; either this or `session`."""
+
+
 class SavedSearch(Struct, frozen=True, kw_only=True):
     """A search that somebody keeps."""
 

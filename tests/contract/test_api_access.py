@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,17 @@ import pytest
 import time_machine
 from fastapi.routing import APIRoute
 
-from ocelog.access import Role, Scope, User
+from ocelog.access import Deed, Role, Scope, User
 from ocelog.app.users import users
 from ocelog.console.api.application import BASE, ROUTERS, application
 from ocelog.console.api.caller import Rates
 from ocelog.console.api.problems import CODES, RefusedError
 from ocelog.errors import ConfigError
-from visiting import HERE, SAME_SITE, Console, console_of, program
+from ocelog.ledger.users import UserLedger
+from ocelog.secrets.secret import Secret
+from visiting import HERE, PASSWORD, SAME_SITE, Console, console_of, program
 
+DONE = Deed(at_us=0, who="", what="test.done")
 SCOPES = {Role.VIEWER: Scope.READ, Role.ANALYST: Scope.TRIAGE, Role.ADMIN: Scope.ADMIN}
 
 
@@ -276,6 +279,38 @@ def test_the_specification_is_for_whoever_has_a_token_and_names_every_route(cons
 
 def test_every_code_of_the_api_is_told() -> None:
     assert all(text.endswith(".") for text in CODES.values())
+
+
+def test_no_token_and_no_user_outlives_a_change_of_password_amid_which_it_is_made(
+    new_console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = new_console.as_(Role.ADMIN)
+    installation = new_console.installation
+    admin = users.find(installation, "admin@example.com")
+    hashed = users._hashed
+
+    def changed_meanwhile(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*args: Any, **named: Any) -> Any:
+            monkeypatch.undo()
+            ledger.change(admin.name, lambda user: user, DONE, password=hashed(Secret(PASSWORD), ""), ends_tokens=True)
+            return make(*args, **named)
+
+        return made
+
+    ledger, before = installation.ledger.users, len(installation.ledger.users.listed())
+    monkeypatch.setattr(UserLedger, "add_token", changed_meanwhile(UserLedger.add_token))
+    answer = guest.post("/account/tokens", name="mine", scope="admin", lasts="30d")
+    assert (answer.status_code, "ocelog_" in answer.text) == (401, False)
+    assert users.tokens(installation, of=None) == []
+    asked = program(new_console)
+    monkeypatch.setattr(UserLedger, "add_token", changed_meanwhile(UserLedger.add_token))
+    assert is_problem(asked("POST", "/tokens", json={"name": "mine", "scope": "admin"}), 401, "sign_in_refused")
+    assert users.tokens(installation, of=None) == []
+    asked = program(new_console)
+    new = {"name": "eve", "role": "admin", "password": PASSWORD}
+    monkeypatch.setattr(UserLedger, "add", changed_meanwhile(UserLedger.add))
+    assert is_problem(asked("POST", "/users", json=new), 401, "sign_in_refused")
+    assert len(installation.ledger.users.listed()) == before
 
 
 def test_tokens_are_made_and_revoked_on_ones_own_page(new_console: Console) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from fastapi import routing
 from msgspec.structs import replace
+from sqlalchemy import select
 
 from ocelog.access import Role, Scope
 from ocelog.app.alerts import channels
@@ -22,6 +24,7 @@ from ocelog.console.api.paging import write_cursor
 from ocelog.detect.folders import RuleFolder
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ChannelRefusedError
+from ocelog.ledger import tables
 from visiting import Console, Program, console_of, program
 from visiting.everything import ISSUES, RULE, SECRET, fill, nothing_is_asked
 
@@ -147,6 +150,20 @@ def test_what_is_made_with_a_key_is_made_once(asked: Program, console: Console) 
     assert stranger.status_code == 422, "a key is of its token"
 
 
+def test_of_what_is_done_with_an_alert_by_a_key_no_copy_of_it_is_kept(asked: Program, console: Console) -> None:
+    alert = asked("GET", "/alerts?limit=200").json()["items"][-1]["id"]
+    body = {"do": "comment", "text": "x" * 4_000}
+    headers = {"idempotency-key": "comment"}
+    first = asked("POST", f"/alerts/{alert}/changes", json=body, headers=headers)
+    later = asked("POST", f"/alerts/{alert}/changes", json={"do": "comment", "text": "later"})
+    again = asked("POST", f"/alerts/{alert}/changes", json=body, headers=headers)
+    assert (first.status_code, again.status_code, again.headers["idempotent-replayed"]) == (200, 200, "true")
+    assert again.json()["timeline"] == later.json()["timeline"], "it was not done again, and is as it is by now"
+    with console.installation.ledger._database.read() as tx:
+        kept = tx.execute(select(tables.api_answers.c.body)).scalars().all()
+    assert not any("xxxx" in (each or "") for each in kept)
+
+
 def test_of_two_requests_with_a_key_at_once_one_is_done(asked: Program, console: Console) -> None:
     body = {"name": "two@example.com", "role": "viewer", "password": "four random words do well"}
     barrier, answers = threading.Barrier(2), list[Any]()
@@ -226,6 +243,13 @@ def test_a_program_works_with_alerts(asked: Program, console: Console, there: Ma
     body = {"ids": some, "do": "assign", "assignee": "ann"}
     assert triage("POST", "/alerts/changes", json=body).json() == {"changed": 2, "alerts": []}
     assert asked("GET", f"/alerts/{alert}/events").status_code == 200
+
+
+def test_who_gives_a_secret_as_a_setting_is_told_how_to_give_it(asked: Program) -> None:
+    body = {"name": "x", "kind": "webhook", "settings": {"url": "https://hook.example/very-secret"}}
+    refused = asked("POST", "/channels", json=body)
+    assert (refused.status_code, "very-secret" in refused.text) == (422, False)
+    assert "By the API: give it in `secrets`." in refused.json()["detail"]
 
 
 def test_channels_reach_no_file_and_no_private_address(asked: Program, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -531,6 +555,21 @@ def test_an_answer_is_exported_whole_and_says_how_it_ended(asked: Program) -> No
     assert export("SELEC", "arrow").status_code == 422
     assert export("SELECT 1 AS a", "csv", limit=1).status_code == 422
     assert asked("GET", "/trail?limit=1").json()["items"][0]["what"] == "query.exported"
+
+
+def test_no_large_answer_is_written_by_the_thread_that_answers_all(
+    asked: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert, rule = (asked("GET", f"{path}?limit=1").json()["items"][0]["id"] for path in ("/alerts", "/rules"))
+
+    async def write(**named: Any) -> None:
+        pytest.fail(f"{named['field'].name} is written here")
+
+    monkeypatch.setattr(routing, "serialize_response", write)
+    large = ("/status", "/coverage", "/rejections", "/alerts", f"/alerts/{alert}", f"/alerts/{alert}/events")
+    for path in (*large, f"/rules/{rule}/report"):
+        answer = asked("GET", path)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), path
 
 
 def test_status_is_told_in_the_words_of_the_command(asked: Program, console: Console) -> None:

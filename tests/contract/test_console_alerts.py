@@ -118,6 +118,33 @@ def test_a_list_says_how_many_there_are_on_all_its_pages(console: Console, monke
     assert listed(text) == [4, 3]
 
 
+def test_a_long_timeline_begins_with_its_newest_entries(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_alerts, "_ENTRIES", 2)
+    analyst, alert = console.as_(Role.ANALYST), alert_of(1).id
+    for text in ("first note", "second note", "third note"):
+        assert analyst.post(f"/alerts/{alert}", do="comment", text=text).status_code == 303
+    shown = analyst.get(f"/alerts/{alert}").text
+    assert ("first note" in shown, "second note" in shown, "third note" in shown) == (False, True, True)
+    assert "2 earlier entries are not shown." in shown
+    every = analyst.get(f"/alerts/{alert}?everything=1").text
+    assert ("first note" in every, "not shown" in every) == (True, False)
+
+
+def test_a_source_among_many_is_named_rather_than_chosen(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer, names = console.as_(Role.VIEWER), [f"tenant-{number}" for number in range(3)]
+    for number, name in enumerate(names):
+        console.installation.ledger.sources.add(source_row(f"id-{number}", name=name))
+    assert all(f">{name}</option>" in viewer.get("/alerts").text for name in names)
+    monkeypatch.setattr(console_alerts, "_MOST_OFFERED", 2)
+    text = viewer.get("/alerts").text
+    assert not any(name in text for name in names)
+    assert 'name="source" value=""' in text
+    for asked in ("id-1", "tenant-1"):
+        assert 'name="source" value="tenant-1"' in viewer.get(f"/alerts?source={asked}").text
+    wrong = viewer.get("/alerts?source=tenant-1x")
+    assert (wrong.status_code, 'name="source" value="tenant-1x"' in wrong.text) == (422, True)
+
+
 def test_a_list_is_sorted_and_its_pages_hold_whatever_becomes_of_their_last_alert(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:

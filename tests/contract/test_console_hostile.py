@@ -20,7 +20,9 @@ from ocelog.app.rule_folders import rule_folders
 from ocelog.app.users import users
 from ocelog.console.rendering import _visible
 from ocelog.console.site import ROUTERS
+from ocelog.console.wording import SUMMARIES
 from ocelog.errors import LedgerUnavailableError
+from ocelog.languages.phrases import say_in
 from ocelog.ledger import tables
 from ocelog.ledger.rows import alerts as alert_rows
 from ocelog.model import SourceRow
@@ -288,8 +290,25 @@ def test_nobody_anonymous_is_told_what_fails_inside(console: Console, monkeypatc
     def fail(*_: object) -> None:
         raise LedgerUnavailableError("postgresql://inner.example:5432 does not answer")
 
+    guest = console.guest()
     monkeypatch.setattr(type(console.installation.ledger.users), "any", fail)
-    answer = console.guest().get("/sign-in")
-    assert answer.status_code == 503
-    assert "inner.example" not in answer.text
-    assert "ledger_unavailable" in answer.text
+    monkeypatch.setattr(type(console.installation.ledger.users), "token", fail)
+    for answer in (
+        guest.get("/sign-in"),
+        guest.get("/api/v1/me", headers={"authorization": "Bearer ocelog_anything"}),
+    ):
+        assert answer.status_code == 503
+        assert "inner.example" not in answer.text
+        assert "ledger_unavailable" in answer.text
+        assert "The ledger does not answer, or is busy." in answer.text
+    korean = guest.get("/sign-in", headers={"accept-language": "ko"}).text
+    assert say_in("ko", SUMMARIES["ledger_unavailable"]) in korean
+
+
+def test_an_address_of_many_conditions_makes_no_large_page(console: Console) -> None:
+    viewer = console.as_(Role.VIEWER)
+    for path in ("/search", "/search/rows", "/search/histogram"):
+        answer = viewer.get(f"{path}?{'&'.join(['f=p_row_id:is:b'] * 300)}")
+        assert (answer.status_code, "at most 20 conditions" in answer.text) == (422, True), path
+        assert len(answer.text) < 50_000, path
+    assert len(viewer.get(f"/search?{'&'.join(f'c=column{at}' for at in range(2_000))}").text) < 50_000

@@ -1,5 +1,8 @@
 """Signing in through an identity provider: a real one on loopback, and each way in which one may lie."""
 
+import base64
+import socketserver
+import threading
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -8,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from joserfc.jwk import OctKey, RSAKey
+from msgspec.structs import replace
 
 from ocelog.access import Role
 from ocelog.app.users import oidc, users
@@ -151,6 +155,43 @@ def test_a_provider_that_does_not_answer_takes_no_threads_from_pages(
     for path in ("/sign-in/provider", "/sign-in/provider/answer"):
         busy = console.guest().get(path)
         assert (busy.status_code, busy.headers["retry-after"]) == (503, "3")
+
+
+def test_what_the_provider_nests_too_deeply_lets_nobody_in(console: Console, there: Provider) -> None:
+    guest, nested = console.guest(), "[" * 100_000
+    back = there.log_in(guest.get("/sign-in/provider").headers["location"])
+    header, _, signature = there.id_token().split(".")
+    there.token = f"{header}.{base64.urlsafe_b64encode(nested.encode()).decode()}.{signature}"
+    answer = guest.get("/sign-in/provider/answer", params=back)
+    assert (answer.status_code, "does not hold" in answer.text) == (403, True)
+    provider_of_console(console)._said.clear()
+    there.body = nested
+    answer = guest.get("/sign-in/provider")
+    assert (answer.status_code, "cannot be reached" in answer.text) == (403, True)
+
+
+def test_a_provider_that_never_ends_its_header_lines_is_given_up(console: Console) -> None:
+    over = threading.Event()
+
+    class Drips(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nx-first: 1\r\n")
+            over.wait(60)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drips) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        issuer = f"http://127.0.0.1:{server.server_address[1]}"
+        times = iter([0.0, 0.0, 0.0, *[1_000.0] * 10])
+        settings = replace(provider_of_console(console).settings, issuer=issuer)
+        asked = IdentityProvider(settings, monotonic=lambda: next(times))
+        try:
+            with pytest.raises(SignInRefusedError, match="takes too long"):
+                asked.begin("https://ocelog.example.com/answer", "/", "127.0.0.1")
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()
 
 
 def test_an_answer_of_the_provider_that_comes_in_drops_ends(console: Console) -> None:

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from bookkeeping.records import NOW, Clock
-from ocelog.access import ApiToken, Deed, Role, Scope, Session, StoredAnswer, User
-from ocelog.errors import ConfigError
+from ocelog.access import ApiToken, Credential, Deed, Role, Scope, Session, StoredAnswer, User
+from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.ledger import users
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import to_us
@@ -186,6 +186,42 @@ def test_a_user_has_so_many_tokens_each_with_a_name_of_its_own(ledger: Ledger) -
     ledger.users.add_token(token("4", BOB), "d", DONE, most=2)
     assert [each.id for each, _ in ledger.users.tokens(ANN.id)] == ["1", "2"]
     assert [user for _, user in ledger.users.tokens(BOB.id)] == [BOB]
+
+
+def test_what_lets_nobody_in_any_more_makes_nothing_that_would(ledger: Ledger, other: Ledger) -> None:
+    eve = User(id="3", name="eve@example.com", role=Role.ADMIN, added_us=T)
+    by_session = Credential(user_id=ANN.id, role=Role.ADMIN, session="a")
+    by_token = Credential(user_id=ANN.id, role=Role.ADMIN, token="1")
+
+    def refused(credential: Credential) -> None:
+        for make in (
+            lambda: ledger.users.add(eve, "hash", DONE, credential=credential),
+            lambda: ledger.users.change(BOB.name, lambda user: user, DONE, password="new", credential=credential),
+            lambda: ledger.users.add_token(token("9"), "z", DONE, most=9, credential=credential),
+        ):
+            with pytest.raises(SignInRefusedError, match="signed out before"):
+                make()
+        assert [each.name for each in ledger.users.listed()] == [ANN.name, BOB.name]
+        assert ledger.users.find(BOB.name) == (replace(BOB, role=Role.ADMIN), "hash")
+        assert ledger.users.token("z") is None
+
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.add(replace(BOB, role=Role.ADMIN), "hash", DONE)
+    ledger.users.begin(session("a"), DONE)
+    ledger.users.add_token(token("1"), "x", DONE, most=9, credential=by_session)
+    ledger.users.add_token(token("2"), "y", DONE, most=9, credential=by_token)
+    other.users.change(ANN.name, lambda user: user, DONE, password="other")
+    refused(by_session)
+    other.users.change(ANN.name, lambda user: replace(user, role=Role.ANALYST), DONE)
+    refused(by_token)
+    other.users.change(ANN.name, lambda user: replace(user, role=Role.ADMIN), DONE)
+    other.users.change(ANN.name, lambda user: replace(user, disabled_us=T), DONE)
+    refused(by_token)
+    with pytest.raises(ConfigError, match="is disabled"):
+        ledger.users.add_token(token("9"), "z", DONE, most=9)
+    other.users.change(ANN.name, lambda user: replace(user, disabled_us=None), DONE)
+    other.users.change(ANN.name, lambda user: user, DONE, password="third", ends_tokens=True)
+    refused(by_token)
 
 
 def test_a_request_is_answered_once_and_that_answer_is_kept_for_a_day(

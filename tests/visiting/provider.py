@@ -28,6 +28,8 @@ class Provider:
     algorithm: str = "RS256"
     token: str | None = None
     """In the place of its token."""
+    body: str | None = None
+    """In the place of each answer."""
     asked: list[dict[str, str]] = field(default_factory=list)
     """What its token endpoint was sent."""
     nonce: str = ""
@@ -81,7 +83,7 @@ def provider() -> Iterator[Provider]:
             self._send({"access_token": "x", "token_type": "Bearer", "id_token": served.token or served.id_token()})
 
         def _send(self, said: Any) -> None:
-            body = json.dumps(said).encode()
+            body = (json.dumps(said) if served.body is None else served.body).encode()
             self.send_response(200)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))

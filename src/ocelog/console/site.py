@@ -56,7 +56,8 @@ from ocelog.console.visitor import (
     sign_in_path,
     signed_in,
 )
-from ocelog.errors import OcelogError
+from ocelog.console.wording import summary
+from ocelog.errors import OcelogError, SignInRefusedError
 from ocelog.installation.opening import Installation
 
 log = structlog.get_logger()
@@ -309,10 +310,13 @@ def _busy(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as 
 
 def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, OcelogError)  # noqa: S101 - registered for it
+    if isinstance(error, SignInRefusedError) and _visitor(request) is not None:
+        # What they came with ended while it was being done.
+        return _not_signed_in(request, error)
     if not getattr(request.state, "signed_in", False):
         # It may name hosts, paths and users of this installation.
         log.warning("a page failed", path=request.url.path, error_code=error.code, reason=str(error))
-        error = OcelogError(error.code)
+        error = OcelogError(summary(error), code=error.code)
     visitor = _visitor(request)
     return page(request, "trouble.html", visitor=visitor, status=503, kind="known", needed="", error=error)
 

@@ -14,7 +14,7 @@ from fastapi import Depends, Request
 from msgspec import Struct, field
 from starlette.concurrency import run_in_threadpool
 
-from ocelog.access import Role, User
+from ocelog.access import Credential, Role, User
 from ocelog.app.users import users
 from ocelog.app.users.users import Origin, SignedIn
 from ocelog.console.front import Front
@@ -82,10 +82,10 @@ def installation_of(request: Request) -> Installation:
     return found
 
 
-def origin_of(request: Request) -> Origin:
+def origin_of(request: Request, credential: Credential | None = None) -> Origin:
     """Return where a request comes from."""
     browser = request.headers.get("user-agent", "")[:_LONGEST_BROWSER]
-    return Origin(address=request.client.host if request.client else "", browser=browser)
+    return Origin(address=request.client.host if request.client else "", browser=browser, credential=credential)
 
 
 def is_secure(request: Request) -> bool:
@@ -134,7 +134,7 @@ async def signed_in(request: Request) -> Visitor | None:
         return None
     who = await run_in_threadpool(users.signed_in, installation_of(request), secret)
     request.state.signed_in = who is not None
-    return None if who is None else Visitor(who=who, origin=origin_of(request))
+    return None if who is None else Visitor(who=who, origin=origin_of(request, who.credential))
 
 
 def needs(role: Role) -> Callable[..., Any]:

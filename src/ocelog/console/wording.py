@@ -149,6 +149,11 @@ def told(error: object, language: str) -> Markup:
     return introduced(str(error), error.code, language)
 
 
+def summary(error: OcelogError) -> str:
+    """Return what the code of an error means: to whoever may not read its message, which may name hosts and users."""
+    return Phrase(SUMMARIES[error.code if error.code in SUMMARIES else OcelogError.code])
+
+
 def introduced(text: str, code: str | None, language: str) -> Markup:
     """Return a message of which nothing but its code may be known in the reader's language."""
     rest = _in_lines(linked(text, language))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ocelog.access import ApiToken, Deed, Role, Scope, Session, StoredAnswer, User
+from ocelog.access import ApiToken, Credential, Deed, Role, Scope, Session, StoredAnswer, User
 from ocelog.errors import ConfigError, HomeError, SignInRefusedError
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables
@@ -63,10 +63,19 @@ class UserLedger:
             row = tx.execute(select(tables.users).where(_u.subject == subject)).mappings().one_or_none()
             return None if row is None else _user_of(row)
 
-    def add(self, user: User, password: str | None, deed: Deed, *, first: bool = False) -> None:
+    def add(
+        self,
+        user: User,
+        password: str | None,
+        deed: Deed,
+        *,
+        first: bool = False,
+        credential: Credential | None = None,
+    ) -> None:
         """Add a user with the hash of a password. Raises ConfigError for a name in use.
 
         `first`: only if there is none at all, else ConfigError; of two who try at once one succeeds.
+        `credential`: of who does it; if it is over by now, raises SignInRefusedError.
         """
         values: dict[str, Any] = {"id": user.id, "name": user.name, "role": user.role.value, "password": password}
         values |= {"subject": user.subject}
@@ -74,6 +83,7 @@ class UserLedger:
         with self._database.write() as tx:
             # The one row of the ledger is locked, so that on PostgreSQL too nobody else comes between.
             tx.execute(select(tables.identity.c.id).with_for_update()).all()
+            _demand_valid(tx, credential)
             if first and tx.execute(select(_u.id).limit(1)).first() is not None:
                 raise ConfigError(Phrase("There is a first user already: sign in."))
             try:
@@ -92,15 +102,17 @@ class UserLedger:
         present: str | None = None,
         ends_sessions: bool = True,
         ends_tokens: bool = False,
+        credential: Credential | None = None,
     ) -> User:
         """Save what `to` makes of a user, and the hash of a new password if there is one.
 
         Their sessions end, unless told otherwise, and their tokens, if told so. Raises ConfigError if nobody is called
-        that, or if nobody would be left who may change users. Raises SignInRefusedError if the hash `present`, of the
-        password that was shown for it, is not theirs any more, or if they were disabled since.
+        that, or if nobody would be left who may change users; SignInRefusedError if the `credential` of who does it is
+        over by now, or if the hash `present`, of the password that was shown for it, is not theirs any more.
         """
         with self._database.write() as tx:
             tx.execute(select(tables.identity.c.id).with_for_update()).all()
+            _demand_valid(tx, credential)
             row = tx.execute(select(tables.users).where(_u.name == name)).mappings().one_or_none()
             if row is None:
                 raise ConfigError(Phrase("There is no user named %(name)s.", name=repr(name)))
@@ -174,13 +186,20 @@ class UserLedger:
             if tx.execute(delete(tables.sessions).where(_s.mark == mark)).rowcount:
                 add_deed(tx, deed)
 
-    def add_token(self, token: ApiToken, mark: str, deed: Deed, *, most: int) -> None:
+    def add_token(
+        self, token: ApiToken, mark: str, deed: Deed, *, most: int, credential: Credential | None = None
+    ) -> None:
         """Add a token with the hash of its secret; those go that have been over for long.
 
-        Raises ConfigError if its user has `most` of them, or one of that name.
+        Raises ConfigError if its user has `most` of them, or one of that name, or is disabled by now;
+        SignInRefusedError if the `credential` of who makes it is over by now.
         """
         with self._database.write() as tx:
             tx.execute(select(tables.identity.c.id).with_for_update()).all()
+            _demand_valid(tx, credential)
+            owner = tx.execute(select(_u.name, _u.disabled_us).where(_u.id == token.user_id)).one()
+            if owner.disabled_us is not None:
+                raise ConfigError(Phrase("%(name)s is disabled: enable them first.", name=repr(owner.name)))
             over = select(_t.id).where(_t.ends_us <= self._now_us() - _OVER_FOR_US)
             tx.execute(delete(tables.api_answers).where(_a.token_id.in_(over)))
             tx.execute(delete(tables.api_tokens).where(_t.id.in_(over)))
@@ -323,6 +342,25 @@ class UserLedger:
         """Drop what was done before an instant. Returns how many deeds went."""
         with self._database.write() as tx:
             return tx.execute(delete(tables.deeds).where(_d.at_us < before_us)).rowcount
+
+
+def _demand_valid(tx: Connection, credential: Credential | None) -> None:
+    """Refuse what was asked for with what lets nobody in any more: what ended it must end what is done with it, too.
+
+    Within a transaction that holds the ledger's one row, as those do that end them. Raises SignInRefusedError.
+    """
+    if credential is None:
+        return
+    if credential.session is not None:
+        shown = select(_s.mark).where(_s.mark == credential.session)
+    else:
+        shown = select(_t.id).where(_t.id == credential.token)
+    user = tx.execute(select(_u.role, _u.disabled_us).where(_u.id == credential.user_id)).one()
+    lowered = not Role(user.role).covers(credential.role)
+    if lowered or user.disabled_us is not None or tx.execute(shown).first() is None:
+        raise SignInRefusedError(
+            Phrase("You were signed out before this was done. Nothing was changed: sign in again.")
+        )
 
 
 def _left(failures: int, passed_us: int, fading_us: int) -> int:

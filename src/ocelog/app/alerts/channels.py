@@ -89,9 +89,9 @@ def refuse_misplaced(kind: str, settings: Iterable[str], name: str | None = None
     if misplaced is not None:
         raise ConfigError(
             Phrase(
-                "%(misplaced)s of a %(kind)s channel is a secret: what is typed in a command is seen by "
-                "others. Give it with --secret-file %(misplaced)s=FILE, or leave it out to be asked for "
-                "it.",
+                "%(misplaced)s of a %(kind)s channel is a secret, and not taken as a setting, which others see. "
+                "By a command: give it with --secret-file %(misplaced)s=FILE, or leave it out to be asked for it. "
+                "By the API: give it in `secrets`.",
                 misplaced=misplaced,
                 kind=kind,
             )

@@ -348,11 +348,16 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _wanted(search: Search, paths: Mapping[str, pa.DataType]) -> list[str]:
-    if len(search.conditions) > _MOST_CONDITIONS:
+def check_conditions(count: int) -> None:
+    """Raise ConfigError for more conditions than a search may have."""
+    if count > _MOST_CONDITIONS:
         raise ConfigError(
             Phrase("A search has at most %(most_conditions)s conditions.", most_conditions=_MOST_CONDITIONS)
         )
+
+
+def _wanted(search: Search, paths: Mapping[str, pa.DataType]) -> list[str]:
+    check_conditions(len(search.conditions))
     if max(map(len, (search.text, search.indicator, *(each.value for each in search.conditions)))) > _LONGEST_TEXT:
         raise ConfigError(
             Phrase(

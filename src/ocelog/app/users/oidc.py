@@ -23,6 +23,7 @@ from joserfc.jwk import KeySet
 from msgspec import Struct
 
 from ocelog.access import Role
+from ocelog.deadline import Deadline, OutOfTimeError
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.installation.config import Settings
 from ocelog.languages.phrases import Phrase
@@ -207,7 +208,7 @@ class IdentityProvider:
                 iat={"essential": True},
                 nonce={"essential": True, "value": nonce},
             ).validate(claims)
-        except (JoseError, ValueError, KeyError, TypeError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise _odd(Phrase("its ID token does not hold (%(error)s)", error=type(error).__name__)) from error
         several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
         if claims.get("azp", None if several else self.settings.client_id) != self.settings.client_id:
@@ -258,23 +259,24 @@ class IdentityProvider:
         return said
 
     def _ask(self, method: str, address: str, data: Mapping[str, str] | None = None) -> Any:
-        until = self.monotonic() + _WITHIN
+        deadline = Deadline(_WITHIN, self.monotonic)
         try:
-            with (
-                httpx2.Client(timeout=_WITHIN, follow_redirects=False) as client,
-                client.stream(method, address, data=data, headers={"accept": "application/json"}) as answer,
-            ):
-                body = b""
-                for piece in answer.iter_bytes():
-                    body += piece
-                    if len(body) > _LARGEST:
-                        raise _odd(Phrase("its answer is too large"))
-                    if self.monotonic() > until:
-                        raise _odd(Phrase("its answer takes too long"))
-                if answer.status_code != 200:
-                    raise _odd(Phrase("it answered HTTP %(status)s", status=str(answer.status_code)))
-                said = httpx2.Response(200, content=body).json()
-        except (httpx2.HTTPError, ValueError) as error:
+            with httpx2.Client(timeout=_WITHIN, follow_redirects=False) as client:
+                deadline.bound(client)
+                deadline.begin()
+                with client.stream(method, address, data=data, headers={"accept": "application/json"}) as answer:
+                    body = b""
+                    for piece in answer.iter_bytes():
+                        body += piece
+                        if len(body) > _LARGEST:
+                            raise _odd(Phrase("its answer is too large"))
+                        deadline.within(None)
+                    if answer.status_code != 200:
+                        raise _odd(Phrase("it answered HTTP %(status)s", status=str(answer.status_code)))
+                    said = httpx2.Response(200, content=body).json()
+        except OutOfTimeError as error:
+            raise _odd(Phrase("its answer takes too long")) from error
+        except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise _odd(Phrase("it cannot be reached (%(error)s)", error=type(error).__name__)) from error
         if not isinstance(said, dict):
             raise _odd(Phrase("its answer is no JSON object"))

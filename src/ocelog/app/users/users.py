@@ -14,7 +14,7 @@ import argon2
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ocelog.access import ApiToken, Deed, Role, Scope, Session, StoredAnswer, User
+from ocelog.access import ApiToken, Credential, Deed, Role, Scope, Session, StoredAnswer, User
 from ocelog.app.users.oidc import Identity
 from ocelog.app.users.passwords import LONGEST_PASSWORD, check_password
 from ocelog.errors import ConfigError, SignInRefusedError
@@ -68,6 +68,8 @@ class Origin(Struct, frozen=True, kw_only=True):
     browser: str = ""
     noted: list[str] = field(default_factory=list)
     """What went on the trail of it already."""
+    credential: Credential | None = None
+    """What whoever asks was let in by; None: a command, or nobody yet."""
 
 
 class SignedIn(Struct, frozen=True, kw_only=True):
@@ -77,6 +79,11 @@ class SignedIn(Struct, frozen=True, kw_only=True):
     session: Session
     secret: Secret
     """What the cookie holds."""
+
+    @property
+    def credential(self) -> Credential:
+        """What they were let in by."""
+        return Credential(user_id=self.user.id, role=self.user.role, session=self.session.mark)
 
     @property
     def token(self) -> str:
@@ -89,6 +96,11 @@ class Bearer(Struct, frozen=True, kw_only=True):
 
     user: User
     token: ApiToken
+
+    @property
+    def credential(self) -> Credential:
+        """What they were let in by."""
+        return Credential(user_id=self.user.id, role=self.user.role, token=self.token.id)
 
 
 def is_there_any(installation: Installation) -> bool:
@@ -124,7 +136,10 @@ def add(installation: Installation, name: str, role: Role, password: Secret, *, 
     """Make a user. Raises ConfigError for a name that is used, or a name or password that will not do."""
     user = _new(name, role)
     installation.ledger.users.add(
-        user, _hashed(password, user.name), _deed(by.name, "user.added", user.name, origin, role=role.value)
+        user,
+        _hashed(password, user.name),
+        _deed(by.name, "user.added", user.name, origin, role=role.value),
+        credential=origin.credential,
     )
     return user
 
@@ -132,21 +147,28 @@ def add(installation: Installation, name: str, role: Role, password: Secret, *, 
 def change_role(installation: Installation, name: str, role: Role, *, by: User, origin: Origin) -> User:
     """Give a user another role; their sessions end. Raises ConfigError if no admin would be left."""
     deed = _deed(by.name, "user.role_changed", name, origin, role=role.value)
-    return installation.ledger.users.change(_clean(name), lambda user: replace(user, role=role), deed)
+    return installation.ledger.users.change(
+        _clean(name), lambda user: replace(user, role=role), deed, credential=origin.credential
+    )
 
 
 def disable(installation: Installation, name: str, *, by: User, origin: Origin) -> User:
     """Let a user in no more; their sessions end. Raises ConfigError if no admin would be left."""
     deed = _deed(by.name, "user.disabled", name, origin)
     return installation.ledger.users.change(
-        _clean(name), lambda user: replace(user, disabled_us=user.disabled_us or deed.at_us), deed
+        _clean(name),
+        lambda user: replace(user, disabled_us=user.disabled_us or deed.at_us),
+        deed,
+        credential=origin.credential,
     )
 
 
 def enable(installation: Installation, name: str, *, by: User, origin: Origin) -> User:
     """Let a user in again."""
     deed = _deed(by.name, "user.enabled", name, origin)
-    return installation.ledger.users.change(_clean(name), lambda user: replace(user, disabled_us=None), deed)
+    return installation.ledger.users.change(
+        _clean(name), lambda user: replace(user, disabled_us=None), deed, credential=origin.credential
+    )
 
 
 def set_password(
@@ -173,6 +195,7 @@ def set_password(
         password=_hashed(password, name),
         present=present,
         ends_tokens=revokes_tokens,
+        credential=origin.credential,
     )
 
 
@@ -352,7 +375,7 @@ def add_token(
         ends_us=now + lasts // timedelta(microseconds=1),
     )
     deed = _deed(by.name, "token.added", owner.name, origin, token=name, scope=scope.value)
-    installation.ledger.users.add_token(token, _mark(secret), deed, most=_MOST_TOKENS)
+    installation.ledger.users.add_token(token, _mark(secret), deed, most=_MOST_TOKENS, credential=origin.credential)
     return token, secret
 
 

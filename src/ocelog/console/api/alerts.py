@@ -17,6 +17,7 @@ from ocelog.app.alerts import alerts
 from ocelog.app.alerts.alert_wishes import Verb, Wish
 from ocelog.app.alerts.alerts import MOST_COUNTED
 from ocelog.app.alerts.alerts import ChangedAlert as ChangedRow
+from ocelog.app.search.queries import Stop
 from ocelog.app.search.search import matched_events
 from ocelog.console.api.caller import Analyst, Caller, Viewer
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, read_cursor, write_cursor
@@ -340,7 +341,7 @@ def change_alert(
         alerts.change(caller.installation, [found.id], _act(body, caller.user.name), quiet=body.quiet)
         return _details(caller, found.id)
 
-    return once(request, caller, idempotency_key, body, make, status=200)
+    return once(request, caller, idempotency_key, body, make, status=200, again=lambda: _details(caller, found.id))
 
 
 @router.post("/{alert}/resend", response_model=AlertDetails)
@@ -354,14 +355,17 @@ def resend_alert(
         alerts.resend(caller.installation, [found.id], body.channels, who=caller.user.name)
         return _details(caller, found.id)
 
-    return once(request, caller, idempotency_key, body, make, status=200)
+    return once(request, caller, idempotency_key, body, make, status=200, again=lambda: _details(caller, found.id))
 
 
-@router.get("/{alert}/events")
+@router.get("/{alert}/events", response_model=list[Row])
 async def alert_events(
     request: Request, caller: Viewer, alert: Name, limit: Annotated[int, Query(ge=1, le=_EVENTS)] = 20
-) -> list[Row]:
+) -> Response:
     """Return the newest matches of an alert: each names its event by `p_log_type` and `event_row_id`."""
     found, installation = await run_in_threadpool(_details, caller, alert), caller.installation
-    rows = await answered(request, caller, lambda stop: matched_events(installation, found.id, limit=limit, stop=stop))
-    return [row(each) for each in rows]
+
+    def look(stop: Stop) -> Response:
+        return written([row(each) for each in matched_events(installation, found.id, limit=limit, stop=stop)])
+
+    return await answered(request, caller, look)

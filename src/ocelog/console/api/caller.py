@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from msgspec import Struct
@@ -23,10 +24,12 @@ from ocelog.app.users.users import Bearer, Origin
 from ocelog.console.api.problems import CODES, RefusedError, of_error, of_refusal
 from ocelog.console.roles import demand, taking
 from ocelog.console.visitor import origin_of
-from ocelog.errors import OcelogError
+from ocelog.console.wording import summary
+from ocelog.errors import OcelogError, SignInRefusedError
 from ocelog.installation.opening import Installation
 from ocelog.secrets.secret import Secret
 
+log = structlog.get_logger()
 PER_SECOND, AT_ONCE = 10.0, 100
 """Requests of one token: so many a second in the long run, and so many at once."""
 VERSION = version("ocelog").encode()
@@ -93,10 +96,15 @@ class Door:
         except RefusedError as error:
             await of_refusal(error)(scope, receive, send)
             return
-        except OcelogError as error:
+        except SignInRefusedError as error:
             await of_error(error)(scope, receive, send)
             return
-        caller = Caller(bearer=found, origin=origin_of(request), installation=self.installation)
+        except OcelogError as error:
+            # Nobody knows yet who it is: the message may name hosts, paths and users of this installation.
+            log.warning("a request failed", path=request.url.path, error_code=error.code, reason=str(error))
+            await of_error(error, summary(error))(scope, receive, send)
+            return
+        caller = Caller(bearer=found, origin=origin_of(request, found.credential), installation=self.installation)
         scope.setdefault("state", {}).update(caller=caller, token=found.token.name)
 
         async def told(message: Message) -> None:

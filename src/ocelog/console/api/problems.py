@@ -130,8 +130,11 @@ def not_found() -> Iterator[None]:
         raise RefusedError(404, "not_found", str(error)) from error
 
 
-def of_error(error: OcelogError) -> Response:
-    """Return what is answered to an error that Ocelog raised on purpose: by what happens next."""
+def of_error(error: OcelogError, detail: str | None = None) -> Response:
+    """Return what is answered to an error that Ocelog raised on purpose: by what happens next.
+
+    `detail` is said in the place of its message.
+    """
     headers = dict[str, str]()
     match error:
         case SignInRefusedError():
@@ -149,7 +152,7 @@ def of_error(error: OcelogError) -> Response:
             status = 503
         case _:
             status = 422
-    return problem(status, error.code, str(error), headers=headers)
+    return problem(status, error.code, str(error) if detail is None else detail, headers=headers)
 
 
 def _known(request: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ IdempotencyKey = Annotated[
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
         description="Chosen by you, such as a UUID. Within a day the same request with the same key is not done again: "
-        "it gets the same answer, with `Idempotent-Replayed: true`.",
+        "it gets the same answer (of an alert, as it is by then), with `Idempotent-Replayed: true`.",
     ),
 ]
 
@@ -33,11 +33,14 @@ def once(
     *,
     status: int = 201,
     kept: Callable[[BaseModel], BaseModel] = lambda made: made,
+    again: Callable[[], BaseModel] | None = None,
 ) -> Response:
     """Answer with what `make` returns; with a key that was used, with what was answered then.
 
-    `kept` is what is kept of it, without what is shown once. Secrets of `body` must be secret to pydantic, too: they
-    are then no part of what is compared. Raises RefusedError while another request with the key is being answered.
+    `kept` is what is kept of it, without what is shown once. With `again` nothing is: what may be large is made anew
+    for whoever repeats the request, or a ledger would hold as many megabytes as there are requests. Secrets of `body`
+    must be secret to pydantic, too: they are then no part of what is compared. Raises RefusedError while another
+    request with the key is being answered.
     """
     if key is None:
         return JSONResponse(make().model_dump(mode="json"), status_code=status)
@@ -51,11 +54,12 @@ def once(
         if before.status is None or before.body is None:
             raise RefusedError(409, "request_in_progress", CODES["request_in_progress"], retry_after=1)
         headers = {"idempotent-replayed": "true"}
-        return Response(before.body, status_code=before.status, headers=headers, media_type="application/json")
+        content = before.body if again is None else again().model_dump_json()
+        return Response(content, status_code=before.status, headers=headers, media_type="application/json")
     answer = None
     try:
         made = make()
-        answer = (status, kept(made).model_dump_json())
+        answer = (status, kept(made).model_dump_json() if again is None else "")
     finally:
         users.end_answer(installation, found, answer)
     return JSONResponse(made.model_dump(mode="json"), status_code=status)

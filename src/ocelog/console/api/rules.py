@@ -6,15 +6,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from ocelog.app.rule_folders import rule_folders
 from ocelog.app.rule_folders.rule_folders import ListedRule
 from ocelog.app.rules import rule_showing
+from ocelog.app.search.queries import Stop
 from ocelog.console import trying
 from ocelog.console.api.caller import Admin, Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
-from ocelog.console.api.values import Line, Name, plain
+from ocelog.console.api.values import Line, Name, Row, plain, row, written
 from ocelog.console.asking import answered
 from ocelog.detect.rule import Kind
 from ocelog.detect.rule import Query as RuleQuery
@@ -252,12 +254,15 @@ def edit_rule(caller: Admin, rule: Name, body: RuleEdit) -> RuleFiles:
     return _whole(caller.installation, found.id)
 
 
-@router.get("/{rule}/report")
-async def report_rule(request: Request, caller: Viewer, rule: Name) -> dict[str, Any]:
+@router.get("/{rule}/report", response_model=Row)
+async def report_rule(request: Request, caller: Viewer, rule: Name) -> Response:
     """Return all that `ocelog rules show` says of a rule, and what came of it; or what a pack or a lookup table has."""
+
+    def look(stop: Stop) -> Response:
+        return written(row(rule_showing.report(caller.installation, rule, stop=stop)))
+
     with not_found():
-        found = await answered(request, caller, lambda stop: rule_showing.report(caller.installation, rule, stop=stop))
-    return {name: plain(value) for name, value in found.items()}
+        return await answered(request, caller, look)
 
 
 @router.post("/{rule}/tests")

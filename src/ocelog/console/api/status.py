@@ -5,11 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
+from starlette.responses import Response
 
 from ocelog.app.loops.coverage_report import coverage_report
 from ocelog.app.status.status_report import status_report
 from ocelog.console.api.caller import Viewer
 from ocelog.console.api.problems import not_found
+from ocelog.console.api.values import written
 from ocelog.units import duration
 
 router = APIRouter(tags=["Health"])
@@ -52,17 +54,17 @@ class Coverages(BaseModel):
     damaged: list[str] = Field(description="Why a source could not be looked at.")
 
 
-@router.get("/status")
+@router.get("/status", response_model=Status)
 def get_status(
     caller: Viewer,
     source: Annotated[Words | None, Query(description="Only this source, with details.")] = None,
     max_lag: Annotated[Words, Query(description="How old data may be.")] = "1h",
-) -> Status:
+) -> Response:
     """Return how everything is, looked at now."""
     allowed = duration(max_lag)
     with not_found():
         found = status_report(caller.installation, allowed=allowed, now=datetime.now(UTC), source=source)
-    return Status(
+    report = Status(
         well=found.well,
         first=found.first,
         urgent=list(found.urgent),
@@ -74,14 +76,15 @@ def get_status(
         machine=found.machine,
         values=dict(found.values),
     )
+    return written(report)
 
 
-@router.get("/coverage")
-def get_coverage(caller: Viewer, source: Words | None = None) -> Coverages:
+@router.get("/coverage", response_model=Coverages)
+def get_coverage(caller: Viewer, source: Words | None = None) -> Response:
     """Return what each source counts beside what the lake has, as it was last measured."""
     with not_found():
         found = coverage_report(caller.installation, source, measure_now=False, told=lambda *_: None)
-    return Coverages(
+    measured = Coverages(
         items=[
             Coverage(
                 source=each.source.name,
@@ -99,3 +102,4 @@ def get_coverage(caller: Viewer, source: Words | None = None) -> Coverages:
         not_measured=[f"{each.source.name} {each.log_type}" for each in found.streams if each.is_lacking],
         damaged=list(map(str, found.damaged.values())),
     )
+    return written(measured)

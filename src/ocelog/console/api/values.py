@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Path
 from pydantic import AwareDatetime, BaseModel, Field
+from pydantic_core import to_json
 from starlette.responses import Response
 
 from ocelog.times import from_us
@@ -26,12 +27,13 @@ def instant(us: int | None) -> AwareDatetime | None:
     return None if us is None else from_us(us)
 
 
-def written(answer: BaseModel) -> Response:
+def written(answer: BaseModel | Row | list[Row]) -> Response:
     """Return an answer that is written here, in the thread that made it.
 
     FastAPI writes what is not written yet in the thread that answers all, which would wait for large ones.
     """
-    return Response(answer.model_dump_json(), media_type="application/json")
+    content = to_json(answer, by_alias=False, inf_nan_mode="null")
+    return Response(content, media_type="application/json")
 
 
 def row(found: Mapping[str, Any]) -> Row:

@@ -39,8 +39,12 @@ from ocelog.times import to_us
 router = APIRouter()
 _PAGE = 50
 _LONGEST_ID = 32
+_MOST_OFFERED = 200
+"""Sources to choose from; of more, one is named: all would make the page larger than the alerts that it shows."""
 _SHOWN = 20
 """Events of an alert that its page shows."""
+_ENTRIES = 100
+"""Entries of its timeline that its page shows at first: of one that comes and goes there may be thousands."""
 _BULK = ("triage", "take", "close", "reopen")
 """What can be done to many, and is said once it was."""
 _KEEPING = ("triage", "take")
@@ -69,6 +73,7 @@ def _list(
     query, installation = _query(request), installation_of(request)
     places = _places(request)
     found, order = None, AlertOrder.OPENED
+    named = {each.id: each.name for each in sources.listed(installation, removed=True)}
     try:
         order = alerts.word(AlertOrder, query.get(_ORDER, order.value))
         wanted = alerts.wanted(
@@ -115,7 +120,8 @@ def _list(
             alerts.write_place(found.end) if found and found.more and found.end else None,
         ),
         most_counted=alerts.MOST_COUNTED,
-        sources=[(each.id, each.name) for each in sources.listed(installation, removed=True)],
+        sources=named if len(named) <= _MOST_OFFERED else None,
+        source=named.get(query.get("source", ""), query.get("source", "")),
         statuses=list(AlertStatus),
         severities=list(Severity),
         types=list(AlertType),
@@ -215,9 +221,12 @@ def _details(
         (found,) = alerts.details(installation, [alert_id])
     except ConfigError as error:
         return page(request, "trouble.html", visitor=visitor, status=404, kind="known", needed="", error=error)
+    shown = found.timeline if "everything" in request.query_params else found.timeline[-_ENTRIES:]
     return page(
         request,
         "alert.html",
+        timeline=shown,
+        earlier=len(found.timeline) - len(shown),
         has_rule=_has_rule(found.alert),
         written_by_rule=found.alert.type is AlertType.ALERT and found.alert.rule_id != ONBOARDED,
         visitor=visitor,

@@ -105,14 +105,16 @@ def asked_of(given: QueryParams, now: datetime | None = None) -> SearchAddress:
     log_type = given.get("log") or None
     period = given.get("period", "24h")
     since, until = given.get("since", ""), given.get("until", "")
-    conditions = [_condition(text) for text in given.getlist("f") if text]
+    filters = [text for text in given.getlist("f") if text]
+    # Before anything is made of them: the page has a link for each, which names all others.
+    searching.check_conditions(len(filters))
     search = Search(
         since=instant(since, now=now) if since else instant(period, now=now),
         until=instant(until, now=now) if until else now + timedelta(minutes=1),
         log_type=log_type,
         text=given.get("q", "").strip(),
         indicator=given.get("indicator", "").strip(),
-        conditions=conditions,
+        conditions=[_condition(text) for text in filters],
     )
     if search.since >= search.until:
         raise ConfigError(Phrase("The search ends before it begins."))
@@ -125,8 +127,8 @@ def asked_of(given: QueryParams, now: datetime | None = None) -> SearchAddress:
         "until": until,
         "q": search.text,
         "indicator": search.indicator,
-        "f": given.getlist("f"),
-        "c": given.getlist("c"),
+        "f": filters,
+        "c": given.getlist("c")[:_MOST_COLUMNS],
     }
     shown = [each for each in columns if each in known]
     return SearchAddress(search=search, period=period, columns=shown, parameters=parameters)

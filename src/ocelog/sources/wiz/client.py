@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ocelog.connection_failure import ConnectionFailure, FailureKind, connection_failure
+from ocelog.deadline import Deadline, OutOfTimeError
 from ocelog.errors import SourceUnavailableError
 from ocelog.languages.phrases import Phrase, translatable
 from ocelog.sources.wiz.confined import check_public, confine
-from ocelog.sources.wiz.deadline import Deadline, OutOfTimeError
 from ocelog.sources.wiz.endpoints import is_loopback
 from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.exchange import HttpAnswer

@@ -28,8 +28,8 @@ def check_public(url: str, within: float) -> None:
 def confine(http: httpx2.Client) -> None:
     """Have `http` connect to addresses that were checked, never to a name, which could change its meaning meanwhile.
 
-    Its proxies are those of the environment, which the owner of this machine has set. As in `deadline.py`, there is no
-    public place for that: where a later version has another, nothing is sent.
+    Its proxies are those of the environment, which the owner of this machine has set. As in `ocelog/deadline.py`, there
+    is no public place for that: where a later version has another, nothing is sent.
     """
     http._transport._pool._network_backend = _Public(http._transport._pool._network_backend)  # type: ignore[attr-defined] # noqa: SLF001 - see above
 
