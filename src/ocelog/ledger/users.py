@@ -99,7 +99,6 @@ class UserLedger:
         deed: Deed,
         *,
         password: str | None = None,
-        present: str | None = None,
         ends_sessions: bool = True,
         ends_tokens: bool = False,
         credential: Credential | None = None,
@@ -108,7 +107,7 @@ class UserLedger:
 
         Their sessions end, unless told otherwise, and their tokens, if told so. Raises ConfigError if nobody is called
         that, or if nobody would be left who may change users; SignInRefusedError if the `credential` of who does it is
-        over by now, or if the hash `present`, of the password that was shown for it, is not theirs any more.
+        over by now.
         """
         with self._database.write() as tx:
             tx.execute(select(tables.identity.c.id).with_for_update()).all()
@@ -116,8 +115,6 @@ class UserLedger:
             row = tx.execute(select(tables.users).where(_u.name == name)).mappings().one_or_none()
             if row is None:
                 raise ConfigError(Phrase("There is no user named %(name)s.", name=repr(name)))
-            if present is not None and (row["password"] != present or row["disabled_us"] is not None):
-                raise SignInRefusedError(Phrase("The present password is wrong."))
             user = to(_user_of(row))
             values: dict[str, Any] = {"role": user.role.value, "language": user.language}
             values |= {"disabled_us": user.disabled_us} | ({} if password is None else {"password": password})

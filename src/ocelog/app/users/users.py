@@ -179,12 +179,10 @@ def set_password(
     by: User,
     origin: Origin,
     revokes_tokens: bool = False,
-    present: str | None = None,
 ) -> User:
     """Give a user another password; their sessions end, and their tokens if told so.
 
-    `present`: the hash of the one that was shown for it. Raises ConfigError for one that will not do, and
-    SignInRefusedError if the present one is not that any more.
+    Raises ConfigError for one that will not do, and SignInRefusedError if whoever asks has been signed out meanwhile.
     """
     details = {"tokens": "revoked"} if revokes_tokens else {}
     deed = _deed(by.name, "user.password_set", name, origin, **details)
@@ -193,7 +191,6 @@ def set_password(
         lambda user: user,
         deed,
         password=_hashed(password, name),
-        present=present,
         ends_tokens=revokes_tokens,
         credential=origin.credential,
     )
@@ -209,10 +206,8 @@ def change_password(
     revokes_tokens: bool = False,
 ) -> User:
     """Give a user another password, who must know the present one. Raises SignInRefusedError and ConfigError."""
-    _, hashed = _known(installation, user.name, present, origin, changing=True)
-    return set_password(
-        installation, user.name, password, by=user, origin=origin, revokes_tokens=revokes_tokens, present=hashed
-    )
+    _known(installation, user.name, present, origin, changing=True)
+    return set_password(installation, user.name, password, by=user, origin=origin, revokes_tokens=revokes_tokens)
 
 
 def set_language(installation: Installation, user: User, language: str | None, *, origin: Origin) -> User:
