@@ -488,6 +488,55 @@ def test_a_request_that_comes_drop_by_drop_takes_no_place_of_others(
                 assert slow.recv(100).startswith(b"HTTP/1.1 403")
 
 
+def test_of_what_is_on_its_way_no_more_is_held_than_there_is_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_module, "_MOST_COMING", 300_000)
+    with console_of(tmp_path / "home") as console:
+
+        async def post(path: str, *pieces: Any) -> int:
+            """Send a body in pieces, each once the one before was taken, and return the status of the answer."""
+            left, statuses = list(pieces), list[int]()
+
+            async def receive() -> Any:
+                piece = left.pop(0)
+                return {
+                    "type": "http.request",
+                    "body": await piece() if callable(piece) else piece,
+                    "more_body": bool(left),
+                }
+
+            async def send(message: Any) -> None:
+                statuses.append(message.get("status", 0))
+
+            headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+            scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+            scope |= {"headers": headers, "scheme": "http", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
+            await console.site(scope, receive, send)
+            return statuses[0]
+
+        async def all_of_it() -> None:
+            large, small = b"x" * 200_000, b"x" * 60_000
+            assert await post("/api/v1/query", large) == 401
+            waits, goes_on = asyncio.Event(), asyncio.Event()
+
+            async def last() -> bytes:
+                waits.set()
+                await goes_on.wait()
+                return b"x"
+
+            slow = asyncio.create_task(post("/api/v1/query", large, last))
+            await waits.wait()
+            assert await post("/api/v1/query", large) == 429
+            assert await post("/sources/new", large) == 503
+            assert await post("/api/v1/query", small) == 401
+            goes_on.set()
+            assert await slow == 401
+            assert await post("/api/v1/query", large) == 401
+
+        asyncio.run(all_of_it())
+
+
 def test_a_flood_of_sign_ins_takes_no_threads_from_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("at_once", "waiting"):
         monkeypatch.setattr(capacity.SIGNING_IN, name, 0)

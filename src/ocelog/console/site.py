@@ -83,6 +83,8 @@ _LARGEST_BODY = 1_048_576
 """Bytes of a request."""
 _LARGEST_OPEN_BODY = 16_384
 """Bytes of a request to a route for whoever comes."""
+_MOST_COMING, _SMALL_BODY = 32 * 1_048_576, 65_536
+"""Bytes of all requests that are on their way: above that those that are larger than small are refused for now."""
 _MOST_FIELDS = 2_000
 """Of a form: reading each takes a while, in which nobody else is answered."""
 _MOST_BUSY = 64
@@ -118,6 +120,8 @@ class Site:
     first_token: str
     """Whoever knows it may make the first user."""
     _making: int = 0
+    _coming: int = 0
+    """Bytes of bodies of which the rest is not here yet."""
 
     async def __call__(
         self,
@@ -135,10 +139,10 @@ class Site:
             await self.assets(scope, receive, send)
         else:
             # Who sends a body drop by drop takes no place from those whose requests are here.
-            whole, is_api = await _received(scope, receive), path.startswith(api.PREFIX)
-            if self._making >= _MOST_BUSY:
+            whole, is_api = await self._received(scope, receive), path.startswith(api.PREFIX)
+            if whole is None or self._making >= _MOST_BUSY:
                 refusal = problems.busy() if is_api else _TOO_BUSY
-                await refusal(scope, whole, send)
+                await refusal(scope, whole or receive, send)
                 return
             current_default_thread_limiter().total_tokens = _THREADS
             self._making += 1
@@ -148,21 +152,30 @@ class Site:
             finally:
                 self._making -= 1
 
+    async def _received(self, scope: Scope, receive: Receive) -> Receive | None:
+        """Return what gives the request once it is here, or as much of it as is refused for its size.
 
-async def _received(scope: Scope, receive: Receive) -> Receive:
-    """Return what gives the request once it is here, or as much of it as is refused for its size."""
-    body, most = bytearray(), _largest_body(scope)
-    while (message := await receive())["type"] == "http.request":
-        body += message.get("body", b"")
-        if not message.get("more_body", False) or len(body) > most:
-            message = {**message, "body": bytes(body)}
-            break
-    first: list[Message] = [message]
+        None: it is not small, and too much is on its way.
+        """
+        body, most = bytearray(), _largest_body(scope)
+        try:
+            while (message := await receive())["type"] == "http.request":
+                piece = message.get("body", b"")
+                body += piece
+                self._coming += len(piece)
+                if self._coming > _MOST_COMING and len(body) > _SMALL_BODY:
+                    return None
+                if not message.get("more_body", False) or len(body) > most:
+                    message = {**message, "body": bytes(body)}
+                    break
+        finally:
+            self._coming -= len(body)
+        first: list[Message] = [message]
 
-    async def whole() -> Message:
-        return first.pop() if first else await receive()
+        async def whole() -> Message:
+            return first.pop() if first else await receive()
 
-    return whole
+        return whole
 
 
 _OPEN_PATHS = {each.path for each in sign_in.anonymous.routes if isinstance(each, APIRoute)}
