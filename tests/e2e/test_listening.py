@@ -120,7 +120,7 @@ def test_it_ends_within_five_seconds_whatever_pages_queries_and_clients_hang(tmp
     ocelog("init")
     password = "four random words do well"
     ocelog("user", "add", "ann@example.com", "--role", "admin", "--password-file", "-", stdin=password)
-    token = ocelog("user", "token", "add", "ann@example.com", "--name", "test", "--scope", "admin").out.split()[-1]
+    token = ocelog("user", "token", "add", "ann@example.com", "--name", "test", "--scope", "admin").out.strip()
     process = ocelog.start(command, "--listen", "0")
     try:
         place = urlsplit(address(process))

@@ -137,7 +137,7 @@ def add_token(
         made, secret = users.add_token(
             installation, owner, name, scope, by=_owner(), origin=_HERE, lasts=option_value("--for", duration, lasts)
         )
-    show.hint(f"It works until {write_instant(from_us(made.ends_us))}. Keep it secret: it is not shown again.")
+    show.remark(f"It works until {write_instant(from_us(made.ends_us))}. Keep it secret: it is not shown again.")
     typer.echo(secret.reveal())
 
 
