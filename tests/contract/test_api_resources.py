@@ -249,7 +249,7 @@ def test_who_gives_a_secret_as_a_setting_is_told_how_to_give_it(asked: Program) 
     body = {"name": "x", "kind": "webhook", "settings": {"url": "https://hook.example/very-secret"}}
     refused = asked("POST", "/channels", json=body)
     assert (refused.status_code, "very-secret" in refused.text) == (422, False)
-    assert "By the API: give it in `secrets`." in refused.json()["detail"]
+    assert "Give it in `secrets`." in refused.json()["detail"]
 
 
 def test_channels_reach_no_file_and_no_private_address(asked: Program, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,19 +79,28 @@ def secret_names(kind: str, *, required: bool = False) -> list[str]:
     return [each.name for each in find_kind(kind).settings if each.secret and (each.required or not required)]
 
 
-def refuse_misplaced(kind: str, settings: Iterable[str], name: str | None = None) -> None:
+def refuse_misplaced(kind: str, settings: Iterable[str], name: str | None = None, *, remote: bool = False) -> None:
     """Raise ConfigError if one of the `settings` of a channel is a secret, which is given in another way.
 
-    `name` is what a channel that is to be added is called.
+    `name` is what a channel that is to be added is called; `remote`: a program asks, and not a command.
     """
     secret = [each.name for each in find_kind(kind, name).settings if each.secret]
     misplaced = next((name for name in settings if name in secret), None)
+    if misplaced is not None and remote:
+        raise ConfigError(
+            Phrase(
+                "%(misplaced)s of a %(kind)s channel is a secret, and settings are seen by others. "
+                "Give it in `secrets`.",
+                misplaced=misplaced,
+                kind=kind,
+            )
+        )
     if misplaced is not None:
         raise ConfigError(
             Phrase(
-                "%(misplaced)s of a %(kind)s channel is a secret, and not taken as a setting, which others see. "
-                "By a command: give it with --secret-file %(misplaced)s=FILE, or leave it out to be asked for it. "
-                "By the API: give it in `secrets`.",
+                "%(misplaced)s of a %(kind)s channel is a secret: what is typed in a command is seen by "
+                "others. Give it with --secret-file %(misplaced)s=FILE, or leave it out to be asked for "
+                "it.",
                 misplaced=misplaced,
                 kind=kind,
             )
@@ -159,7 +168,7 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
         routing=change.routing(Routing()),
         added_us=time.time_ns() // 1000,
     )
-    _check(installation, row, {key: each.value for key, each in change.secrets.items()})
+    _check(installation, row, {key: each.value for key, each in change.secrets.items()}, remote=change.remote)
     _refuse_private(row, {key: each.value for key, each in change.secrets.items()}, change)
     installation.ledger.channels.add(row, _kept(installation, row, change))
     return row
@@ -180,7 +189,7 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
     _refuse_new_address(installation, before, row, change)
     kept = {} if not change.secrets and row.settings == before.settings else _secrets(installation, row, change.secrets)
     if kept or change.settings:
-        _check(installation, row, kept)
+        _check(installation, row, kept, remote=change.remote)
         _refuse_private(row, kept, change)
     secrets = _kept(installation, row, change)
     return installation.ledger.channels.change(before, lambda there: _edited(there, change), secrets)
@@ -426,7 +435,7 @@ def _secrets(installation: Installation, row: ChannelRow, given: Mapping[str, Gi
     return kept | {name: each.value for name, each in given.items()}
 
 
-def _check(installation: Installation, row: ChannelRow, secrets: Mapping[str, Secret]) -> None:
+def _check(installation: Installation, row: ChannelRow, secrets: Mapping[str, Secret], *, remote: bool) -> None:
     """Raise ConfigError if the channel could not be used so."""
     secret = secret_names(row.kind)
     for name in secrets:
@@ -441,7 +450,7 @@ def _check(installation: Installation, row: ChannelRow, secrets: Mapping[str, Se
                     known=known,
                 )
             )
-    refuse_misplaced(row.kind, row.settings)
+    refuse_misplaced(row.kind, row.settings, remote=remote)
     _built(installation, row, secrets)
 
 
