@@ -404,7 +404,7 @@ def test_a_long_list_is_read_without_contexts_and_with_them_few_at_a_time(
 def test_however_many_alerts_end_with_their_rule_few_are_read_at_once(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._READ_AT_ONCE", 2)
+    monkeypatch.setattr("ocelog.ledger.rows.alert_changes._AT_ONCE", 2)
     opened(ledger, *(alert_of(n, record_id=f"i-{n}") for n in range(1, 6)))
     read = list[int]()
     held = alerts.held_contextless

@@ -18,8 +18,6 @@ from ocelog.ledger.rows import alerts
 
 _AT_ONCE = 200
 """Alerts that one transaction changes, if there are many: it takes a tenth of a second or so."""
-_READ_AT_ONCE = 50
-"""Alerts that are read at once, with their contexts."""
 _a = tables.alerts.c
 
 
@@ -71,11 +69,9 @@ def change_open(
         with database.write() as tx:
             if not still(tx):
                 break
-            # What belongs to the first is changed before the last is read: all are taken before that. Some may be gone.
+            # Some may be gone.
             there = alerts.hold(tx, some)
-            for at in range(0, len(there), _READ_AT_ONCE):
-                few = there[at : at + _READ_AT_ONCE]
-                count += sum(changed for _, changed in change(tx, few, act, now_us()))
+            count += sum(changed for _, changed in change(tx, there, act, now_us()))
         if left:
             database.let_others(began)
     return count
