@@ -491,7 +491,7 @@ def test_a_request_that_comes_drop_by_drop_takes_no_place_of_others(
 def test_of_what_is_on_its_way_no_more_is_held_than_there_is_room_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site_module, "_MOST_COMING", 300_000)
+    monkeypatch.setattr(site_module, "_MOST_INCOMING", 300_000)
     with console_of(tmp_path / "home") as console:
 
         async def post(path: str, *pieces: Any) -> int:

@@ -123,7 +123,7 @@ def page(
     return HTMLResponse(text, status_code=status, headers={"content-language": language})
 
 
-async def page_apart(request: Request, template: str, /, **values: Any) -> HTMLResponse:
+async def page_in_thread(request: Request, template: str, /, **values: Any) -> HTMLResponse:
     """Return what `page` does, made in a thread: what shows rows may be large, and all others would wait for it."""
     return await run_in_threadpool(partial(page, request, template, **values))
 

@@ -33,7 +33,7 @@ class ServingOptions(Struct, frozen=True, kw_only=True):
     insecure: bool = False
 
 
-_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not listened to
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not listened to
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             host = self.front.public_name + ("" if default else f":{port}")
         else:
             # Of all addresses of this machine, the one that works from here.
-            here = _HERE.get(self.where.host, self.where.host)
+            here = _LOOPBACK_OF.get(self.where.host, self.where.host)
             host = str(Address(host=here, port=port))
         return f"{'https' if secure else 'http'}://{host}"
 

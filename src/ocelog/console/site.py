@@ -83,7 +83,7 @@ _LARGEST_BODY = 1_048_576
 """Bytes of a request."""
 _LARGEST_OPEN_BODY = 16_384
 """Bytes of a request to a route for whoever comes."""
-_MOST_COMING, _SMALL_BODY = 32 * 1_048_576, 65_536
+_MOST_INCOMING, _SMALL_BODY = 32 * 1_048_576, 65_536
 """Bytes of all requests that are on their way: above that those that are larger than small are refused for now."""
 _MOST_FIELDS = 2_000
 """Of a form: reading each takes a while, in which nobody else is answered."""
@@ -120,7 +120,7 @@ class Site:
     first_token: str
     """Whoever knows it may make the first user."""
     _making: int = 0
-    _coming: int = 0
+    _incoming: int = 0
     """Bytes of bodies of which the rest is not here yet."""
 
     async def __call__(
@@ -162,14 +162,14 @@ class Site:
             while (message := await receive())["type"] == "http.request":
                 piece = message.get("body", b"")
                 body += piece
-                self._coming += len(piece)
-                if self._coming > _MOST_COMING and len(body) > _SMALL_BODY:
+                self._incoming += len(piece)
+                if self._incoming > _MOST_INCOMING and len(body) > _SMALL_BODY:
                     return None
                 if not message.get("more_body", False) or len(body) > most:
                     message = {**message, "body": bytes(body)}
                     break
         finally:
-            self._coming -= len(body)
+            self._incoming -= len(body)
         first: list[Message] = [message]
 
         async def whole() -> Message:

@@ -201,7 +201,7 @@ class IdentityProvider:
             jwt.JWTClaimsRegistry(
                 leeway=_LEEWAY,
                 # To the letter, with the slash at its end that the setting may lack.
-                iss={"essential": True, "value": self._said_of_itself()["issuer"]},
+                iss={"essential": True, "value": self._discovery()["issuer"]},
                 aud={"essential": True, "value": self.settings.client_id},
                 sub={"essential": True},
                 exp={"essential": True},
@@ -235,14 +235,14 @@ class IdentityProvider:
             subject=f"{self.settings.issuer} {claims['sub']}", name=str(name), role=max(roles, key=list(Role).index)
         )
 
-    def _said_of_itself(self) -> Any:
+    def _discovery(self) -> Any:
         said = self._kept(f"{self.settings.issuer}/.well-known/openid-configuration")
         if str(said.get("issuer", "")).rstrip("/") != self.settings.issuer:
             raise _odd(Phrase("it calls itself otherwise than the setting oidc_issuer"))
         return said
 
     def _endpoint(self, name: str) -> str:
-        said = self._said_of_itself()
+        said = self._discovery()
         try:
             return read_issuer_endpoint(str(said[name]), self.settings.issuer)
         except (KeyError, ConfigError) as error:

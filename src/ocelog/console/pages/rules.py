@@ -21,7 +21,7 @@ from ocelog.console import trying
 from ocelog.console.asking import answered
 from ocelog.console.languages import language_of
 from ocelog.console.pages import search
-from ocelog.console.rendering import page, page_apart
+from ocelog.console.rendering import page, page_in_thread
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.detect.rule import Query
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
@@ -117,7 +117,7 @@ async def past(request: Request, visitor: Viewer, rule_id: str) -> Response:
         return search.refused(request, visitor, error, "past")
     except OcelogError as error:
         return page(request, "rule_past.html", visitor=visitor, came=None, refused=error, rule_id=rule_id)
-    return await page_apart(request, "rule_past.html", visitor=visitor, came=came, refused=None, rule_id=rule_id)
+    return await page_in_thread(request, "rule_past.html", visitor=visitor, came=came, refused=None, rule_id=rule_id)
 
 
 @router.post("/rules/{rule_id}/tests")

@@ -30,7 +30,7 @@ from ocelog.app.users import users
 from ocelog.console.asking import answered, streamed
 from ocelog.console.event_view import grouped, instants, leaves, page_of, parts, raw
 from ocelog.console.languages import language_of
-from ocelog.console.rendering import page, page_apart
+from ocelog.console.rendering import page, page_in_thread
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.languages.phrases import Phrase
@@ -274,7 +274,7 @@ async def rows(request: Request, visitor: Viewer, after_us: int | None = None, a
     if found.further is not None:
         further = asked.address("/search/rows", after_us=to_us(found.further.at), after_row=found.further.row_id)
     has_sources = bool(found.rows) or bool(await run_in_threadpool(sources.listed, installation))
-    return await page_apart(
+    return await page_in_thread(
         request,
         "search_rows.html",
         visitor=visitor,
@@ -303,7 +303,7 @@ async def histogram(request: Request, visitor: Viewer) -> Response:
         bars = await answered(request, visitor, lambda stop: searching.histogram(installation, asked.search, stop=stop))
     except OcelogError as error:
         return refused(request, visitor, error, "histogram")
-    return await page_apart(
+    return await page_in_thread(
         request,
         "search_histogram.html",
         visitor=visitor,
@@ -323,7 +323,7 @@ async def values(request: Request, visitor: Viewer, field: str) -> Response:
         )
     except OcelogError as error:
         return refused(request, visitor, error, "values")
-    return await page_apart(request, "search_values.html", visitor=visitor, asked=asked, field=field, found=found)
+    return await page_in_thread(request, "search_values.html", visitor=visitor, asked=asked, field=field, found=found)
 
 
 @router.post("/search/save")

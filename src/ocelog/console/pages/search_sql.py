@@ -12,7 +12,7 @@ from ocelog.app.search import saved_searches, sql_search
 from ocelog.app.search.export import Format
 from ocelog.console.asking import answered
 from ocelog.console.pages.search import file_of, format_of, refused
-from ocelog.console.rendering import page, page_apart
+from ocelog.console.rendering import page, page_in_thread
 from ocelog.console.visitor import Viewer, installation_of
 from ocelog.errors import OcelogError
 from ocelog.languages.phrases import translatable
@@ -72,7 +72,7 @@ async def rows(request: Request, visitor: Viewer, sql: str = "") -> Response:
         return refused(request, visitor, error, "rows")
     every = list(dict.fromkeys(found.schema.names))
     chosen = [each for each in request.query_params.getlist("c") if each in every] or every[:_MOST_COLUMNS]
-    return await page_apart(
+    return await page_in_thread(
         request,
         "search_sql_rows.html",
         visitor=visitor,
@@ -96,7 +96,7 @@ async def histogram(request: Request, visitor: Viewer, sql: str = "") -> Respons
     except OcelogError as error:
         return refused(request, visitor, error, "histogram")
     narrowed = _address("/search/sql/narrowed", sql, c=request.query_params.getlist("c"))
-    return await page_apart(request, "search_histogram.html", visitor=visitor, bars=bars, address=narrowed)
+    return await page_in_thread(request, "search_histogram.html", visitor=visitor, bars=bars, address=narrowed)
 
 
 @router.get("/search/sql/narrowed")
@@ -122,7 +122,7 @@ async def values(request: Request, visitor: Viewer, sql: str = "", field: str = 
         )
     except OcelogError as error:
         return refused(request, visitor, error, "values")
-    return await page_apart(request, "search_sql_values.html", visitor=visitor, field=field, found=found)
+    return await page_in_thread(request, "search_sql_values.html", visitor=visitor, field=field, found=found)
 
 
 @router.post("/search/sql/export")

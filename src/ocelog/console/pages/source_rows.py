@@ -17,7 +17,7 @@ from ocelog.console.asking import answered
 from ocelog.console.background import Background
 from ocelog.console.confirming import check_typed
 from ocelog.console.pages import search
-from ocelog.console.rendering import page, page_apart
+from ocelog.console.rendering import page, page_in_thread
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.languages.phrases import Phrase
@@ -54,7 +54,7 @@ async def _rejections(request: Request, visitor: Visitor, source_id: str) -> Res
         refused = error
     except OcelogError as error:
         refused = error
-    return await page_apart(
+    return await page_in_thread(
         request,
         "source_rejections.html",
         visitor=visitor,

@@ -14,7 +14,7 @@ from ocelog.app.sources import sources as all_sources
 from ocelog.app.status.overview import Overview
 from ocelog.app.status.status import StreamStatus, verdict
 from ocelog.console.list_pages import list_pages
-from ocelog.console.rendering import page_apart
+from ocelog.console.rendering import page_in_thread
 from ocelog.console.visitor import Viewer, installation_of
 from ocelog.model import SourceRow
 
@@ -46,7 +46,7 @@ async def sources(
     named = sorted(name for name in of_source if like in name.casefold() and name > behind)
     shown = named[:_PAGE]
     end = shown[-1] if len(named) > _PAGE else None
-    return await page_apart(
+    return await page_in_thread(
         request,
         "sources.html",
         visitor=visitor,
