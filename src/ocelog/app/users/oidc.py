@@ -145,7 +145,7 @@ class IdentityProvider:
     def begin(self, redirect_uri: str, then: str, address: str) -> tuple[str, str]:
         """Return where to send the browser, and the state that it must bring back. Raises SignInRefusedError.
 
-        `address`: whence it asks. Whoever begins a thousand times from there puts out nobody but themselves.
+        `address`: of the client. One that begins a thousand sign-ins ends its own earlier ones, and nobody else's.
         """
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
