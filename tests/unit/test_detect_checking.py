@@ -149,6 +149,17 @@ def destinations(event):
     ]
 
 
+def test_python_that_goes_a_long_way_to_a_field_hides_no_other(tmp_path: Path) -> None:
+    variables = [f"    x{at} = x{at - 1} or x{at - 1}" for at in range(1, 2_000)]
+    lines = ["def rule(event):", "    x0 = event.get('action')", *variables, "    return event.get('acton') or x1999"]
+    chained = ".get('action')" * 400
+    chain = ["", "", "def dedup(event):", f"    return event{chained}", ""]
+    assert wrong(tmp_path, python="\n".join(lines + chain)) == [
+        "mine.py:2002: there is no field 'acton'; did you mean 'action'?",
+        "mine.py:2006: there is no field 'action.action': 'action' has no fields below it",
+    ]
+
+
 def test_loops_and_walks_lead_into_lists(tmp_path: Path) -> None:
     python = """\
 def rule(event):

@@ -18,6 +18,10 @@ ASKED = frozenset(
 """Functions that are called with the event, whatever they call it; so are those whose first argument is `event`."""
 
 
+_MOST_STEPS = 64
+"""Python that goes a longer way to a field is not followed: each step is several calls deep."""
+
+
 class FieldRead(Struct, frozen=True, kw_only=True):
     """A place where a field is read."""
 
@@ -66,6 +70,7 @@ class _Function:
     """Variables that stand for each element of a list."""
     _open: set[str] = field(default_factory=set)
     """Variables that are being looked up."""
+    _depth: int = 0
 
     def reads(self) -> Iterator[FieldRead]:
         nodes = list(ast.walk(self.node))
@@ -93,6 +98,13 @@ class _Function:
 
     def _value(self, node: ast.expr) -> _Value | None:
         """Return where in the event `node` lies; None: nowhere, or that cannot be told."""
+        self._depth += 1
+        try:
+            return self._followed(node) if self._depth <= _MOST_STEPS else None
+        finally:
+            self._depth -= 1
+
+    def _followed(self, node: ast.expr) -> _Value | None:
         match node:
             case ast.Name(id=self.event):
                 return _Value(steps=())
