@@ -14,7 +14,7 @@ from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.sources import sources
 from ocelog.app.sources.source_changes import Listener, SourceChange, edit, rotate
 from ocelog.app.sources.sources import GivenSecret, clean_name, row_of, source_id
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.installation import making
 from ocelog.installation.opening import opened
 from ocelog.model import SourceRow
@@ -85,7 +85,20 @@ def test_a_rotated_secret_goes_to_no_account_that_it_was_not_tried_with(
         monkeypatch.setattr(sources, "check", check)
         with pytest.raises(ConfigError, match="Somebody else"):
             rotate(home, before, SourceChange(), GivenSecret(value=Secret("new")), Listener())
-        assert sources.reveal(home, before) == Secret("old")
+        (now,) = home.ledger.sources.listed()
+        assert sources.reveal(home, now) == Secret("old")
+
+
+def test_a_new_secret_goes_to_no_address_that_the_source_had_before(tmp_path: Path) -> None:
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
+        sources.add(home, described("prod"), GivenSecret(value=Secret("old")))
+        (before,) = home.ledger.sources.listed()
+        change = SourceChange(own={"token_url": "fedramp"}, secret=GivenSecret(value=Secret("new")), check=False)
+        now = edit(home, before, change, Listener()).row
+        with pytest.raises(SourceUnavailableError, match="'prod' was changed just now"):
+            sources.reveal(home, before)
+        assert sources.reveal(home, replace(now, name="renamed", paused=True)) == Secret("new")
 
 
 US1 = "https://api.us1.app.wiz.io/graphql"

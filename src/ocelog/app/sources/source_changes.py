@@ -207,7 +207,7 @@ def edit(
     row = revised(installation, before, change)
     tell_conflict(row, listener)
     if change.check and (change.secret is not None or change.reaches_anew):
-        secret = change.secret.value if change.secret is not None else sources.reveal(installation, row)
+        secret = change.secret.value if change.secret is not None else sources.reveal(installation, before)
         prove(row, secret, otherwise or _unchanged(before, change), listener)
     # Without the key nothing is changed.
     secrets = [] if change.secret is None else [sources.kept_secret(installation.vault(), row, change.secret)]
