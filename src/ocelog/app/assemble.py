@@ -10,8 +10,8 @@ import structlog
 from ocelog.app.expiry import expiry_now
 from ocelog.app.log_types import retentions, table_schemas
 from ocelog.app.shaping import shaper_of
+from ocelog.app.source_secret import reveal
 from ocelog.app.source_settings import source_settings, stream_settings
-from ocelog.app.sources.sources import reveal
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ocelog.app.source_settings import SECRET_NAME, source_settings, stream_settings
-from ocelog.errors import ConfigError, SourceUnavailableError
+from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger.sources import half_purged
@@ -194,21 +194,6 @@ def begin_purge(installation: Installation, row: SourceRow) -> None:
 def kept_secret(vault: Vault, row: SourceRow, secret: GivenSecret) -> KeptSecret:
     """Return `secret` as it is saved with a source; the service uses it for its next token."""
     return vault.kept(row.id, SECRET_NAME, secret.value, secret.reference)
-
-
-def reveal(installation: Installation, row: SourceRow) -> Secret:
-    """Return the source's secret as it is now. Raises HomeError if the key is lost.
-
-    Raises SourceUnavailableError if the source is not as `row` any more: its new secret is for its new address.
-    """
-    secret = installation.vault().get(row.id, SECRET_NAME)
-    # After the secret, with which it is saved.
-    now = installation.ledger.sources.find(row.id)
-    if now is None or now.id != row.id or source_settings(now) != source_settings(row):
-        raise SourceUnavailableError(
-            Phrase("The source %(name)s was changed just now: the next try uses its new settings.", name=repr(row.name))
-        )
-    return secret
 
 
 def edited(row: SourceRow, settings: SourceSettings, extra: Mapping[str, Any]) -> SourceRow:
