@@ -21,6 +21,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from ocelog.access import Role
+from ocelog.app.search.queries import SPARES
 from ocelog.lake.catalog.iceberg import opened_catalog
 from ocelog.lake.catalog.state import NAMESPACE
 from tenant import tenant
@@ -102,7 +103,7 @@ def main() -> int:
         home = Path(folder) / "home"
         pull(home)
         multiply(home, rows)
-        with console_of(home) as console:
+        with console_of(home) as console, SPARES.kept():
             guest = console.as_(Role.ADMIN)
             for paths, rounds, allowed in ((PAGES, _ROUNDS, 50), (SEARCHES, _SEARCHES, 1000)):
                 for path in paths:

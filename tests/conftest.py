@@ -100,7 +100,7 @@ def rule_files_at_rest() -> Iterator[None]:
 
 
 @pytest.fixture
-def whole_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def whole_processes(monkeypatch: pytest.MonkeyPatch, forked_children: None) -> None:  # noqa: ARG001 - it comes first
     """Begin the commands and the sandboxed children that a marked test is about, instead of forking them."""
     monkeypatch.setattr("ocelog.sandbox.child.subprocess", subprocess)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
+from ocelog.app.search.queries import SPARES
 from ocelog.app.sources import sources
 from ocelog.app.users import users
 from ocelog.console import endpoints, server, site
@@ -118,7 +119,8 @@ def served(
             reason="Whoever is on the way can read passwords, sessions and events.",
             todo="Give it a certificate, or put a proxy with one before it.",
         )
-    try:
-        yield link
-    finally:
-        serving.stop()
+    with SPARES.kept():
+        try:
+            yield link
+        finally:
+            serving.stop()

@@ -34,10 +34,14 @@ def main() -> None:
         os.dup2(nothing, descriptor)
     os.close(nothing)
     try:
-        spec: dict[str, Any] = json.loads(channel.receive().payload)
-        _limit(spec["limits"])
         for name, value in _OF_LIBRARIES.items():
             os.putenv(name, value)
+        frame = channel.receive()
+        if frame.kind == "imports":
+            import_module(frame.payload.decode())
+            frame = channel.receive()
+        spec: dict[str, Any] = json.loads(frame.payload)
+        _limit(spec["limits"])
         work = None if spec["entry"] is None else import_module(spec["entry"])
         layers, listener = _lock(spec)
         told = {"landlock": layers.landlock, "seccomp": layers.seccomp, "listener": listener}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -78,6 +78,8 @@ class Child:
     spec: Spec
     only: Layers = EVERY
     """For tests: as if the kernel offered no more than these."""
+    spare: "Callable[[], subprocess.Popen[bytes] | None]" = lambda: None
+    """Returns a process that was begun before for jobs of the same module, if there is one: see `spares.py`."""
     _process: "subprocess.Popen[bytes]" = field(init=False)
     _channel: Channel = field(init=False)
     _read: list[str] = field(init=False)
@@ -88,29 +90,9 @@ class Child:
         self._start(paths=self.spec.hides and self.only.paths and paths_supported())
 
     def _start(self, *, paths: bool) -> None:
-        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _BEGIN, *_import_path(self.spec.packages)]
-        read = _readable(self.spec)
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and no shell
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={},
-                cwd="/",
-                # Ctrl-C is for the parent, which ends the child. Without a terminal it cannot type into one either.
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise SandboxError(f"The process for untrusted work cannot be started: {without_number(error)}.") from error
-        if self._process.stdin is None or self._process.stdout is None:
-            raise AssertionError
-        self._channel = Channel(
-            reading=self._process.stdout.fileno(),
-            writing=self._process.stdin.fileno(),
-            longest=max(self.spec.longest_frame, _LONGEST_READY),
-        )
-        self._read = read
+        self._read = read = _readable(self.spec)
+        self._process = self.spare() or begin(self.spec.packages)
+        self._channel = _channel(self._process, max(self.spec.longest_frame, _LONGEST_READY))
         start = {
             "entry": self.spec.entry,
             "limits": asdict(self.spec.bounds),
@@ -215,16 +197,10 @@ class Child:
 
     def close(self) -> None:
         """End the child, whatever it does, and wait for its end."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
+        end(self._process)
         if self._guard is not None:
             self._guard.close()
             self._guard = self._channel.beside = None
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
 
     def _failed(self) -> None:
         self.close()
@@ -232,6 +208,47 @@ class Child:
             f"The process for untrusted work ended while it started (code {self._process.returncode}): "
             f"run `{sys.executable} -I -c 'import {', '.join(self.spec.packages) or 'sys'}'` to see why."
         )
+
+
+def begin(packages: Collection[str]) -> "subprocess.Popen[bytes]":
+    """Start the process of a child, which waits to be told what it is for. Raises SandboxError."""
+    command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _BEGIN, *_import_path(packages)]
+    try:
+        return subprocess.Popen(  # noqa: S603 - this interpreter, and no shell
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            # Ctrl-C is for the parent, which ends the child. Without a terminal it cannot type into one either.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SandboxError(f"The process for untrusted work cannot be started: {without_number(error)}.") from error
+
+
+def imports(process: "subprocess.Popen[bytes]", entry: str) -> None:
+    """Have a process that was begun import the module of its job already; it waits for nothing."""
+    with suppress(EOFError):
+        _channel(process, _LONGEST_READY).send("imports", entry.encode())
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that was begun, whatever it does, and wait for its end."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+
+
+def _channel(process: "subprocess.Popen[bytes]", longest: int) -> Channel:
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError
+    return Channel(reading=process.stdout.fileno(), writing=process.stdin.fileno(), longest=longest)
 
 
 def layers(only: Layers = EVERY) -> Layers:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocelog.app.log_types import table_names, table_schemas
 from ocelog.app.search.ledger_views import ledger_tables
 from ocelog.installation.opening import Installation
-from ocelog.lake.query.engine import REMOTE_ROW_BYTES
+from ocelog.lake.query.engine import REMOTE_ROW_BYTES, SPARES
 from ocelog.lake.query.limits import MAX_LENGTH
 from ocelog.lake.query.queries import Answer, AsOf, Limits, Queries, Stop
 from ocelog.lake.read.saved_views import saved_views
@@ -16,7 +16,7 @@ from ocelog.lake.read.saved_views import saved_views
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MAX_LENGTH", "REMOTE_ROW_BYTES", "Answer", "AsOf", "Limits", "Stop", "ask", "remarks"]
+__all__ = ["MAX_LENGTH", "REMOTE_ROW_BYTES", "SPARES", "Answer", "AsOf", "Limits", "Stop", "ask", "remarks"]
 
 
 class _Schemas:
@@ -50,8 +50,13 @@ def ask(
     """
     home, ledger = installation.home.path, lambda: installation.ledger.lake
     queries = Queries(home, ledger, _Schemas(), extras=ledger_tables(installation), saved=saved_views())
-    with queries.run(sql, limits=limits, trusted=trusted, at=at, stop=stop) as answer:
-        yield answer
+    try:
+        with queries.run(sql, limits=limits, trusted=trusted, at=at, stop=stop) as answer:
+            yield answer
+    finally:
+        if stop is not None:
+            # Whoever waits for an answer is likely to have another question.
+            SPARES.want()
 
 
 def remarks(installation: Installation, tables: Collection[str]) -> list[str]:

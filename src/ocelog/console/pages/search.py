@@ -22,7 +22,7 @@ from ocelog.app.log_types import kinds
 from ocelog.app.search import saved_searches
 from ocelog.app.search import search as searching
 from ocelog.app.search.export import Format, exported
-from ocelog.app.search.queries import Stop
+from ocelog.app.search.queries import SPARES, Stop
 from ocelog.app.search.search import Condition, Key, Operator, Rows, Search
 from ocelog.app.search.summaries import at_path, remedy_of, summary_of
 from ocelog.app.sources import sources
@@ -190,6 +190,8 @@ def show(request: Request, visitor: Viewer) -> Response:
         asked = asked_of(request.query_params)
     except OcelogError as error:
         return refused(request, visitor, error)
+    # The browser asks for the rows and the histogram at once.
+    SPARES.want()
     return _form(request, visitor, asked)
 
 

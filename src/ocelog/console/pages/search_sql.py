@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.app.search import saved_searches, sql_search
 from ocelog.app.search.export import Format
+from ocelog.app.search.queries import SPARES
 from ocelog.console.asking import answered
 from ocelog.console.pages.search import file_of, format_of, refused
 from ocelog.console.rendering import page, page_in_thread
@@ -45,6 +46,7 @@ def show(request: Request, visitor: Viewer, sql: str = "") -> Response:
     """Show the statement, and a place for its answer."""
     installation = installation_of(request)
     columns = request.query_params.getlist("c")
+    SPARES.want()
     return page(
         request,
         "search_sql.html",
