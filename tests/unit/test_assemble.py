@@ -1,6 +1,5 @@
 """Which streams an installation has, where the settings of one source do not hold."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,12 +8,9 @@ from structlog.testing import capture_logs
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.sources import sources
-from ocelog.app.sources.source_changes import Listener, SourceChange, edit
 from ocelog.app.sources.sources import GivenSecret, row_of
-from ocelog.errors import SourceUnavailableError
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
-from ocelog.pull.ports import Ask
 from ocelog.pull.stream import Stream
 from ocelog.secrets.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
@@ -84,17 +80,3 @@ def test_a_source_is_taken_up_anew_whenever_its_secret_or_the_key_changes(tmp_pa
         installation.home.key_file.chmod(0o600)
         installation.home.key_file.write_bytes(installation.home.key_file.read_bytes() + b"\n")
         assert (changed(), changed()) == (["prod", "other"], [])
-
-
-def test_a_stream_that_was_built_before_a_change_sends_no_secret_that_came_with_it(tmp_path: Path) -> None:
-    make(tmp_path / "home", ledger_url=None)
-    with opened(tmp_path / "home") as installation:
-        sources.add(installation, row_of("prod", SETTINGS, {}), GivenSecret(value=Secret("first")))
-        (stream,) = Assembly(installation=installation, told=lambda *_: None).streams()
-        own = {"token_url": "https://auth.app.wiz.us/oauth/token"}
-        change = SourceChange(own=own, secret=GivenSecret(value=Secret("second")), check=False)
-        edit(installation, stream.row, change, Listener())
-        instant = datetime(2026, 5, 1, tzinfo=UTC)
-        ask = Ask(log_type=stream.kind.log_type, by="updatedAt", since=instant, until=instant, open_only=True)
-        with pytest.raises(SourceUnavailableError, match="'prod' was changed just now"):
-            stream.source.ask(ask)

@@ -331,16 +331,8 @@ def keeps_incidents(row: ChannelRow) -> bool:
 
 
 def open_channel(installation: Installation, row: ChannelRow) -> Channel:
-    """Return what sends through a channel as it is now. Raises ConfigError; HomeError if a secret cannot be read."""
-    while True:
-        secrets = _secrets(installation, row, {})
-        # After the secrets, with which it is saved: a new secret is for the new address.
-        now = installation.ledger.channels.find(row.id)
-        if now is None or now.id != row.id:
-            raise ConfigError(Phrase("There is no channel named %(name)s any more.", name=repr(row.name)))
-        if now.settings == row.settings:
-            return _built(installation, row, secrets)
-        row = now
+    """Return what sends through a channel. Raises ConfigError, and HomeError if a secret cannot be read."""
+    return _built(installation, row, _secrets(installation, row, {}))
 
 
 def hosts(installation: Installation, rows: Sequence[ChannelRow]) -> dict[str, str]:
