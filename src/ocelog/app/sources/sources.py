@@ -196,11 +196,6 @@ def kept_secret(vault: Vault, row: SourceRow, secret: GivenSecret) -> KeptSecret
     return vault.kept(row.id, SECRET_NAME, secret.value, secret.reference)
 
 
-def reveal(installation: Installation, row: SourceRow) -> Secret:
-    """Return the source's secret as it is now. Raises HomeError if the key is lost."""
-    return installation.vault().get(row.id, SECRET_NAME)
-
-
 def edited(row: SourceRow, settings: SourceSettings, extra: Mapping[str, Any]) -> SourceRow:
     """Return `row` with other settings. Raises ConfigError if one does not hold."""
     changed = replace(row, settings={**row.settings, **extra, row.kind: dict(settings.to_mapping())})
