@@ -169,3 +169,30 @@ def test_a_change_that_is_refused_makes_no_record_look_as_if_it_was_read_late(
         assert everything(home.ledger) == there
         assert edit(home, home.ledger.sources.listed()[0], change, Listener()).sees_more
         assert everything(home.ledger)["streams"] != there["streams"]
+
+
+def test_who_is_killed_has_what_a_source_sees_more_of_swept_or_changes_nothing(tmp_path: Path) -> None:
+    """The next who changes it finds nothing new in that, and would not have it swept."""
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
+        sources.add(home, described("acme", projects=["p1"]), GivenSecret(value=Secret("s")))
+        swept = replace(begun(home.ledger, edge=NOW), swept_at=NOW, sweep_round=1)
+        home.ledger.pulling.plan(begun(home.ledger, edge=NOW), swept, [])
+        before = sources.find(home, "acme")
+        change = SourceChange(own={"projects": ["p1", "p2"]}, check=False)
+        crash_everywhere(home.ledger, lambda: edit(home, before, change, Listener()))
+        (stream,) = home.ledger.pulling.streams("acme")
+        assert (stream.marks.swept_at, stream.marks.sweep_round, stream.marks.edge) == (None, 1, NOW)
+
+
+def test_a_change_that_is_made_twice_takes_no_more_records_for_read_late(tmp_path: Path) -> None:
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
+        sources.add(home, described("acme", projects=["p1"]), GivenSecret(value=Secret("s")))
+        begun(home.ledger, edge=NOW)
+        before = sources.find(home, "acme")
+        change = SourceChange(own={"projects": ["p1", "p2"]}, check=False)
+        edit(home, before, change, Listener())
+        there = everything(home.ledger)
+        edit(home, before, change, Listener())
+        assert everything(home.ledger) == there

@@ -16,7 +16,7 @@ from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger.sources import half_purged
 from ocelog.ledger.vault import KeptSecret, Vault
-from ocelog.model import SourceRow
+from ocelog.model import Marks, SourceRow
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import sweep_wanted
@@ -220,14 +220,9 @@ def refuse_other_tenant(installation: Installation, before: SourceRow, after: So
     )
 
 
-def sweep_again(installation: Installation, before: SourceRow, after: SourceRow) -> bool:
-    """Have open records swept once more if `after` sees records that `before` could not; True: it will be so."""
-    if not shows_more(before, after) or not stream_settings(after).sweep:
-        return False
-    for stream in installation.ledger.pulling.streams(after.id):
-        if stream.marks.swept_at is not None:
-            installation.ledger.pulling.plan(stream.marks, sweep_wanted(stream.marks), [])
-    return True
+def swept_once_more(marks: Marks) -> Marks:
+    """Return `marks` with a sweep due, if the stream was swept before."""
+    return marks if marks.swept_at is None else sweep_wanted(marks)
 
 
 def shows_more(before: SourceRow, after: SourceRow) -> bool:
