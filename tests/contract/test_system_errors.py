@@ -103,6 +103,25 @@ def test_people_hear_once_of_a_loop_that_does_not_work_for_an_hour_and_that_it_d
     assert alert(listened).status is AlertStatus.RESOLVED
 
 
+def test_a_loop_whose_alert_a_person_closed_is_told_of_once_it_fails_anew(listened: Ledger, clock: Clock) -> None:
+    listened.lake.loop_failed("detect", "work", code="unexpected", reason="it failed")
+    clock.now += timedelta(hours=1)
+    loop_alerts.tell(listened, {"detect"})
+    listened.alerts.change([alert(listened).id], close(CloseReason.BENIGN, who="ann"))
+    for _ in range(2):
+        clock.now += timedelta(minutes=1)
+        listened.lake.loop_failed("detect", "work", code="unexpected", reason="it failed once more")
+        loop_alerts.tell(listened, {"detect"})
+    assert (alert(listened).status, heard(listened)) == (AlertStatus.CLOSED, ["opened", "closed"])
+    listened.lake.loop_well("detect", "work")
+    loop_alerts.tell(listened, set())
+    assert (alert(listened).status, heard(listened)) == (AlertStatus.CLOSED, ["opened", "closed"])
+    listened.lake.loop_failed("detect", "work", code="unexpected", reason="it failed")
+    clock.now += timedelta(hours=1)
+    loop_alerts.tell(listened, {"detect"})
+    assert (alert(listened).status, heard(listened)) == (AlertStatus.OPEN, ["opened", "closed", "reopened"])
+
+
 def test_a_loop_that_hangs_is_told_of_though_it_failed_otherwise_a_moment_before(
     listened: Ledger, clock: Clock
 ) -> None:
