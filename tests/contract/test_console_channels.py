@@ -14,7 +14,7 @@ from ocelog.app.alerts import channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.app.sources.sources import GivenSecret
 from ocelog.channels.ports import Receipt
-from ocelog.errors import ChannelRefusedError
+from ocelog.errors import ChannelRefusedError, ConfigError
 from ocelog.secrets.secret import Secret
 from visiting import SAME_SITE, Console
 
@@ -162,3 +162,42 @@ def test_who_is_killed_saves_a_channel_with_all_its_secrets_or_none(console: Con
     crash_everywhere(home.ledger, lambda: channels.edit(home, row, change("new")))
     found = home.channel_vault().get_all("ops")
     assert found == {"url": Secret("https://new.example/"), "headers": Secret("Authorization: new")}
+
+
+def test_a_new_secret_goes_to_no_address_that_it_came_to_replace(console: Console) -> None:
+    """Whoever delivers has read the channel before it was changed, and asks for its secrets after that."""
+    home = console.installation
+    before = channels.add(home, "opsgenie", "ops", opsgenie("old"))
+    channels.edit(home, before, opsgenie("new"))
+    opened = channels.open_channel(home, before)
+    assert (opened.url, opened.api_key) == ("https://new.example", Secret(f"{'0' * 20}-new"))  # type: ignore[attr-defined]
+
+
+def test_a_secret_is_not_saved_for_an_address_that_another_names_meanwhile(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = console.installation
+    before = channels.add(home, "opsgenie", "ops", opsgenie("old"))
+    wanted = opsgenie("old")
+
+    def meanwhile(*_: object) -> None:
+        monkeypatch.undo()
+        channels.edit(home, before, opsgenie("new"))
+
+    monkeypatch.setattr(channels, "_refuse_private", meanwhile)
+    with pytest.raises(ConfigError, match="Somebody else changed the channel 'ops'"):
+        channels.edit(home, before, ChannelChange(secrets=wanted.secrets))
+    assert home.channel_vault().get("ops", "api_key") == Secret(f"{'0' * 20}-new")
+
+
+def test_a_change_of_a_channel_that_is_made_twice_is_taken(console: Console) -> None:
+    home = console.installation
+    before = channels.add(home, "opsgenie", "ops", opsgenie("old"))
+    for _ in range(2):
+        channels.edit(home, before, opsgenie("new"))
+    assert channels.find(home, "ops").settings["url"] == "https://new.example"
+
+
+def opsgenie(name: str) -> ChannelChange:
+    secret = GivenSecret(value=Secret(f"{'0' * 20}-{name}"))
+    return ChannelChange(settings={"url": f"https://{name}.example"}, secrets={"api_key": secret})

@@ -68,10 +68,11 @@ class Desk:
         *channels: str,
         later: timedelta = timedelta(0),
         note: str = "",
+        decided_us: int | None = None,
         **changes: object,
     ) -> Alert:
-        """Change an alert, and put into the outbox what happened, to be told now or `later`."""
-        due_us = to_us(self.clock() + later)
+        """Change an alert, and put into the outbox what happened, to be told when it was decided or `later`."""
+        due_us = (self.now_us if decided_us is None else decided_us) + later // timedelta(microseconds=1)
         with self.ledger._database.write() as tx:
             before = alerts.of_ids(tx, [name]).get(name) or Alert(
                 id=name,
@@ -85,7 +86,14 @@ class Desk:
             )
             assert alerts.save(tx, replace(before, updated_us=self.now_us, **changes))
             tellings = [
-                Telling(alert_id=name, channel_id=each, happened=happened, note=note, due_us=due_us)
+                Telling(
+                    alert_id=name,
+                    channel_id=each,
+                    happened=happened,
+                    note=note,
+                    due_us=due_us,
+                    decided_us=decided_us,
+                )
                 for each in channels
             ]
             alerts.add_tellings(tx, tellings, self.now_us)
@@ -1249,9 +1257,19 @@ def test_what_was_decided_before_a_mute_began_and_is_committed_amid_it_is_not_to
     clock.now += timedelta(seconds=1)
     mute(desk)
     clock.now += timedelta(seconds=1)
-    desk.tell("a", Happened.OPENED, "ops", later=timedelta(microseconds=decided_us - desk.now_us))
+    desk.tell("a", Happened.OPENED, "ops", decided_us=decided_us)
     assert desk.happened(desk.take()) == []
     assert not is_told(desk, "a")
+
+
+def test_what_was_decided_before_the_clock_was_set_back_and_is_committed_after_that_is_told_at_once(
+    desk: Desk, clock: Clock
+) -> None:
+    desk.ledger.channels.add(channel())
+    decided_us = desk.now_us
+    clock.now -= timedelta(days=2)
+    desk.tell("a", Happened.OPENED, "ops", decided_us=decided_us)
+    assert desk.happened(desk.take()) == [("a", Happened.OPENED, 1)]
 
 
 @pytest.mark.parametrize("heard", [(), (Happened.OPENED,), (Happened.OPENED, Happened.RESOLVED)])

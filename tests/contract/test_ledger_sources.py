@@ -238,7 +238,7 @@ def test_what_a_source_shows_only_now_is_news_that_was_read_late(ledger: Ledger,
     ledger.sources.add(source_row())
     begun(ledger, edge=NOW, offset=timedelta(minutes=1))
     clock.now += timedelta(days=9)
-    ledger.sources.save(source_row(), sees_more={ISSUES})
+    ledger.sources.save(replace(source_row(), paused=True), sees_more={ISSUES})
     wanted = DecisionQuery(
         streams=frozenset({("acme", ISSUES)}),
         match_ids=frozenset(),

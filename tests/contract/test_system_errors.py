@@ -13,6 +13,8 @@ from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app.loops import loop_alerts
 from ocelog.app.loops.health import AlertedErrors
+from ocelog.app.rule_folders import rule_troubles
+from ocelog.detect.folders import RuleFolder
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
@@ -101,6 +103,38 @@ def test_people_hear_once_of_a_loop_that_does_not_work_for_an_hour_and_that_it_d
         loop_alerts.tell(listened, set())
     assert heard(listened) == ["opened", "resolved"]
     assert alert(listened).status is AlertStatus.RESOLVED
+
+
+def test_a_loop_whose_alert_a_person_closed_is_told_of_once_it_fails_anew(listened: Ledger, clock: Clock) -> None:
+    listened.lake.loop_failed("detect", "work", code="unexpected", reason="it failed")
+    clock.now += timedelta(hours=1)
+    loop_alerts.tell(listened, {"detect"})
+    listened.alerts.change([alert(listened).id], close(CloseReason.BENIGN, who="ann"))
+    for _ in range(2):
+        clock.now += timedelta(minutes=1)
+        listened.lake.loop_failed("detect", "work", code="unexpected", reason="it failed once more")
+        loop_alerts.tell(listened, {"detect"})
+    assert (alert(listened).status, heard(listened)) == (AlertStatus.CLOSED, ["opened", "closed"])
+    listened.lake.loop_well("detect", "work")
+    loop_alerts.tell(listened, set())
+    assert (alert(listened).status, heard(listened)) == (AlertStatus.CLOSED, ["opened", "closed"])
+    listened.lake.loop_failed("detect", "work", code="unexpected", reason="it failed")
+    clock.now += timedelta(hours=1)
+    loop_alerts.tell(listened, {"detect"})
+    assert (alert(listened).status, heard(listened)) == (AlertStatus.OPEN, ["opened", "closed", "reopened"])
+
+
+def test_files_whose_alert_a_person_closed_are_told_of_once_they_are_wrong_anew(listened: Ledger) -> None:
+    folder = RuleFolder(id="mine", name="mine", path="/rules")
+    wrong = {"a.yml": "a.yml:1: it does not read"}
+    rule_troubles.tell(listened, folder, wrong)
+    listened.alerts.change([alert(listened).id], close(CloseReason.BENIGN, who="ann"))
+    rule_troubles.tell(listened, folder, wrong)
+    for _ in range(2):
+        rule_troubles.tell(listened, folder, {})
+    assert (alert(listened).status, heard(listened)) == (AlertStatus.CLOSED, ["opened", "closed"])
+    rule_troubles.tell(listened, folder, wrong)
+    assert (alert(listened).status, heard(listened)) == (AlertStatus.OPEN, ["opened", "closed", "reopened"])
 
 
 def test_a_loop_that_hangs_is_told_of_though_it_failed_otherwise_a_moment_before(

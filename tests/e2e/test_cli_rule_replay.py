@@ -287,20 +287,23 @@ def test_what_the_loop_has_not_passed_is_left_to_it(ocelog: Ocelog, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize("how", ["by a person", "with its folder", "in its file"])
 def test_a_rule_that_is_disabled_or_removed_as_it_is_replayed_leaves_no_alert_open(
-    ocelog: Ocelog, tmp_path: Path, *, removed: bool
+    ocelog: Ocelog, tmp_path: Path, how: str
 ) -> None:
-    registered(ocelog, tmp_path, open=OPEN)
+    rules = registered(ocelog, tmp_path, open=OPEN)
     now = datetime.now(UTC)
     with opened_home(ocelog.home) as installation:
         ledger = installation.ledger
 
         def disable(*_: object) -> None:
-            if not removed:
+            if how == "by a person":
                 ledger.rules.enable(["Mine.Open"], enabled=False)
-            for folder in ledger.rules.folders() if removed else ():
-                ledger.rules.remove(folder.id, ["Mine.Open"])
+            elif how == "in its file":
+                (rules / "open.yml").write_text(OPEN.replace("Enabled: true", "Enabled: false"))
+            else:
+                for folder in ledger.rules.folders():
+                    ledger.rules.remove(folder.id, ["Mine.Open"])
 
         since = now - timedelta(days=30)
         assert replay_rule(installation, "Mine.Open", since=since, until=now, alerts=True, told=disable).matches > 0

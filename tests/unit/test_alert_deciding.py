@@ -82,7 +82,8 @@ def resolved(opened: Alert) -> Alert:
 def test_an_alert_that_comes_and_goes_is_told_of_again_at_the_end_of_its_dedup_period(resolved: Alert) -> None:
     again = judged(event("v3", at=NOW + 20 * MINUTE))
     decision = decide(again, decision_state(resolved), POLICY, NOW + 20 * MINUTE)
-    assert [(each.happened, each.due_us) for each in decision.tellings] == [(Happened.REOPENED, NOW + 60 * MINUTE)]
+    told = [(each.happened, each.due_us, each.decided_us) for each in decision.tellings]
+    assert told == [(Happened.REOPENED, NOW + 60 * MINUTE, NOW + 20 * MINUTE)]
     assert the_alert(decision).status is AlertStatus.OPEN
     assert the_alert(decision).told_us == NOW + 60 * MINUTE
 

@@ -1,6 +1,8 @@
 """Which streams an installation has, where the settings of one source do not hold."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -8,11 +10,14 @@ from structlog.testing import capture_logs
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.sources import sources
+from ocelog.app.sources.source_changes import Listener, SourceChange, edit
 from ocelog.app.sources.sources import GivenSecret, row_of
+from ocelog.errors import SourceUnavailableError
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.pull.stream import Stream
 from ocelog.secrets.secret import Secret
+from ocelog.sources.registry import SOURCES
 from ocelog.sources.wiz.settings import from_mapping
 
 SETTINGS = from_mapping({"token_url": "cognito", "client_id": "x", "log_types": ["issues"]})
@@ -80,3 +85,37 @@ def test_a_source_is_taken_up_anew_whenever_its_secret_or_the_key_changes(tmp_pa
         installation.home.key_file.chmod(0o600)
         installation.home.key_file.write_bytes(installation.home.key_file.read_bytes() + b"\n")
         assert (changed(), changed()) == (["prod", "other"], [])
+
+
+@pytest.mark.parametrize("own", [{"token_url": "fedramp"}, {"client_id": "another"}, None])
+def test_a_new_secret_goes_to_no_address_and_no_account_that_it_came_to_replace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: dict[str, str] | None
+) -> None:
+    """A service that has not noticed the change yet, or is reading on, asks for its next token by what it knows."""
+    make(tmp_path / "home", ledger_url=None)
+    asked = list[Callable[[], Secret]]()
+    connector = type(SOURCES["wiz"].connector())
+    connect = connector.connect
+
+    def connected(self: Any, source_id: str, settings: Any, secret: Callable[[], Secret], clock: Any) -> Any:
+        asked.append(secret)
+        return connect(self, source_id, settings, secret, clock)
+
+    monkeypatch.setattr(connector, "connect", connected)
+    with opened(tmp_path / "home") as installation:
+        sources.add(installation, row_of("prod", SETTINGS, {}), GivenSecret(value=Secret("old")))
+        assembly = Assembly(installation=installation, told=lambda *_: None)
+        assembly.streams()
+        (before_it,) = asked
+        assert before_it() == Secret("old")
+        before = sources.find(installation, "prod")
+        if own is None:
+            installation.ledger.sources.remove(before.id)
+        else:
+            change = SourceChange(own=own, secret=GivenSecret(value=Secret("new")), check=False)
+            edit(installation, before, change, Listener())
+        with pytest.raises(SourceUnavailableError, match="has just been changed"):
+            before_it()
+        if own is not None:
+            assembly.streams()
+            assert asked[1]() == Secret("new")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import everything
 from bookkeeping.records import NOW, begun
-from ocelog.app.source_settings import SECRET_NAME
+from ocelog.app.source_settings import SECRET_NAME, reveal
 from ocelog.app.sources import sources
 from ocelog.app.sources.source_changes import Listener, SourceChange, edit, rotate
 from ocelog.app.sources.sources import GivenSecret, clean_name, row_of, source_id
@@ -67,7 +67,7 @@ def test_who_is_killed_saves_a_source_with_its_secret_or_neither(tmp_path: Path,
             wanted = replace(change, secret=GivenSecret(value=Secret("new")))
             crash_everywhere(home.ledger, lambda: edit(home, before, wanted, Listener()))
         (row,) = home.ledger.sources.listed()
-        assert sources.reveal(home, row) == Secret("new")
+        assert reveal(home, row) == Secret("new")
 
 
 def test_a_rotated_secret_goes_to_no_account_that_it_was_not_tried_with(
@@ -85,7 +85,7 @@ def test_a_rotated_secret_goes_to_no_account_that_it_was_not_tried_with(
         monkeypatch.setattr(sources, "check", check)
         with pytest.raises(ConfigError, match="Somebody else"):
             rotate(home, before, SourceChange(), GivenSecret(value=Secret("new")), Listener())
-        assert sources.reveal(home, before) == Secret("old")
+        assert reveal(home, sources.find(home, "prod")) == Secret("old")
 
 
 US1 = "https://api.us1.app.wiz.io/graphql"
@@ -149,7 +149,7 @@ def test_who_changes_a_source_that_another_removes_or_changes_meanwhile_changes_
         if removed:
             assert home.ledger.sources.secret_kept("prod", SECRET_NAME) is None
         else:
-            assert sources.reveal(home, before) == Secret("s")
+            assert reveal(home, before) == Secret("s")
 
 
 def test_a_change_that_is_refused_makes_no_record_look_as_if_it_was_read_late(
@@ -169,3 +169,30 @@ def test_a_change_that_is_refused_makes_no_record_look_as_if_it_was_read_late(
         assert everything(home.ledger) == there
         assert edit(home, home.ledger.sources.listed()[0], change, Listener()).sees_more
         assert everything(home.ledger)["streams"] != there["streams"]
+
+
+def test_who_is_killed_has_what_a_source_sees_more_of_swept_or_changes_nothing(tmp_path: Path) -> None:
+    """The next who changes it finds nothing new in that, and would not have it swept."""
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
+        sources.add(home, described("acme", projects=["p1"]), GivenSecret(value=Secret("s")))
+        swept = replace(begun(home.ledger, edge=NOW), swept_at=NOW, sweep_round=1)
+        home.ledger.pulling.plan(begun(home.ledger, edge=NOW), swept, [])
+        before = sources.find(home, "acme")
+        change = SourceChange(own={"projects": ["p1", "p2"]}, check=False)
+        crash_everywhere(home.ledger, lambda: edit(home, before, change, Listener()))
+        (stream,) = home.ledger.pulling.streams("acme")
+        assert (stream.marks.swept_at, stream.marks.sweep_round, stream.marks.edge) == (None, 1, NOW)
+
+
+def test_a_change_that_is_made_twice_takes_no_more_records_for_read_late(tmp_path: Path) -> None:
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
+        sources.add(home, described("acme", projects=["p1"]), GivenSecret(value=Secret("s")))
+        begun(home.ledger, edge=NOW)
+        before = sources.find(home, "acme")
+        change = SourceChange(own={"projects": ["p1", "p2"]}, check=False)
+        edit(home, before, change, Listener())
+        there = everything(home.ledger)
+        edit(home, before, change, Listener())
+        assert everything(home.ledger) == there

@@ -132,3 +132,5 @@ class Telling(Struct, frozen=True, kw_only=True):
     happened: Happened
     note: str = ""
     due_us: int
+    decided_us: int | None = None
+    """If that was some time before it is committed."""

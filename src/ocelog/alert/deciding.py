@@ -757,7 +757,14 @@ class _Deciding:
     def _put(self, alert: Alert, happened: Happened, note: str, due_us: int | None = None) -> None:
         due_us = self._now_us if due_us is None else due_us
         self._tellings += [
-            Telling(alert_id=alert.id, channel_id=channel, happened=happened, note=note, due_us=due_us)
+            Telling(
+                alert_id=alert.id,
+                channel_id=channel,
+                happened=happened,
+                note=note,
+                due_us=due_us,
+                decided_us=self._now_us,
+            )
             for channel in self._policy.route(alert)
         ]
 

@@ -10,7 +10,7 @@ import structlog
 from ocelog.app.expiry import expiry_now
 from ocelog.app.log_types import retentions, table_schemas
 from ocelog.app.shaping import shaper_of
-from ocelog.app.source_settings import SECRET_NAME, source_settings, stream_settings
+from ocelog.app.source_settings import reveal, source_settings, stream_settings
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
@@ -114,8 +114,7 @@ class Assembly:
             if row.id not in self._clocks:
                 self._clocks[row.id] = ApiClock(stamped_us=self.installation.ledger.sources.observed_us(row.id))
             connector = self._connectors.setdefault(row.kind, product.connector())
-            vault = self.installation.vault
-            source = connector.connect(row.id, settings, lambda: vault().get(row.id, SECRET_NAME), self._clocks[row.id])
+            source = connector.connect(row.id, settings, lambda: reveal(self.installation, row), self._clocks[row.id])
         except ConfigError as error:
             self.damaged[row.id] = error
             log.error("source left out", source=row.name, error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced

@@ -6,11 +6,13 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, SourceUnavailableError
+from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
 from ocelog.model import SourceRow
 from ocelog.product import SourceSettings
 from ocelog.pull.planner import StreamSettings
+from ocelog.secrets.secret import Secret
 from ocelog.sources.registry import SOURCES
 from ocelog.units import duration, write_duration
 
@@ -38,6 +40,26 @@ def source_settings(row: SourceRow) -> SourceSettings:
 def _read(read: Callable[[Mapping[str, Any]], SourceSettings], written: str) -> SourceSettings:
     """Read settings. Those of one source are asked for some twenty times in a row, and take most of a look at all."""
     return read(json.loads(written))
+
+
+def reveal(installation: Installation, row: SourceRow) -> Secret:
+    """Return the secret that belongs to the account and the address in `row`. Raises HomeError if the key is lost.
+
+    And SourceUnavailableError if others are in the place of these by now: their secret must not be sent to these.
+    """
+    with installation.ledger.snapshot():
+        there = installation.ledger.sources.find(row.id)
+        if there is None or there.removed_us is not None or _account(there) != _account(row):
+            raise SourceUnavailableError(
+                Phrase("The source %(name)s has just been changed. Try again.", name=repr(row.name))
+            )
+        return installation.vault().get(row.id, SECRET_NAME)
+
+
+def _account(row: SourceRow) -> dict[str, object]:
+    """Return where a source's secret is sent, and as whose."""
+    found = source_settings(row).to_mapping()
+    return {each.name: found.get(each.name) for each in SOURCES[row.kind].options if each.is_address or each.rotates}
 
 
 def product_title(row: SourceRow) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app.source_settings import source_settings
+from ocelog.app.source_settings import reveal, source_settings
 from ocelog.app.sources import source_changes, source_showing, sources
 from ocelog.app.sources.source_showing import SourceView
 from ocelog.app.sources.sources import products
@@ -90,7 +90,7 @@ def check(name: Name, *, json: Json = False) -> None:
         with opened() as installation:
             row = sources.find(installation, name)
             source_id = row.id
-            settings, secret = source_settings(row), sources.reveal(installation, row)
+            settings, secret = source_settings(row), reveal(installation, row)
             health.begins()
             items = sources.check(settings, secret, health.waiting, (lambda _: None) if json else health.print_item)
             printed = not json

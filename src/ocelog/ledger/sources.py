@@ -33,7 +33,7 @@ from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alert_changes, claims, counters, purging, seeds, streams, suppressions, sweeps
 from ocelog.ledger.vault import KeptSecret
-from ocelog.model import PURGING, SourceRow
+from ocelog.model import PURGING, Marks, SourceRow
 
 _s = tables.sources.c
 # Built once: building a statement takes as long as running it, and every process that pulls asks this.
@@ -75,17 +75,19 @@ class SourceLedger:
         *,
         before: SourceRow | None = None,
         sees_more: Collection[str] = (),
+        marks: Callable[[Marks], Marks] | None = None,
     ) -> None:
         """Put `row` in the place of the source with its id, which must be as `before`, if that is given, or so already.
 
         And `secrets` in the place of those that it has: whoever reads the source after that finds them. It shows more
-        records from now on than it did, of the log types that `sees_more` names.
+        records from now on than it did, of the log types that `sees_more` names; `marks` returns their marks then.
 
         Raises ConfigError if it is not, if the source was removed, or if the name is used.
         """
         with self._database.write() as tx:
-            # Before the source: in the order in which all transactions lock (see `rows`).
-            streams.sees_more(tx, row.id, sees_more, self._now_us())
+            if sees_more and not _is_so(tx, row):
+                # Before the source: in the order in which all transactions lock (see `rows`).
+                streams.sees_more(tx, row.id, sees_more, marks, self._now_us())
             there = _held(tx, row.id)
             if there is None or there.removed_us is not None:
                 raise ConfigError(Phrase("There is no source named %(name)s any more.", name=repr(row.name)))
@@ -215,6 +217,12 @@ def _held(tx: Connection, source_id: str) -> SourceRow | None:
     """Return a source, removed or not, which stays as it is until the transaction ends; None: there is none."""
     found = tx.execute(_rows().where(_s.id == source_id).with_for_update()).mappings().one_or_none()
     return None if found is None else _row_of(found)
+
+
+def _is_so(tx: Connection, row: SourceRow) -> bool:
+    """Whether a source is as `row` already, so that what it sees more of was noted."""
+    found = tx.execute(_rows().where(_s.id == row.id)).mappings().one_or_none()
+    return found is not None and _row_of(found) == _as_read(row)
 
 
 def _as_read(row: SourceRow) -> SourceRow:

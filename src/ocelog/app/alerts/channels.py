@@ -192,7 +192,20 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
         _check(installation, row, kept, remote=change.remote)
         _refuse_private(row, kept, change)
     secrets = _kept(installation, row, change)
-    return installation.ledger.channels.change(before, lambda there: _edited(there, change), secrets)
+
+    def to(there: ChannelRow) -> ChannelRow:
+        if (change.settings or change.secrets) and there.settings not in (before.settings, row.settings):
+            # What is secret was given for the address that there was.
+            raise ConfigError(
+                Phrase(
+                    "Somebody else changed the channel %(name)s at the same time. Look at how it is now, and change it "
+                    "again.",
+                    name=repr(before.name),
+                )
+            )
+        return _edited(there, change)
+
+    return installation.ledger.channels.change(before, to, secrets)
 
 
 def _refuse_private(row: ChannelRow, secrets: Mapping[str, Secret], change: ChannelChange) -> None:
@@ -331,8 +344,15 @@ def keeps_incidents(row: ChannelRow) -> bool:
 
 
 def open_channel(installation: Installation, row: ChannelRow) -> Channel:
-    """Return what sends through a channel. Raises ConfigError, and HomeError if a secret cannot be read."""
-    return _built(installation, row, _secrets(installation, row, {}))
+    """Return what sends through a channel as it is by now, whatever it was when `row` was read.
+
+    Raises ConfigError, and HomeError if a secret cannot be read.
+    """
+    with installation.ledger.snapshot():
+        # As of one instant: a new secret must not be sent to the address that it came with another for.
+        there = next((each for each in installation.ledger.channels.listed() if each.id == row.id), row)
+        secrets = _secrets(installation, there, {})
+    return _built(installation, there, secrets)
 
 
 def hosts(installation: Installation, rows: Sequence[ChannelRow]) -> dict[str, str]:

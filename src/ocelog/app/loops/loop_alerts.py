@@ -7,12 +7,12 @@ from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.delivery.suppressing import muted_by
 from ocelog.alert.ids import LOOP_FAILING, system_alert_id
 from ocelog.alert.listing import AlertFilter
-from ocelog.alert.notice import AlertType
+from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.raising import RaisedAlert, over, raised
 from ocelog.kept_texts import kept_text
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import HANGING, STALLED, LoopFault, Severity
-from ocelog.times import from_us, has_passed
+from ocelog.times import from_us, has_passed, to_us
 
 FAILS_FOR = timedelta(hours=1)
 """Somebody is told of a loop that fails for so long; what fails for a moment is tried again, and works."""
@@ -35,14 +35,18 @@ def tell(ledger: Ledger, failing: Collection[str]) -> None:
     there = ledger.alerts.listed(AlertFilter(rule=LOOP_FAILING, statuses=OPEN, untold=True), limit=_MOST)
     for alert in there:
         if alert.dedup not in faults:
-            ledger.system_errors.change(
-                alert.id,
-                lambda before: over(before, now_us, note=kept_text("it works again")) if before is not None else None,
-            )
+            ledger.system_errors.change(alert.id, lambda before: _over(before, now_us))
 
 
 _LONG = frozenset({HANGING, STALLED})
 """What is noted only after an hour."""
+
+
+def _over(before: Alert | None, now_us: int) -> RaisedAlert | None:
+    # A person may have closed it since it was listed.
+    if before is None or not before.is_open:
+        return None
+    return over(before, now_us, note=kept_text("it works again"))
 
 
 def _raise(ledger: Ledger, fault: LoopFault, now_us: int) -> None:
@@ -51,6 +55,9 @@ def _raise(ledger: Ledger, fault: LoopFault, now_us: int) -> None:
 
     def to(before: Alert | None) -> RaisedAlert | None:
         if before is not None and before.is_open and (before.to_be_told or muted(before, now_us)):
+            return None
+        if before is not None and before.status is AlertStatus.CLOSED and to_us(fault.since) <= (before.ended_us or 0):
+            # A person closed it, and means what has gone on since then.
             return None
         made = Alert(
             id=name,

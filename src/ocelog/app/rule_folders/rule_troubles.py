@@ -101,8 +101,12 @@ def tell(ledger: Ledger, folder: RuleFolder, troubles: Mapping[str, str]) -> Non
 
     def to(before: Alert | None) -> RaisedAlert | None:
         if not troubles:
-            if before is None or not before.is_open:
+            if before is None:
                 return None
+            if not before.is_open:
+                # It stays closed, and what is wrong from now on is told, though it was wrong before.
+                nothing = replace(before, context={**before.context, "wrong": []})
+                return RaisedAlert(alert=nothing) if _told_keys(before) else None
             return over(before, now_us, note=kept_text("its files read again"))
         made = _made(name, folder, list(troubles.values()), keys, now_us)
         if before is not None and before.status is not AlertStatus.RESOLVED and set(keys) <= _told_keys(before):

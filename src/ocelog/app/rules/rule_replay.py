@@ -127,18 +127,18 @@ def _replay_events(
 
 
 def _is_off(installation: Installation, rule: str, folder: RuleFolder | None) -> bool:
-    """Whether somebody has disabled a rule meanwhile, or removed its folder: a file that does not read says neither."""
+    """Whether somebody has disabled a rule meanwhile, its pack, or by its file, or removed its folder.
+
+    A file that is not there, or does not read, says nothing: it may just be being written.
+    """
     rules = installation.ledger.rules
     state = rules.states().get(rule)
     if state is not None and state.enabled is False:
         return True
-    if folder is None or folder.id in {each.id for each in rules.folders()}:
-        return False
     try:
-        find_rule(installation, rule)
+        return find_rule(installation, rule).status == "off"
     except ConfigError:
-        return True
-    return False
+        return folder is not None and folder.id not in {each.id for each in rules.folders()}
 
 
 class _EventReplay:

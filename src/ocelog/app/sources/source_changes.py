@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ocelog.app.log_types import changing
-from ocelog.app.source_settings import source_settings
+from ocelog.app.source_settings import reveal, source_settings, stream_settings
 from ocelog.app.sources import sources
 from ocelog.app.sources.sources import GivenSecret, product_of, products
 from ocelog.app.sources.stream_health import NO_EVENTS, alarm_settings
@@ -207,14 +207,16 @@ def edit(
     row = revised(installation, before, change)
     tell_conflict(row, listener)
     if change.check and (change.secret is not None or change.reaches_anew):
-        secret = change.secret.value if change.secret is not None else sources.reveal(installation, row)
+        secret = change.secret.value if change.secret is not None else reveal(installation, before)
         prove(row, secret, otherwise or _unchanged(before, change), listener)
     # Without the key nothing is changed.
     secrets = [] if change.secret is None else [sources.kept_secret(installation.vault(), row, change.secret)]
     sees_more = sources.shows_more(before, row)
+    swept = sees_more and stream_settings(row).sweep
     # Logs are not of a project.
-    installation.ledger.sources.save(row, secrets, before=before, sees_more=changing() if sees_more else ())
-    swept = sources.sweep_again(installation, before, row)
+    more = changing() if sees_more else ()
+    marks = sources.swept_once_more if swept else None
+    installation.ledger.sources.save(row, secrets, before=before, sees_more=more, marks=marks)
     return EditResult(row=row, sees_more=sees_more, swept=swept)
 
 

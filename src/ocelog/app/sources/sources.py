@@ -16,7 +16,7 @@ from ocelog.installation.opening import Installation
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger.sources import half_purged
 from ocelog.ledger.vault import KeptSecret, Vault
-from ocelog.model import SourceRow
+from ocelog.model import Marks, SourceRow
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import sweep_wanted
@@ -196,11 +196,6 @@ def kept_secret(vault: Vault, row: SourceRow, secret: GivenSecret) -> KeptSecret
     return vault.kept(row.id, SECRET_NAME, secret.value, secret.reference)
 
 
-def reveal(installation: Installation, row: SourceRow) -> Secret:
-    """Return the source's secret as it is now. Raises HomeError if the key is lost."""
-    return installation.vault().get(row.id, SECRET_NAME)
-
-
 def edited(row: SourceRow, settings: SourceSettings, extra: Mapping[str, Any]) -> SourceRow:
     """Return `row` with other settings. Raises ConfigError if one does not hold."""
     changed = replace(row, settings={**row.settings, **extra, row.kind: dict(settings.to_mapping())})
@@ -225,14 +220,9 @@ def refuse_other_tenant(installation: Installation, before: SourceRow, after: So
     )
 
 
-def sweep_again(installation: Installation, before: SourceRow, after: SourceRow) -> bool:
-    """Have open records swept once more if `after` sees records that `before` could not; True: it will be so."""
-    if not shows_more(before, after) or not stream_settings(after).sweep:
-        return False
-    for stream in installation.ledger.pulling.streams(after.id):
-        if stream.marks.swept_at is not None:
-            installation.ledger.pulling.plan(stream.marks, sweep_wanted(stream.marks), [])
-    return True
+def swept_once_more(marks: Marks) -> Marks:
+    """Return `marks` with a sweep due, if the stream was swept before."""
+    return marks if marks.swept_at is None else sweep_wanted(marks)
 
 
 def shows_more(before: SourceRow, after: SourceRow) -> bool:

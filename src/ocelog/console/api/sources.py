@@ -8,7 +8,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
 from ocelog.app.log_types import log_types
-from ocelog.app.source_settings import source_settings, written_backfill, written_poll, written_sweep_every
+from ocelog.app.source_settings import (
+    reveal,
+    source_settings,
+    written_backfill,
+    written_poll,
+    written_sweep_every,
+)
 from ocelog.app.sources import source_changes, source_showing, sources
 from ocelog.app.sources.source_changes import Listener, SourceChange
 from ocelog.app.sources.sources import GivenSecret
@@ -336,7 +342,7 @@ def _with_checks(error: ConfigError, checked: Sequence[HealthItem]) -> ConfigErr
 def check_source(caller: Admin, source: Name) -> Checks:
     """Ask a source for a little of everything, now, and return what works."""
     row = found(caller.installation, source)
-    items = sources.check(source_settings(row), sources.reveal(caller.installation, row))
+    items = sources.check(source_settings(row), reveal(caller.installation, row))
     caller.note("source.checked", row.name, **sources.verdict_of(items))
     return Checks(
         well=all(each.state.value != "fail" for each in items),

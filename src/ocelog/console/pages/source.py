@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app.source_settings import damage, source_settings
+from ocelog.app.source_settings import damage, reveal, source_settings
 from ocelog.app.sources import source_changes, source_editing, sources
 from ocelog.app.sources.source_changes import Listener, SourceChange
 from ocelog.app.sources.sources import GivenSecret
@@ -145,7 +145,7 @@ def check(request: Request, visitor: Admin, source_id: str, seen: Seen) -> Respo
     installation = installation_of(request)
     try:
         row = sources.find(installation, source_id)
-        found = sources.check(source_settings(row), sources.reveal(installation, row))
+        found = sources.check(source_settings(row), reveal(installation, row))
     except OcelogError as error:
         return _page(request, visitor, source_id, seen, refused=error)
     users.note(installation, visitor.user, "source.checked", row.name, visitor.origin, **sources.verdict_of(found))

@@ -213,8 +213,9 @@ def add_tellings(tx: Connection, tellings: Sequence[Telling], now_us: int) -> No
             "channel_id": each.channel_id,
             "happened": each.happened.value,
             "note": bounded(each.note),
-            # When it was decided: a mute that began until it was committed was not known then, and covers it.
-            "created_us": min(now_us, each.due_us),
+            # A mute that began until it was committed was not known then, and covers it. And a clock that was set back
+            # until then finds it due.
+            "created_us": now_us if each.decided_us is None else each.decided_us,
             "due_us": each.due_us,
             "tries": 0,
         }

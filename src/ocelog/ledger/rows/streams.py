@@ -1,6 +1,6 @@
 """How far each stream's planning has come, and its status."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -195,10 +195,13 @@ def _news(row: RowMapping, before: Marks, after: Marks) -> dict[str, Any]:
     return {}
 
 
-def sees_more(tx: Connection, source_id: str, log_types: Collection[str], now_us: int) -> None:
+def sees_more(
+    tx: Connection, source_id: str, log_types: Collection[str], to: Callable[[Marks], Marks] | None, now_us: int
+) -> None:
     """Note that a source shows more records of these log types from now on: their past is told of as read late.
 
-    Of what comes, nobody knows whether it was shown before: nothing is lost, and no rule tells of each.
+    Of what comes, nobody knows whether it was shown before: nothing is lost, and no rule tells of each. `to`
+    returns the marks of each of these streams from now on; None: they stay.
     """
     these = (_s.source_id == source_id, _s.log_type.in_(sorted(log_types)), _s.onboarded_us.is_not(None))
     found = select(tables.streams).where(*these)
@@ -207,7 +210,8 @@ def sees_more(tx: Connection, source_id: str, log_types: Collection[str], now_us
             "gap_since_us": row["onboarded_us"],
             "gap_until_us": max(row["edge_us"] or 0, now_us + (row["offset_us"] or 0)),
         }
-        tx.execute(update(tables.streams).where(_this(source_id, row["log_type"])).values(gap))
+        marks = {} if to is None else _columns(to(marks_of(row)))
+        tx.execute(_SAVED, {"source": source_id, "type": row["log_type"], **marks, **gap})
 
 
 def _instant(us: int | None) -> datetime | None:
