@@ -213,6 +213,18 @@ def test_deep_walk_crosses_lists(keys: tuple[str, ...], options: dict[str, Any],
     assert EVENTS.deep_walk(*keys, **options) == expected
 
 
+def test_what_deep_walk_finds_is_plain_and_a_copy() -> None:
+    data = {"list": [{"a": {"b": [1]}}], "one": {"c": 1}, "many": [{"d": {"e": 1}}, {"d": [2, {"e": 3}]}]}
+    event = Event(data)
+    found = event.deep_walk("list"), event.deep_walk("list", "a"), event.deep_walk("one"), event.deep_walk("many", "d")
+    assert found == ([{"a": {"b": [1]}}], {"b": [1]}, {"c": 1}, [{"e": 1}, 2, {"e": 3}])
+    assert [type(one) for one in found] == [list, dict, dict, list]
+    assert json.loads(json.dumps(found)) == list(found)
+    for one in found:
+        spoil(one)
+    assert event == {"list": [{"a": {"b": [1]}}], "one": {"c": 1}, "many": [{"d": {"e": 1}}, {"d": [2, {"e": 3}]}]}
+
+
 def test_deep_walk_refuses_an_unknown_wish() -> None:
     with pytest.raises(ValueError, match="all, first or last"):
         EVENTS.deep_walk("events", return_val="some")

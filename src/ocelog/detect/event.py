@@ -125,10 +125,12 @@ class Event(Mapping[str, Any]):
 
         Values that are equal come once, in order; a single one comes by itself. `return_val` may ask for the `first` or
         the `last` of them. An item of a list that lacks a key counts as `default`, unless that is None.
+
+        What comes is a copy of plain dictionaries and lists: rules ask whether it is a `list`, and write it as JSON.
         """
         if return_val not in {"all", "first", "last"}:
             raise ValueError(f"return_val must be all, first or last, not {return_val!r}")
-        return _walk(self._data, keys, default, return_val)
+        return _unwrap(_walk(self._data, keys, default, return_val))
 
     def lookup(self, table: str, key: Any) -> Any:
         """Return the row of the lookup table `table` whose primary key is `key`, or None if it has none."""
@@ -277,6 +279,17 @@ def _wrap(value: Any) -> Any:
         return Event(value)
     if kind is list:
         return EventList(value)
+    return value
+
+
+def _unwrap(value: Any) -> Any:
+    match value:
+        case Event():
+            return value.to_dict()
+        case EventList():
+            return value.copy()
+        case list():
+            return [_unwrap(item) for item in value]
     return value
 
 
