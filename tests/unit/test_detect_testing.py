@@ -64,8 +64,41 @@ def test_expecting_true_fails_if_an_optional_function_raises(tmp_path: Path, nam
     assert failed == f"{name}: {error.partition('(')[0]}: no (r.py:2)"
 
 
-def test_expecting_true_passes_if_an_optional_function_answers_the_wrong_type(tmp_path: Path) -> None:
-    assert why(tmp_path, "def rule(event): return True\ndef title(event): return None", EXPECTED_TRUE) is None
+@pytest.mark.parametrize(
+    ("name", "answer", "problem"),
+    [
+        ("title", "None", "title: expected text, found None"),
+        ("dedup", "5", "dedup: expected text, found int 5"),
+        ("description", "['a']", "description: expected text, found list ['a']"),
+        ("unique", "None", "unique: expected text, found None"),
+        ("severity", "'WORSE'", "severity: expected one of INFO, LOW, MEDIUM, HIGH, CRITICAL, found str 'WORSE'"),
+        ("destinations", "'ops'", "destinations: expected a list of names, found str 'ops'"),
+        ("alert_context", "[]", "alert_context: expected a mapping, found list []"),
+        ("alert_context", "{'a': object}", "alert_context: it cannot be written as JSON: "),
+    ],
+)
+def test_expecting_true_fails_if_an_optional_function_answers_what_cannot_be_used(
+    tmp_path: Path, name: str, answer: str, problem: str
+) -> None:
+    source = f"def rule(event): return event['a'] == 1\ndef {name}(event): return {answer}"
+    assert str(why(tmp_path, source, EXPECTED_TRUE)).startswith(problem)
+    assert why(tmp_path, source, EXPECTED_FALSE.replace("a: 1", "a: 2")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("title", "''"),
+        ("description", "''"),
+        ("runbook", "'x' * 2000"),
+        ("severity", "'Default'"),
+        ("destinations", "None"),
+        ("alert_context", "{}"),
+        ("alert_context", "{'a': 'x' * 300_000}"),
+    ],
+)
+def test_expecting_true_passes_if_an_answer_is_empty_or_long(tmp_path: Path, name: str, answer: str) -> None:
+    assert why(tmp_path, f"def rule(event): return True\ndef {name}(event): return {answer}", EXPECTED_TRUE) is None
 
 
 def test_expecting_false_takes_a_false_and_no_error(tmp_path: Path) -> None:

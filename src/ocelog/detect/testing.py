@@ -147,6 +147,8 @@ def _difference(verdict: Verdict, test: RuleTest) -> str | None:
         return f"expected the rule to return {test.expected}, and it returned {verdict.matched}"
     if verdict.matched and verdict.raised:
         return str(verdict.raised[0])
+    if verdict.matched and verdict.unusable:
+        return verdict.unusable[0]
     if verdict.matched and test.destinations is not None:
         found: Plain = sorted(verdict.destinations or ())
         expected = [] if SUPPRESSED in test.destinations else sorted(test.destinations)
