@@ -225,3 +225,26 @@ def test_a_correlation_that_finds_too_much_or_too_little_fails(tmp_path: Path) -
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuleFileError, match="no such file"):
         testing.run(tmp_path / "nowhere")
+
+
+def test_a_test_brings_the_rows_that_lookup_finds(tmp_path: Path) -> None:
+    table = "AnalysisType: lookup_table\nLookupName: {}\nEnabled: true\nFilename: {}\nLogTypeMap: {{PrimaryKey: id}}\n"
+    source = """
+def rule(event):
+    return event.lookup("here", event["a"])["name"] == "ada"
+"""
+    tests = """
+  - {Name: of the checkout, ExpectedResult: true, Log: {a: 1}}
+  - {Name: of the test, ExpectedResult: true, Log: {a: 7, _mocked_lookup_data_: {here: {'7': {name: ada}}}}}
+  - {Name: of the test alone, ExpectedResult: true, Log: {a: 1, _mocked_lookup_data_: {here: {'7': {name: ada}}}}}
+"""
+    files = {"here_DOT_yml": table.format("here", "here.csv"), "here_DOT_csv": "id,name\n1,ada\n"}
+    found = run(tmp_path, source, tests, **files)
+    assert [one.test for one in found.failed] == ["of the test alone"]
+
+
+def test_in_a_test_a_table_without_rows_has_no_row(tmp_path: Path) -> None:
+    table = "AnalysisType: lookup_table\nLookupName: far\nEnabled: true\nRefresh: {}\nLogTypeMap: {PrimaryKey: id}\n"
+    source = "def rule(event): return (event.lookup('far', 'k'), event.lookup('nowhere', 'k')) != (None, None)"
+    found = run(tmp_path, source, EXPECTED_FALSE, far_DOT_yml=table)
+    assert found.failed == ()

@@ -12,10 +12,11 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.detect.checkout import Checkout
 from ocelog.detect.enrich import Selector, enriched, selectors
-from ocelog.detect.event import Event, EventList, ModelField, Surroundings, data_of, to_plain
+from ocelog.detect.event import Event, EventList, ModelField, Surroundings, Tables, data_of, to_plain
 from ocelog.detect.modules import Fault, Modules
 from ocelog.detect.paths import Path, parse_path
 from ocelog.detect.rule import SUPPRESSED, DataModel, Kind, Rule
@@ -366,19 +367,27 @@ class RuleSet:
         """Every rule by its id. Runs the Python of all of them when it is first asked for."""
         return {name: self.load(rule) for name, rule in self._checkout.rules.items()}
 
+    @property
+    def tables(self) -> Tables:
+        """The lookup tables of the checkout."""
+        return self._checkout.rows
+
     def load(self, rule: Rule) -> Detector:
         """Return one rule of the checkout, ready to be asked. Runs its Python."""
         return Detector(rule, self._modules)
 
-    def event(self, data: dict[str, Any], log_type: str | None) -> Event:
-        """Return `data` as rules see it, with the data model of `log_type`, and what lookup tables have for it."""
+    def event(self, data: dict[str, Any], log_type: str | None, tables: Tables | None = None) -> Event:
+        """Return `data` as rules see it, with the data model of `log_type`, and what lookup tables have for it.
+
+        `tables`: what event.lookup() asks instead of the tables of the checkout.
+        """
         around = self._around.get(log_type)
         if around is None:
             around = self._around[log_type] = self._surroundings(log_type)
             self._selectors[log_type] = selectors(self._checkout, log_type)
         if wanted := self._selectors[log_type]:
             data = enriched(data, wanted)
-        return Event(data, around)
+        return Event(data, around if tables is None else replace(around, tables=tables))
 
     def _surroundings(self, log_type: str | None) -> Surroundings:
         model = self._checkout.models.get(log_type) if log_type else None

@@ -44,13 +44,16 @@ class ModelField(Struct, frozen=True, kw_only=True):
     method_name: str | None = None
 
 
+Tables: TypeAlias = Mapping[str, Mapping[str, Plain] | str]
+"""Name of a lookup table -> primary key -> row; a text says why the rows are not here."""
+
+
 class Surroundings(Struct, frozen=True, kw_only=True):
     """What an event can be asked for beyond its own fields: its data model, and tables to look things up in."""
 
     model_id: str | None = None
     mappings: Mapping[str, ModelField] = field(default_factory=dict)
-    tables: Mapping[str, Mapping[str, Plain] | str] = field(default_factory=dict)
-    """Name of a lookup table -> primary key -> row; a text says why the rows are not here."""
+    tables: Tables = field(default_factory=dict)
 
 
 _NOWHERE = Surroundings()

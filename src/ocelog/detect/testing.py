@@ -12,8 +12,11 @@ from msgspec.structs import replace
 from ocelog.detect.checkout import Checkout, read_checkout
 from ocelog.detect.correlation import run_test
 from ocelog.detect.evaluate import Detector, RuleSet, Verdict
-from ocelog.detect.event import Plain
+from ocelog.detect.event import Plain, Tables
 from ocelog.detect.rule import SUPPRESSED, CorrelationRule, CorrelationTest, Kind, RuleTest
+
+_MOCKED_ROWS = "_mocked_lookup_data_"
+"""A field of a test's event: name of a lookup table -> key -> row."""
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -124,7 +127,8 @@ def run_rule_test(rules: RuleSet, load: Callable[[], Detector], test: RuleTest) 
     if detector.fault is not None:
         return str(detector.fault)
     log_type = test.log.get("p_log_type") if detector.rule.kind is Kind.RULE else None
-    event = rules.event(dict(test.log), log_type if isinstance(log_type, str) else None)
+    tables = _TestTables(rules.tables, test.log.get(_MOCKED_ROWS))
+    event = rules.event(dict(test.log), log_type if isinstance(log_type, str) else None, tables)
     mocks = {mock.name: MagicMock(return_value=mock.answer) for mock in test.mocks}
     if not mocks:
         return _difference(detector.judge(event), test)
@@ -137,6 +141,30 @@ def run_rule_test(rules: RuleSet, load: Callable[[], Detector], test: RuleTest) 
             return _difference(detector.judge(event), test)
     finally:
         detector.refresh()
+
+
+class _TestTables(Mapping[str, Mapping[str, Plain]]):
+    """What event.lookup() asks in a test: the rows that the test brings, else those of the checkout.
+
+    As in Panther, a table whose rows are not here has no row for any key: tests may not rest on what is elsewhere.
+    """
+
+    def __init__(self, tables: Tables, mocked: Plain) -> None:
+        self._tables = {name: rows for name, rows in tables.items() if not isinstance(rows, str)}
+        if isinstance(mocked, dict):
+            self._tables.update({name: rows for name, rows in mocked.items() if isinstance(rows, dict)})
+
+    def __getitem__(self, name: str) -> Mapping[str, Plain]:
+        return self._tables.get(name, {})
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
 
 
 def _difference(verdict: Verdict, test: RuleTest) -> str | None:
