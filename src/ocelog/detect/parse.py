@@ -38,6 +38,7 @@ from ocelog.detect.rule import (
 )
 from ocelog.errors import RuleFileError
 from ocelog.model import Severity
+from ocelog.suggest import suggest
 from ocelog.yaml_nodes import Node, NodeMapping
 
 _NOT_USED = ("CreatedBy", "BaseVersion")
@@ -191,9 +192,10 @@ def _reports(node: Node) -> Mapping[str, tuple[str, ...]]:
 
 
 def _status(node: Node) -> Status:
-    name = node.text().lower()
-    if name not in {"experimental", "deprecated", "stable", "beta", "production"}:
-        node.one_of(("Experimental", "Deprecated", "Stable"), "status")
+    """Return what is meant; a word of one's own, such as `In review`, says nothing of whether packs take the rule."""
+    name = node.text().strip().lower()
+    if name not in {"experimental", "deprecated", "beta"} and suggest(name, ("experimental", "deprecated")):
+        node.one_of(("Experimental", "Deprecated"), "status")
     return (
         Status.EXPERIMENTAL
         if name in {"experimental", "beta"}
