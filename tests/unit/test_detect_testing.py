@@ -155,6 +155,11 @@ def title(event): return ask("title")
     assert "would ask the network" in found.failed[0].why
 
 
+def test_of_a_key_that_an_event_has_twice_the_last_counts_as_in_json(tmp_path: Path) -> None:
+    test = '  - {Name: n, ExpectedResult: true, Log: {"a": 1, "b": {"c": 1, "c": 2}, "a": 3}}'
+    assert why(tmp_path, "def rule(event): return (event['a'], event['b']['c']) == (3, 2)", test) is None
+
+
 def test_a_mock_that_names_nothing_fails(tmp_path: Path) -> None:
     test = "  - {Name: n, ExpectedResult: true, Log: {}, Mocks: [{objectName: asks, returnValue: 1}]}"
     assert "names nothing" in str(why(tmp_path, "def rule(event): return True", test))

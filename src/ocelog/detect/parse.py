@@ -292,7 +292,7 @@ def _tests(node: Node) -> tuple[RuleTest, ...]:
 def _test(node: Node) -> RuleTest:
     entry = node.mapping()
     entry.only(("Name", "ExpectedResult", "ExpectedDestinations", "Log", "Mocks", "LogType"), " of a test")
-    log = entry.needs("Log").value()
+    log = entry.needs("Log").value(last_wins=True)
     if not isinstance(log, dict):
         raise entry.needs("Log").wrong("expected a mapping: the event that the rule is shown")
     destinations = entry.raw("ExpectedDestinations")
