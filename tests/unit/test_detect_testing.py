@@ -155,12 +155,25 @@ def title(event): return ask("title")
     assert "would ask the network" in found.failed[0].why
 
 
+def test_a_mock_may_replace_what_python_has_built_in(tmp_path: Path) -> None:
+    tests = """
+  - {Name: mocked, ExpectedResult: true, Log: {}, Mocks: [{objectName: open, returnValue: "yes"}]}
+  - {Name: after, ExpectedResult: false, Log: {}}
+"""
+    found = run(tmp_path, "def rule(event): return open('x') == 'yes'", tests)
+    assert [one.test for one in found.failed] == ["after"]
+    assert "FileNotFoundError" in found.failed[0].why
+
+
 def test_of_a_key_that_an_event_has_twice_the_last_counts_as_in_json(tmp_path: Path) -> None:
     test = '  - {Name: n, ExpectedResult: true, Log: {"a": 1, "b": {"c": 1, "c": 2}, "a": 3}}'
     assert why(tmp_path, "def rule(event): return (event['a'], event['b']['c']) == (3, 2)", test) is None
 
 
 def test_a_mock_that_names_nothing_fails(tmp_path: Path) -> None:
+    simple = HEAD.replace("Filename: r.py", "Detection: [{Key: a, Condition: Exists}]")
+    built_in = "  - {Name: n, ExpectedResult: true, Log: {a: 1}, Mocks: [{objectName: len, returnValue: 1}]}"
+    assert "names nothing" in str(why(tmp_path, "", built_in, simple))
     test = "  - {Name: n, ExpectedResult: true, Log: {}, Mocks: [{objectName: asks, returnValue: 1}]}"
     assert "names nothing" in str(why(tmp_path, "def rule(event): return True", test))
 

@@ -1,5 +1,6 @@
 """Whether the rules of a checkout pass their own tests."""
 
+import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -132,7 +133,8 @@ def run_rule_test(rules: RuleSet, load: Callable[[], Detector], test: RuleTest) 
     mocks = {mock.name: MagicMock(return_value=mock.answer) for mock in test.mocks}
     if not mocks:
         return _difference(detector.judge(event), test)
-    missing = [name for name in mocks if detector.module is None or not hasattr(detector.module, name)]
+    named = () if detector.module is None else (detector.module, builtins)
+    missing = [name for name in mocks if not any(hasattr(each, name) for each in named)]
     if missing:
         return f"the mock {missing[0]!r} names nothing in the rule's module"
     try:
