@@ -255,9 +255,12 @@ class Node:
             raise self.wrong(f"unknown {what} {name!r}{suggest(name, known) or f'; known: {_few(known)}'}")
         return name
 
-    def value(self) -> Any:
-        """Return what is here as plain Python values: dict, list, str, int, float, bool, None."""
-        return _Builder(self._file).build(self._node)
+    def value(self, *, last_wins: bool = False) -> Any:
+        """Return what is here as plain Python values: dict, list, str, int, float, bool, None.
+
+        `last_wins`: of keys that appear twice, the last one counts, as in JSON; otherwise they are refused.
+        """
+        return _Builder(self._file, last_wins=last_wins).build(self._node)
 
     def _found(self) -> str:
         match self._node:
@@ -320,8 +323,9 @@ class NodeMapping:
 class _Builder:
     """Builds plain values of nodes; counts them, since aliases let a small file describe a huge one."""
 
-    def __init__(self, file: _File) -> None:
+    def __init__(self, file: _File, *, last_wins: bool) -> None:
         self._file = file
+        self._last_wins = last_wins
         self._count = 0
 
     def build(self, node: yaml.Node, depth: int = 0) -> Any:
@@ -347,7 +351,7 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._file.wrong(_line(key_node), "a key must be text or a number")
             key = self._scalar(key_node)
-            if key in built:
+            if key in built and not self._last_wins:
                 raise self._file.wrong(_line(key_node), f"the key {key!r} appears twice")
             built[key] = self.build(value_node, depth + 1)
         for one in merged:

@@ -213,6 +213,18 @@ def test_deep_walk_crosses_lists(keys: tuple[str, ...], options: dict[str, Any],
     assert EVENTS.deep_walk(*keys, **options) == expected
 
 
+def test_what_deep_walk_finds_is_plain_and_a_copy() -> None:
+    data = {"list": [{"a": {"b": [1]}}], "one": {"c": 1}, "many": [{"d": {"e": 1}}, {"d": [2, {"e": 3}]}]}
+    event = Event(data)
+    found = event.deep_walk("list"), event.deep_walk("list", "a"), event.deep_walk("one"), event.deep_walk("many", "d")
+    assert found == ([{"a": {"b": [1]}}], {"b": [1]}, {"c": 1}, [{"e": 1}, 2, {"e": 3}])
+    assert [type(one) for one in found] == [list, dict, dict, list]
+    assert json.loads(json.dumps(found)) == list(found)
+    for one in found:
+        spoil(one)
+    assert event == {"list": [{"a": {"b": [1]}}], "one": {"c": 1}, "many": [{"d": {"e": 1}}, {"d": [2, {"e": 3}]}]}
+
+
 def test_deep_walk_refuses_an_unknown_wish() -> None:
     with pytest.raises(ValueError, match="all, first or last"):
         EVENTS.deep_walk("events", return_val="some")
@@ -227,19 +239,31 @@ def modelled(data: dict[str, Any]) -> Event:
     return Event(data, Surroundings(model_id="M", mappings={one.name: one for one in fields}))
 
 
-def test_udm_asks_the_data_model_first_then_p_udm_and_then_the_event() -> None:
-    everywhere = {"actor": {"name": "model"}, "p_udm": {"user": "udm"}, "user": "event"}
-    assert modelled(everywhere).udm("user") == "model"
-    assert modelled({**everywhere, "actor": {"name": ""}}).udm("user") == "udm"
-    assert modelled({"p_udm": {"user": None}, "user": "event"}).udm("user") == "event"
-    assert modelled({}).udm("user") is None
-    assert modelled({"user": 0}).udm("user", default="x") == "x"
-    assert Event(everywhere).udm("user") == "udm"
+def test_what_the_data_model_maps_is_asked_of_it_alone() -> None:
+    elsewhere = {"p_udm": {"user": "udm"}, "user": "event"}
+    assert modelled({**elsewhere, "actor": {"name": "model"}}).udm("user") == "model"
+    falsy: tuple[Any, ...] = ("", 0, False, [], None)
+    for value in falsy:
+        assert modelled({**elsewhere, "actor": {"name": value}}).udm("user", default="x") == value
+    assert modelled(elsewhere).udm("user") is None
+    assert modelled(elsewhere).udm("user", default="x") == "x"
+    assert modelled({"p_udm": {"kind": "udm"}}).udm("kind", default="x") is None
+
+
+def test_udm_asks_p_udm_and_then_the_event_for_what_no_data_model_maps() -> None:
+    everywhere = {"p_udm": {"host": "udm"}, "host": "event"}
+    assert modelled(everywhere).udm("host") == "udm"
+    assert Event(everywhere).udm("host") == "udm"
+    assert modelled({"p_udm": {"host": None}, "host": "event"}).udm("host") == "event"
+    assert modelled({"host": 0}).udm("host", default="x") == "x"
     assert Event({"p_udm": {"user": {"email": "a"}}}).udm("user", "email") == "a"
 
 
 def test_udm_calls_the_method_with_the_event() -> None:
     assert modelled({"kind": "door"}).udm("kind") == "door"
+    field = ModelField(name="made", method=lambda _: {"Name": ["a"]}, method_name="make")
+    event = Event({}, Surroundings(model_id="M", mappings={"made": field}))
+    assert event.udm("made").deep_get("name") == ("a",)
 
 
 def test_udm_raises_if_a_path_leads_to_several_values() -> None:
@@ -248,10 +272,14 @@ def test_udm_raises_if_a_path_leads_to_several_values() -> None:
         modelled({"tags": ["one", "two"]}).udm("tag")
 
 
-def test_udm_path_says_how_the_model_reads_and_raises_without_one() -> None:
-    assert modelled({}).udm_path("user") == "$.actor.name"
+def test_udm_path_says_where_the_model_finds_a_field_and_raises_without_one() -> None:
+    assert modelled({"actor": {"name": "a"}}).udm_path("user") == "actor.name"
+    assert modelled({"tags": ["one"]}).udm_path("tag") == "tags.[0]"
+    assert modelled({}).udm_path("user") is None
     assert modelled({}).udm_path("kind") == "get_kind"
     assert modelled({}).udm_path("nothing") is None
+    with pytest.raises(ValueError, match="2 values"):
+        modelled({"tags": ["one", "two"]}).udm_path("tag")
     with pytest.raises(LookupError, match="no data model"):
         Event({}).udm_path("user")
 

@@ -71,6 +71,11 @@ def test_signals_statuses_and_thresholds_are_read() -> None:
     assert (about.threshold, about.dedup_minutes) == (5, 15)
 
 
+@pytest.mark.parametrize("word", ["Stable", "In review", "Open", "''", "prod"])
+def test_a_status_of_ones_own_keeps_no_rule_out_of_packs(word: str) -> None:
+    assert item(RULE + f"Status: {word}").about.status is values.Status.STABLE
+
+
 def test_a_simple_detection_has_match_expressions_and_no_python() -> None:
     found = item((CHECKOUT / "simple/forced.yml").read_text())
     assert found.detection is not None
@@ -156,7 +161,7 @@ def test_an_unknown_key_is_refused_in_a_file_of_any_kind(file: Path) -> None:
         (RULE + "Severty: Low", "unknown key 'Severty'; did you mean 'Severity'"),
         (RULE + "Threshold: many", "expected a whole number from 0 to 1,000,000, found 'many'"),
         (RULE + "DedupPeriodMinutes: -1", "expected a whole number"),
-        (RULE + "Status: odd", "unknown status 'odd'"),
+        (RULE + "Status: Experimantal", "unknown status 'Experimantal'; did you mean 'Experimental'"),
         (RULE + "ScheduledQueries: [x]", "only a scheduled_rule has `ScheduledQueries`"),
         (RULE.replace("b.py", "../../b.py"), "leads out of the checkout"),
         (RULE.replace("b.py", "/etc/passwd"), "leads out of the checkout"),

@@ -57,3 +57,20 @@ def test_a_single_path_gives_its_value_and_others_give_a_list() -> None:
     assert parse_path("l[*].v").read(DATA) == (True, [1, 2])
     assert parse_path("l[*].z").read(DATA) == (False, [])
     assert of_names(["a", "x.y"]).read(DATA) == (True, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("$.user.name", ["user.name"]),
+        ("USER['name']", ["USER.name"]),
+        ("items[1].id", ["items.[1].id"]),
+        ("items[*].id", ["items.[0].id", "items.[1].id"]),
+        ("items[?(@.id == 2)].id", ["items.[1].id"]),
+        ("$..id", ["items.[0].id", "items.[1].id"]),
+        ("user.*", ["user.name"]),
+        ("user.nowhere", []),
+    ],
+)
+def test_a_path_says_where_its_values_are(text: str, found: list[str]) -> None:
+    assert parse_path(text).places({"user": {"name": "a"}, "items": [{"id": 1}, {"id": 2}]}) == found

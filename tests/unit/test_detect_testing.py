@@ -64,8 +64,41 @@ def test_expecting_true_fails_if_an_optional_function_raises(tmp_path: Path, nam
     assert failed == f"{name}: {error.partition('(')[0]}: no (r.py:2)"
 
 
-def test_expecting_true_passes_if_an_optional_function_answers_the_wrong_type(tmp_path: Path) -> None:
-    assert why(tmp_path, "def rule(event): return True\ndef title(event): return None", EXPECTED_TRUE) is None
+@pytest.mark.parametrize(
+    ("name", "answer", "problem"),
+    [
+        ("title", "None", "title: expected text, found None"),
+        ("dedup", "5", "dedup: expected text, found int 5"),
+        ("description", "['a']", "description: expected text, found list ['a']"),
+        ("unique", "None", "unique: expected text, found None"),
+        ("severity", "'WORSE'", "severity: expected one of INFO, LOW, MEDIUM, HIGH, CRITICAL, found str 'WORSE'"),
+        ("destinations", "'ops'", "destinations: expected a list of names, found str 'ops'"),
+        ("alert_context", "[]", "alert_context: expected a mapping, found list []"),
+        ("alert_context", "{'a': object}", "alert_context: it cannot be written as JSON: "),
+    ],
+)
+def test_expecting_true_fails_if_an_optional_function_answers_what_cannot_be_used(
+    tmp_path: Path, name: str, answer: str, problem: str
+) -> None:
+    source = f"def rule(event): return event['a'] == 1\ndef {name}(event): return {answer}"
+    assert str(why(tmp_path, source, EXPECTED_TRUE)).startswith(problem)
+    assert why(tmp_path, source, EXPECTED_FALSE.replace("a: 1", "a: 2")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("title", "''"),
+        ("description", "''"),
+        ("runbook", "'x' * 2000"),
+        ("severity", "'Default'"),
+        ("destinations", "None"),
+        ("alert_context", "{}"),
+        ("alert_context", "{'a': 'x' * 300_000}"),
+    ],
+)
+def test_expecting_true_passes_if_an_answer_is_empty_or_long(tmp_path: Path, name: str, answer: str) -> None:
+    assert why(tmp_path, f"def rule(event): return True\ndef {name}(event): return {answer}", EXPECTED_TRUE) is None
 
 
 def test_expecting_false_takes_a_false_and_no_error(tmp_path: Path) -> None:
@@ -122,7 +155,25 @@ def title(event): return ask("title")
     assert "would ask the network" in found.failed[0].why
 
 
+def test_a_mock_may_replace_what_python_has_built_in(tmp_path: Path) -> None:
+    tests = """
+  - {Name: mocked, ExpectedResult: true, Log: {}, Mocks: [{objectName: open, returnValue: "yes"}]}
+  - {Name: after, ExpectedResult: false, Log: {}}
+"""
+    found = run(tmp_path, "def rule(event): return open('x') == 'yes'", tests)
+    assert [one.test for one in found.failed] == ["after"]
+    assert "FileNotFoundError" in found.failed[0].why
+
+
+def test_of_a_key_that_an_event_has_twice_the_last_counts_as_in_json(tmp_path: Path) -> None:
+    test = '  - {Name: n, ExpectedResult: true, Log: {"a": 1, "b": {"c": 1, "c": 2}, "a": 3}}'
+    assert why(tmp_path, "def rule(event): return (event['a'], event['b']['c']) == (3, 2)", test) is None
+
+
 def test_a_mock_that_names_nothing_fails(tmp_path: Path) -> None:
+    simple = HEAD.replace("Filename: r.py", "Detection: [{Key: a, Condition: Exists}]")
+    built_in = "  - {Name: n, ExpectedResult: true, Log: {a: 1}, Mocks: [{objectName: len, returnValue: 1}]}"
+    assert "names nothing" in str(why(tmp_path, "", built_in, simple))
     test = "  - {Name: n, ExpectedResult: true, Log: {}, Mocks: [{objectName: asks, returnValue: 1}]}"
     assert "names nothing" in str(why(tmp_path, "def rule(event): return True", test))
 
@@ -192,3 +243,26 @@ def test_a_correlation_that_finds_too_much_or_too_little_fails(tmp_path: Path) -
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuleFileError, match="no such file"):
         testing.run(tmp_path / "nowhere")
+
+
+def test_a_test_brings_the_rows_that_lookup_finds(tmp_path: Path) -> None:
+    table = "AnalysisType: lookup_table\nLookupName: {}\nEnabled: true\nFilename: {}\nLogTypeMap: {{PrimaryKey: id}}\n"
+    source = """
+def rule(event):
+    return event.lookup("here", event["a"])["name"] == "ada"
+"""
+    tests = """
+  - {Name: of the checkout, ExpectedResult: true, Log: {a: 1}}
+  - {Name: of the test, ExpectedResult: true, Log: {a: 7, _mocked_lookup_data_: {here: {'7': {name: ada}}}}}
+  - {Name: of the test alone, ExpectedResult: true, Log: {a: 1, _mocked_lookup_data_: {here: {'7': {name: ada}}}}}
+"""
+    files = {"here_DOT_yml": table.format("here", "here.csv"), "here_DOT_csv": "id,name\n1,ada\n"}
+    found = run(tmp_path, source, tests, **files)
+    assert [one.test for one in found.failed] == ["of the test alone"]
+
+
+def test_in_a_test_a_table_without_rows_has_no_row(tmp_path: Path) -> None:
+    table = "AnalysisType: lookup_table\nLookupName: far\nEnabled: true\nRefresh: {}\nLogTypeMap: {PrimaryKey: id}\n"
+    source = "def rule(event): return (event.lookup('far', 'k'), event.lookup('nowhere', 'k')) != (None, None)"
+    found = run(tmp_path, source, EXPECTED_FALSE, far_DOT_yml=table)
+    assert found.failed == ()

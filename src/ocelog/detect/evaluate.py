@@ -12,10 +12,11 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ocelog.detect.checkout import Checkout
 from ocelog.detect.enrich import Selector, enriched, selectors
-from ocelog.detect.event import Event, EventList, ModelField, Surroundings, data_of, to_plain
+from ocelog.detect.event import Event, EventList, ModelField, Surroundings, Tables, data_of, to_plain
 from ocelog.detect.modules import Fault, Modules
 from ocelog.detect.paths import Path, parse_path
 from ocelog.detect.rule import SUPPRESSED, DataModel, Kind, Rule
@@ -61,6 +62,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """Of the optional functions."""
     notes: tuple[str, ...] = ()
     """Answers of optional functions that were of the wrong type, empty, unknown or too long."""
+    unusable: tuple[str, ...] = ()
+    """The notes on answers of which nothing could be used, such as those of the wrong type."""
 
 
 NO_MATCH = Verdict(matched=False)
@@ -159,6 +162,7 @@ class _Match:
         self._event = event
         self._raised: list[Fault] = []
         self._notes: list[str] = []
+        self._unusable: list[str] = []
 
     def verdict(self, channels: Mapping[str, str] | None) -> Verdict:
         about = self._rule.about
@@ -184,7 +188,12 @@ class _Match:
             unique=unique,
             raised=tuple(self._raised),
             notes=tuple(self._notes),
+            unusable=tuple(self._unusable),
         )
+
+    def _refuse(self, note: str) -> None:
+        self._notes.append(note)
+        self._unusable.append(note)
 
     def _call(self, name: str) -> tuple[bool, Any]:
         """Return whether the function `name` answered, and what."""
@@ -201,7 +210,10 @@ class _Match:
         answered, answer = self._call(name)
         if not answered:
             return default
-        if not isinstance(answer, str) or not answer:
+        if not isinstance(answer, str):
+            self._refuse(f"{name}: expected text, found {_shown(answer)}")
+            return default
+        if not answer:
             self._notes.append(f"{name}: expected text, found {_shown(answer)}")
             return default
         return self._cut(name, answer)
@@ -221,7 +233,7 @@ class _Match:
             if answered and isinstance(answer, str):
                 return self._cut("title", answer)
             if answered:
-                self._notes.append(f"title: expected text, found {_shown(answer)}")
+                self._refuse(f"title: expected text, found {_shown(answer)}")
             return self._rule.id
         if self._rule.alert_title:
             return self._cut("title", _filled(self._rule.alert_title, data_of(self._event)))
@@ -236,7 +248,7 @@ class _Match:
             if isinstance(answer, str) and answer.upper() in Severity.__members__:
                 return Severity(answer.upper())
             if not isinstance(answer, str) or answer.upper() != "DEFAULT":
-                self._notes.append(f"severity: expected one of {', '.join(Severity)}, found {_shown(answer)}")
+                self._refuse(f"severity: expected one of {', '.join(Severity)}, found {_shown(answer)}")
             return static
         for dynamic in self._rule.dynamic_severities:
             try:
@@ -254,7 +266,7 @@ class _Match:
         if not answered or answer is None:
             return None
         if not isinstance(answer, list) or not all(isinstance(one, str) for one in answer):
-            self._notes.append(f"destinations: expected a list of names, found {_shown(answer)}")
+            self._refuse(f"destinations: expected a list of names, found {_shown(answer)}")
             return None
         names = [str.__str__(one) for one in answer]
         if SUPPRESSED in names:
@@ -288,7 +300,7 @@ class _Match:
         if not answered:
             return {"_error": str(self._raised[-1])}
         if not isinstance(answer, Mapping):
-            return self._no_context(f"expected a mapping, found {_shown(answer)}")
+            return self._no_context(f"expected a mapping, found {_shown(answer)}", self._refuse)
         return self._bounded(answer)
 
     def _bounded(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -300,14 +312,16 @@ class _Match:
             if "\\ud" in text:
                 plain = _valid(plain)
         except BaseException as error:  # noqa: BLE001  # NaN, a strange thing, a mapping that raises, a circle
-            return self._no_context(f"it cannot be written as JSON: {self._modules.fault('', error).message}")
+            problem = f"it cannot be written as JSON: {self._modules.fault('', error).message}"
+            return self._no_context(problem, self._refuse)
         if len(text) > _MOST_CONTEXT:
-            return self._no_context(f"it has {len(text):,} characters; at most {_MOST_CONTEXT:,} are kept")
+            problem = f"it has {len(text):,} characters; at most {_MOST_CONTEXT:,} are kept"
+            return self._no_context(problem, self._notes.append)
         found: Mapping[str, Any] = plain
         return found
 
-    def _no_context(self, problem: str) -> Mapping[str, Any]:
-        self._notes.append(f"alert_context: {problem}")
+    def _no_context(self, problem: str, note: Callable[[str], None]) -> Mapping[str, Any]:
+        note(f"alert_context: {problem}")
         return {"_error": f"alert_context: {problem}"[:_MOST_CHARACTERS]}
 
 
@@ -353,19 +367,27 @@ class RuleSet:
         """Every rule by its id. Runs the Python of all of them when it is first asked for."""
         return {name: self.load(rule) for name, rule in self._checkout.rules.items()}
 
+    @property
+    def tables(self) -> Tables:
+        """The lookup tables of the checkout."""
+        return self._checkout.rows
+
     def load(self, rule: Rule) -> Detector:
         """Return one rule of the checkout, ready to be asked. Runs its Python."""
         return Detector(rule, self._modules)
 
-    def event(self, data: dict[str, Any], log_type: str | None) -> Event:
-        """Return `data` as rules see it, with the data model of `log_type`, and what lookup tables have for it."""
+    def event(self, data: dict[str, Any], log_type: str | None, tables: Tables | None = None) -> Event:
+        """Return `data` as rules see it, with the data model of `log_type`, and what lookup tables have for it.
+
+        `tables`: what event.lookup() asks instead of the tables of the checkout.
+        """
         around = self._around.get(log_type)
         if around is None:
             around = self._around[log_type] = self._surroundings(log_type)
             self._selectors[log_type] = selectors(self._checkout, log_type)
         if wanted := self._selectors[log_type]:
             data = enriched(data, wanted)
-        return Event(data, around)
+        return Event(data, around if tables is None else replace(around, tables=tables))
 
     def _surroundings(self, log_type: str | None) -> Surroundings:
         model = self._checkout.models.get(log_type) if log_type else None

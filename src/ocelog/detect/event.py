@@ -30,6 +30,9 @@ class PathReader(Protocol):
     def __call__(self, data: Plain, /) -> list[Plain]:
         """Return every value that the path leads to in `data`."""
 
+    def places(self, data: Plain, /) -> list[str]:
+        """Return where in `data` each of those values is, such as `client.ip` or `items.[0].name`."""
+
 
 class ModelField(Struct, frozen=True, kw_only=True):
     """Where a log type keeps a field of the unified data model: at a path, or in what a method answers."""
@@ -41,13 +44,16 @@ class ModelField(Struct, frozen=True, kw_only=True):
     method_name: str | None = None
 
 
+Tables: TypeAlias = Mapping[str, Mapping[str, Plain] | str]
+"""Name of a lookup table -> primary key -> row; a text says why the rows are not here."""
+
+
 class Surroundings(Struct, frozen=True, kw_only=True):
     """What an event can be asked for beyond its own fields: its data model, and tables to look things up in."""
 
     model_id: str | None = None
     mappings: Mapping[str, ModelField] = field(default_factory=dict)
-    tables: Mapping[str, Mapping[str, Plain] | str] = field(default_factory=dict)
-    """Name of a lookup table -> primary key -> row; a text says why the rows are not here."""
+    tables: Tables = field(default_factory=dict)
 
 
 _NOWHERE = Surroundings()
@@ -122,10 +128,12 @@ class Event(Mapping[str, Any]):
 
         Values that are equal come once, in order; a single one comes by itself. `return_val` may ask for the `first` or
         the `last` of them. An item of a list that lacks a key counts as `default`, unless that is None.
+
+        What comes is a copy of plain dictionaries and lists: rules ask whether it is a `list`, and write it as JSON.
         """
         if return_val not in {"all", "first", "last"}:
             raise ValueError(f"return_val must be all, first or last, not {return_val!r}")
-        return _walk(self._data, keys, default, return_val)
+        return _unwrap(_walk(self._data, keys, default, return_val))
 
     def lookup(self, table: str, key: Any) -> Any:
         """Return the row of the lookup table `table` whose primary key is `key`, or None if it has none."""
@@ -138,34 +146,42 @@ class Event(Mapping[str, Any]):
         raise LookupError(f"the rows of the lookup table {table!r} are not here: {rows}")
 
     def udm(self, *keys: Any, default: Any = None) -> Any:
-        """Return a field of the unified data model: by the log type's data model, else p_udm, else the event's own.
+        """Return a field of the unified data model: by the log type's data model, if that has it.
 
-        A value that is empty, zero, false or null counts as missing, and the next of these is asked.
+        What the data model says is the answer, also if it is empty or zero; a path that leads nowhere gives `default`.
+        A field that it does not have is looked for in p_udm, then in the event itself; there, a value that is empty,
+        zero, false or null counts as missing.
         """
         mapped = self._around.mappings.get(keys[0]) if len(keys) == 1 else None
-        if mapped is not None and (found := self._mapped(mapped)):
-            return found
+        if mapped is not None:
+            return self._mapped(mapped, default)
         for path in (("p_udm", *keys), keys):
             if found := self.deep_get(*path):
                 return found
         return default
 
-    def _mapped(self, mapped: ModelField) -> Any:
+    def _mapped(self, mapped: ModelField, default: Any) -> Any:
         if mapped.method is not None:
-            return mapped.method(self)
+            return _wrap(mapped.method(self))
         if mapped.reads is None:
-            return None
+            return default
         found = mapped.reads(self._data)
-        if len(found) > 1:
-            raise ValueError(f"{mapped.path!r}, the path of {mapped.name!r}, leads to {len(found)} values")
-        return _wrap(found[0]) if found else None
+        _check_single(mapped, found)
+        return _wrap(found[0]) if found else default
 
     def udm_path(self, name: str) -> str | None:
-        """Return the path, or the name of the method, by which the data model reads `name`; None if it does not."""
+        """Return where in this event the data model finds `name`, or the name of the method that reads it.
+
+        None if the data model has no such field, or its path leads nowhere in this event.
+        """
         if self._around.model_id is None:
             raise LookupError("this event's log type has no data model")
         mapped = self._around.mappings.get(name)
-        return (mapped.path or mapped.method_name) if mapped else None
+        if mapped is None or mapped.reads is None:
+            return mapped.method_name if mapped else None
+        places = mapped.reads.places(self._data)
+        _check_single(mapped, places)
+        return places[0] if places else None
 
     def event_time_epoch(self) -> int:
         """Return p_event_time in seconds since 1970, or 0 if there is none."""
@@ -267,6 +283,22 @@ def _wrap(value: Any) -> Any:
     if kind is list:
         return EventList(value)
     return value
+
+
+def _unwrap(value: Any) -> Any:
+    match value:
+        case Event():
+            return value.to_dict()
+        case EventList():
+            return value.copy()
+        case list():
+            return [_unwrap(item) for item in value]
+    return value
+
+
+def _check_single(mapped: ModelField, found: list[Any]) -> None:
+    if len(found) > 1:
+        raise ValueError(f"{mapped.path!r}, the path of {mapped.name!r}, leads to {len(found)} values")
 
 
 def _scan(data: dict[Any, Any], key: Any) -> Any:

@@ -38,6 +38,7 @@ from ocelog.detect.rule import (
 )
 from ocelog.errors import RuleFileError
 from ocelog.model import Severity
+from ocelog.suggest import suggest
 from ocelog.yaml_nodes import Node, NodeMapping
 
 _NOT_USED = ("CreatedBy", "BaseVersion")
@@ -191,9 +192,10 @@ def _reports(node: Node) -> Mapping[str, tuple[str, ...]]:
 
 
 def _status(node: Node) -> Status:
-    name = node.text().lower()
-    if name not in {"experimental", "deprecated", "stable", "beta", "production"}:
-        node.one_of(("Experimental", "Deprecated", "Stable"), "status")
+    """Return what is meant; a word of one's own, such as `In review`, says nothing of whether packs take the rule."""
+    name = node.text().strip().lower()
+    if name not in {"experimental", "deprecated", "beta"} and suggest(name, ("experimental", "deprecated")):
+        node.one_of(("Experimental", "Deprecated"), "status")
     return (
         Status.EXPERIMENTAL
         if name in {"experimental", "beta"}
@@ -290,7 +292,7 @@ def _tests(node: Node) -> tuple[RuleTest, ...]:
 def _test(node: Node) -> RuleTest:
     entry = node.mapping()
     entry.only(("Name", "ExpectedResult", "ExpectedDestinations", "Log", "Mocks", "LogType"), " of a test")
-    log = entry.needs("Log").value()
+    log = entry.needs("Log").value(last_wins=True)
     if not isinstance(log, dict):
         raise entry.needs("Log").wrong("expected a mapping: the event that the rule is shown")
     destinations = entry.raw("ExpectedDestinations")

@@ -39,6 +39,8 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
 _MAX_STEPS = 64
+_Placed: TypeAlias = tuple[str, Plain]
+"""Where a value is, and the value."""
 
 
 class _Name(Struct, frozen=True):
@@ -48,6 +50,9 @@ class _Name(Struct, frozen=True):
         there, inner = find(value, self.name)
         return (inner,) if there else ()
 
+    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+        return ((_below(place, self.name), inner) for inner in self.follow(value))
+
 
 class _Index(Struct, frozen=True):
     at: int
@@ -55,12 +60,20 @@ class _Index(Struct, frozen=True):
     def follow(self, value: Plain) -> Iterable[Plain]:
         return (value[self.at],) if type(value) is list and -len(value) <= self.at < len(value) else ()
 
+    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+        return ((_below(place, f"[{self.at}]"), inner) for inner in self.follow(value))
+
 
 class _Every(Struct, frozen=True):
     def follow(self, value: Plain) -> Iterable[Plain]:
         if type(value) is dict:
             return value.values()
         return value if type(value) is list else ()
+
+    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+        if type(value) is dict:
+            return ((_below(place, str(name)), inner) for name, inner in value.items())
+        return ((_below(place, f"[{at}]"), inner) for at, inner in enumerate(self.follow(value)))
 
 
 class _Anywhere(Struct, frozen=True):
@@ -73,12 +86,23 @@ class _Anywhere(Struct, frozen=True):
         for child in _Every().follow(value):
             yield from self.follow(child)
 
+    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+        yield from _Name(self.name).places(place, value)
+        for inside, child in _Every().places(place, value):
+            yield from self.places(inside, child)
+
 
 class _Filter(Struct, frozen=True):
     tests: "tuple[tuple[Path, str | None, Any], ...]"
 
     def follow(self, value: Plain) -> Iterable[Plain]:
-        return [item for item in _Every().follow(value) if all(_passes(item, *test) for test in self.tests)]
+        return [item for item in _Every().follow(value) if self._lets_through(item)]
+
+    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+        return (one for one in _Every().places(place, value) if self._lets_through(one[1]))
+
+    def _lets_through(self, item: Plain) -> bool:
+        return all(_passes(item, *test) for test in self.tests)
 
 
 _Step: TypeAlias = _Name | _Index | _Every | _Anywhere | _Filter
@@ -96,6 +120,13 @@ class Path(Struct, frozen=True):
         for step in self.steps:
             values = [inner for value in values for inner in step.follow(value)]
         return values
+
+    def places(self, data: Plain) -> list[str]:
+        """Return where in `data` each value is that the path leads to, such as `client.ip` or `items.[0].name`."""
+        placed: list[_Placed] = [("", data)]
+        for step in self.steps:
+            placed = [inner for place, value in placed for inner in step.places(place, value)]
+        return [place for place, _ in placed]
 
     @property
     def is_single(self) -> bool:
@@ -118,6 +149,10 @@ class Path(Struct, frozen=True):
         if self.is_single:
             return (True, found[0]) if found else (False, None)
         return bool(found), found
+
+
+def _below(place: str, step: str) -> str:
+    return f"{place}.{step}" if place else step
 
 
 def of_names(names: Iterable[str]) -> Path:

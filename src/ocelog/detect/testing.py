@@ -1,5 +1,6 @@
 """Whether the rules of a checkout pass their own tests."""
 
+import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -12,8 +13,11 @@ from msgspec.structs import replace
 from ocelog.detect.checkout import Checkout, read_checkout
 from ocelog.detect.correlation import run_test
 from ocelog.detect.evaluate import Detector, RuleSet, Verdict
-from ocelog.detect.event import Plain
+from ocelog.detect.event import Plain, Tables
 from ocelog.detect.rule import SUPPRESSED, CorrelationRule, CorrelationTest, Kind, RuleTest
+
+_MOCKED_ROWS = "_mocked_lookup_data_"
+"""A field of a test's event: name of a lookup table -> key -> row."""
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -124,11 +128,13 @@ def run_rule_test(rules: RuleSet, load: Callable[[], Detector], test: RuleTest) 
     if detector.fault is not None:
         return str(detector.fault)
     log_type = test.log.get("p_log_type") if detector.rule.kind is Kind.RULE else None
-    event = rules.event(dict(test.log), log_type if isinstance(log_type, str) else None)
+    tables = _TestTables(rules.tables, test.log.get(_MOCKED_ROWS))
+    event = rules.event(dict(test.log), log_type if isinstance(log_type, str) else None, tables)
     mocks = {mock.name: MagicMock(return_value=mock.answer) for mock in test.mocks}
     if not mocks:
         return _difference(detector.judge(event), test)
-    missing = [name for name in mocks if detector.module is None or not hasattr(detector.module, name)]
+    named = () if detector.module is None else (detector.module, builtins)
+    missing = [name for name in mocks if not any(hasattr(each, name) for each in named)]
     if missing:
         return f"the mock {missing[0]!r} names nothing in the rule's module"
     try:
@@ -139,6 +145,30 @@ def run_rule_test(rules: RuleSet, load: Callable[[], Detector], test: RuleTest) 
         detector.refresh()
 
 
+class _TestTables(Mapping[str, Mapping[str, Plain]]):
+    """What event.lookup() asks in a test: the rows that the test brings, else those of the checkout.
+
+    As in Panther, a table whose rows are not here has no row for any key: tests may not rest on what is elsewhere.
+    """
+
+    def __init__(self, tables: Tables, mocked: Plain) -> None:
+        self._tables = {name: rows for name, rows in tables.items() if not isinstance(rows, str)}
+        if isinstance(mocked, dict):
+            self._tables.update({name: rows for name, rows in mocked.items() if isinstance(rows, dict)})
+
+    def __getitem__(self, name: str) -> Mapping[str, Plain]:
+        return self._tables.get(name, {})
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+
 def _difference(verdict: Verdict, test: RuleTest) -> str | None:
     """Return the first thing in which `verdict` is not what `test` expects; None: there is none."""
     if verdict.error is not None:
@@ -147,6 +177,8 @@ def _difference(verdict: Verdict, test: RuleTest) -> str | None:
         return f"expected the rule to return {test.expected}, and it returned {verdict.matched}"
     if verdict.matched and verdict.raised:
         return str(verdict.raised[0])
+    if verdict.matched and verdict.unusable:
+        return verdict.unusable[0]
     if verdict.matched and test.destinations is not None:
         found: Plain = sorted(verdict.destinations or ())
         expected = [] if SUPPRESSED in test.destinations else sorted(test.destinations)
