@@ -98,12 +98,18 @@ def other(ledger: Ledger, open_ledger: Callable[[], Ledger]) -> Ledger:
 
 
 @pytest.fixture
-def console(tmp_path: Path) -> "Iterator[Console]":
-    """Return a console over an empty home."""
+def new_console(tmp_path: Path) -> "Iterator[Console]":
+    """Return a console over an empty home, also in a module whose tests share another."""
     from visiting import console_of  # noqa: PLC0415 - see above
 
     with console_of(tmp_path / "home") as opened:
         yield opened
+
+
+@pytest.fixture
+def console(new_console: "Console") -> "Console":
+    """Return a console over an empty home, unless the tests of a module share one."""
+    return new_console
 
 
 @pytest.fixture

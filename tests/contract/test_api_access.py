@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,12 +27,6 @@ SCOPES = {Role.VIEWER: Scope.READ, Role.ANALYST: Scope.TRIAGE, Role.ADMIN: Scope
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with console_of(tmp_path_factory.mktemp("console") / "home") as opened:
-        yield opened
-
-
-@pytest.fixture
-def new_console(tmp_path: Path) -> Iterator[Console]:
-    with console_of(tmp_path / "home") as opened:
         yield opened
 
 

@@ -26,7 +26,7 @@ from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ChannelRefusedError
 from ocelog.ledger import tables
 from visiting import Console, Program, console_of, program
-from visiting.everything import ISSUES, RULE, SECRET, fill, nothing_is_asked
+from visiting.everything import ISSUES, RULE, SECRET, add_source, fill, nothing_is_asked
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +339,10 @@ def test_the_lines_of_the_guide_work(asked: Program) -> None:
         assert answer.status_code in {200, 201}, (line, answer.text)
 
 
-def test_every_setting_of_a_source_is_edited_and_its_secret_stays_where_it_was(asked: Program) -> None:
+def test_every_setting_of_a_source_is_edited_and_its_secret_stays_where_it_was(
+    asked: Program, console: Console
+) -> None:
+    add_source(console, "edited")
     body: dict[str, Any] = {
         "settings": {"rate": 2.5, "projects": ["p-1"]},
         "log_types": ["issues"],
@@ -349,19 +352,19 @@ def test_every_setting_of_a_source_is_edited_and_its_secret_stays_where_it_was(a
         "no_events_after": "6h",
         "no_events": {"issues": {"after": "off", "quiet_hours": "22:00-07:00 Europe/Berlin"}},
     }
-    edited = asked("PATCH", "/sources/prod", json=body)
+    edited = asked("PATCH", "/sources/edited", json=body)
     assert edited.status_code == 200, edited.text
     found = edited.json()
     assert (found["log_types"], found["projects"], found["settings"]["rate"]) == ([ISSUES], ["p-1"], 2.5)
     assert (found["backfill"], found["poll"], found["sweep"], found["sweep_every"]) == ("90d", "1m", True, "2d")
     assert found["no_events"][ISSUES]["after"] == "off"
     assert found["no_events"][ISSUES]["quiet_hours"].startswith("22:00-07:00")
-    again = asked("PATCH", "/sources/prod", json={"no_events": {"issues": {"after": None}}}).json()
+    again = asked("PATCH", "/sources/edited", json={"no_events": {"issues": {"after": None}}}).json()
     assert again["no_events"][ISSUES]["after"] == "6h", "as for all of them"
     deed = next(
         each for each in asked("GET", "/trail?limit=5").json()["items"] if "rate" in each["details"].get("changed", "")
     )
-    assert (deed["what"], deed["target"]) == ("source.edited", "prod")
+    assert (deed["what"], deed["target"]) == ("source.edited", "edited")
     for wrong in (
         {"poll": "0s"},
         {"sweep_every": "1m"},
@@ -371,8 +374,8 @@ def test_every_setting_of_a_source_is_edited_and_its_secret_stays_where_it_was(a
         {"no_events": {"issues": {"after": "1s"}}},
         {"settings": {"token_url": "https://elsewhere.example.com/oauth/token"}},
     ):
-        assert asked("PATCH", "/sources/prod", json=wrong).status_code == 422, wrong
-    assert asked("GET", "/sources/prod").json() == again
+        assert asked("PATCH", "/sources/edited", json=wrong).status_code == 422, wrong
+    assert asked("GET", "/sources/edited").json() == again
 
 
 def test_packs_and_rules_are_turned_and_listed_by_folder(asked: Program) -> None:

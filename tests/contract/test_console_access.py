@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,12 +28,6 @@ OPEN = {("GET", "/first"), ("POST", "/first"), ("GET", "/sign-in"), ("POST", "/s
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with console_of(tmp_path_factory.mktemp("console") / "home") as opened:
-        yield opened
-
-
-@pytest.fixture
-def new_console(tmp_path: Path) -> Iterator[Console]:
-    with console_of(tmp_path / "home") as opened:
         yield opened
 
 
@@ -323,7 +316,8 @@ def test_pages_are_compressed_and_each_carries_the_token_in_another_form(console
 
 
 def test_an_account_names_each_browser_and_shows_on_hover_what_it_says_of_itself(console: Console) -> None:
-    guest = console.as_(Role.VIEWER)
+    console.as_(Role.VIEWER)
+    guest = console.guest()
     firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
     guest.client.headers["user-agent"] = firefox
     assert guest.sign_in("viewer@example.com").status_code == 303

@@ -123,6 +123,17 @@ def test_who_was_disabled_stays_out(console: Console, there: Provider) -> None:
     assert come_in(console, there).status_code == 403
 
 
+def test_the_last_admin_whose_role_is_lowered_is_told_so_in_their_language(console: Console, there: Provider) -> None:
+    there.claims = {"groups": ["sec-admins"]}
+    assert come_in(console, there).status_code == 303
+    there.claims = {"groups": ["soc"]}
+    guest = console.guest()
+    guest.client.headers["accept-language"] = "ko"
+    answer = come_in(console, there, guest)
+    assert (answer.status_code, "마지막 관리자입니다" in answer.text) == (403, True)
+    assert [each.role for each in console.installation.ledger.users.listed()] == [Role.ADMIN]
+
+
 def test_who_has_no_role_stays_out(console: Console, there: Provider) -> None:
     for groups in ([], ["other"], None, "sec-adminsx", {"sec-admins": 1}):
         there.claims = {"groups": groups}

@@ -320,8 +320,8 @@ def test_who_has_two_queries_running_is_told_so_and_asks_again(console: Console)
     assert 'id="rows"' in waiting.text
 
 
-def test_searches_are_kept_for_oneself_or_for_all_and_removed_by_owner_or_admin(console: Console) -> None:
-    analyst, viewer, admin = map(console.as_, (Role.ANALYST, Role.VIEWER, Role.ADMIN))
+def test_searches_are_kept_for_oneself_or_for_all_and_removed_by_owner_or_admin(new_console: Console) -> None:
+    analyst, viewer, admin = map(new_console.as_, (Role.ANALYST, Role.VIEWER, Role.ADMIN))
     hostile = "<b>mine</b>"
     for name, shared in ((hostile, ""), ("ours", "yes")):
         answer = analyst.post("/search/save", name=name, address="/search?q=a%22b", shared=shared)
@@ -331,12 +331,12 @@ def test_searches_are_kept_for_oneself_or_for_all_and_removed_by_owner_or_admin(
     assert hostile not in shown
     assert "mine" not in (page := viewer.get("/search").text)
     assert ">ours<" in page
-    mine, ours = saved_searches.listed(console.installation, user(console, "analyst@example.com"))
+    mine, ours = saved_searches.listed(new_console.installation, user(new_console, "analyst@example.com"))
     assert viewer.post("/search/forget", search=ours.id).status_code == 403
     assert analyst.post("/search/forget", search="another").status_code == 422
     assert analyst.post("/search/forget", search=mine.id).status_code == 303
     assert admin.post("/search/forget", search=ours.id).status_code == 303
-    assert saved_searches.listed(console.installation, user(console, "analyst@example.com")) == []
+    assert saved_searches.listed(new_console.installation, user(new_console, "analyst@example.com")) == []
 
 
 @pytest.mark.parametrize(
@@ -347,21 +347,21 @@ def test_only_addresses_of_searches_are_kept(console: Console, address: str) -> 
     assert answer.status_code == 422
 
 
-def test_an_event_shows_its_history_its_alerts_and_where_it_is_at_the_source(console: Console) -> None:
+def test_an_event_shows_its_history_its_alerts_and_where_it_is_at_the_source(new_console: Console) -> None:
     hostile, at = "<img src=x onerror=alert(1)>", later(hours=1)
     rows = [
         row("Wiz.Issues", "i1", later(hours=hour), status=status, p_extra=json.dumps({"newField": {"inner": hostile}}))
         for hour, status in enumerate(("OPEN", "RESOLVED"), 1)
     ]
-    land(console.installation, "Wiz.Issues", rows)
-    page = console.as_(Role.VIEWER).get(f"/events/Wiz.Issues/{rows[0]['p_row_id']}").text
+    land(new_console.installation, "Wiz.Issues", rows)
+    page = new_console.as_(Role.VIEWER).get(f"/events/Wiz.Issues/{rows[0]['p_row_id']}").text
     assert "<mark>RESOLVED</mark>" in page
     assert "p_extra.newField.inner" in page
     assert hostile not in page
     assert "f=status%3Ais_not%3AOPEN" in page
     assert at.strftime("%Y-%m-%dT%H:%M:%SZ") in page
-    assert console.as_(Role.VIEWER).get("/events/Wiz.Issues/nothing").status_code == 404
-    assert console.as_(Role.VIEWER).get("/events/Wiz.Isues/nothing").status_code == 422
+    assert new_console.as_(Role.VIEWER).get("/events/Wiz.Issues/nothing").status_code == 404
+    assert new_console.as_(Role.VIEWER).get("/events/Wiz.Isues/nothing").status_code == 422
 
 
 AUGUST = {"since": "2026-08-01T00:00:00Z", "until": "2026-08-31T00:00:00Z"}
@@ -764,12 +764,12 @@ def user(console: Console, name: str) -> User:
     return found[0]
 
 
-def test_a_search_takes_the_place_of_another_of_its_name_only_if_that_is_asked_for(console: Console) -> None:
-    analyst, other = console.as_(Role.ANALYST), console.as_(Role.ADMIN)
+def test_a_search_takes_the_place_of_another_of_its_name_only_if_that_is_asked_for(new_console: Console) -> None:
+    analyst, other = new_console.as_(Role.ANALYST), new_console.as_(Role.ADMIN)
 
     def kept() -> list[str]:
-        who = user(console, "analyst@example.com")
-        return [each.address for each in saved_searches.listed(console.installation, who)]
+        who = user(new_console, "analyst@example.com")
+        return [each.address for each in saved_searches.listed(new_console.installation, who)]
 
     analyst.post("/search/save", name="mine", address="/search?q=a")
     refused = analyst.post("/search/save", name=" mine ", address="/search?q=b", shared="yes")
@@ -784,24 +784,24 @@ def test_a_search_takes_the_place_of_another_of_its_name_only_if_that_is_asked_f
     assert kept() == ["/search?q=b"]
 
 
-def test_instants_of_an_answer_are_shown_in_the_viewers_zone_and_whole_on_hover(console: Console) -> None:
-    land(console.installation, "Wiz.Issues", [row("Wiz.Issues", "i1", later(hours=1))])
+def test_instants_of_an_answer_are_shown_in_the_viewers_zone_and_whole_on_hover(new_console: Console) -> None:
+    land(new_console.installation, "Wiz.Issues", [row("Wiz.Issues", "i1", later(hours=1))])
     asked = urlencode({"sql": "SELECT p_event_time, DATE '2026-11-28' AS day FROM wiz_issues"})
-    shown = console.as_(Role.VIEWER).get(f"/search/sql/rows?{asked}").text
+    shown = new_console.as_(Role.VIEWER).get(f"/search/sql/rows?{asked}").text
     when = f"{later(hours=1):%Y-%m-%dT%H:%M:%S}"
     assert re.search(rf'<td class="cut" title="{when}\.\d+Z"><time datetime="{when}Z" data-precise>', shown)
     assert '<td class="cut" title="2026-11-28">2026-11-28</td>' in shown
 
 
-def test_an_event_shows_its_alerts_in_the_language_of_the_reader(console: Console) -> None:
+def test_an_event_shows_its_alerts_in_the_language_of_the_reader(new_console: Console) -> None:
     event = row("Wiz.Audit", "outpost", later(hours=3), action="DeleteOutpost")
-    land(console.installation, "Wiz.Audit", [event])
+    land(new_console.installation, "Wiz.Audit", [event])
     at = dict.fromkeys(("p_event_time", "p_cursor_time"), later(hours=3))
     matched = {**at, "event_row_id": event["p_row_id"], "title": "Wiz outpost removed"}
     rules = {"a1": "Ocelog.Wiz.Blinding.OutpostRemoved", "b2": "Mine.OutpostRemoved"}
     matches = [{**matched, "p_row_id": alert, "alert_id": alert, "rule_id": rule} for alert, rule in rules.items()]
-    land_matches(console.installation, matches)
+    land_matches(new_console.installation, matches)
     for language, ours in (("ko", "Wiz 아웃포스트 제거"), ("en", "Wiz outpost removed")):
         address, asked = f"/events/Wiz.Audit/{event['p_row_id']}", {"accept-language": language}
-        shown = console.as_(Role.VIEWER).get(address, headers=asked).text
+        shown = new_console.as_(Role.VIEWER).get(address, headers=asked).text
         assert re.findall(r'<a href="/alerts/(\w+)">([^<]*)', shown) == [("a1", ours), ("b2", "Wiz outpost removed")]

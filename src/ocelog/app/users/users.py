@@ -282,7 +282,7 @@ def sign_in_known(
         try:
             user = installation.ledger.users.change(user.name, lambda found: replace(found, role=identity.role), deed)
         except ConfigError as error:
-            raise SignInRefusedError(str(error)) from error
+            raise SignInRefusedError(error.phrase) from error
     return _begun(installation, user, origin, instead_of)
 
 
