@@ -135,3 +135,17 @@ def test_what_ends_while_no_rules_judge_ends_its_alert_once_they_do(tmp_path: Pa
     changed(closed, status="OPEN")
     ocelog("pull")
     assert alerts(ocelog) == opened | {ended: "RESOLVED", closed: "OPEN"}
+
+
+def test_a_source_that_was_read_without_rules_is_summed_up_once_they_judge(tmp_path: Path, tenant: Server) -> None:
+    ocelog, told = installed(tmp_path, tenant)
+    ocelog("rules", "enable", "Mine.Open")
+    settings = ocelog.home / "config.yml"
+    settings.write_text("detections: no\n")
+    ocelog("pull")
+    settings.unlink()
+    ocelog("pull")
+    opened = alerts(ocelog)
+    assert opened
+    heard = [json.loads(line)["title"] for line in told.read_text().splitlines()]
+    assert heard == [f"sim is read: {len(opened)} open records that rules look for were there already"]

@@ -130,6 +130,15 @@ def test_a_query_that_is_not_enabled_needs_no_schedule() -> None:
         item(off.replace("false", "true"))
 
 
+def test_of_cron_and_rate_the_one_that_is_empty_does_not_count() -> None:
+    by_cron = item(QUERY.replace("RateMinutes: 5", "CronExpression: '0 0 29 2 *', RateMinutes: 0, TimeoutMinutes: 2"))
+    assert (by_cron.schedule.cron, by_cron.schedule.rate_minutes) == ("0 0 29 2 *", None)
+    by_rate = item(QUERY.replace("RateMinutes: 5", "CronExpression: '', RateMinutes: 60"))
+    assert (by_rate.schedule.cron, by_rate.schedule.rate_minutes) == (None, 60)
+    with pytest.raises(RuleFileError, match="expected one of `CronExpression` and `RateMinutes`"):
+        item(QUERY.replace("RateMinutes: 5", "CronExpression: '', RateMinutes: 0"))
+
+
 def test_a_lookup_table_may_be_filled_by_a_query_that_is_not_run() -> None:
     table = item("AnalysisType: lookup_table\nLookupName: T\nQuery: SELECT 1\nLogTypeMap: {PrimaryKey: id}\n")
     assert (table.name, table.file, table.primary_key, table.enabled) == ("T", None, "id", True)

@@ -368,6 +368,9 @@ def _schedule(node: Node) -> Schedule:
     entry = node.mapping()
     entry.only(("CronExpression", "RateMinutes", "TimeoutMinutes"), " of a schedule")
     cron, rate, timeout = (entry.get(key) for key in ("CronExpression", "RateMinutes", "TimeoutMinutes"))
+    if cron is not None and rate is not None:
+        # Panther's template has both keys, and the one that does not count is empty.
+        cron, rate = cron if cron.text().strip() else None, rate if rate.value() != 0 else None
     if (cron is None) == (rate is None):
         raise entry.wrong("expected one of `CronExpression` and `RateMinutes`")
     minutes = timeout.whole(1, _MOST_MINUTES) if timeout else None

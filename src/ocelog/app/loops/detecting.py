@@ -175,7 +175,8 @@ class DetectLoop:
                 for kind in kinds().values()
                 if table_name(kind.log_type) in now_due and table_name(kind.log_type) not in failed
             ]
-        if due and not self.work.stop() and not self._due():
+        # Without rules nobody knows yet what they look for.
+        if due and not self.work.stop() and not self._due() and self.work.assembly.installation.settings.detections:
             self._onboarding.look(to_us(self.now()))
         for error in failed.values():
             self._look_at = self._resting_until = self.work.monotonic() + _AFTER_FAILURE
