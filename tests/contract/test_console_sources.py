@@ -28,7 +28,7 @@ from ocelog.app.sources.stream_health import alarm_settings
 from ocelog.app.status.status import stream_statuses
 from ocelog.console import endpoints as endpoints_module
 from ocelog.console.endpoints import Looks
-from ocelog.errors import LakeUnavailableError
+from ocelog.errors import LakeUnavailableError, SourceUnavailableError
 from ocelog.installation.home_lock import SERVICE, held
 from ocelog.lake.lake import FileLake
 from ocelog.ledger.rows import counters, landing
@@ -429,6 +429,19 @@ def test_what_a_command_paused_is_shown_paused_at_the_next_request(console: Cons
     for paused in (True, False):
         source_changes.pause(console.installation, sources.find(console.installation, "prod"), paused=paused)
         assert states() == ({"paused"} if paused else before)
+
+
+def test_why_a_stream_is_not_read_is_said_once_and_its_state_in_the_language_of_the_reader(console: Console) -> None:
+    viewer, text = console.as_(Role.VIEWER), "tenant.example did not answer: Connection refused."
+    found = sources.find(console.installation, "prod")
+    kind, now_us = SourceUnavailableError.code, to_us(datetime.now(UTC))
+    streams = stream_statuses(console.installation.ledger)
+    for log_type in [each.log_type for each in streams if each.source_id == found.id]:
+        console.installation.ledger.pulling.trouble(found.id, log_type, kind=kind, code=kind, text=text, at_us=now_us)
+    console.site.endpoints.looks.forget()
+    for path in ("/sources", "/sources/prod"):
+        assert viewer.get(path).text.count(text) == len(streams)
+    assert "다시 시도 중" in viewer.get("/sources", headers={"accept-language": "ko"}).text
 
 
 def test_what_is_shown_right_after_a_pause_is_true_on_the_page_and_in_the_list(console: Console) -> None:

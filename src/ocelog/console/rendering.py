@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
 from ocelog.alert import in_language
+from ocelog.app.advice import without_request
 from ocelog.console.browser_name import browser_name
 from ocelog.console.event_view import parts, written
 from ocelog.console.flowing_text import flowing, formatted
@@ -93,6 +94,7 @@ def _environment(language: str) -> Environment:
         "counted_units": counted_units,
         "size": write_size,
         "count": lambda value: f"{value:,}",
+        "without_request": without_request,
         "written": written,
         "brief": _brief,
         "cell": _cell,
