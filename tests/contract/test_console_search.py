@@ -663,6 +663,12 @@ def test_who_runs_no_scripts_is_told_what_never_comes(console: Console, path: st
     assert "runs no scripts" in told
 
 
+@pytest.mark.parametrize(("path", "name"), [("/search", "curl"), ("/search/sql?sql=SELECT+1", "CLI")])
+def test_what_is_copied_stands_where_the_language_of_the_reader_has_it(console: Console, path: str, name: str) -> None:
+    for language, said in (("en", f"Copy {name}"), ("ko", f"{name} 복사")):
+        assert f">{said}</button>" in console.as_(Role.VIEWER).get(path, headers={"accept-language": language}).text
+
+
 def test_advice_on_tables_leads_to_their_page(console: Console) -> None:
     shown = sql_page(console, "/rows", "SELECT * FROM wiz_audi").text
     assert "ocelog tables" not in shown
