@@ -252,11 +252,14 @@ def test_what_is_reached_is_tried_before_it_is_kept(console: Console, monkeypatc
     assert saved(console)["client_id"] == "client-of-prod"
 
 
+REQUIRED = "text: the field is required"
+
+
 def reject(console: Console) -> None:
     """Keep a record as a rejection which fits the schema: as if that had learned what the record needs."""
     ledger, log_type, observed = console.installation.ledger, "Wiz.Issues", datetime(2026, 8, 2, tzinfo=UTC)
     raw = {"id": "late-1", "createdAt": "2026-08-01T00:00:00Z", "updatedAt": "2026-08-01T01:00:00Z", "status": "OPEN"}
-    found = Rejection(path="$.status", expected="a text", found="42", raw=json.dumps(raw).encode(), record_id="late-1")
+    found = Rejection(path="$.status", expected=REQUIRED, found="42", raw=json.dumps(raw).encode(), record_id="late-1")
     at = to_us(observed)
     stamp = Stamp(source_id="prod", source_label="prod", origin=Origin.LIVE, observed_us=at, parsed_us=at)
     before = ledger.pulling.marks("prod", log_type)
@@ -288,6 +291,13 @@ def service(console: Console) -> Iterator[None]:
             stop.ask()
             thread.join()
     assert not console.installation.loops_run
+
+
+def test_why_a_record_is_rejected_is_said_in_the_language_of_the_reader(console: Console) -> None:
+    reject(console)
+    viewer = console.as_(Role.VIEWER)
+    for language, said in (("en", REQUIRED), ("ko", "텍스트: 필수 필드")):
+        assert said in viewer.get("/sources/prod/rejections", headers={"accept-language": language}).text
 
 
 @pytest.mark.slow
