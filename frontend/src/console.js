@@ -230,6 +230,53 @@ if (typed !== null) {
   }
 }
 
+// What was typed into a page whose session ends is there again once the same person has signed in, in this tab: nothing
+// that is secret. Who is signed out is led away by a form, a link, or a part of the page that asks for itself again.
+const person = document.querySelector('header a[href="/account"]')?.title
+const isTicked = (field) => ['checkbox', 'radio'].includes(field.type)
+const valueOf = (field) => (isTicked(field) ? field.checked : field.value)
+const fieldsOf = (forms) => [...document.querySelectorAll(`${forms} :is(input, select, textarea)`)].filter(
+  (field) => field.name && !['hidden', 'password', 'file'].includes(field.type))
+
+function isTyped (field) {
+  if (isTicked(field)) return field.checked !== field.defaultChecked
+  if (!field.options) return field.value !== field.defaultValue
+  return field.value !== ([...field.options].find((each) => each.defaultSelected) ?? field.options[0])?.value
+}
+
+let signsOut = false
+document.addEventListener('submit', (event) => { signsOut = event.target.matches('[action="/sign-out"]') })
+
+addEventListener('pagehide', () => {
+  if (!person || signsOut) return
+  const fields = fieldsOf('main form[method=post]').map((field, at) => ({ field, at })).filter(({ field }) => isTyped(field))
+    .map(({ field, at }) => ({ at, name: field.name, value: valueOf(field) }))
+  try {
+    if (fields.length) sessionStorage.setItem('unsent', JSON.stringify({ person, path: location.pathname, fields }))
+  } catch { /* more than a browser keeps */ }
+})
+
+function typeAgain (unsent) {
+  const fields = fieldsOf('main form[method=post]')
+  for (const { at, name, value } of unsent.fields) {
+    const field = fields[at]
+    if (field?.name !== name) continue
+    if (isTicked(field)) field.checked = value
+    else field.value = value
+    const folded = field.closest('details')
+    if (folded) folded.open = true
+    field.dispatchEvent(new Event('change', { bubbles: true }))
+    field.focus()
+  }
+}
+
+const unsent = JSON.parse(sessionStorage.getItem('unsent') ?? 'null')
+if (unsent && !person) sessionStorage.setItem('unsent', JSON.stringify({ ...unsent, ended: true }))
+else if (unsent && !(unsent.ended && unsent.person === person && unsent.path !== location.pathname)) {
+  sessionStorage.removeItem('unsent')
+  if (unsent.ended && unsent.person === person) typeAgain(unsent)
+}
+
 // A tab that nobody sees asks for nothing again and again: thirty open ones cost as much as one.
 document.addEventListener('htmx:beforeRequest', (event) => {
   const repeats = event.detail.elt.getAttribute('hx-trigger')?.includes('every')

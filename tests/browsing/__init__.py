@@ -41,6 +41,11 @@ _AXE_SAYS = """async () => (await axe.run({ exclude: [['datalist']] }, { resultT
 _TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('main *')]
     .filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && !each.closest('.table-responsive, pre'))
     .map((each) => each.outerHTML.slice(0, 200)).concat([`${document.documentElement.scrollWidth} px`]).slice(-4)"""
+# One letter wide, or a label without what it is for.
+_SQUEEZED = """() => [...document.querySelectorAll('td')].filter((each) => {
+        const { width, height } = each.getBoundingClientRect()
+        return each.matches('.stacked td:empty') ? height > 0 : width < 64 && height > 256 })
+    .map((each) => each.outerHTML.slice(0, 200)).slice(0, 4)"""
 _OPEN = """() => document.querySelectorAll('details:not([open])').forEach((each) => {
     each.open = true; each.dataset.opened = '' })"""
 _SHUT = "() => document.querySelectorAll('details[data-opened]').forEach((each) => { each.open = false })"
@@ -150,6 +155,8 @@ class Person:
             if alone or width in self.by_axe:
                 self.complaints += [f"{where}: {each}" for each in self.page.evaluate(_AXE_SAYS)]
             self.complaints += [f"{where} is too wide: {each}" for each in self.page.evaluate(_TOO_WIDE)]
+            if width == NARROW:
+                self.complaints += [f"{where} has a bad cell: {each}" for each in self.page.evaluate(_SQUEEZED)]
         self.page.evaluate(_SHUT)
         self.page.set_viewport_size({"width": WIDE, "height": HEIGHT})
         if picture and self.pictures is not None:

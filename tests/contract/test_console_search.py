@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -582,6 +583,49 @@ def test_a_severity_has_a_badge_and_no_default_column_repeats_what_happened(seve
         assert not set(kind.columns) & (summed - {"type"}), kind.log_type
 
 
+def large(console: Console, path: str) -> bool:
+    answer = console.as_(Role.VIEWER).get(path)
+    assert answer.status_code == 200
+    return len(answer.text) > 400_000
+
+
+def test_no_address_of_a_search_makes_a_large_page(console: Console) -> None:
+    long = [f"action:is_not:{'x' * 700}" for _ in range(20)]
+    columns = ["p_source_label", "p_any_usernames", "action", *["action"] * 60]
+    for asked in ({"f": long, "c": "action"}, {"f": long[:2], "c": columns}):
+        assert not large(console, f"/search/rows?{urlencode({'log': AUDIT, **TIME, **asked}, doseq=True)}")
+
+
+def test_no_list_and_no_long_text_of_an_event_makes_a_large_page(tmp_path: Path) -> None:
+    with console_of(tmp_path / "home") as made:
+        now = datetime.now(UTC)
+        names, text = [f"user-{number}" for number in range(2_000)], "<" * 20_000
+        events = [
+            row(AUDIT, f"a{number}", now - timedelta(minutes=1), action=text, p_any_usernames=names)
+            for number in range(20)
+        ]
+        land(made.installation, AUDIT, events)
+        path = f"/search/rows?{urlencode({'log': AUDIT, 'c': ['action', 'p_any_usernames']}, doseq=True)}"
+        assert not large(made, path)
+        shown = made.as_(Role.VIEWER).get(path).text
+        assert shown.count("p_any_usernames%3Ais%3Auser-9&") == 20
+        assert "p_any_usernames%3Ais%3Auser-10&" not in shown
+        assert "f=action%3A" not in shown
+
+
+def test_further_columns_of_an_answer_are_added_until_it_has_many(console: Console) -> None:
+    sql = f"SELECT {', '.join(f'{each} AS n{each}' for each in range(200))} --".ljust(5_000, "%")
+    asked = [f"n{each % 60}" for each in range(400)]
+    assert not large(console, f"/search/sql/rows?{urlencode({'sql': sql})}")
+    few = sql_page(console, "/rows", sql).text
+    (added,) = re.findall(r'<form method="get" action="/search/sql".*?</form>', few)
+    assert 'name="c" value="n11">' in added
+    assert 'name="c" value="n12">n12</button>' in added
+    many = console.as_(Role.VIEWER).get(f"/search/sql/rows?{urlencode({'sql': sql, 'c': asked}, doseq=True)}").text
+    assert many.count('<th scope="col"') == 50
+    assert 'action="/search/sql"' not in many
+
+
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http://plain.example", None, 5, "data:text/html,x"])
 def test_only_secure_addresses_of_records_are_linked(address: Any) -> None:
     assert page_of({"url": address}, "url") is None
@@ -617,6 +661,12 @@ def test_numbers_of_an_answer_stand_at_the_right(console: Console) -> None:
 def test_who_runs_no_scripts_is_told_what_never_comes(console: Console, path: str) -> None:
     (told,) = re.findall("<noscript>(.*?)</noscript>", console.as_(Role.VIEWER).get(path).text)
     assert "runs no scripts" in told
+
+
+@pytest.mark.parametrize(("path", "name"), [("/search", "curl"), ("/search/sql?sql=SELECT+1", "CLI")])
+def test_what_is_copied_stands_where_the_language_of_the_reader_has_it(console: Console, path: str, name: str) -> None:
+    for language, said in (("en", f"Copy {name}"), ("ko", f"{name} 복사")):
+        assert f">{said}</button>" in console.as_(Role.VIEWER).get(path, headers={"accept-language": language}).text
 
 
 def test_advice_on_tables_leads_to_their_page(console: Console) -> None:

@@ -104,6 +104,17 @@ def test_it_says_whether_the_service_works_and_how_everything_is(site: Site) -> 
     assert site.ask("/")[0] == site.ask("/healthz/../x")[0] == 404
 
 
+def test_nothing_is_read_behind_a_request_that_says_twice_how_long_it_is(site: Site) -> None:
+    twice = b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    with site.connect() as connection:
+        connection.sendall(twice + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        found = b""
+        while piece := connection.recv(65_536):
+            found += piece
+    assert found.startswith(b"HTTP/1.1 403")
+    assert found.count(b"HTTP/1.1") == 1
+
+
 def test_one_look_answers_all_requests_for_some_seconds(site: Site) -> None:
     for _ in range(5):
         assert site.ask("/metrics")[0] == 200

@@ -340,6 +340,29 @@ def test_an_answer_that_is_made_slowly_goes_on_beyond_the_time_for_its_beginning
         assert found.count(b"row\n") == 3
 
 
+def test_a_request_that_came_before_the_answer_to_another_has_as_long_for_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given, at_begin = list[float](), list[float]()
+    allow = server_module.BoundedConnection._allow
+
+    def noting(self: server_module.BoundedConnection, seconds: float) -> None:
+        given.append(seconds)
+        allow(self, seconds)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        at_begin.append(given[-1])
+        await plain(scope, receive, send)
+
+    monkeypatch.setattr(server_module.BoundedConnection, "_allow", noting)
+    for server in serving(app):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            one = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+            connection.sendall(one + b"\r\n" + one + b"\r\n" + one + b"Connection: close\r\n\r\n")
+            assert ended(connection)
+    assert at_begin == [server_module.ANSWER_WITHIN] * 3
+
+
 def test_a_client_that_takes_nothing_of_an_export_is_closed_and_costs_no_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -28,7 +28,7 @@ from ocelog.app.sources.stream_health import alarm_settings
 from ocelog.app.status.status import stream_statuses
 from ocelog.console import endpoints as endpoints_module
 from ocelog.console.endpoints import Looks
-from ocelog.errors import LakeUnavailableError
+from ocelog.errors import LakeUnavailableError, SourceUnavailableError
 from ocelog.installation.home_lock import SERVICE, held
 from ocelog.lake.lake import FileLake
 from ocelog.ledger.rows import counters, landing
@@ -252,11 +252,14 @@ def test_what_is_reached_is_tried_before_it_is_kept(console: Console, monkeypatc
     assert saved(console)["client_id"] == "client-of-prod"
 
 
+REQUIRED = "text: the field is required"
+
+
 def reject(console: Console) -> None:
     """Keep a record as a rejection which fits the schema: as if that had learned what the record needs."""
     ledger, log_type, observed = console.installation.ledger, "Wiz.Issues", datetime(2026, 8, 2, tzinfo=UTC)
     raw = {"id": "late-1", "createdAt": "2026-08-01T00:00:00Z", "updatedAt": "2026-08-01T01:00:00Z", "status": "OPEN"}
-    found = Rejection(path="$.status", expected="a text", found="42", raw=json.dumps(raw).encode(), record_id="late-1")
+    found = Rejection(path="$.status", expected=REQUIRED, found="42", raw=json.dumps(raw).encode(), record_id="late-1")
     at = to_us(observed)
     stamp = Stamp(source_id="prod", source_label="prod", origin=Origin.LIVE, observed_us=at, parsed_us=at)
     before = ledger.pulling.marks("prod", log_type)
@@ -288,6 +291,13 @@ def service(console: Console) -> Iterator[None]:
             stop.ask()
             thread.join()
     assert not console.installation.loops_run
+
+
+def test_why_a_record_is_rejected_is_said_in_the_language_of_the_reader(console: Console) -> None:
+    reject(console)
+    viewer = console.as_(Role.VIEWER)
+    for language, said in (("en", REQUIRED), ("ko", "텍스트: 필수 필드")):
+        assert said in viewer.get("/sources/prod/rejections", headers={"accept-language": language}).text
 
 
 @pytest.mark.slow
@@ -429,6 +439,19 @@ def test_what_a_command_paused_is_shown_paused_at_the_next_request(console: Cons
     for paused in (True, False):
         source_changes.pause(console.installation, sources.find(console.installation, "prod"), paused=paused)
         assert states() == ({"paused"} if paused else before)
+
+
+def test_why_a_stream_is_not_read_is_said_once_and_its_state_in_the_language_of_the_reader(console: Console) -> None:
+    viewer, text = console.as_(Role.VIEWER), "tenant.example did not answer: Connection refused."
+    found = sources.find(console.installation, "prod")
+    kind, now_us = SourceUnavailableError.code, to_us(datetime.now(UTC))
+    streams = stream_statuses(console.installation.ledger)
+    for log_type in [each.log_type for each in streams if each.source_id == found.id]:
+        console.installation.ledger.pulling.trouble(found.id, log_type, kind=kind, code=kind, text=text, at_us=now_us)
+    console.site.endpoints.looks.forget()
+    for path in ("/sources", "/sources/prod"):
+        assert viewer.get(path).text.count(text) == len(streams)
+    assert "다시 시도 중" in viewer.get("/sources", headers={"accept-language": "ko"}).text
 
 
 def test_what_is_shown_right_after_a_pause_is_true_on_the_page_and_in_the_list(console: Console) -> None:

@@ -192,7 +192,8 @@ class Endpoints:
 
     async def _answer(self, scope: Message) -> Answer:
         if (refusal := self.front.refuses(scope)) is not None:
-            return Answer(status=403, body=f"{refusal}\n".encode())
+            # Where its body ends, others may see otherwise than we do: what comes behind it is not read as a request.
+            return Answer(status=403, body=f"{refusal}\n".encode(), more=((b"connection", b"close"),))
         route = self._routes.get(scope["path"])
         if route is None:
             return Answer(status=404, body=b"There are /healthz and /metrics.\n")

@@ -15,6 +15,8 @@ _LONGEST = 20_000
 OWN = "p_"
 """What the fields that Ocelog adds have in common."""
 _STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
+_MOST_PARTS = 10
+"""Texts of a list that a row shows with links; the event has all of them."""
 _MOST_ITEMS, _DEEPEST = 50, 12
 """Of objects in a list, and of levels: the rest is shown as JSON."""
 
@@ -113,9 +115,9 @@ def page_of(value: Mapping[str, Any], field: str | None) -> str | None:
 
 
 def parts(value: Any) -> list[str] | None:
-    """Return what one can search for of a value: each text of a list, else itself; None: nothing."""
+    """Return what one can search for of a value: the first texts of a list, else itself; None: nothing."""
     if isinstance(value, list):
-        return [each[:_LONGEST] for each in value] if all(isinstance(each, str) for each in value) else None
+        return value[:_MOST_PARTS] if all(isinstance(each, str) for each in value) else None
     if isinstance(value, Mapping):
         return None
     return [] if value is None or value == "" else [written(value)]

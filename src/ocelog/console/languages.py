@@ -55,6 +55,8 @@ def spoken() -> list[str]:
             )
             for each in kind
         ),
+        # States of streams that are counted, and are none of their health.
+        *("new", "retrying"),
         *(kind.title for product in products for kind in product.log_types.values()),
         *(text for step in steps for text in (step.title, step.text)),
         *(

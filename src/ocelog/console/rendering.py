@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
 from ocelog.alert import in_language
+from ocelog.app.advice import without_request
 from ocelog.console.browser_name import browser_name
 from ocelog.console.event_view import parts, written
 from ocelog.console.flowing_text import flowing, formatted
@@ -24,6 +25,7 @@ from ocelog.console.wording import field_name, grouped_by, introduced, linked, t
 from ocelog.errors import OcelogError
 from ocelog.languages.phrases import LANGUAGES, catalogue, translated
 from ocelog.languages.rule_texts import text_in, title_in
+from ocelog.shorten import shorten
 from ocelog.times import from_us
 from ocelog.units import about, counted_units, write_duration, write_size
 
@@ -31,6 +33,8 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 """Control characters, what turns the direction of the text around it, ends of lines, and halves of a character."""
+_LONGEST_CELL = 1_000
+"""Characters of a value in a list: the page of an event shows more."""
 _URL = Markup("<code>url</code>")
 _CODE = re.compile("`([^`\\n]{1,200})`")
 _MOMENT = re.compile(
@@ -90,7 +94,9 @@ def _environment(language: str) -> Environment:
         "counted_units": counted_units,
         "size": write_size,
         "count": lambda value: f"{value:,}",
+        "without_request": without_request,
         "written": written,
+        "brief": _brief,
         "cell": _cell,
         "parts": parts,
     }
@@ -183,11 +189,16 @@ def sparkline(counts: list[int], *, width: int = 120, height: int = 24) -> Marku
     ).format(width, height, line)
 
 
+def _brief(value: Any) -> str:
+    """Return how a value begins, as `written` has it: a list has hundreds of them, and each may be long."""
+    return shorten(written(value), _LONGEST_CELL)
+
+
 def _cell(value: Any) -> Markup | str:
-    """Return a value of an answer: an instant in the viewer's zone, everything else as `written` has it."""
+    """Return a value of an answer: an instant in the viewer's zone, everything else as `_brief` has it."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         return _instant(value, precise=True)
-    return written(value)
+    return _brief(value)
 
 
 def _instant(value: datetime | None, *, precise: bool = False) -> Markup | str:

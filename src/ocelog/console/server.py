@@ -78,9 +78,8 @@ class BoundedConnection(H11Protocol):
         """Take what the client sent; what comes drop by drop does not prolong its time."""
         was_waiting = self._waits_for_request()
         super().data_received(data)
-        if was_waiting and not self._waits_for_request():
-            self._answering_since = self.loop.time()
-            self._allow(ANSWER_WITHIN)
+        if was_waiting:
+            self._note_request()
 
     def pause_writing(self) -> None:
         """Wait for the client, which does not take what was sent, for so long only."""
@@ -98,6 +97,8 @@ class BoundedConnection(H11Protocol):
         """Give the client time for its next request, or to take what was sent."""
         self._allow(REQUEST_WITHIN)
         super().on_response_complete()
+        # It may have been sent before the client had this answer.
+        self._note_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -105,6 +106,12 @@ class BoundedConnection(H11Protocol):
         # Last: the base resumes whoever waits to write.
         if self._timer is not None:
             self._timer.cancel()
+
+    def _note_request(self) -> None:
+        """Give us time for the answer, if a whole request is here."""
+        if not self._waits_for_request():
+            self._answering_since = self.loop.time()
+            self._allow(ANSWER_WITHIN)
 
     def _waits_for_request(self) -> bool:
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body

@@ -42,8 +42,10 @@ router = APIRouter()
 PERIODS = ("1h", "24h", "7d", "30d", "90d", "365d")
 _ALL = ("p_source_label", "p_any_usernames", "p_any_ip_addresses")
 _MOST_COLUMNS = 12
-_LONGEST_FILTER = 200
+_LONGEST_FILTER = 500
 """Characters of a value that a link searches for."""
+_LONGEST_LINKED = 2_000
+"""Characters of the address of a search whose rows have links for each of their values, which name all of it."""
 _FIRST_COLUMNS = 4
 _IN_JSON = re.compile(r"""[^"\\\x00-\x1f]{3,200}""")
 """A text that stands in JSON as it is."""
@@ -80,6 +82,10 @@ class SearchAddress(Struct, frozen=True, kw_only=True):
         """Return the address of this search with changes; None takes a parameter away."""
         merged = {name: value for name, value in {**self.parameters, **changes}.items() if value not in (None, "", [])}
         return f"{path}?{urlencode(merged, doseq=True)}"
+
+    def is_linked(self, value: str) -> bool:
+        """Whether a value of a row has links: each is as long as this search and that value, and there are hundreds."""
+        return len(value) <= _LONGEST_FILTER and len(self.address()) <= _LONGEST_LINKED
 
     def with_condition(self, field: str, operator: str, value: str) -> str:
         """Return the address of this search with one condition more."""
@@ -118,7 +124,8 @@ def asked_of(given: QueryParams, now: datetime | None = None) -> SearchAddress:
     )
     if search.since >= search.until:
         raise ConfigError(Phrase("The search ends before it begins."))
-    columns = given.getlist("c")[:_MOST_COLUMNS] or _first_columns(log_type)
+    chosen = list(dict.fromkeys(given.getlist("c")))[:_MOST_COLUMNS]
+    columns = chosen or _first_columns(log_type)
     known = searching.paths_of(searching.columns_of(log_type))
     parameters = {
         "log": log_type,
@@ -128,7 +135,7 @@ def asked_of(given: QueryParams, now: datetime | None = None) -> SearchAddress:
         "q": search.text,
         "indicator": search.indicator,
         "f": filters,
-        "c": given.getlist("c")[:_MOST_COLUMNS],
+        "c": chosen,
     }
     shown = [each for each in columns if each in known]
     return SearchAddress(search=search, period=period, columns=shown, parameters=parameters)

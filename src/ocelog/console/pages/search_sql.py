@@ -20,7 +20,8 @@ from ocelog.languages.phrases import translatable
 from ocelog.units import instant
 
 router = APIRouter()
-_MOST_COLUMNS = 12
+_FIRST_COLUMNS, _MOST_COLUMNS = 12, 50
+"""Of an answer that are shown at first, and at most: each is a cell in a thousand rows."""
 _EXAMPLES = (
     (
         translatable("The newest events"),
@@ -73,7 +74,8 @@ async def rows(request: Request, visitor: Viewer, sql: str = "") -> Response:
     except OcelogError as error:
         return refused(request, visitor, error, "rows")
     every = list(dict.fromkeys(found.schema.names))
-    chosen = [each for each in request.query_params.getlist("c") if each in every] or every[:_MOST_COLUMNS]
+    asked = [each for each in dict.fromkeys(request.query_params.getlist("c")) if each in every]
+    chosen = asked[:_MOST_COLUMNS] or every[:_FIRST_COLUMNS]
     return await page_in_thread(
         request,
         "search_sql_rows.html",
@@ -85,7 +87,8 @@ async def rows(request: Request, visitor: Viewer, sql: str = "") -> Response:
             (name, _address("/search/sql/values", sql, field=name, each="yes" if found.is_list(name) else ""))
             for name in chosen
         ],
-        others=[(name, _address("/search/sql", sql, c=[*chosen, name])) for name in every if name not in chosen],
+        sql=sql,
+        others=[name for name in every if name not in chosen] if len(chosen) < _MOST_COLUMNS else [],
     )
 
 
