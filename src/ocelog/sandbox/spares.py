@@ -4,10 +4,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ocelog.errors import SandboxError
 from ocelog.sandbox.child import begin, end, imports
 
 _KEPT = 300.0
@@ -64,35 +63,35 @@ class Spares:
 
     def _keep(self) -> None:
         try:
-            while self._tend():
-                pass
+            while self._waits():
+                try:
+                    process = begin(self.packages)
+                    imports(process, self.entry)
+                except Exception:  # noqa: BLE001 - whoever needs a child begins it, and hears why that fails
+                    with self._changed:
+                        self._wanted_until = 0.0
+                else:
+                    with self._changed:
+                        self._ready.append(process)
         finally:
             self._end_all()
 
-    def _tend(self) -> bool:
-        """Begin a spare that is lacking, or wait until one is, or end those that nobody wants; False: it is over."""
-        with self._changed:
-            left = self._wanted_until - time.monotonic()
-            if self._is_open and (left <= 0 or len(self._ready) >= self.most):
-                if left <= 0:
-                    self._end_all()
-                self._changed.wait(left if left > 0 else None)
-                return self._is_open
-            if not self._is_open:
-                return False
-        with suppress(SandboxError):
-            process = begin(self.packages)
-            imports(process, self.entry)
+    def _waits(self) -> bool:
+        """Wait until a spare is lacking; meanwhile end those that nobody wants. False: it is over."""
+        while True:
             with self._changed:
-                self._ready.append(process)
-            return True
-        with self._changed:
-            # It is begun when it is needed, and whoever needs it hears why that fails.
-            self._wanted_until = 0.0
-        return True
+                left = self._wanted_until - time.monotonic()
+                if not self._is_open:
+                    return False
+                if left > 0 and len(self._ready) < self.most:
+                    return True
+                if left > 0 or not self._ready:
+                    self._changed.wait(left if left > 0 else None)
+                    continue
+            self._end_all()
 
     def _end_all(self) -> None:
         with self._changed:
-            for process in self._ready:
-                end(process)
-            self._ready.clear()
+            unwanted, self._ready = self._ready, []
+        for process in unwanted:
+            end(process)
