@@ -340,6 +340,26 @@ def test_an_answer_that_is_made_slowly_goes_on_beyond_the_time_for_its_beginning
         assert found.count(b"row\n") == 3
 
 
+def test_a_request_that_is_given_up_as_the_server_stops_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_GRACEFUL", 0)
+    has_come = threading.Event()
+
+    async def app(*_: Any) -> None:
+        has_come.set()
+        await asyncio.Event().wait()
+
+    for server in serving(app):
+        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+            connection.request("GET", "/")
+            assert has_come.wait(30)
+            stopping = threading.Thread(target=server.stop)
+            stopping.start()
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+            assert answer.read() == b"Ocelog is stopping: try again once it runs.\n"
+            stopping.join()
+
+
 def test_a_request_that_came_before_the_answer_to_another_has_as_long_for_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

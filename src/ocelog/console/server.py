@@ -15,15 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import uvicorn
+from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ocelog.console.tls import Tls
 from ocelog.network import network_of
 
 Message: TypeAlias = MutableMapping[str, Any]
-App: TypeAlias = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
-]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 """An ASGI application."""
 
 REQUEST_WITHIN = 10.0
@@ -42,6 +43,9 @@ _LONGEST_HEAD = 16_384
 """Bytes of the head of a request."""
 _GRACEFUL = 1
 """Seconds for which what has begun is answered when the server stops."""
+_STOPPING = PlainTextResponse(
+    "Ocelog is stopping: try again once it runs.\n", 503, {"retry-after": "5", "connection": "close"}
+)
 STOP_WITHIN = 2.0
 """Seconds: with what the loops may take, a service ends within five. What hangs longer is left behind."""
 
@@ -221,7 +225,7 @@ class Server:
         if self.tls is not None:
             connection = functools.partial(TlsGate, tls=self.tls, waiting={}, inner=connection)
         config = uvicorn.Config(
-            self.app,
+            self._answer,
             http=connection,
             loop="asyncio",
             ws="none",
@@ -259,6 +263,22 @@ class Server:
         if self._thread.is_alive():
             self._thread.join(STOP_WITHIN)
         self.listening.close()
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request; one that is given up since the server ends is told so."""
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except asyncio.CancelledError:
+            if has_begun:
+                raise
+            await _STOPPING(dict(scope), receive, send)
 
     def _serve(self) -> None:
         self._server.run(sockets=[self.listening])
