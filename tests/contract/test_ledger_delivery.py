@@ -1472,6 +1472,19 @@ def test_what_is_put_off_as_its_mute_is_ended_does_not_wait_for_the_end_that_thi
         assert told + desk.happened(claim) == [("a", Happened.REOPENED, 1)]
 
 
+def test_who_heard_by_a_message_that_was_sent_again_that_an_alert_is_open_hears_of_its_end(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    desk.hand(claim)
+    # Whoever had that was killed; people are told of it once in its dedup period.
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN, later=HOUR)
+    assert desk.happened(claim) == [("a", Happened.OPENED, 2)]
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert desk.happened(claim) == [("a", Happened.RESOLVED, 2)]
+
+
 @pytest.mark.parametrize("put_off", [False, True])
 def test_a_clock_that_was_set_back_amid_a_mute_loses_nothing_of_what_is_owed(
     desk: Desk, clock: Clock, *, put_off: bool

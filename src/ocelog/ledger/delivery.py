@@ -173,7 +173,7 @@ class DeliveryLedger:
             else:
                 entries = [each for own in handed.entries.values() for each in own]
                 outbox.drop(tx, entries)
-                _note(tx, handed.number, handed.channel.id, handed.entries, outcome, handed.entries, now_us)
+                _note(tx, handed, handed.entries, delivering.told(handed), outcome, handed.entries, now_us)
                 _failing(tx, row, outcome.answer, outcome.code, now_us, rests=None)
                 _given_up(tx, handed.channel, handed.alerts, outcome.answer, len(entries), now_us)
         if is_given_up and isinstance(outcome, DeliveryDelay):
@@ -190,6 +190,7 @@ class DeliveryLedger:
             handed.number,
             handed.channel.id,
             handed.entries,
+            told=delivering.told(handed),
             delivered=True,
             final=handed.entries,
             answer=outcome.answer,
@@ -225,7 +226,7 @@ class DeliveryLedger:
         outbox.postpone(tx, going_on, {tries: now_us + wait // _US for tries, wait in waits.items()}, now_us)
         entries = [each for own in ended.values() for each in own]
         outbox.drop(tx, entries)
-        _note(tx, handed.number, handed.channel.id, handed.entries, outcome, final, now_us)
+        _note(tx, handed, handed.entries, delivering.told(handed), outcome, final, now_us)
         if ended:
             gone = {name: handed.alerts[name] for name in ended}
             _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
@@ -253,7 +254,8 @@ class DeliveryLedger:
                     entries = [each for own in waited.values() for each in own]
                     # First: a purge that takes them along waits for this, or is done.
                     outbox.drop(tx, entries)
-                    _note(tx, handed.number, handed.channel.id, waited, outcome, waited, now_us)
+                    newest = {name: own[-1].happened for name, own in waited.items()}
+                    _note(tx, handed, waited, newest, outcome, waited, now_us)
                     gone = alerts.heads_of(tx, waited)
                     _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
 
@@ -516,9 +518,9 @@ def _handed(
 
 def _note(
     tx: Connection,
-    number: int,
-    channel_id: str,
+    handed: OutgoingMessage,
     entries: Mapping[str, Sequence[Entry]],
+    told: Mapping[str, Happened],
     outcome: Outcome,
     final: Collection[str],
     now_us: int,
@@ -526,9 +528,10 @@ def _note(
     code = None if isinstance(outcome, DeliverySuccess) else outcome.code
     outbox.note(
         tx,
-        number,
-        channel_id,
+        handed.number,
+        handed.channel.id,
         entries,
+        told=told,
         delivered=False,
         final=final,
         answer=outcome.answer,

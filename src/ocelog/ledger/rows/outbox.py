@@ -291,19 +291,23 @@ def note(
     channel_id: str,
     entries: Mapping[str, Sequence[Entry]],
     *,
+    told: Mapping[str, Happened],
     delivered: bool,
     final: Collection[str],
     answer: str,
     code: str | None,
     now_us: int,
 ) -> None:
-    """Keep what came of one attempt, for each alert that it was about; `final` are those that are not tried again."""
+    """Keep what came of one attempt, for each alert that it was about.
+
+    `told` is what it said of each; `final` are those that are not tried again.
+    """
     rows: list[dict[str, Any]] = [
         {
             "outbox_id": number,
             "alert_id": name,
             "channel_id": channel_id,
-            "happened": own[-1].happened.value,
+            "happened": told[name].value,
             "at_us": now_us,
             "delivered": delivered,
             "final": name in final,
