@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, event, select, update
 
 from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
 from bookkeeping.races import done_or_waiting, written
-from bookkeeping.records import Clock
+from bookkeeping.records import Clock, source_row
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivery.delivering import (
@@ -1470,6 +1470,35 @@ def test_what_is_put_off_as_its_mute_is_ended_does_not_wait_for_the_end_that_thi
             told = desk.happened(claim)
         assert ending[0].result(timeout=30)
         assert told + desk.happened(claim) == [("a", Happened.REOPENED, 1)]
+
+
+@pytest.mark.postgresql
+def test_who_ends_a_mute_and_who_purges_what_it_covers_take_turns(postgresql: Callable[[], str], clock: Clock) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False, now=clock)) as ledger,
+        closing(Ledger.open(address, durable=False, now=clock)) as another,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        desk, ending = Desk(ledger, clock), list[Future[bool]]()
+        ledger.sources.add(source_row("acme"))
+        ledger.channels.add(channel())
+        claim = desk.take()
+        desk.tell("a", Happened.OPENED, "ops", source_id="acme")
+        desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+        assert len(desk.happened(claim)) == 1
+        mute(desk, fields={"source": ("acme",)})
+        desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+        assert desk.happened(claim) == []
+
+        def end() -> None:
+            ending.append(pool.submit(AlertLedger(another._database, lambda: desk.now_us).end_suppression, "m"))
+            done_or_waiting(ending[-1], another)
+
+        with before_statement(ledger, "DELETE FROM suppressions", end):
+            ledger.sources.purge("acme")
+        assert not ending[0].result(timeout=30)
+        assert (ledger.alerts.suppressions(), desk.alert("a")) == ([], None)
 
 
 def test_who_heard_by_a_message_that_was_sent_again_that_an_alert_is_open_hears_of_its_end(desk: Desk) -> None:
