@@ -146,6 +146,8 @@ class DeliveryLedger:
                 if channel.paused or rests_us is not None:
                     return Wait(until_us=None if channel.paused else rests_us)
                 under_way = outbox.handed(tx, channel.id)
+                if under_way is not None:
+                    _note_lost(tx, channel.id, *under_way, now_us)
                 found = (
                     _handed(tx, channel, *under_way)
                     if under_way is not None
@@ -453,6 +455,8 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
     found = alerts.heads_of(tx, entries)
     last = outbox.last_delivered(tx, channel.id, entries)
     mutes = _mutes(tx, found, now_us)
+    # Of what is muted: nobody must be left with an end that is none.
+    heard = last | outbox.may_have_ended(tx, channel.id, mutes)
     unheard, muted, owed = dict[str, str](), dict[str, list[Entry]](), dict[int, list[str]]()
     for name, own in entries.items():
         if name not in found:
@@ -460,16 +464,16 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
         elif _is_for_nobody(tx, channel, found[name], own):
             unheard[name] = kept_text("it was over before it had to escalate")
         else:
-            mute, heard = mutes.get(name), last.get(name)
-            if mute is not None and is_owed(found[name], own, heard):
+            mute = mutes.get(name)
+            if mute is not None and is_owed(found[name], own, heard.get(name)):
                 # A clock that was set back holds up nothing.
                 if all(each.created_us <= now_us for each in own):
                     owed.setdefault(mute.until_us, []).append(name)
             elif mute is not None and (
-                was_muted(found[name], own, heard, mute.since_us) or came_back(found[name], own)
+                was_muted(found[name], own, heard.get(name), mute.since_us) or came_back(found[name], own)
             ):
                 muted[name] = own
-            elif says_nothing_new(found[name], own, heard, muted=mute is not None):
+            elif says_nothing_new(found[name], own, last.get(name), muted=mute is not None):
                 if found[name].is_open:
                     muted[name] = own
                 else:
@@ -503,6 +507,24 @@ def _is_for_nobody(tx: Connection, channel: ChannelRow, alert: Alert, entries: S
         # It waited, as for the end of quiet hours, until somebody had acknowledged it.
         over |= alert.acknowledged_us is not None and tells_ends_only([max(entries, key=lambda each: each.id)])
     return escalates and over and not outbox.heard(tx, channel.id, alert.id)
+
+
+def _note_lost(
+    tx: Connection, channel_id: str, number: int, entries: Mapping[str, Sequence[Entry]], now_us: int
+) -> None:
+    """Note that a message may have been sent, by somebody who was killed before what came of it was noted."""
+    outbox.note(
+        tx,
+        number,
+        channel_id,
+        entries,
+        told={name: own[-1].happened for name, own in entries.items()},
+        delivered=False,
+        final=(),
+        answer="it is not known whether it was sent: it is sent again",
+        code=None,
+        now_us=now_us,
+    )
 
 
 def _handed(

@@ -238,7 +238,7 @@ def told(handed: OutgoingMessage) -> dict[str, Happened]:
     """Return what is known for sure of how a receiver of the message takes each of its alerts: as open, or as over.
 
     An alert may have changed since the newest of its entries, and the message was perhaps sent before that, too, by
-    somebody who was killed. Its receiver drops what comes again: it has heard that all is over if both said so.
+    somebody who was killed. Its receiver drops what comes again: it has heard of an end for sure if both told it.
     """
     found = dict[str, Happened]()
     for name, own in handed.entries.items():
