@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, event, select, update
 
 from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
 from bookkeeping.races import done_or_waiting, written
-from bookkeeping.records import Clock
+from bookkeeping.records import Clock, source_row
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivery.delivering import (
@@ -342,13 +342,15 @@ def test_what_fails_waits_longer_each_time_and_is_given_up_after_ten_tries_withi
     desk.ledger.channels.add(channel("boss", route=Route(types=frozenset({AlertType.SYSTEM_ERROR}))))
     desk.tell("a", Happened.OPENED, "ops")
     claim, began, waits = desk.take(), clock.now, list[timedelta]()
+    handed: OutgoingMessage | Wait = desk.hand(claim)
     for _ in range(10):
         failed = clock.now
-        desk.delivery.settle(claim, desk.hand(claim), LATER)
+        assert isinstance(handed, OutgoingMessage)
+        desk.delivery.settle(claim, handed, LATER)
         waits_still = any(each.channel.id == "ops" for each in desk.delivery.waiting())
-        while waits_still and isinstance(wait := desk.delivery.hand(claim), Wait):
+        while waits_still and isinstance(handed := desk.delivery.hand(claim), Wait):
             clock.now += max(timedelta(seconds=10), (clock.now - failed) / 20)
-            assert wait.until_us is None or wait.until_us > to_us(failed)
+            assert handed.until_us is None or handed.until_us > to_us(failed)
         waits.append(clock.now - failed)
     assert waits == [*sorted(waits[:-1]), timedelta(0)]
     assert timedelta(hours=18) < clock.now - began <= timedelta(hours=24)
@@ -1084,7 +1086,7 @@ def test_a_storm_that_is_muted_is_dropped_or_put_off_many_at_a_time(
     assert list(desk.hand(claim).entries) == ["loud"]
     # What is found together is decided together, and others write in between.
     assert len(commits) == 3
-    assert len(seen) < 3 * 25
+    assert len(seen) < 4 * 25
     assert len(desk.waiting()) == (26 if owed else 1)
 
 
@@ -1470,6 +1472,69 @@ def test_what_is_put_off_as_its_mute_is_ended_does_not_wait_for_the_end_that_thi
             told = desk.happened(claim)
         assert ending[0].result(timeout=30)
         assert told + desk.happened(claim) == [("a", Happened.REOPENED, 1)]
+
+
+@pytest.mark.postgresql
+def test_who_ends_a_mute_and_who_purges_what_it_covers_take_turns(postgresql: Callable[[], str], clock: Clock) -> None:
+    address = postgresql()
+    with (
+        closing(Ledger.open(address, durable=False, now=clock)) as ledger,
+        closing(Ledger.open(address, durable=False, now=clock)) as another,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        desk, ending = Desk(ledger, clock), list[Future[bool]]()
+        ledger.sources.add(source_row("acme"))
+        ledger.channels.add(channel())
+        claim = desk.take()
+        desk.tell("a", Happened.OPENED, "ops", source_id="acme")
+        desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+        assert len(desk.happened(claim)) == 1
+        mute(desk, fields={"source": ("acme",)})
+        desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+        assert desk.happened(claim) == []
+
+        def end() -> None:
+            ending.append(pool.submit(AlertLedger(another._database, lambda: desk.now_us).end_suppression, "m"))
+            done_or_waiting(ending[-1], another)
+
+        with before_statement(ledger, "DELETE FROM suppressions", end):
+            ledger.sources.purge("acme")
+        assert not ending[0].result(timeout=30)
+        assert (ledger.alerts.suppressions(), desk.alert("a")) == ([], None)
+
+
+def test_who_heard_by_a_message_that_was_sent_again_that_an_alert_is_open_hears_of_its_end(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    desk.hand(claim)
+    # Whoever had that was killed; people are told of it once in its dedup period.
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN, later=HOUR)
+    assert desk.happened(claim) == [("a", Happened.OPENED, 2)]
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert desk.happened(claim) == [("a", Happened.RESOLVED, 2)]
+
+
+def test_who_may_have_heard_of_an_end_before_a_kill_hears_after_a_mute_that_it_is_open(
+    desk: Desk, clock: Clock
+) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    desk.tell("a", Happened.OPENED, "ops")
+    assert len(desk.happened(claim)) == 1
+    desk.tell("a", Happened.CLOSED, "ops", status=AlertStatus.CLOSED)
+    desk.hand(claim)
+    # Whoever had that was killed; what is sent again is dropped by who knows its key.
+    desk.tell("a", Happened.ESCALATED, "ops", status=AlertStatus.OPEN)
+    again = desk.hand(claim)
+    desk.delivery.settle(claim, again, DeliverySuccess())
+    assert notice_of(again, "", 0).happened is Happened.REOPENED
+    clock.now += timedelta(seconds=1)
+    mute(desk)
+    assert desk.happened(claim) == []
+    clock.now += 2 * HOUR
+    assert desk.happened(desk.take()) == [("a", Happened.ESCALATED, 1)]
 
 
 @pytest.mark.parametrize("put_off", [False, True])

@@ -17,7 +17,7 @@ from ocelog.alert.ids import LIMIT_EXCEEDED, LOOP_FAILING, system_alert_id
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.raising import RaisedAlert
-from ocelog.app.loops.health import HealthLoop, age_silence, end_limits, look_at_streams
+from ocelog.app.loops.health import AlertedErrors, HealthLoop, age_silence, end_limits, look_at_streams
 from ocelog.app.loops.loop import Work
 from ocelog.app.sources.sources import row_of
 from ocelog.app.sources.stream_health import is_of_the_past, is_tired, stream_healths
@@ -259,6 +259,35 @@ def test_a_paused_or_removed_source_is_told_of_no_more(timed: TimedLedger) -> No
     assert (timed.look(), timed.status.health.state) == ([], State.PAUSED)
     timed.ledger.sources.remove("prod")
     assert timed.look() == ["recovered SOURCE_NO_DATA"]
+
+
+def test_what_is_still_so_of_a_source_that_is_added_again_at_once_is_told_anew(timed: TimedLedger) -> None:
+    """Its alerts ended as it was removed, and no look came between the two."""
+
+    def look() -> list[tuple[str, AlertStatus]]:
+        look_at_streams(timed.ledger, AlertedErrors(timed.ledger), timed.now)
+        every = AlertFilter(statuses=frozenset(AlertStatus), untold=True)
+        return [(each.rule_id, each.status) for each in timed.ledger.alerts.listed(every, limit=10)]
+
+    row = timed.ledger.sources.find("prod")
+    assert row is not None
+    timed.poll(event=True)
+    look()
+    timed.now += 25 * HOUR
+    timed.poll()
+    assert look() == [("SOURCE_NO_DATA", AlertStatus.OPEN)]
+    timed.ledger.sources.remove("prod")
+    timed.ledger.sources.add(row)
+    timed.now += MINUTE
+    timed.poll()
+    assert look() == [("SOURCE_NO_DATA", AlertStatus.OPEN)]
+    with crashing_at(timed.ledger, 5), pytest.raises(Crash):
+        timed.ledger.sources.remove("prod")
+    # Its alerts are not ended any more: what is over by now ends.
+    timed.ledger.sources.add(row)
+    timed.now += MINUTE
+    timed.poll(event=True)
+    assert look() == [("SOURCE_NO_DATA", AlertStatus.RESOLVED)]
 
 
 def test_a_look_resolves_what_is_left_of_a_source_whose_remover_was_killed(timed: TimedLedger) -> None:

@@ -380,12 +380,13 @@ class AlertLedger:
             tx.execute(select(channels).order_by(channels).with_for_update(read=True)).all()
             now_us = self._now_us()
             this = (_s.id == suppression_id, _s.until_us > now_us)
-            until_us = tx.execute(select(_s.until_us).where(*this).with_for_update()).scalar()
+            until_us = tx.execute(select(_s.until_us).where(*this)).scalar()
             if until_us is None:
                 return False
-            tx.execute(update(tables.suppressions).where(*this).values(until_us=now_us))
+            # Before the suppression: in the order in which all transactions lock (see `rows`).
             outbox.unmute(tx, until_us, now_us)
-            return True
+            # A purge may have taken it along meanwhile.
+            return tx.execute(update(tables.suppressions).where(*this).values(until_us=now_us)).rowcount == 1
 
     def forget(self, *, ended_before_us: int, now_us: int) -> ExpiredCounts:
         """Delete what is too old, some of it at a time: alerts that ended before an instant, and all counts.

@@ -146,6 +146,8 @@ class DeliveryLedger:
                 if channel.paused or rests_us is not None:
                     return Wait(until_us=None if channel.paused else rests_us)
                 under_way = outbox.handed(tx, channel.id)
+                if under_way is not None:
+                    _note_lost(tx, channel.id, *under_way, now_us)
                 found = (
                     _handed(tx, channel, *under_way)
                     if under_way is not None
@@ -173,7 +175,7 @@ class DeliveryLedger:
             else:
                 entries = [each for own in handed.entries.values() for each in own]
                 outbox.drop(tx, entries)
-                _note(tx, handed.number, handed.channel.id, handed.entries, outcome, handed.entries, now_us)
+                _note(tx, handed, handed.entries, delivering.told(handed), outcome, handed.entries, now_us)
                 _failing(tx, row, outcome.answer, outcome.code, now_us, rests=None)
                 _given_up(tx, handed.channel, handed.alerts, outcome.answer, len(entries), now_us)
         if is_given_up and isinstance(outcome, DeliveryDelay):
@@ -190,6 +192,7 @@ class DeliveryLedger:
             handed.number,
             handed.channel.id,
             handed.entries,
+            told=delivering.told(handed),
             delivered=True,
             final=handed.entries,
             answer=outcome.answer,
@@ -225,7 +228,7 @@ class DeliveryLedger:
         outbox.postpone(tx, going_on, {tries: now_us + wait // _US for tries, wait in waits.items()}, now_us)
         entries = [each for own in ended.values() for each in own]
         outbox.drop(tx, entries)
-        _note(tx, handed.number, handed.channel.id, handed.entries, outcome, final, now_us)
+        _note(tx, handed, handed.entries, delivering.told(handed), outcome, final, now_us)
         if ended:
             gone = {name: handed.alerts[name] for name in ended}
             _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
@@ -253,7 +256,8 @@ class DeliveryLedger:
                     entries = [each for own in waited.values() for each in own]
                     # First: a purge that takes them along waits for this, or is done.
                     outbox.drop(tx, entries)
-                    _note(tx, handed.number, handed.channel.id, waited, outcome, waited, now_us)
+                    newest = {name: own[-1].happened for name, own in waited.items()}
+                    _note(tx, handed, waited, newest, outcome, waited, now_us)
                     gone = alerts.heads_of(tx, waited)
                     _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
 
@@ -451,6 +455,8 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
     found = alerts.heads_of(tx, entries)
     last = outbox.last_delivered(tx, channel.id, entries)
     mutes = _mutes(tx, found, now_us)
+    # Of what is muted: nobody must be left with an end that is none.
+    heard = last | outbox.may_have_ended(tx, channel.id, mutes)
     unheard, muted, owed = dict[str, str](), dict[str, list[Entry]](), dict[int, list[str]]()
     for name, own in entries.items():
         if name not in found:
@@ -458,16 +464,16 @@ def _to_tell(tx: Connection, channel: ChannelRow, names: Sequence[str], now_us: 
         elif _is_for_nobody(tx, channel, found[name], own):
             unheard[name] = kept_text("it was over before it had to escalate")
         else:
-            mute, heard = mutes.get(name), last.get(name)
-            if mute is not None and is_owed(found[name], own, heard):
+            mute = mutes.get(name)
+            if mute is not None and is_owed(found[name], own, heard.get(name)):
                 # A clock that was set back holds up nothing.
                 if all(each.created_us <= now_us for each in own):
                     owed.setdefault(mute.until_us, []).append(name)
             elif mute is not None and (
-                was_muted(found[name], own, heard, mute.since_us) or came_back(found[name], own)
+                was_muted(found[name], own, heard.get(name), mute.since_us) or came_back(found[name], own)
             ):
                 muted[name] = own
-            elif says_nothing_new(found[name], own, heard, muted=mute is not None):
+            elif says_nothing_new(found[name], own, last.get(name), muted=mute is not None):
                 if found[name].is_open:
                     muted[name] = own
                 else:
@@ -503,6 +509,24 @@ def _is_for_nobody(tx: Connection, channel: ChannelRow, alert: Alert, entries: S
     return escalates and over and not outbox.heard(tx, channel.id, alert.id)
 
 
+def _note_lost(
+    tx: Connection, channel_id: str, number: int, entries: Mapping[str, Sequence[Entry]], now_us: int
+) -> None:
+    """Note that a message may have been sent, by somebody who was killed before what came of it was noted."""
+    outbox.note(
+        tx,
+        number,
+        channel_id,
+        entries,
+        told={name: own[-1].happened for name, own in entries.items()},
+        delivered=False,
+        final=(),
+        answer="it is not known whether it was sent: it is sent again",
+        code=None,
+        now_us=now_us,
+    )
+
+
 def _handed(
     tx: Connection, channel: ChannelRow, number: int, entries: Mapping[str, Sequence[Entry]]
 ) -> OutgoingMessage | None:
@@ -516,9 +540,9 @@ def _handed(
 
 def _note(
     tx: Connection,
-    number: int,
-    channel_id: str,
+    handed: OutgoingMessage,
     entries: Mapping[str, Sequence[Entry]],
+    told: Mapping[str, Happened],
     outcome: Outcome,
     final: Collection[str],
     now_us: int,
@@ -526,9 +550,10 @@ def _note(
     code = None if isinstance(outcome, DeliverySuccess) else outcome.code
     outbox.note(
         tx,
-        number,
-        channel_id,
+        handed.number,
+        handed.channel.id,
         entries,
+        told=told,
         delivered=False,
         final=final,
         answer=outcome.answer,

@@ -26,12 +26,13 @@ from sqlalchemy.exc import IntegrityError
 
 from ocelog.alert.alert import SOURCE_REMOVED
 from ocelog.alert.changes import resolve
+from ocelog.alert.ids import system_alert_id
 from ocelog.errors import ConfigError
 from ocelog.kept_texts import kept_text
 from ocelog.languages.phrases import Phrase
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alert_changes, claims, counters, purging, seeds, streams, suppressions, sweeps
+from ocelog.ledger.rows import alert_changes, alerts, claims, counters, purging, seeds, streams, suppressions, sweeps
 from ocelog.ledger.vault import KeptSecret
 from ocelog.model import PURGING, Marks, SourceRow
 
@@ -66,6 +67,7 @@ class SourceLedger:
                 raise half_purged(before)
             else:
                 _write(tx, update(tables.sources).where(_s.id == row.id).values(**_values(row), ending=False), row)
+                _forget_ended(tx, row.id)
             vault.keep(tx, secrets)
 
     def save(
@@ -211,6 +213,16 @@ def half_purged(row: SourceRow) -> ConfigError:
             id=row.id,
         )
     )
+
+
+def _forget_ended(tx: Connection, source_id: str) -> None:
+    """Forget the system errors of a source whose alerts have ended with it: what is still so is told anew."""
+    e = tables.system_errors.c
+    found = tx.execute(select(e.type, e.key).where(e.source_id == source_id)).all()
+    keys = {system_alert_id(row.type, row.key): row.key for row in found}
+    going_on = {name for name, alert in alerts.heads_of(tx, keys).items() if alert.is_open}
+    ended = [key for name, key in keys.items() if name not in going_on]
+    tx.execute(delete(tables.system_errors).where(e.key.in_(ended)))
 
 
 def _held(tx: Connection, source_id: str) -> SourceRow | None:

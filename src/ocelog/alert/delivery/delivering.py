@@ -234,6 +234,19 @@ def _is_by_person(entry: Entry) -> bool:
     return entry.happened in {Happened.ACKNOWLEDGED, Happened.CLOSED, Happened.RESENT}
 
 
+def told(handed: OutgoingMessage) -> dict[str, Happened]:
+    """Return what is known for sure of how a receiver of the message takes each of its alerts: as open, or as over.
+
+    An alert may have changed since the newest of its entries, and the message was perhaps sent before that, too, by
+    somebody who was killed. Its receiver drops what comes again: it has heard of an end for sure if both told it.
+    """
+    found = dict[str, Happened]()
+    for name, own in handed.entries.items():
+        newest, says = own[-1].happened, _happened(handed.alerts[name], own)
+        found[name] = newest if says.ends and not newest.ends else says
+    return found
+
+
 def notice_of(handed: OutgoingMessage, key: str, now_us: int) -> Notice:
     """Return the message: of one alert as it is now, or a digest of several."""
     if len(handed.entries) == 1:
@@ -267,7 +280,7 @@ def _notice(alert: Alert, entries: Sequence[Entry], key: str) -> Notice:
     return Notice(
         key=key,
         alert_id=alert.id,
-        happened=_happened(alert, [each.happened for each in entries]),
+        happened=_happened(alert, entries),
         type=alert.type,
         status=alert.status,
         severity=alert.severity,
@@ -290,14 +303,14 @@ def _notice(alert: Alert, entries: Sequence[Entry], key: str) -> Notice:
     )
 
 
-def _happened(alert: Alert, happenings: Sequence[Happened]) -> Happened:
-    """Return what a message that stands for all of `happenings` says: what is true of the alert now."""
+def _happened(alert: Alert, entries: Sequence[Entry]) -> Happened:
+    """Return what a message that stands for all of `entries` says: what is true of the alert now."""
     if alert.status is AlertStatus.RESOLVED:
         return Happened.RESOLVED
     if alert.status is AlertStatus.CLOSED:
         return Happened.CLOSED
     # It is open, so what was over meanwhile is over no more.
-    going_on = [each for each in happenings if not each.ends]
+    going_on = [each.happened for each in entries if not each.happened.ends]
     for first in (Happened.OPENED, Happened.REOPENED, Happened.ESCALATED):
         if first in going_on:
             return first

@@ -73,7 +73,7 @@ _DELIVERIES: tuple[tuple[str, pa.DataType, str], ...] = (
         "Number of the message: the same when it is tried again, or is a digest of several alerts.",
     ),
     ("channel", pa.string(), "Name of the channel; its id, if it was removed."),
-    ("happened", pa.string(), "What people were to be told of: opened, escalated, resolved, ..."),
+    ("happened", pa.string(), "What people were told, or to be told: opened, escalated, resolved, ..."),
     ("attempted", INSTANT, "When it was tried, by this machine's clock."),
     ("delivered", pa.bool_(), "Whether the far end took it."),
     ("final", pa.bool_(), "Whether it is not tried again; if it was not delivered, it was given up."),

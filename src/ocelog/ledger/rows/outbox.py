@@ -140,6 +140,18 @@ _SENT = (_d.channel_id == bindparam("channel"), _d.alert_id.in_(bindparam("ids",
 _LAST_DELIVERED = select(_d.alert_id, _d.happened).where(
     _d.id.in_(select(func.max(_d.id)).where(*_SENT).group_by(_d.alert_id))
 )
+_later = tables.deliveries.alias("later")
+_MAY_HAVE_ENDED = select(_d.alert_id, _d.happened).where(
+    _d.channel_id == bindparam("channel"),
+    _d.alert_id.in_(bindparam("ids", expanding=True)),
+    _d.happened.in_([each.value for each in Happened if each.ends]),
+    ~exists().where(
+        _later.c.alert_id == _d.alert_id,
+        _later.c.channel_id == _d.channel_id,
+        _later.c.delivered,
+        _later.c.outbox_id > _d.outbox_id,
+    ),
+)
 _WAITING = select(
     _o.channel_id,
     func.min(case((_IS_DUE, _NOW), else_=_o.due_us)).label("due_us"),
@@ -291,19 +303,23 @@ def note(
     channel_id: str,
     entries: Mapping[str, Sequence[Entry]],
     *,
+    told: Mapping[str, Happened],
     delivered: bool,
     final: Collection[str],
     answer: str,
     code: str | None,
     now_us: int,
 ) -> None:
-    """Keep what came of one attempt, for each alert that it was about; `final` are those that are not tried again."""
+    """Keep what came of one attempt, for each alert that it was about.
+
+    `told` is what it said of each; `final` are those that are not tried again.
+    """
     rows: list[dict[str, Any]] = [
         {
             "outbox_id": number,
             "alert_id": name,
             "channel_id": channel_id,
-            "happened": own[-1].happened.value,
+            "happened": told[name].value,
             "at_us": now_us,
             "delivered": delivered,
             "final": name in final,
@@ -337,6 +353,15 @@ def last_delivered(tx: Connection, channel_id: str, ids: Collection[str]) -> dic
     found = dict[str, Happened]()
     for some in batches(ids):
         rows = tx.execute(_LAST_DELIVERED, {"channel": channel_id, "ids": some})
+        found |= {name: Happened(happened) for name, happened in rows}
+    return found
+
+
+def may_have_ended(tx: Connection, channel_id: str, ids: Collection[str]) -> dict[str, Happened]:
+    """Return of which alerts a channel may have heard last that they are over, and how: by whatever was tried since."""
+    found = dict[str, Happened]()
+    for some in batches(ids):
+        rows = tx.execute(_MAY_HAVE_ENDED, {"channel": channel_id, "ids": some})
         found |= {name: Happened(happened) for name, happened in rows}
     return found
 
