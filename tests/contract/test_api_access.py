@@ -122,6 +122,19 @@ def test_nobody_makes_a_token_that_may_do_more_than_they_may(new_console: Consol
         make(viewer, Scope.READ, viewer)
 
 
+def test_a_token_has_a_name_that_says_what_it_is_for_and_is_for_nobody_who_was_disabled(new_console: Console) -> None:
+    installation, admin = new_console.installation, new_console.as_(Role.ADMIN)
+    for name in (" ", "two\nlines", "x" * 101):
+        answer = admin.post("/account/tokens", name=name, scope="read", lasts="30d")
+        assert (answer.status_code, "one line of 1 to 100 characters" in answer.text) == (422, True), name
+    assert admin.post("/account/tokens", name="x" * 100, scope="read", lasts="30d").status_code == 200
+    new_console.as_(Role.VIEWER)
+    by = users.find(installation, "admin@example.com")
+    gone = users.disable(installation, "viewer@example.com", by=by, origin=HERE)
+    with pytest.raises(ConfigError, match="enable them first"):
+        users.add_token(installation, gone, "x", Scope.READ, by=by, origin=HERE)
+
+
 def test_a_token_ends_by_time_and_by_hand(new_console: Console) -> None:
     installation = new_console.installation
     with time_machine.travel("2027-01-01T00:00:00Z", tick=False) as clock:
@@ -184,6 +197,15 @@ def test_two_tokens_in_one_request_are_none(new_console: Console) -> None:
     asked = program(new_console)
     both = [("authorization", f"Bearer {asked.token}"), ("authorization", "Bearer x")]
     assert is_problem(asked.client.get(f"{BASE}/sources", headers=both), 401, "token_missing")
+
+
+def test_of_many_tokens_the_one_that_asked_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocelog.console.api.caller._MOST_TOKENS", 2)
+    rates = Rates(per_second=1.0, at_once=2, monotonic=lambda: 0.0)
+    for each in ("a", "b", "a", "c", "b", "b"):
+        rates.take(each)
+    with pytest.raises(RefusedError):
+        rates.take("b")
 
 
 def test_a_token_asks_so_often_and_then_waits() -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from ocelog.access import Role, Scope
 from ocelog.app.alerts import channels
+from ocelog.app.alerts.channels import ChannelChange
 from ocelog.app.rule_folders import rule_folders
 from ocelog.app.status.status_report import status_report
 from ocelog.app.users import users
@@ -376,6 +377,26 @@ def test_every_setting_of_a_source_is_edited_and_its_secret_stays_where_it_was(
     ):
         assert asked("PATCH", "/sources/edited", json=wrong).status_code == 422, wrong
     assert asked("GET", "/sources/edited").json() == again
+
+
+def test_each_part_of_a_route_is_edited_and_what_is_left_out_stays(asked: Program, console: Console) -> None:
+    path = console.installation.home.path.parent / "routed.json"
+    channels.add(console.installation, "file", "routed", ChannelChange(settings={"path": str(path)}))
+    route: dict[str, Any] = {
+        "severities": ["HIGH"],
+        "types": ["ALERT"],
+        "log_types": [ISSUES],
+        "rules": ["Wiz.*"],
+        "quiet_hours": "22:00-07:00 Asia/Seoul",
+        "critical_pierces": False,
+        "per_hour": 5,
+        "escalate_after": "30m",
+    }
+    assert asked("PATCH", "/channels/routed", json={"route": route}).json()["route"] == route
+    any_ = {"severities": [], "types": [], "log_types": [], "rules": [], "critical_pierces": True, "per_hour": 0}
+    for name, given in (any_ | {"quiet_hours": "off", "escalate_after": "off"}).items():
+        route[name] = None if given == "off" else given
+        assert asked("PATCH", "/channels/routed", json={"route": {name: given}}).json()["route"] == route, name
 
 
 def test_packs_and_rules_are_turned_and_listed_by_folder(asked: Program) -> None:

@@ -142,6 +142,14 @@ def test_older_browsers_say_where_a_request_comes_from_too(console: Console) -> 
     assert guest.post("/account/language", headers={"origin": ADDRESS}, language="en").status_code == 303
 
 
+def test_a_script_shows_the_token_of_its_page_in_a_header(console: Console) -> None:
+    guest = console.as_(Role.VIEWER)
+    for token, status in ((guest.token, 303), ("0" * 128, 403)):
+        headers = {**SAME_SITE, "x-csrf-token": token}
+        answer = guest.client.post("/account/language", data={"language": "en"}, headers=headers)
+        assert answer.status_code == status
+
+
 def test_the_first_user_takes_the_link_and_comes_once(new_console: Console) -> None:
     guest, token = new_console.guest(), new_console.site.first_token
     assert "Open the link" in guest.get("/sign-in").text

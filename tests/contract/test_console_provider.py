@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ocelog.access import Role
 from ocelog.app.users import oidc, users
-from ocelog.app.users.oidc import IdentityProvider, read_issuer, read_roles
+from ocelog.app.users.oidc import IdentityProvider, provider_of, read_issuer, read_issuer_endpoint, read_roles
 from ocelog.console import capacity
 from ocelog.console.endpoints import endpoints
 from ocelog.console.front import Front
@@ -179,6 +179,66 @@ def test_what_the_provider_nests_too_deeply_lets_nobody_in(console: Console, the
     there.body = nested
     answer = guest.get("/sign-in/provider")
     assert (answer.status_code, "cannot be reached" in answer.text) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (200, "{}", "it returned no ID token"),
+        (200, "[]", "its answer is no JSON object"),
+        (200, f'{{"a": "{"x" * 262_144}"}}', "its answer is too large"),
+        (500, None, "it answered HTTP 500"),
+    ],
+)
+def test_what_the_provider_answers_in_the_place_of_a_token_lets_nobody_in(
+    console: Console, there: Provider, status: int, body: str | None, told: str
+) -> None:
+    guest = console.guest()
+    back = there.log_in(guest.get("/sign-in/provider").headers["location"])
+    there.status, there.body = status, body
+    answer = guest.get("/sign-in/provider/answer", params=back)
+    assert (answer.status_code, told in answer.text) == (403, True)
+    assert guest.get("/alerts").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "address", [None, "ftp://login.example.com/authorize", "https://login.example.com/a#b", "https:///a"]
+)
+def test_nobody_is_sent_where_no_provider_can_be(console: Console, there: Provider, address: str | None) -> None:
+    there.says = {"authorization_endpoint": address}
+    answer = console.guest().get("/sign-in/provider")
+    assert (answer.status_code, "names no authorization_endpoint" in answer.text) == (403, True)
+
+
+def test_what_an_issuer_over_tls_names_is_over_tls_too() -> None:
+    with pytest.raises(ConfigError):
+        read_issuer_endpoint("http://login.example.com/token", "https://login.example.com")
+
+
+def test_whom_the_provider_refuses_is_told_so_and_no_token_is_asked_for(console: Console, there: Provider) -> None:
+    answer = come_in(console, there, error="access_denied")
+    assert (answer.status_code, "let nobody in" in answer.text) == (403, True)
+    assert come_in(console, there, code="").status_code == 403
+    assert there.asked == []
+
+
+def test_without_the_client_secret_nobody_comes_in(
+    console: Console, there: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THE_SECRET")
+    answer = come_in(console, there)
+    assert (answer.status_code, "see oidc_secret" in answer.text) == (403, True)
+    assert there.asked == []
+
+
+def test_half_a_provider_is_refused(console: Console) -> None:
+    settings = console.installation.settings
+    assert provider_of(replace(settings, oidc_issuer=None)) is None
+    for half in (replace(settings, oidc_client_id=None), replace(settings, oidc_secret=None)):
+        with pytest.raises(ConfigError, match="takes oidc_client_id and oidc_secret"):
+            provider_of(half)
+    with pytest.raises(ConfigError, match="oidc_issuer: must begin with https"):
+        provider_of(replace(settings, oidc_issuer="http://login.example.com"))
 
 
 def test_a_provider_that_never_ends_its_header_lines_is_given_up(console: Console) -> None:

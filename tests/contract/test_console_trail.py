@@ -86,6 +86,14 @@ def test_a_role_that_does_not_suffice_is_on_the_trail(console: Console) -> None:
     assert (last(console).what, last(console).details) == ("users.role_refused", {"reason": "role"})
 
 
+def test_a_language_that_is_left_to_the_browser_is_on_the_trail(console: Console) -> None:
+    viewer = console.as_(Role.VIEWER)
+    for chosen in ("ko", ""):
+        assert viewer.post("/account/language", language=chosen).status_code == 303
+        assert (last(console).what, last(console).details) == ("user.language_set", {"language": chosen})
+    assert program(console)("GET", "/trail").status_code == 200
+
+
 def test_a_demotion_that_is_refused_is_on_the_trail(console: Console) -> None:
     admin = console.as_(Role.ADMIN)
     for each in console.installation.ledger.users.listed():

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.search import search
@@ -280,6 +281,41 @@ def test_a_field_that_is_not_there_never_reaches_the_engine(field: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("p_event_time", "soon", "is a time: write one such as"),
+        ("p_event_time", "0001-01-01T00:00:00+14:00", "is a time: write one such as"),
+        ("epssPercentile", "high", "is of type"),
+        ("hasExploit", "perhaps", "is of type bool"),
+        ("p_schema_version", "1.5", "is of type int32"),
+    ],
+)
+def test_a_value_that_a_field_cannot_have_is_told(field: str, value: str, told: str) -> None:
+    conditions = [Condition(field=field, operator=Operator.IS, value=value)]
+    wanted = Search(since=BEGIN, until=later(days=1), log_type="Wiz.VulnerabilityFinding", conditions=conditions)
+    with pytest.raises(ConfigError, match=told):
+        search.statement(wanted, [])
+
+
+def test_a_search_has_so_many_conditions_and_so_long_texts() -> None:
+    most = [Condition(field="id", operator=Operator.IS, value="x" * 1_000)] * 20
+    longest = Search(
+        since=BEGIN, until=later(days=1), log_type="Wiz.Audit", text="x" * 1_000, indicator="x" * 1_000, conditions=most
+    )
+    assert search.statement(longest, [])
+    with pytest.raises(ConfigError, match="at most 20 conditions"):
+        search.statement(replace(longest, conditions=[*most, most[0]]), [])
+    longer = {
+        "text": "x" * 1_001,
+        "indicator": "x" * 1_001,
+        "conditions": [Condition(field="id", operator=Operator.IS, value="x" * 1_001)],
+    }
+    for name, value in longer.items():
+        with pytest.raises(ConfigError, match="at most 1,000 characters"):
+            search.statement(replace(longest, **{name: value}), [])
+
+
 def test_pages_lose_and_double_nothing_while_rows_land_between_them(tmp_path: Path) -> None:
     log_type, chance = LOG_TYPES[0], random.Random(5)
     wanted = Search(since=BEGIN, until=later(hours=2), log_type=log_type)

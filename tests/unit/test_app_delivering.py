@@ -34,7 +34,14 @@ from ocelog.alert.notice import AlertStatus, Happened, Notice
 from ocelog.app.loops.delivering import DeliverLoop, attempt
 from ocelog.channels.http_post import LONGEST_SECONDS, Reach
 from ocelog.channels.ports import Receipt
-from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError, HomeError, LedgerUnavailableError
+from ocelog.errors import (
+    ChannelRefusedError,
+    ChannelUnavailableError,
+    ConfigError,
+    HomeError,
+    LedgerUnavailableError,
+    LostFenceError,
+)
 from ocelog.ledger.delivery import ChannelBacklog
 from ocelog.model import Severity
 
@@ -255,7 +262,7 @@ def test_a_key_is_the_same_only_if_the_same_goes_together() -> None:
 def test_a_digest_begins_with_the_worst_of_what_goes_on_and_ends_with_what_is_over() -> None:
     one = handed(Happened.OPENED)
     alerts = {
-        name: replace(one.alerts["a"], id=name, severity=severity, status=status)
+        name: replace(one.alerts["a"], id=name, severity=severity, status=status, matches=7)
         for name, severity, status in (
             ("over", Severity.CRITICAL, AlertStatus.RESOLVED),
             ("low", Severity.LOW, AlertStatus.OPEN),
@@ -271,6 +278,7 @@ def test_a_digest_begins_with_the_worst_of_what_goes_on_and_ends_with_what_is_ov
     told = notice_of(replace(one, entries=entries, alerts=alerts), "key", 9)
     assert [each.alert_id for each in told.digest] == ["worst", "high", "low", "over", "over, low"]
     assert (told.severity, told.title, told.merged) == (Severity.CRITICAL, "5 alerts, 2 of them over", 5)
+    assert told.matches == 35, "those of all its alerts"
 
 
 @pytest.mark.parametrize("per_hour", [1, 2, 3, 7, 60])
@@ -430,6 +438,27 @@ def test_what_fails_is_told_and_tried_again_a_little_later_and_that_it_works_is_
     stage.ledger.take.side_effect = None
     assert stage.looks(9)
     assert stage.work.faults.worked.called
+
+
+def test_a_channel_to_which_another_process_delivers_is_looked_at_again_a_little_later() -> None:
+    stage = Stage()
+    stage.ledger.take.return_value = None
+    assert stage.looks(0)
+    assert not stage.ledger.hand.called
+    stage.work.to_tell = 1
+    assert not stage.looks(4.9)
+    stage.work.to_tell = 2
+    assert stage.looks(5)
+    assert not stage.work.faults.failed.called
+
+
+def test_a_channel_that_another_process_took_meanwhile_is_no_fault_of_the_loop() -> None:
+    stage = Stage()
+    stage.ledger.hand.side_effect = LostFenceError("another process delivers to it")
+    assert stage.looks(0)
+    assert not stage.work.faults.failed.called
+    assert stage.ledger.release.called
+    assert stage.looks(5)
 
 
 def test_a_channel_that_could_not_be_let_go_of_is_let_go_of_before_it_is_taken_again() -> None:

@@ -30,6 +30,7 @@ class Provider:
     """In the place of its token."""
     body: str | None = None
     """In the place of each answer."""
+    status: int = 200
     asked: list[dict[str, str]] = field(default_factory=list)
     """What its token endpoint was sent."""
     nonce: str = ""
@@ -84,7 +85,7 @@ def provider() -> Iterator[Provider]:
 
         def _send(self, said: Any) -> None:
             body = (json.dumps(said) if served.body is None else served.body).encode()
-            self.send_response(200)
+            self.send_response(served.status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()

@@ -56,7 +56,6 @@ class AlertOrder(StrEnum):
 class ListPlace(Struct, frozen=True, kw_only=True):
     """Where a page of a list ends: what its last alert stood by then, whatever becomes of the alert."""
 
-    order: AlertOrder
     rank: int
     """Of the severity; 0 in orders that do not go by it."""
     at_us: int
@@ -67,7 +66,6 @@ def place_of(alert: Alert, order: AlertOrder) -> ListPlace:
     """Return where an alert stands in a list."""
     last_us = alert.opened_us if alert.last_event_us is None else alert.last_event_us
     return ListPlace(
-        order=order,
         rank=list(Severity).index(alert.severity) if order is AlertOrder.SEVERITY else 0,
         at_us=last_us if order is AlertOrder.LAST_MATCH else alert.opened_us,
         id=alert.id,

@@ -112,10 +112,6 @@ class DetectLedger(Protocol):
         """
         ...
 
-    def known_matches(self, ids: Collection[str]) -> frozenset[str]:
-        """Return those of `ids` that have landed before."""
-        ...
-
 
 class ScheduleLedger(Protocol):
     """When schedules ran last, and what came of it. Every call is one transaction."""

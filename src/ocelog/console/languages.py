@@ -65,7 +65,6 @@ def spoken() -> list[str]:
             for text in (each.prompt, each.short, each.before.strip(), each.unset, *each.choices.values())
         ),
         *settings,
-        *(each.value for each in Kind),
         *_packs(),
         *_rules(),
         *(tables.meanings()[each] for each in _log_tables()),

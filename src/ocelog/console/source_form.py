@@ -23,7 +23,6 @@ class SourceDraft(Struct, frozen=True, kw_only=True):
 
     name: str
     change: SourceChange
-    log_types: tuple[str, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +96,7 @@ class SourceForm:
             streams={"backfill": backfill},
             secret=GivenSecret(value=secret),
         )
-        return SourceDraft(name=name, change=change, log_types=self.log_types)
+        return SourceDraft(name=name, change=change)
 
     def _read(self, question: Question, answers: dict[str, Any]) -> None:
         if not question.asked(answers):

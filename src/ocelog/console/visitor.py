@@ -161,11 +161,10 @@ Analyst = Annotated[Visitor, Depends(needs(Role.ANALYST))]
 Admin = Annotated[Visitor, Depends(needs(Role.ADMIN))]
 
 
-def own_path(text: str | None) -> str:
+def own_path(text: str) -> str:
     """Return `text` if it is a path of this console, `/` otherwise: nobody is led elsewhere after signing in."""
-    if text is None or not text.startswith("/") or text.startswith(("//", "/\\")) or "\\" in text:
-        return "/"
-    return text if text.isprintable() else "/"
+    is_own = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
+    return text if is_own else "/"
 
 
 def sign_in_path(asked: str, *, has_ended: bool) -> str:

@@ -214,11 +214,6 @@ class JudgingLedger:
             add_unjudged(tx, run.schedule, run.decision.unjudged, now_us)
         return CommitSuccess()
 
-    def known_matches(self, ids: Collection[str]) -> frozenset[str]:
-        """Return those of `ids` that have landed before."""
-        with self._database.read() as tx:
-            return detecting.known(tx, ids)
-
 
 def _fits(tx: Connection, decision: Decision) -> bool:
     """Save what a decision changes, and say whether all that it stands on is as it was read."""

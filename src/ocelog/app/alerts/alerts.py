@@ -186,13 +186,13 @@ def write_place(place: ListPlace) -> str:
     return f"{place.rank}.{place.at_us}.{place.id}"
 
 
-def read_place(text: str, order: AlertOrder) -> ListPlace:
-    """Return the place that a text says, in a list of this order. Raises ConfigError."""
+def read_place(text: str) -> ListPlace:
+    """Return the place that a text says. Raises ConfigError."""
     found = _PLACE.fullmatch(text)
     if found is None:
         raise ConfigError(Phrase("There is no such page of this list."))
     rank, at_us, alert_id = found.groups()
-    return ListPlace(order=order, rank=int(rank), at_us=int(at_us), id=alert_id)
+    return ListPlace(rank=int(rank), at_us=int(at_us), id=alert_id)
 
 
 def details(installation: Installation, given: Collection[str]) -> list[AlertDetails]:

@@ -78,7 +78,7 @@ class SearchResult(Struct, frozen=True, kw_only=True):
 def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> SearchResult:
     """Return the first rows of the answer. Raises QueryError, with the nearest name for one that is not there."""
     try:
-        with ask(installation, _checked(sql), limits=LIMITS, stop=stop) as answer:
+        with ask(installation, checked(sql), limits=LIMITS, stop=stop) as answer:
             rows, size, is_cut = list[dict[str, Any]](), 0, False
             for batch in answer.batches:
                 room = MOST_ROWS - len(rows)
@@ -149,10 +149,10 @@ def narrowed(sql: str, since: datetime, until: datetime) -> str:
     if (before := _NARROWED.fullmatch(inner)) is not None:
         inner = before["sql"]
     begins, ends = (f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'" for moment in (since, until))
-    return _checked(f"SELECT * FROM (\n{inner}\n) AS answer\nWHERE {_TIME} >= {begins} AND {_TIME} < {ends}")
+    return checked(f"SELECT * FROM (\n{inner}\n) AS answer\nWHERE {_TIME} >= {begins} AND {_TIME} < {ends}")
 
 
-def names(installation: Installation) -> Sequence[str]:  # noqa: ARG001 - views of a home may come
+def names() -> Sequence[str]:
     """Return the names of tables, views and columns, to be completed."""
     schemas = {**table_schemas(), **ledger_schemas(), **{name: each.columns() for name, each in saved_views().items()}}
     columns = [column for schema in schemas.values() for column in schema.names]
@@ -167,10 +167,6 @@ def tables() -> Sequence[str]:
 
 def checked(sql: str) -> str:
     """Return a statement as it is asked. Raises ConfigError for one that is too long."""
-    return _checked(sql)
-
-
-def _checked(sql: str) -> str:
     if len(sql) > LONGEST:
         raise ConfigError(
             Phrase(
@@ -182,7 +178,7 @@ def _checked(sql: str) -> str:
 
 
 def _inner(sql: str) -> str:
-    return _checked(sql).rstrip(";")
+    return checked(sql).rstrip(";")
 
 
 def _nearest(text: str, sql: str) -> str:

@@ -347,8 +347,6 @@ def add_token(
                 role=owner.role.value,
             )
         )
-    if owner.disabled_us is not None:
-        raise ConfigError(Phrase("%(name)s is disabled: enable them first.", name=repr(owner.name)))
     name = unicodedata.normalize("NFC", name.strip())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ConfigError(

@@ -286,7 +286,7 @@ def list_alerts(
     if cursor is not None:
         (given,) = read_cursor(cursor, str)
         try:
-            place = alerts.read_place(str(given), sort)
+            place = alerts.read_place(str(given))
         except ConfigError as error:
             raise RefusedError(422, "cursor_invalid", CODES["cursor_invalid"]) from error
     found = alerts.listed(caller.installation, wanted, limit=limit, order=sort, after=place, most_context=_MOST_CONTEXT)

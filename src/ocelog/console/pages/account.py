@@ -55,7 +55,7 @@ def show(request: Request, visitor: Viewer) -> Response:
 
 
 @router.post("/account/language")
-def language(request: Request, visitor: Viewer, language: Annotated[str, Form()]) -> Response:
+def language(request: Request, visitor: Viewer, language: Annotated[str, Form()] = "") -> Response:
     """Choose in which language the console speaks; an empty one: as the browser asks."""
     chosen = language if language in LANGUAGES else None
     users.set_language(installation_of(request), visitor.user, chosen, origin=visitor.origin)

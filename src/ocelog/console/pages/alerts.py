@@ -141,7 +141,7 @@ def _page_of(
     installation: Installation, wanted: AlertFilter, order: AlertOrder, places: Sequence[str]
 ) -> alerts.AlertListing:
     after = places[-1] if places else None
-    place = alerts.read_place(after, order) if after is not None and "." in after else after
+    place = alerts.read_place(after) if after is not None and "." in after else after
     return alerts.listed(installation, wanted, limit=_PAGE, order=order, after=place, with_context=False)
 
 

@@ -12,6 +12,7 @@ from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import source_changes, sources
 from ocelog.app.sources.source_changes import Listener
 from ocelog.app.sources.source_editing import ALARMS, BACKFILLS
+from ocelog.app.sources.sources import GivenSecret
 from ocelog.app.users import users
 from ocelog.console.capacity import SLOW
 from ocelog.console.deeds import CHECKED
@@ -92,7 +93,7 @@ def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: 
     if values.get("do") == "check":
         request.state.deed = CHECKED
     described = form.described(secret, public_only=not installation.settings.private_sources)
-    if described is None or secret is None or described.change.secret is None:
+    if described is None or secret is None:
         return _form(request, visitor, form)
     try:
         source_changes.free_name(installation, described.name)
@@ -108,7 +109,7 @@ def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: 
         source_changes.prove(row, secret, Phrase("Nothing is saved yet."), Listener(found=found.extend))
         if values.get("do") != "save":
             return _form(request, visitor, form, found=found, well=True)
-        sources.add(installation, row, described.change.secret)
+        sources.add(installation, row, GivenSecret(value=secret))
     except OcelogError as error:
         return _form(request, visitor, form, found=found, refused=error)
     users.note(installation, visitor.user, "source.added", row.name, visitor.origin)

@@ -54,7 +54,7 @@ def show(request: Request, visitor: Viewer, sql: str = "") -> Response:
         visitor=visitor,
         sql=sql,
         longest=sql_search.LONGEST,
-        names=sql_search.names(installation),
+        names=sql_search.names(),
         saved=saved_searches.listed(installation, visitor.user),
         here=_address("/search/sql", sql, c=columns),
         rows=_address("/search/sql/rows", sql, c=columns),
