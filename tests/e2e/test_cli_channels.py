@@ -131,6 +131,32 @@ def test_a_secret_that_does_not_hold_is_asked_again_when_it_is_changed(ocelog: O
         assert "s3cr3t" not in person.shown
 
 
+def test_under_a_new_key_each_command_that_is_named_enters_all_that_is_lost(
+    ocelog: Ocelog, far: FarEnd, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("k" * 32)
+    path = add_webhook(ocelog, far, "ops", "--secret-file", f"signing_key={tmp_path / 'key'}")
+    ocelog("channel", "add", "file", "log", "--set", f"path={tmp_path / 'log.jsonl'}")
+    (tmp_path / "url").write_text("ntfy://topic")
+    ocelog("channel", "add", "apprise", "people", "--secret-ref", f"url=file:{tmp_path / 'url'}")
+    (ocelog.home / "key").unlink()
+    assert ocelog("init").err == "It is a new key: enter each secret again. Run:\n    ocelog channel edit ops\n"
+    with conversation(ocelog, "channel", "edit", "ops") as person:
+        person.until("url of the webhook channel: ")
+        person.type(f"{far.url}{path}")
+        person.until("signing_key of the webhook channel: ")
+        person.type("another key of 32 characters ....")
+        person.until("Changed 'ops'")
+        assert person.ended() == 0
+    assert "took it: 200 ok" in ocelog("channel", "test", "ops").out
+    (ocelog.home / "key").write_bytes(b"damaged")
+    ocelog("channel", "remove", "ops", "--yes")
+    # Nothing is left that a key opens.
+    said = ocelog("init").err
+    assert said.startswith("The key in the home was not usable.")
+    assert "enter each secret again" not in said
+
+
 def test_a_setting_that_does_not_hold_is_not_asked_for_as_a_secret(ocelog: Ocelog) -> None:
     with conversation(ocelog, "channel", "add", "webhook", "ops", "--set", "allow_private=maybe") as person:
         person.until("url of the webhook channel: ")

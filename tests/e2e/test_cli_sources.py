@@ -55,6 +55,7 @@ def test_while_a_service_runs_nobody_is_told_to_pull(ocelog: Ocelog, tenant: Sim
     with held(home, "ocelog pull"):
         assert ocelog.add(tenant, "second", "--no-check", "--anyway").out.endswith("Next: ocelog pull\n")
     with held(home, "ocelog run"):
+        assert "ocelog pull" not in ocelog("init").out
         added = ocelog.add(tenant, "third", "--no-check", "--anyway", "--log-type", "issues").out
         assert added.endswith("The service begins to read it within seconds. Next: ocelog status third\n")
         changed = ocelog("source", "edit", "first", "--no-project", "--no-check", "--anyway").err

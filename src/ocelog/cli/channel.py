@@ -83,14 +83,17 @@ def edit(
     it.
     """
     if (other := remote.chosen()) is not None:
-        before = other.channels.status(name).channel
+        status = other.channels.status(name)
+        before = status.channel
         named = {} if rename is None else {"name": rename}
-        row = other.channels.edit(before.id, named | chosen.body(_changed(before, chosen, rename))).channel
+        secrets = _changed(before, status.secrets, chosen, rename)
+        row = other.channels.edit(before.id, named | chosen.body(secrets)).channel
         unknown = _unknown_rules(chosen, row, other)
     else:
         with opened() as installation:
             before = channels.find(installation, name)
-            change = chosen.change(_changed(before, chosen, rename), rename)
+            kept = channels.secrets_kept(installation, before)
+            change = chosen.change(_changed(before, kept, chosen, rename), rename)
             row = channels.edit(installation, before, change)
             unknown = _unknown_rules(chosen, row, installation)
     show.paragraph(f"Changed {row.name!r}.")
@@ -113,12 +116,13 @@ def _say(remarks: list[str]) -> None:
         show.remark(show.harmless(each))
 
 
-def _changed(before: ChannelRow, chosen: ChannelOptions, rename: str | None) -> dict[str, GivenSecret]:
+def _changed(
+    before: ChannelRow, kept: Mapping[str, str], chosen: ChannelOptions, rename: str | None
+) -> dict[str, GivenSecret]:
     """Return the secrets that are to be kept: those that were given, or asked for if nothing was chosen at all."""
     given = chosen.secrets()
     if chosen.is_blank and rename is None:
-        names = channels.secret_names(before.kind, required=True)
-        given = _asked_until_fit(before.kind, names, given, before.settings)
+        given = _asked_until_fit(before.kind, channels.secrets_to_ask(before.kind, kept), given, before.settings)
         if not given:
             raise ConfigError("No change was given, such as --severity high+. See: ocelog channel edit --help")
     return given

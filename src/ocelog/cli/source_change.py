@@ -16,7 +16,7 @@ from ocelog.cli import source_options as options
 from ocelog.cli.secret_input import asked_secret, carried, somebody_is_there
 from ocelog.cli.source_options import SourceOptions
 from ocelog.errors import ConfigError
-from ocelog.installation.home_lock import holder
+from ocelog.installation.home_lock import is_served
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow
 from ocelog.product import Product
@@ -53,7 +53,7 @@ def add(
         else:
             row, secret = _described(installation, product, name, chosen)
         resumes = sources.add(installation, row, secret)
-        served = _is_served(installation)
+        served = is_served(installation.home)
     _say_added(row.name, row.id, again=resumes)
     if not works:
         show.hint(f"It does not work yet. Next, correct it: ocelog source edit {row.id}")
@@ -62,12 +62,6 @@ def add(
         show.hint(f"The service begins to read it within seconds. Next: ocelog status {row.id}")
     else:
         show.hint("Next: ocelog pull")
-
-
-def _is_served(installation: Installation) -> bool:
-    """Whether a service reads what is due in this home."""
-    who = holder(installation.home)
-    return who is not None and who.is_service
 
 
 def _say_added(name: str, source_id: str, *, again: bool = False) -> None:
@@ -159,7 +153,7 @@ def edit(
             flags = [each.flag for each in sources.product_of(before).options]
             known = write_list(["--poll", "--backfill", "--log-type", *flags, "--client-secret-file"], "or")
             raise ConfigError(f"No change was given: give one or more of {known}. See: ocelog source edit --help")
-        first = " (stop the service first)" if _is_served(installation) else ""
+        first = " (stop the service first)" if is_served(installation.home) else ""
     show.paragraph(f"Changed {done.row.name!r}.")
     if done.swept:
         show.remark(
