@@ -101,6 +101,14 @@ def test_a_channel_is_removed_at_a_terminal_only_after_a_yes(ocelog: Ocelog, far
         assert "[y/N]" not in person.shown
 
 
+def test_who_removes_a_channel_hears_whether_others_get_what_waited(ocelog: Ocelog, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        ocelog("channel", "add", "file", name, "--set", f"path={tmp_path / name}")
+    tell(ocelog, "a", Happened.OPENED, "one")
+    assert "1 message waited: each goes to the channels that take it now." in ocelog("channel", "remove", "one").out
+    assert "1 message waited: there is no other channel, so nobody gets it." in ocelog("channel", "remove", "two").out
+
+
 def test_a_secret_among_the_settings_is_refused_before_anything_is_asked(ocelog: Ocelog) -> None:
     typed = ["channel", "add", "webhook", "ops", "--set", "url=https://example.com/hush"]
     with conversation(ocelog, *typed, columns=200) as person:

@@ -267,13 +267,14 @@ def remove(
         found = other.channels.status(name)
         _ask_to_remove(found.channel.name, yes=yes)
         other.channels.remove(found.channel.id)
-        _say_removed(found.channel.name, found.waiting)
+        _say_removed(found.channel.name, found.waiting, others=bool(other.channels.statuses()))
         return
     with opened() as installation:
         row = channels.find(installation, name)
         _ask_to_remove(row.name, yes=yes)
         waited = channels.remove(installation, row)
-    _say_removed(row.name, waited)
+        others = bool(channels.statuses(installation))
+    _say_removed(row.name, waited, others=others)
 
 
 def _ask_to_remove(name: str, *, yes: bool) -> None:
@@ -285,8 +286,9 @@ def _ask_to_remove(name: str, *, yes: bool) -> None:
         )
 
 
-def _say_removed(name: str, waited: int) -> None:
-    show.paragraph(f"Removed {name!r}." + (f" {waited} messages waited; other channels get them." if waited else ""))
+def _say_removed(name: str, waited: int, *, others: bool) -> None:
+    rest = "each goes to the channels that take it now" if others else "there is no other channel, so nobody gets it"
+    show.paragraph(f"Removed {name!r}." + (f" {counted(waited, 'message')} waited: {rest}." if waited else ""))
 
 
 @app.command("resend")
