@@ -31,6 +31,7 @@ def test_a_rule_that_is_written_in_json_is_named(tmp_path: Path) -> None:
     rows = '{"rows": [{"AnalysisType": "rule"}]}'
     write(tmp_path, a_DOT_json='{"AnalysisType": "rule", "RuleID": "A"}', rows_DOT_json=rows, cut_DOT_json="{")
     write(tmp_path, b_DOT_yml=rule("B"), x_DOT_py="def rule(event):\n    return True\n")
+    write(tmp_path, policy_DOT_json='{"AnalysisType": "policy", "PolicyID": "P"}')
     found = read_checkout(tmp_path)
     assert list(found.rules) == ["B"]
     (problem,) = found.problems

@@ -30,6 +30,8 @@ _LIKELY = r"""{}["']?(AnalysisType|RuleID|GlobalID|DataModelID|PackID|LookupName
 _NAMED = re.compile(r"""["']?Filename["']?[ \t]*:[ \t]*["']?([^"'\n]+)""")
 STOOD_ON = frozenset({"global", "datamodel", "lookup_table"})
 """Kinds that rules need, wherever in the checkout they are."""
+_RUN_NOWHERE = frozenset({"policy", "scheduled_prompt"})
+"""Kinds that are only listed, as they need what Ocelog has not."""
 _EXAMPLES = "templates"
 """A folder of panther-analysis: rules that only show what may stand where, and whose files are not there."""
 _MAX_FILES = 50_000
@@ -174,7 +176,8 @@ def _is_rule_in_json(root: Path, name: str) -> bool:
         read = json.loads(content)
     except (ValueError, RecursionError):
         return False
-    return isinstance(read, dict) and isinstance(read.get("AnalysisType"), str)
+    kind = read.get("AnalysisType") if isinstance(read, dict) else None
+    return isinstance(kind, str) and kind not in _RUN_NOWHERE
 
 
 def _files_of_rules(root: Path) -> Iterator[str]:
