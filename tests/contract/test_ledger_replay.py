@@ -226,6 +226,19 @@ def test_what_was_judged_again_is_unjudged_no_more(landed: Ledger, clock: Clock)
     ]
 
 
+def test_what_a_removed_source_had_stays_unjudged(landed: Ledger) -> None:
+    covered = ReplayRange(since_us=0, until_us=10, noted_before_us=NOW_US + 1)
+    left = {TABLE: [UnjudgedEvents(rule_id="rule", reason="a", events=[replace(EVENT, event_us=5)])]}
+    landed.rules.settle_unjudged("rule", [TABLE], covered, left)
+    landed.sources.remove(SOURCE)
+    assert landed.rules.settle_unjudged("rule", [TABLE], covered, {}) == 0
+    assert [each.source_id for each in landed.rules.unjudged()] == [SOURCE]
+    row = landed.sources.find(SOURCE)
+    assert row is not None
+    landed.sources.add(replace(row, removed_us=None))
+    assert landed.rules.settle_unjudged("rule", [TABLE], covered, {}) == 1
+
+
 def test_what_a_purged_source_had_is_not_noted_as_unjudged_once_a_replay_ends(landed: Ledger) -> None:
     everything = ReplayRange(since_us=0, until_us=10, noted_before_us=NOW_US + 1)
     events = [EVENT, replace(EVENT, source_id="")]

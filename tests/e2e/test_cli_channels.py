@@ -101,6 +101,14 @@ def test_a_channel_is_removed_at_a_terminal_only_after_a_yes(ocelog: Ocelog, far
         assert "[y/N]" not in person.shown
 
 
+def test_who_removes_a_channel_hears_whether_others_get_what_waited(ocelog: Ocelog, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        ocelog("channel", "add", "file", name, "--set", f"path={tmp_path / name}")
+    tell(ocelog, "a", Happened.OPENED, "one")
+    assert "1 message waited: each goes to the channels that take it now." in ocelog("channel", "remove", "one").out
+    assert "1 message waited: there is no other channel, so nobody gets it." in ocelog("channel", "remove", "two").out
+
+
 def test_a_secret_among_the_settings_is_refused_before_anything_is_asked(ocelog: Ocelog) -> None:
     typed = ["channel", "add", "webhook", "ops", "--set", "url=https://example.com/hush"]
     with conversation(ocelog, *typed, columns=200) as person:
@@ -129,6 +137,32 @@ def test_a_secret_that_does_not_hold_is_asked_again_when_it_is_changed(ocelog: O
         person.until("Changed 'people'")
         assert person.ended() == 0
         assert "s3cr3t" not in person.shown
+
+
+def test_under_a_new_key_each_command_that_is_named_enters_all_that_is_lost(
+    ocelog: Ocelog, far: FarEnd, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("k" * 32)
+    path = add_webhook(ocelog, far, "ops", "--secret-file", f"signing_key={tmp_path / 'key'}")
+    ocelog("channel", "add", "file", "log", "--set", f"path={tmp_path / 'log.jsonl'}")
+    (tmp_path / "url").write_text("ntfy://topic")
+    ocelog("channel", "add", "apprise", "people", "--secret-ref", f"url=file:{tmp_path / 'url'}")
+    (ocelog.home / "key").unlink()
+    assert ocelog("init").err == "It is a new key: enter each secret again. Run:\n    ocelog channel edit ops\n"
+    with conversation(ocelog, "channel", "edit", "ops") as person:
+        person.until("url of the webhook channel: ")
+        person.type(f"{far.url}{path}")
+        person.until("signing_key of the webhook channel: ")
+        person.type("another key of 32 characters ....")
+        person.until("Changed 'ops'")
+        assert person.ended() == 0
+    assert "took it: 200 ok" in ocelog("channel", "test", "ops").out
+    (ocelog.home / "key").write_bytes(b"damaged")
+    ocelog("channel", "remove", "ops", "--yes")
+    # Nothing is left that a key opens.
+    said = ocelog("init").err
+    assert said.startswith("The key in the home was not usable.")
+    assert "enter each secret again" not in said
 
 
 def test_a_setting_that_does_not_hold_is_not_asked_for_as_a_secret(ocelog: Ocelog) -> None:

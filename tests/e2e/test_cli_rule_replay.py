@@ -167,6 +167,19 @@ def test_what_was_left_unjudged_is_settled_once_it_is_judged(ocelog: Ocelog, tmp
 
 
 @pytest.mark.slow
+def test_what_a_removed_source_left_unjudged_is_not_said_to_be_judged(ocelog: Ocelog, tmp_path: Path) -> None:
+    rules = registered(ocelog, tmp_path, FAILS)
+    events = replayed(ocelog, code=1)["events"]
+    (rules / "replayed.py").write_text(LOGINS)
+    ocelog("source", "remove", "prod", "--yes")
+    said = ocelog("rules", "replay", "Mine.Replayed", "--since", "30d")
+    assert "judged now" not in said.out
+    assert f"{events} events that had been left unjudged stay so." in " ".join(said.err.split())
+    (left,) = ocelog("rules", "unjudged", "--json").json
+    assert left["events"] == events
+
+
+@pytest.mark.slow
 def test_a_suspended_rule_needs_attention_until_it_is_enabled_also_after_a_replay(
     ocelog: Ocelog, tmp_path: Path
 ) -> None:

@@ -13,6 +13,8 @@ from commands.kept import Kept
 from commands.terminal import conversation
 from ocelog.app.sources import sources
 from ocelog.cli import main
+from ocelog.installation.home import open_home
+from ocelog.installation.home_lock import held
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.secrets.secret import Secret
@@ -45,6 +47,19 @@ def once(tmp_path_factory: pytest.TempPathFactory, tenant: Simulated) -> Kept:
 def pulled(once: Kept) -> Ocelog:
     """Put back a home whose source `prod` was pulled."""
     return once.again()
+
+
+def test_while_a_service_runs_nobody_is_told_to_pull(ocelog: Ocelog, tenant: Simulated) -> None:
+    assert ocelog.add(tenant, "first", "--no-check", "--project", "a").out.endswith("Next: ocelog pull\n")
+    home = open_home(ocelog.home)
+    with held(home, "ocelog pull"):
+        assert ocelog.add(tenant, "second", "--no-check", "--anyway").out.endswith("Next: ocelog pull\n")
+    with held(home, "ocelog run"):
+        assert "ocelog pull" not in ocelog("init").out
+        added = ocelog.add(tenant, "third", "--no-check", "--anyway", "--log-type", "issues").out
+        assert added.endswith("The service begins to read it within seconds. Next: ocelog status third\n")
+        changed = ocelog("source", "edit", "first", "--no-project", "--no-check", "--anyway").err
+        assert "too (stop the service first): ocelog pull --since 30d" in " ".join(changed.split())
 
 
 @pytest.mark.slow

@@ -27,6 +27,17 @@ def rule(name: str, more: str = "Filename: x.py\nLogTypes: [X]\nEnabled: true\nS
     return f"AnalysisType: rule\nRuleID: {name}\n{more}\n"
 
 
+def test_a_rule_that_is_written_in_json_is_named(tmp_path: Path) -> None:
+    rows = '{"rows": [{"AnalysisType": "rule"}]}'
+    write(tmp_path, a_DOT_json='{"AnalysisType": "rule", "RuleID": "A"}', rows_DOT_json=rows, cut_DOT_json="{")
+    write(tmp_path, b_DOT_yml=rule("B"), x_DOT_py="def rule(event):\n    return True\n")
+    write(tmp_path, policy_DOT_json='{"AnalysisType": "policy", "PolicyID": "P"}')
+    found = read_checkout(tmp_path)
+    assert list(found.rules) == ["B"]
+    (problem,) = found.problems
+    assert problem.message.startswith("a.json:1: rules are read from YAML alone: rename this file to end with .yml")
+
+
 @pytest.mark.parametrize("inside", [".", "rules", "rules/door", "rules/door/opened.yml", "packs/acme.yml"])
 def test_the_root_of_a_checkout_is_found_upward(inside: str) -> None:
     assert find_root(CHECKOUT / inside) == CHECKOUT

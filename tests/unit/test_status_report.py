@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bookkeeping.records import NOW
+from bookkeeping.records import NOW, slice_of
 from ocelog.app.judging.judging_pace import RuleTime, Slowest
 from ocelog.app.sources.sources import row_of
 from ocelog.app.status.status import Gap, StreamStatus, stream_statuses
@@ -51,6 +51,14 @@ def test_a_silent_stream_is_told_of_later_without_a_change_of_the_others(
     each = silent(streams[0])
     told = _remarks(replace(each, alarm=replace(each.alarm, after=after)), idle=False)
     assert told[1].endswith(f"ocelog source edit prod --no-events-after audit={looser}")
+
+
+def test_to_read_again_a_service_is_stopped_first(streams: list[StreamStatus]) -> None:
+    short = slice_of(since=NOW - DAY, until=NOW, short_by=3)
+    each = replace(streams[0], short=(short,), total_off_by=2, total_off_since=NOW)
+    for idle in (True, False):
+        told = [line for line in _remarks(each, idle=idle) if "ocelog pull --since" in line]
+        assert [("stop the service" in line) for line in told] == [not idle] * 2
 
 
 @pytest.mark.parametrize(

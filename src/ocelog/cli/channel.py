@@ -83,14 +83,17 @@ def edit(
     it.
     """
     if (other := remote.chosen()) is not None:
-        before = other.channels.status(name).channel
+        status = other.channels.status(name)
+        before = status.channel
         named = {} if rename is None else {"name": rename}
-        row = other.channels.edit(before.id, named | chosen.body(_changed(before, chosen, rename))).channel
+        secrets = _changed(before, status.secrets, chosen, rename)
+        row = other.channels.edit(before.id, named | chosen.body(secrets)).channel
         unknown = _unknown_rules(chosen, row, other)
     else:
         with opened() as installation:
             before = channels.find(installation, name)
-            change = chosen.change(_changed(before, chosen, rename), rename)
+            kept = channels.secrets_kept(installation, before)
+            change = chosen.change(_changed(before, kept, chosen, rename), rename)
             row = channels.edit(installation, before, change)
             unknown = _unknown_rules(chosen, row, installation)
     show.paragraph(f"Changed {row.name!r}.")
@@ -113,12 +116,13 @@ def _say(remarks: list[str]) -> None:
         show.remark(show.harmless(each))
 
 
-def _changed(before: ChannelRow, chosen: ChannelOptions, rename: str | None) -> dict[str, GivenSecret]:
+def _changed(
+    before: ChannelRow, kept: Mapping[str, str], chosen: ChannelOptions, rename: str | None
+) -> dict[str, GivenSecret]:
     """Return the secrets that are to be kept: those that were given, or asked for if nothing was chosen at all."""
     given = chosen.secrets()
     if chosen.is_blank and rename is None:
-        names = channels.secret_names(before.kind, required=True)
-        given = _asked_until_fit(before.kind, names, given, before.settings)
+        given = _asked_until_fit(before.kind, channels.secrets_to_ask(before.kind, kept), given, before.settings)
         if not given:
             raise ConfigError("No change was given, such as --severity high+. See: ocelog channel edit --help")
     return given
@@ -263,13 +267,14 @@ def remove(
         found = other.channels.status(name)
         _ask_to_remove(found.channel.name, yes=yes)
         other.channels.remove(found.channel.id)
-        _say_removed(found.channel.name, found.waiting)
+        _say_removed(found.channel.name, found.waiting, others=bool(other.channels.statuses()))
         return
     with opened() as installation:
         row = channels.find(installation, name)
         _ask_to_remove(row.name, yes=yes)
         waited = channels.remove(installation, row)
-    _say_removed(row.name, waited)
+        others = bool(channels.statuses(installation))
+    _say_removed(row.name, waited, others=others)
 
 
 def _ask_to_remove(name: str, *, yes: bool) -> None:
@@ -281,8 +286,9 @@ def _ask_to_remove(name: str, *, yes: bool) -> None:
         )
 
 
-def _say_removed(name: str, waited: int) -> None:
-    show.paragraph(f"Removed {name!r}." + (f" {waited} messages waited; other channels get them." if waited else ""))
+def _say_removed(name: str, waited: int, *, others: bool) -> None:
+    rest = "each goes to the channels that take it now" if others else "there is no other channel, so nobody gets it"
+    show.paragraph(f"Removed {name!r}." + (f" {counted(waited, 'message')} waited: {rest}." if waited else ""))
 
 
 @app.command("resend")

@@ -134,6 +134,11 @@ def _show_replayed(done: RuleReplay, typed: str) -> None:
     ):
         if count:
             show.remark(f"{counted(count, left)} {why}.")
+    if done.stay:
+        show.remark(
+            f"{counted(done.stay, 'event')} that had been left unjudged stay so. Add the source again, and replay; or "
+            f"forget them: ocelog rules unjudged {shlex.quote(done.rule)} --dismiss"
+        )
     for why, count in done.failed.items():
         unit = "row" if done.kind is Kind.SCHEDULED_RULE else "event"
         show.remark(show.harmless(f"The rule said nothing of {counted(count, unit)}: {why}"))
@@ -158,6 +163,7 @@ def _replayed_as_json(done: RuleReplay) -> Mapping[str, Any]:
         "waiting": done.waiting,
         "without_source": done.without_source,
         "settled": done.settled,
+        "left_unjudged": done.stay,
         "failed": [{"why": why, "events": count} for why, count in done.failed.items()],
         "runs": done.runs,
         "bounded": done.bounded,

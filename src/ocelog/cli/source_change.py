@@ -16,6 +16,7 @@ from ocelog.cli import source_options as options
 from ocelog.cli.secret_input import asked_secret, carried, somebody_is_there
 from ocelog.cli.source_options import SourceOptions
 from ocelog.errors import ConfigError
+from ocelog.installation.home_lock import is_served
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow
 from ocelog.product import Product
@@ -52,8 +53,15 @@ def add(
         else:
             row, secret = _described(installation, product, name, chosen)
         resumes = sources.add(installation, row, secret)
+        served = is_served(installation.home)
     _say_added(row.name, row.id, again=resumes)
-    show.hint("Next: ocelog pull" if works else f"It does not work yet. Next, correct it: ocelog source edit {row.id}")
+    if not works:
+        show.hint(f"It does not work yet. Next, correct it: ocelog source edit {row.id}")
+    elif served:
+        # It holds the home, so that a pull is refused.
+        show.hint(f"The service begins to read it within seconds. Next: ocelog status {row.id}")
+    else:
+        show.hint("Next: ocelog pull")
 
 
 def _say_added(name: str, source_id: str, *, again: bool = False) -> None:
@@ -145,14 +153,17 @@ def edit(
             flags = [each.flag for each in sources.product_of(before).options]
             known = write_list(["--poll", "--backfill", "--log-type", *flags, "--client-secret-file"], "or")
             raise ConfigError(f"No change was given: give one or more of {known}. See: ocelog source edit --help")
+        first = " (stop the service first)" if is_served(installation.home) else ""
     show.paragraph(f"Changed {done.row.name!r}.")
     if done.swept:
         show.remark(
-            "Open records of the added projects are read by a sweep. To read closed ones too: ocelog pull --since 30d"
+            f"Open records of the added projects are read by a sweep. To read closed ones too{first}: ocelog pull "
+            "--since 30d"
         )
     elif done.sees_more:
         show.remark(
-            "Of the added projects, only what changes from now on is read. To read their past: ocelog pull --since 30d"
+            f"Of the added projects, only what changes from now on is read. To read their past{first}: ocelog pull "
+            "--since 30d"
         )
 
 

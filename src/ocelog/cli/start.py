@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.alerts import channels
 from ocelog.app.sources import sources
 from ocelog.cli import show
 from ocelog.cli.secret_input import given_ledger
 from ocelog.errors import OcelogError
 from ocelog.installation import config
+from ocelog.installation.home_lock import is_served
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 
@@ -58,25 +58,26 @@ def command(
         show.paragraph("It opens the secrets in the ledger. Keep a copy apart from backups.")
         if not made.new:
             again = _to_enter_again(path)
-            show.remark(
-                "\n    ".join(["It is a new key: enter each secret again. Run:", *again])
-                if again
-                else f"It is a new key: {_ENTER_EACH_AGAIN}."
-            )
+            if again is None:
+                show.remark(f"It is a new key: {_ENTER_EACH_AGAIN}.")
+            elif again:
+                show.remark("\n    ".join(["It is a new key: enter each secret again. Run:", *again]))
     if place != config.home_path().resolve():
         typer.echo(f"Set OCELOG_HOME={shlex.quote(str(place))} for every other command.")
-    show.hint(f"Next: {'ocelog pull' if not made.new and _has_sources(path) else 'ocelog source add'}")
+    if made.new or not _has_sources(path):
+        show.hint("Next: ocelog source add")
+    elif not is_served(made.home):
+        show.hint("Next: ocelog pull")
 
 
-def _to_enter_again(path: Path) -> list[str]:
-    """Return by which commands secrets are entered that a new key does not open; none if there are very many."""
+def _to_enter_again(path: Path) -> list[str] | None:
+    """Return by which commands secrets are entered that a new key does not open; None: not known, or very many."""
     try:
         with opened(path, reading=True) as installation:
-            commands = [f"ocelog source rotate {each.id}" for each in sources.listed(installation)]
-            commands += [f"ocelog channel edit {each.channel.id}" for each in channels.statuses(installation)]
+            commands = sources.enter_again(installation)
     except OcelogError:
-        return []
-    return commands if len(commands) <= _MOST_NAMED else []
+        return None
+    return commands if len(commands) <= _MOST_NAMED else None
 
 
 def _has_sources(path: Path) -> bool:

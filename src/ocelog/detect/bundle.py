@@ -5,6 +5,7 @@ lies in the folder. Links to folders are not followed, and no file outside the c
 """
 
 import errno
+import json
 import os
 import posixpath
 import re
@@ -29,6 +30,8 @@ _LIKELY = r"""{}["']?(AnalysisType|RuleID|GlobalID|DataModelID|PackID|LookupName
 _NAMED = re.compile(r"""["']?Filename["']?[ \t]*:[ \t]*["']?([^"'\n]+)""")
 STOOD_ON = frozenset({"global", "datamodel", "lookup_table"})
 """Kinds that rules need, wherever in the checkout they are."""
+_RUN_NOWHERE = frozenset({"policy", "scheduled_prompt"})
+"""Kinds that are only listed, as they need what Ocelog has not."""
 _EXAMPLES = "templates"
 """A folder of panther-analysis: rules that only show what may stand where, and whose files are not there."""
 _MAX_FILES = 50_000
@@ -101,7 +104,7 @@ def _read_bundle(path: Path) -> Bundle:
     found = Bundle(root=root, scope=wanted.relative_to(root).as_posix())
     files, refused, size = dict[str, bytes](), dict[str, str](), 0
     named, passed_over = list[str](), list[str]()
-    for name in _yaml_files(root):
+    for name in _files_of_rules(root):
         if name.startswith(f"{_EXAMPLES}/") and not found.scope.startswith(_EXAMPLES) and is_checkout(root):
             continue
         if any("\ud800" <= letter <= "\udfff" for letter in name):
@@ -109,6 +112,10 @@ def _read_bundle(path: Path) -> Bundle:
             shown = os.fsencode(name).decode("utf-8", "backslashreplace")
             if found.holds(name):
                 refused[shown] = f"{shown}:1: the name of this file, or of its folder, is not UTF-8: rename it"
+            continue
+        if name.endswith(".json"):
+            if found.holds(name) and _is_rule_in_json(root, name):
+                refused[name] = written_in_json(name)
             continue
         content = _read(root, name, MAX_BYTES, refused)
         if content is None:
@@ -155,14 +162,33 @@ def _described_by(path: Path) -> Path:
     return next((one for one in beside if one.exists()), path)
 
 
-def _yaml_files(root: Path) -> Iterator[str]:
+def written_in_json(name: str) -> str:
+    """Say of a file that describes a rule in JSON what keeps it from being read."""
+    return f"{name}:1: rules are read from YAML alone: rename this file to end with .yml, since JSON is YAML, too"
+
+
+def _is_rule_in_json(root: Path, name: str) -> bool:
+    """Whether a JSON file says what it is by an AnalysisType, as Panther takes it, too."""
+    content = _read(root, name, MAX_BYTES, {})
+    if content is None or b'"AnalysisType"' not in content:
+        return False
+    try:
+        read = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    kind = read.get("AnalysisType") if isinstance(read, dict) else None
+    return isinstance(kind, str) and kind not in _RUN_NOWHERE
+
+
+def _files_of_rules(root: Path) -> Iterator[str]:
+    """Yield the YAML files of a checkout, and its JSON files: what is in these is to be told."""
     count = 0
     for folder, folders, names in os.walk(root, onerror=fails):
         beneath = "" if folder == str(root) else Path(folder).relative_to(root).as_posix()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
         for name in sorted(names):
-            if name.endswith((".yml", ".yaml")) and not name.startswith("."):
-                count += 1
+            if name.endswith((".yml", ".yaml", ".json")) and not name.startswith("."):
+                count += not name.endswith(".json")
                 if count > _MAX_FILES:
                     raise RuleFileError(f"{root}: it holds more than {_MAX_FILES:,} YAML files")
                 yield posixpath.join(beneath, name)

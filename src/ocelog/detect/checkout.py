@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ocelog.detect.bundle import STOOD_ON, Bundle, kind_of, read_bundle
+from ocelog.detect.bundle import STOOD_ON, Bundle, kind_of, read_bundle, written_in_json
 from ocelog.detect.parse import parse_item
 from ocelog.detect.rule import (
     About,
@@ -222,7 +222,7 @@ class _Reader:
         self._problems: list[Problem] = [
             Problem(id=file, message=why, file=file)
             for file, why in bundle.refused.items()
-            if file.endswith((".yml", ".yaml")) and bundle.holds(file)
+            if (file.endswith((".yml", ".yaml")) or why == written_in_json(file)) and bundle.holds(file)
         ]
         self._sources: dict[str, str] = {}
         self._texts: dict[str, str] = {}

@@ -145,6 +145,12 @@ def holder(home: Home) -> Holder | None:
     )
 
 
+def is_served(home: Home) -> bool:
+    """Whether a service holds `home`: it reads what is due, and a pull would be refused. Raises what `holder` does."""
+    who = holder(home)
+    return who is not None and who.is_service
+
+
 def check_free(home: Home, *, service_can: bool = False) -> None:
     """Raise HomeError, as `held` would, if another command holds `home` just now."""
     if holder(home) is not None:

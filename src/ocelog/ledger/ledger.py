@@ -25,7 +25,7 @@ from ocelog.ledger.rules import RuleLedger
 from ocelog.ledger.sources import SourceLedger
 from ocelog.ledger.sweeps import SweepLedger
 from ocelog.ledger.system_errors import SystemErrorLedger
-from ocelog.ledger.vault import CHANNELS, Vault
+from ocelog.ledger.vault import CHANNELS, SOURCES, Vault, enter_again
 from ocelog.secrets.redaction import without_password
 from ocelog.times import to_us
 
@@ -136,6 +136,11 @@ class Ledger:
     def channel_vault(self, key: bytes) -> Vault:
         """Return the secrets of channels, which `key` opens."""
         return Vault(self._database, key, CHANNELS)
+
+    def enter_again(self) -> list[str]:
+        """Return the commands by which the secrets are entered again that another key does not open."""
+        with self._database.read() as tx:
+            return [*enter_again(tx, SOURCES), *enter_again(tx, CHANNELS)]
 
     def copy_to(self, path: Path) -> None:
         """Write all that the ledger holds, as of one instant, into a new SQLite file. Raises HomeError."""

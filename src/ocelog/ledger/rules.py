@@ -230,8 +230,9 @@ class RuleLedger:
         """Forget what a rule said nothing of and has judged by now, and note what is `left`, by table.
 
         Of what was noted before and lies within what is `covered`; return how many rows that was. Nothing is noted of
-        a source that was purged meanwhile.
+        a source that was purged meanwhile, and what is noted of one that was removed stays: nobody judges it.
         """
+        is_removed = tables.sources.c.removed_us.is_not(None)
         events = [event for each in left.values() for some in each for event in some.events]
         with self._database.write() as tx:
             there = sources.hold_known(tx, {event.source_id for event in events})
@@ -241,6 +242,7 @@ class RuleLedger:
                 _u.noted_us < covered.noted_before_us,
                 _u.first_us >= covered.since_us,
                 _u.last_us < covered.until_us,
+                _u.source_id.not_in(select(tables.sources.c.id).where(is_removed)),
             )
             count = tx.execute(select(func.coalesce(func.sum(_u.rows), 0)).where(*these)).scalar_one()
             tx.execute(delete(tables.unjudged).where(*these))

@@ -138,6 +138,13 @@ def kept(tx: Connection, owner: str, place: SecretOwner = SOURCES) -> dict[str, 
     return {row.name: row.reference or COPIED for row in tx.execute(found)}
 
 
+def enter_again(tx: Connection, place: SecretOwner) -> list[str]:
+    """Return the commands by which the secrets are entered again that another key does not open."""
+    owner = place.table.c[place.owner]
+    found = select(owner).where(place.table.c.sealed.is_not(None)).distinct().order_by(owner)
+    return [place.enter(each) for each in tx.execute(found).scalars()]
+
+
 def marks(tx: Connection, place: SecretOwner = SOURCES) -> dict[str, str]:
     """Return, by owner, what changes whenever a secret of it is put in the place of another; needs no key.
 

@@ -27,7 +27,7 @@ from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.kept_texts import kept_text
 from ocelog.languages.phrases import Phrase
-from ocelog.ledger.vault import KeptSecret
+from ocelog.ledger.vault import COPIED, KeptSecret
 from ocelog.model import Severity
 from ocelog.secrets.secret import Secret, hidden, may_be_shown, shown
 from ocelog.suggest import suggest
@@ -77,6 +77,20 @@ def remote_settings(kind: ChannelKind) -> list[Setting]:
 def secret_names(kind: str, *, required: bool = False) -> list[str]:
     """Return what is secret of a kind of channel, or only what it cannot be without. Raises ConfigError."""
     return [each.name for each in find_kind(kind).settings if each.secret and (each.required or not required)]
+
+
+def secrets_kept(installation: Installation, row: ChannelRow) -> dict[str, str]:
+    """Return by its name how each secret of a channel is kept, which needs no key."""
+    return installation.ledger.channels.secrets_kept(row.id)
+
+
+def secrets_to_ask(kind: str, kept: Mapping[str, str]) -> list[str]:
+    """Return what a person enters anew: what a channel cannot be without, and each of `kept` that is a copy.
+
+    A new key opens no copy, and says nothing of what is read where it is.
+    """
+    needed = secret_names(kind, required=True)
+    return [name for name in secret_names(kind) if name in needed or kept.get(name) == COPIED]
 
 
 def refuse_misplaced(kind: str, settings: Iterable[str], name: str | None = None, *, remote: bool = False) -> None:

@@ -51,6 +51,8 @@ class RuleReplay:
     """Events of sources that are not there any more."""
     settled: int = 0
     """Events that were unjudged until now, and are not any more."""
+    stay: int = 0
+    """Events that stay unjudged, as their source was removed."""
     failed: dict[str, int] = field(default_factory=dict)
     """Why the rule said nothing -> of how many events."""
     runs: int = 0
@@ -93,7 +95,10 @@ def settle(
     """Forget what the rule had said nothing of and has judged by now, and note what is `left`, by table."""
     noted = ledger.rules.settle_unjudged(done.rule, tables, covered, left)
     done.settled = max(0, noted - sum(len(each.events) for some in left.values() for each in some))
-    if done.events and done.is_whole and all(each.rule_id != done.rule for each in ledger.rules.unjudged()):
+    there = {"", *(row.id for row in ledger.sources.listed())}
+    mine = [each for each in ledger.rules.unjudged() if each.rule_id == done.rule]
+    done.stay = sum(each.rows for each in mine if each.source_id not in there)
+    if done.events and done.is_whole and all(each.source_id not in there for each in mine):
         state = ledger.rules.states().get(done.rule)
         # That it is suspended is so until a person enables it.
         others = False if state is not None and state.suspended_us is not None else None

@@ -87,6 +87,11 @@ def listed(installation: Installation, *, removed: bool = False) -> list[SourceR
     return installation.ledger.sources.listed(removed=removed)
 
 
+def enter_again(installation: Installation) -> list[str]:
+    """Return the commands by which the secrets of sources and channels are entered under a new key."""
+    return installation.ledger.enter_again()
+
+
 def secret_kept(installation: Installation, row: SourceRow) -> str | None:
     """Return where the secret of a source is kept, None if there is none."""
     return installation.ledger.sources.secret_kept(row.id, SECRET_NAME)

@@ -437,6 +437,8 @@ def _all_remarks(
 def _remarks(each: StreamStatus, *, idle: bool) -> list[str]:
     """Return the lines about a stream, but its error and its counts; `idle`: nothing runs that would try it again."""
     name = f"{each.source} {each.log_type}"
+    # A pull is refused while another command holds the home.
+    first = "" if idle else " (stop the service first)"
     lines = list[str]()
     if each.sweep is not None:
         lines.append(
@@ -464,7 +466,7 @@ def _remarks(each: StreamStatus, *, idle: bool) -> list[str]:
             f"up to {each.total_off_by} more records than it returns, and a second reading with other page edges "
             "showed the same records. Perhaps this account may not see the others: check its projects."
         )
-        lines.append("    To do: once the cause is gone, read the ranges again: ocelog pull --since 7d")
+        lines.append(f"    To do: once the cause is gone, read the ranges again{first}: ocelog pull --since 7d")
     if each.clock_off is not None:
         behind = "behind" if each.clock_off > timedelta(0) else "ahead of"
         lines.append(
@@ -489,7 +491,7 @@ def _remarks(each: StreamStatus, *, idle: bool) -> list[str]:
         )
         since, until = short.since.replace(microsecond=0), short.until.replace(microsecond=0) + timedelta(seconds=1)
         again = f"ocelog pull --since {write_instant(since)} --until {write_instant(until)}"
-        lines.append(f"    To do: read it again: {again}")
+        lines.append(f"    To do: read it again{first}: {again}")
     if each.refused:
         lines.append(f"{name}: {each.product} refuses these fields, new records lack them: {', '.join(each.refused)}")
     if each.unknown_fields:
