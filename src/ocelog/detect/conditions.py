@@ -363,7 +363,7 @@ def parse_key(entry: NodeMapping) -> Path | None:
     if (key := entry.get("Key")) is not None:
         return of_names([key.text()])
     if (deep := entry.get("DeepKey")) is not None:
-        return of_names(deep.texts())
+        return of_names(map(_name_or_place, deep.items() if deep.is_list else [deep]))
     if (dotted := entry.get("KeyPath")) is not None:
         try:
             return parse_path(dotted.text())
@@ -379,6 +379,11 @@ def parse_key(entry: NodeMapping) -> Path | None:
             raise parts.needs("FieldPath").wrong(str(error)) from None
         return Path(head.text, (*head.steps, *tail))
     return None
+
+
+def _name_or_place(node: Node) -> str | int:
+    name, value = node.text(), node.value()
+    return value if type(value) is int else name
 
 
 def _needed(path: Path | None, entry: NodeMapping) -> Path:

@@ -156,10 +156,10 @@ def _below(place: str, step: str) -> str:
     return f"{place}.{step}" if place else step
 
 
-def of_names(names: Iterable[str]) -> Path:
-    """Return the path through `names`, which are taken as they are."""
-    steps = tuple(_Name(name) for name in names)
-    return Path(".".join(step.name for step in steps), steps)
+def of_names(names: Iterable[str | int]) -> Path:
+    """Return the path through `names`, which are taken as they are; a number is the place of an item in a list."""
+    steps = tuple(_Name(name) if isinstance(name, str) else _Index(name) for name in names)
+    return Path(".".join(step.name if isinstance(step, _Name) else f"[{step.at}]" for step in steps), steps)
 
 
 def parse_path(text: str) -> Path:
