@@ -163,6 +163,7 @@ def test_an_address_may_be_in_any_of_several_networks() -> None:
         ("KeyPath: list[*].v", [1, 2]),
         ("Key: dotted.key", "d"),
         ("Enrichment: {Table: t, Selector: a.b, FieldPath: x.y}", "e"),
+        ("Enrichment: {Table: t, Selector: $.a.b, FieldPath: x.y}", "e"),
     ],
 )
 def test_keys_are_named_in_several_ways(keys: str, expected: Any) -> None:

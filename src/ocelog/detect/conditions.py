@@ -372,7 +372,8 @@ def parse_key(entry: NodeMapping) -> Path | None:
     if (enriched := entry.get("Enrichment")) is not None:
         parts = enriched.mapping()
         parts.only(("Table", "Selector", "FieldPath"))
-        head = of_names(["p_enrichment", parts.needs("Table").text(), parts.needs("Selector").text()])
+        selector = parts.needs("Selector").text().removeprefix("$.")
+        head = of_names(["p_enrichment", parts.needs("Table").text(), selector])
         try:
             tail = parse_path(parts.needs("FieldPath").text()).steps
         except ValueError as error:
