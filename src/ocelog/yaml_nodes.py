@@ -1,7 +1,8 @@
 """What a YAML file that people write holds: plain values, each with the line that it stands on.
 
 Scalars are read as YAML 1.2 has them, since that is how the rules that people bring are read elsewhere: `on`, `yes` and
-`12:30` are text, and so is a date. What is wrong is told as `file:line: what is wrong, nearest valid name`.
+`12:30` are text, and so is a date. So is `0189`, since programs that write YAML 1.1 leave out the quotes of such text,
+which may be the id of an account. What is wrong is told as `file:line: what is wrong, nearest valid name`.
 """
 
 import re
@@ -66,12 +67,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 for _tag, _pattern, _first in (
     (_NULL, r"~|null|Null|NULL|", "~nN\0"),
     (_BOOL, r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    (_INT, r"[-+]?(0o[0-7]+|0x[0-9a-fA-F]+|[0-9][0-9_]*)", "-+0123456789"),
-    (
-        _FLOAT,
-        r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
+    (_INT, r"[-+]?(0o[0-7]+|0x[0-9a-fA-F]+|0[0-7_]*|[1-9][0-9_]*)", "-+0123456789"),
+    (_FLOAT, r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*|(?=[eE])))([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    (_FLOAT, r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
     (_MERGE, r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first])

@@ -47,8 +47,8 @@ def test_the_built_in_rules_are_there_and_on(ocelog: Ocelog) -> None:
 @pytest.mark.slow
 def test_a_checkout_is_registered_listed_and_forgotten_and_its_files_stay(ocelog: Ocelog) -> None:
     said = ocelog("rules", "add", str(CHECKOUT), "--name", "doors", "--network")
-    assert "Registered 'doors': 2 of 9 rules on." in said.out
-    assert "5 more are about log types that no source here has." in said.out
+    assert "Registered 'doors': 0 of 9 rules on." in said.out
+    assert "7 more are about log types that no source here has." in said.out
     assert "registered already" in ocelog("rules", "add", str(CHECKOUT), "--name", "again", code=2).err
     (found,) = ocelog("rules", "list", "doors", "--json").json
     assert (found["network"], found["unsafe"], found["path"]) == (True, False, str(CHECKOUT))
@@ -58,6 +58,10 @@ def test_a_checkout_is_registered_listed_and_forgotten_and_its_files_stay(ocelog
     assert (by_id["Acme.Door.Forced"]["status"], by_id["Acme.Door.Forced"]["why"]) == (
         "no source",
         f"{CHECKOUT}/simple/forced.yml:5: there is no log type 'Acme.Door'",
+    )
+    assert (by_id["Acme.Door.ForcedAfter"]["status"], by_id["Acme.Door.ForcedAfter"]["why"]) == (
+        "no source",
+        "it needs matches of Acme.Door.Located, which cannot have any here",
     )
     assert by_id["Acme.Door.Trial"]["status"] == "off"
     assert by_id["Acme.Door.Nightly"]["kind"] == "scheduled_rule"

@@ -155,12 +155,15 @@ def test_an_address_may_be_in_any_of_several_networks() -> None:
     [
         ("Key: User", "u"),
         ("DeepKey: [user2, name]", "n"),
+        ("DeepKey: [list, 1, v]", 2),
+        ("DeepKey: [numbered, '1']", "o"),
         ("KeyPath: USER2.NAME", "n"),
         ("KeyPath: list[1].v", 2),
         ("KeyPath: list[-1].v", 2),
         ("KeyPath: list[*].v", [1, 2]),
         ("Key: dotted.key", "d"),
         ("Enrichment: {Table: t, Selector: a.b, FieldPath: x.y}", "e"),
+        ("Enrichment: {Table: t, Selector: $.a.b, FieldPath: x.y}", "e"),
     ],
 )
 def test_keys_are_named_in_several_ways(keys: str, expected: Any) -> None:
@@ -169,6 +172,7 @@ def test_keys_are_named_in_several_ways(keys: str, expected: Any) -> None:
         "user2": {"name": "n"},
         "list": [{"v": 1}, {"v": 2}],
         "dotted.key": "d",
+        "numbered": {"1": "o"},
         "p_enrichment": {"t": {"a.b": {"x": {"y": "e"}}}},
     }
     assert asks(f"- {keys}\n  Condition: Equals\n  Value: {expected}", data)

@@ -31,3 +31,16 @@ def test_an_event_has_the_rows_of_what_is_looked_up_for_its_log_type(data: dict[
     assert RULES.event(data, "Other.Door") == data
     assert RULES.event(data, None) == data
     assert data == before
+
+
+def test_rules_find_rows_under_the_path_without_its_dollar_as_udm_path_says_it(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,name\n7,Ada\n")
+    (tmp_path / "t.yml").write_text(
+        "AnalysisType: lookup_table\nLookupName: t\nEnabled: true\nFilename: t.csv\n"
+        "LogTypeMap: {PrimaryKey: id, AssociatedLogTypes: [{LogType: Acme.Door, Selectors: [$.who.id]}]}\n"
+    )
+    (tmp_path / "m.yml").write_text(
+        "AnalysisType: datamodel\nDataModelID: M\nLogTypes: [Acme.Door]\nMappings: [{Name: actor, Path: $.who.id}]\n"
+    )
+    event = RuleSet(read_checkout(tmp_path)).event({"who": {"id": "7"}}, "Acme.Door")
+    assert event.deep_get("p_enrichment", "t", event.udm_path("actor"), "name") == "Ada"

@@ -144,7 +144,14 @@ def test_a_rule_whose_file_has_the_name_of_a_helper_imports_the_helper() -> None
 def test_a_helper_without_its_file_cannot_be_imported() -> None:
     found = Modules({"r.py": "import words"}, {"words": "gone.py"}).load("r.py")
     assert isinstance(found, Fault)
-    assert "'words' is not installed here" in found.message
+    assert found.message == "the helper 'words' is missing: there is no file gone.py"
+    unread = Modules({"r.py": "import words"}, {"words": "w.py"}, {"w.py": "w.py:1: is too large"}).load("r.py")
+    assert "the helper 'words' is missing: w.py:1: is too large" in str(unread)
+
+
+def test_a_helper_that_importlib_looks_for_is_not_said_to_be_missing() -> None:
+    found = fault("import importlib\nimportlib.import_module('words')", words="X = 1")
+    assert found.message.startswith("import the helper 'words' by an import statement")
 
 
 def test_modules_of_rules_are_not_left_among_those_of_the_process() -> None:

@@ -140,7 +140,10 @@ def test_of_cron_and_rate_the_one_that_is_empty_does_not_count() -> None:
 
 
 def test_a_lookup_table_may_be_filled_by_a_query_that_is_not_run() -> None:
-    table = item("AnalysisType: lookup_table\nLookupName: T\nQuery: SELECT 1\nLogTypeMap: {PrimaryKey: id}\n")
+    table = item(
+        "AnalysisType: lookup_table\nLookupName: T\nQuery: SELECT 1\nLogTypeMap: {PrimaryKey: id}\n"
+        "Refresh: {PeriodMinutes: 60}\nIndicators: [{Field: id, Indicators: [ip]}]\nValidations: []\n"
+    )
     assert (table.name, table.file, table.primary_key, table.enabled) == ("T", None, "id", True)
 
 

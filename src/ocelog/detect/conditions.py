@@ -363,7 +363,7 @@ def parse_key(entry: NodeMapping) -> Path | None:
     if (key := entry.get("Key")) is not None:
         return of_names([key.text()])
     if (deep := entry.get("DeepKey")) is not None:
-        return of_names(deep.texts())
+        return of_names(map(_name_or_place, deep.items() if deep.is_list else [deep]))
     if (dotted := entry.get("KeyPath")) is not None:
         try:
             return parse_path(dotted.text())
@@ -372,13 +372,19 @@ def parse_key(entry: NodeMapping) -> Path | None:
     if (enriched := entry.get("Enrichment")) is not None:
         parts = enriched.mapping()
         parts.only(("Table", "Selector", "FieldPath"))
-        head = of_names(["p_enrichment", parts.needs("Table").text(), parts.needs("Selector").text()])
+        selector = parts.needs("Selector").text().removeprefix("$.")
+        head = of_names(["p_enrichment", parts.needs("Table").text(), selector])
         try:
             tail = parse_path(parts.needs("FieldPath").text()).steps
         except ValueError as error:
             raise parts.needs("FieldPath").wrong(str(error)) from None
         return Path(head.text, (*head.steps, *tail))
     return None
+
+
+def _name_or_place(node: Node) -> str | int:
+    name, value = node.text(), node.value()
+    return value if type(value) is int else name
 
 
 def _needed(path: Path | None, entry: NodeMapping) -> Path:

@@ -20,6 +20,11 @@ class Selector(Struct, frozen=True, kw_only=True):
     path: Path
     rows: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """What rules call it: the path from the event on, as `event.udm_path()` says it, too."""
+        return self.path.text.removeprefix("$.")
+
 
 def selectors(checkout: Checkout, log_type: str | None) -> tuple[Selector, ...]:
     """Return what is looked up in each event of `log_type`."""
@@ -39,7 +44,7 @@ def enriched(data: dict[str, Any], wanted: tuple[Selector, ...]) -> dict[str, An
     for selector in wanted:
         rows = _rows(selector, data)
         if rows:
-            added.setdefault(selector.table, {})[selector.path.text] = rows[0] if len(rows) == 1 else rows
+            added.setdefault(selector.table, {})[selector.name] = rows[0] if len(rows) == 1 else rows
     if not added:
         return data
     given = data.get(ENRICHMENT)

@@ -84,6 +84,11 @@ class Modules:
 
     def _setup_fault(self, error: BaseException) -> Fault:
         fault = self.fault("setup", error)
+        if isinstance(error, ModuleNotFoundError) and (file := self._helpers.get(error.name or "")) is not None:
+            message = f"the helper {error.name!r} is missing: {self._refused.get(file, f'there is no file {file}')}"
+            if file in self._sources:
+                message = f"import the helper {error.name!r} by an import statement: importlib does not find it here"
+            return Fault(function="setup", type=fault.type, message=message)
         if isinstance(error, ModuleNotFoundError) and error.name:
             hint = suggest(error.name, self._helpers)
             message = f"the package {error.name.partition('.')[0]!r} is not installed here, and is no helper of the "

@@ -630,6 +630,8 @@ def _lookup_table(top: NodeMapping) -> LookupTable:
             "LogTypeMap",
             "Schedule",
             *_DIALECTS,
+            "Indicators",
+            "Validations",
             "Description",
             "Reference",
             "Tags",

@@ -15,13 +15,14 @@ from ocelog.detect.event import Plain, find
 
 _STEP = re.compile(
     r"""
-      (?P<deep>\.\.)(?P<deep_name>[^.\[\]*]+)
+      (?P<deep>\.\.)(?P<deep_name>[^.\[\]*'"?()`|]+)
     | \.?\*(?P<every_name>)
-    | \.?(?P<name>[^.\[\]*'"?()]+)
-    | \[(?P<index>-?\d{1,6})\]
-    | \[\*\](?P<every>)
-    | \[(?P<quoted>'[^']*'|"[^"]*")\]
-    | \[\?\(?(?P<filter>@[^\[\]]*?)\)?\]
+    | \.?(?P<name>[^.\[\]*'"?()`|]+)
+    | \.?(?P<in_quotes>'[^']*'|"[^"]*")
+    | \.?\[(?P<index>-?\d{1,6})\]
+    | \.?\[\*\](?P<every>)
+    | \.?\[(?P<quoted>'[^']*'|"[^"]*")\]
+    | \.?\[\?\(?(?P<filter>@[^\[\]]*?)\)?\]
     """,
     re.VERBOSE,
 )
@@ -155,10 +156,10 @@ def _below(place: str, step: str) -> str:
     return f"{place}.{step}" if place else step
 
 
-def of_names(names: Iterable[str]) -> Path:
-    """Return the path through `names`, which are taken as they are."""
-    steps = tuple(_Name(name) for name in names)
-    return Path(".".join(step.name for step in steps), steps)
+def of_names(names: Iterable[str | int]) -> Path:
+    """Return the path through `names`, which are taken as they are; a number is the place of an item in a list."""
+    steps = tuple(_Name(name) if isinstance(name, str) else _Index(name) for name in names)
+    return Path(".".join(step.name if isinstance(step, _Name) else f"[{step.at}]" for step in steps), steps)
 
 
 def parse_path(text: str) -> Path:
@@ -186,8 +187,8 @@ def _step(found: re.Match[str]) -> _Step:
         return _Name(parts["name"].strip())
     if "index" in parts:
         return _Index(int(parts["index"]))
-    if "quoted" in parts:
-        return _Name(parts["quoted"][1:-1])
+    if (quoted := parts.get("quoted", parts.get("in_quotes"))) is not None:
+        return _Name(quoted[1:-1])
     if "filter" in parts:
         return _Filter(tuple(_test(one) for one in re.split(r"&&?", parts["filter"])))
     return _Every()

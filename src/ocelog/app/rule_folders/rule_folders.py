@@ -72,6 +72,13 @@ class ListedRule(Struct, frozen=True, kw_only=True):
     """Why its last good version runs; empty: it runs as its file is."""
     refused: str = ""
     """What it names that nothing has; empty: all of it is there."""
+    waits_for: tuple[str, ...] = ()
+    """Rules without whose matches a correlation finds nothing, and that cannot have any here."""
+
+    @property
+    def sees_nothing(self) -> bool:
+        """Whether no source here has what it looks at."""
+        return bool(self.waits_for or self.log_types) and len(self.without_source) == len(self.log_types)
 
     @property
     def kind(self) -> str:
@@ -114,12 +121,11 @@ class ListedRule(Struct, frozen=True, kw_only=True):
             return translatable("off")
         if self.last_good:
             return translatable("last good")
-        nowhere = bool(self.log_types) and len(self.without_source) == len(self.log_types)
-        if self.refused and not nowhere:
+        if self.refused and not self.sees_nothing:
             return translatable("refused")
         if self.is_suspended:
             return translatable("suspended")
-        if nowhere:
+        if self.sees_nothing:
             return translatable("no source")
         return translatable("on")
 
@@ -137,6 +143,8 @@ class ListedRule(Struct, frozen=True, kw_only=True):
                 return self.refused
             case "suspended":
                 return self.state.reason if self.state is not None else ""
+            case "no source" if self.waits_for:
+                return Phrase("it needs matches of %(rule)s, which cannot have any here", rule=self.waits_for[0])
             case "no source":
                 return self.refused or Phrase("no such source here")
             case "on" if isinstance(self.item, Query) and "sql" not in self.item.sql:
@@ -337,7 +345,7 @@ def listed(installation: Installation, *, waits: bool = False) -> list[ListedFol
     names = Names(schemas=packaged_schemas())
     troubles = installation.ledger.rules.troubles()
     behind = shadowed([(each.folder, each.checkout) for each in folders if each.checkout is not None])
-    return [
+    found = [
         _listed(
             each,
             states,
@@ -347,6 +355,19 @@ def listed(installation: Installation, *, waits: bool = False) -> list[ListedFol
         )
         for each in folders
     ]
+    seeing = {rule.id for folder in found for rule in folder.rules if not (rule.sees_nothing or rule.shadowed_by)}
+    return [replace(each, rules=tuple(_waiting(rule, seeing) for rule in each.rules)) for each in found]
+
+
+def _waiting(rule: ListedRule, seeing: Collection[str]) -> ListedRule:
+    """Return a rule with what it waits for in vain, if it is a correlation none of whose parts can find anything."""
+    if not isinstance(rule.item, CorrelationRule):
+        return rule
+    missing = [
+        [step.rule for step in each.steps if not step.absent and step.rule not in seeing]
+        for each in rule.item.correlations
+    ]
+    return replace(rule, waits_for=tuple(missing[0])) if all(missing) else rule
 
 
 def _listed(
