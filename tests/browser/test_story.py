@@ -232,7 +232,7 @@ def ask_in_sql(me: Person) -> None:
     page.locator("#format").select_option("csv")
     with page.expect_download() as begun:
         me.button("Export").click()
-    lines = Path(begun.value.path()).read_text().splitlines()
+    lines = Path(begun.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert begun.value.suggested_filename.endswith(".csv")
     assert (lines[0].replace('"', ""), len(lines) > 50) == ("id,action", True)
     # Longer than anybody waits.

@@ -537,7 +537,7 @@ def test_of_what_is_on_its_way_no_more_is_held_than_there_is_room_for(
     monkeypatch.setattr(site_module, "_MOST_INCOMING", 300_000)
     with console_of(tmp_path / "home") as console:
 
-        async def post(path: str, *pieces: Any) -> int:
+        async def post(path: str, *pieces: Any, client: str = "127.0.0.1") -> int:
             """Send a body in pieces, each once the one before was taken, and return the status of the answer."""
             left, statuses = list(pieces), list[int]()
 
@@ -554,7 +554,7 @@ def test_of_what_is_on_its_way_no_more_is_held_than_there_is_room_for(
 
             headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
             scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
-            scope |= {"headers": headers, "scheme": "http", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
+            scope |= {"headers": headers, "scheme": "http", "client": (client, 1), "server": ("127.0.0.1", 2)}
             await console.site(scope, receive, send)
             return statuses[0]
 
@@ -573,6 +573,10 @@ def test_of_what_is_on_its_way_no_more_is_held_than_there_is_room_for(
             assert await post("/api/v1/query", large) == 429
             assert await post("/sources/new", large) == 503
             assert await post("/api/v1/query", small) == 401
+            monkeypatch.setattr(site_module, "_MOST_INCOMING", 1_000_000)
+            monkeypatch.setattr(site_module, "_MOST_OF_CLIENT", 300_000)
+            assert await post("/api/v1/query", large) == 429, "one client"
+            assert await post("/api/v1/query", large, client="192.0.2.1") == 401, "another one"
             goes_on.set()
             assert await slow == 401
             assert await post("/api/v1/query", large) == 401

@@ -172,6 +172,12 @@ def test_a_channel_speaks_the_language_that_it_is_set_to(tmp_path: Path) -> None
         ("Wiz outpost removed", "Wiz 아웃포스트 제거"),
         ("Wiz outpost: DeleteOutpost succeeded", "Wiz 아웃포스트: DeleteOutpost 성공"),
         ("Critical Wiz issue: Wiz threat on vm: 1", "Critical Wiz 이슈: Wiz threat on vm: 1"),
+        (
+            "Wiz issue raised from LOW to HIGH: A: {a} on c",
+            "Wiz 이슈 심각도가 LOW에서 HIGH로 상승: A: {a} on c",
+        ),
+        ("Wiz: Kim {b} came from 192.0.2.1 for the first time", "Wiz: Kim {b}, 192.0.2.1에서 처음 접속"),
+        ("Many Wiz issues rejected by Kim", "Wiz 이슈 다수 거부: Kim"),
         ("Wiz outpost: two words succeeded", "Wiz outpost: two words succeeded"),
         ("What nobody has written", "What nobody has written"),
     ],

@@ -1,5 +1,6 @@
 """In which language a page speaks: as its user chose, else as the browser asks, else English."""
 
+import ast
 import re
 from importlib import resources
 from pathlib import Path
@@ -27,8 +28,10 @@ COOKIE = "ocelog-language"
 _LONGEST_HEADER = 500
 _TEXTS = ("DisplayName", "AlertTitle", "Description", "Runbook")
 """Which values of a rule's file people read."""
-_SAID = re.compile('return f"(?!Wiz:)([^"{}]+): {')
-"""What Python of a rule says in an alert's title before it names what the alert is about."""
+_HEAD = re.compile("(?!Wiz:)([^{}]+): {")
+"""What an alert's title says before it names what the alert is about."""
+_PLACES = "abcdef"
+"""What stands in the place of the values in a title that names them elsewhere."""
 
 
 def spoken() -> list[str]:
@@ -90,8 +93,24 @@ def _rules() -> list[str]:
     files = sorted(Path(str(resources.files("ocelog") / "content" / "rules" / "wiz")).rglob("*.yml"))
     found = [yaml.safe_load(each.read_text()) for each in files]
     rules = [each for each in found if "RuleID" in each]
-    said = [each for path in files for each in _SAID.findall(_python(path))]
+    said = [each for path in files for each in _titles(path)]
     return [*(str(each[name]).strip() for name in _TEXTS for each in rules if name in each), *said]
+
+
+def _titles(path: Path) -> list[str]:
+    """Return what the Python of the rule whose file this is says in titles of alerts, with places for their values."""
+    beside = path.with_suffix(".py")
+    tree = ast.parse(beside.read_text() if beside.exists() else "")
+    made = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "title"]
+    told = [each.value for each in ast.walk(ast.Module(body=[*made], type_ignores=[])) if isinstance(each, ast.Return)]
+    found = [_template(each) for each in told if isinstance(each, ast.JoinedStr)]
+    return [head[1] if (head := _HEAD.match(each)) else each for each in found]
+
+
+def _template(title: ast.JoinedStr) -> str:
+    places = iter(_PLACES)
+    parts = [str(each.value) if isinstance(each, ast.Constant) else f"{{{next(places)}}}" for each in title.values]
+    return "".join(parts)
 
 
 def of_columns() -> list[str]:
@@ -101,12 +120,6 @@ def of_columns() -> list[str]:
 
 def _log_tables() -> list[str]:
     return [table_name(each) for each in log_types.kinds()]
-
-
-def _python(path: Path) -> str:
-    """Return the Python of the rule whose file this is; empty if it has none."""
-    beside = path.with_suffix(".py")
-    return beside.read_text() if beside.exists() else ""
 
 
 def language_of(request: Request, chosen: str | None) -> str:

@@ -1,9 +1,10 @@
 """The console as one ASGI application: its routes, what every answer carries, and what becomes of errors."""
 
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,6 +60,7 @@ from ocelog.console.visitor import (
 from ocelog.console.wording import summary
 from ocelog.errors import OcelogError, SignInRefusedError
 from ocelog.installation.opening import Installation
+from ocelog.network import network_of
 
 log = structlog.get_logger()
 ROUTERS = (
@@ -85,6 +87,8 @@ _LARGEST_OPEN_BODY = 16_384
 """Bytes of a request to a route for whoever comes."""
 _MOST_INCOMING, _SMALL_BODY = 32 * 1_048_576, 65_536
 """Bytes of all requests that are on their way: above that those that are larger than small are refused for now."""
+_MOST_OF_CLIENT = 8 * 1_048_576
+"""Bytes of those of one client, who may be anybody: what others send must find room."""
 _MOST_FIELDS = 2_000
 """Of a form: reading each takes a while, in which nobody else is answered."""
 _MOST_BUSY = 64
@@ -120,8 +124,8 @@ class Site:
     first_token: str
     """Whoever knows it may make the first user."""
     _making: int = 0
-    _incoming: int = 0
-    """Bytes of bodies of which the rest is not here yet."""
+    _incoming: Counter[str] = field(default_factory=Counter)
+    """Bytes of bodies of which the rest is not here yet, by the network that they come from."""
 
     async def __call__(
         self,
@@ -158,18 +162,23 @@ class Site:
         None: it is not small, and too much is on its way.
         """
         body, most = bytearray(), _largest_body(scope)
+        host, _ = self.endpoints.front.seen(scope).get("client") or ("", 0)
+        client, incoming = network_of(host), self._incoming
         try:
             while (message := await receive())["type"] == "http.request":
                 piece = message.get("body", b"")
                 body += piece
-                self._incoming += len(piece)
-                if self._incoming > _MOST_INCOMING and len(body) > _SMALL_BODY:
+                incoming[client] += len(piece)
+                is_crowded = incoming[client] > _MOST_OF_CLIENT or incoming.total() > _MOST_INCOMING
+                if is_crowded and len(body) > _SMALL_BODY:
                     return None
                 if not message.get("more_body", False) or len(body) > most:
                     message = {**message, "body": bytes(body)}
                     break
         finally:
-            self._incoming -= len(body)
+            incoming[client] -= len(body)
+            if not incoming[client]:
+                del incoming[client]
         first: list[Message] = [message]
 
         async def whole() -> Message:

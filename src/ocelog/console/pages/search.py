@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -415,7 +416,8 @@ async def file_of(
     language = language_of(request, visitor.user.language)
 
     def pieces(stop: Stop) -> Iterator[bytes]:
-        return exported(installation, sql, form, stop=stop, language=language)
+        made = exported(installation, sql, form, stop=stop, language=language)
+        return _marked(made) if form is Format.CSV else made
 
     answer = await streamed(request, visitor, pieces, headers)
     note = partial(users.note, installation, visitor.user, what, form.value, visitor.origin, asked=told)
@@ -425,6 +427,12 @@ async def file_of(
         answer.end()
         raise
     return answer
+
+
+def _marked(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Begin a file with the mark without which Excel takes it for one of its own code page, and garbles Korean."""
+    yield BOM_UTF8 + next(pieces, b"")
+    yield from pieces
 
 
 def _filters(log_type: str, event: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -8,8 +8,9 @@ def rule(event):
 
 
 def title(event):
-    raised = f"{first(event, 'before')} to {first(event, 'severity')}"
-    return f"Wiz issue raised from {raised}: {first(event, 'issue_name')} on {first(event, 'resource_name')}"
+    before, severity = first(event, "before"), first(event, "severity")
+    name, resource = first(event, "issue_name"), first(event, "resource_name")
+    return f"Wiz issue raised from {before} to {severity}: {name} on {resource}"
 
 
 def dedup(event):
