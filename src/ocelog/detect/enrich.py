@@ -17,13 +17,10 @@ class Selector(Struct, frozen=True, kw_only=True):
     """A path of a log type, and the table in which its values are looked up."""
 
     table: str
+    name: str
+    """What rules call it: the path from the event on, as `event.udm_path()` says it, too."""
     path: Path
     rows: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """What rules call it: the path from the event on, as `event.udm_path()` says it, too."""
-        return self.path.text.removeprefix("$.")
 
 
 def selectors(checkout: Checkout, log_type: str | None) -> tuple[Selector, ...]:
@@ -33,8 +30,10 @@ def selectors(checkout: Checkout, log_type: str | None) -> tuple[Selector, ...]:
         rows = checkout.rows.get(table.name)
         if log_type is None or rows is None or isinstance(rows, str):
             continue
-        paths = map(parse_path, table.selectors.get(log_type, ()))
-        found += [Selector(table=table.name, path=path, rows=rows) for path in paths]
+        found += [
+            Selector(table=table.name, name=path.removeprefix("$."), path=parse_path(path), rows=rows)
+            for path in table.selectors.get(log_type, ())
+        ]
     return tuple(found)
 
 
