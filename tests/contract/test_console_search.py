@@ -137,6 +137,14 @@ def test_a_query_that_was_stopped_before_it_began_does_not_begin(console: Consol
         raise AssertionError
 
 
+def test_a_query_that_was_stopped_before_it_had_a_slot_says_by_its_code_that_it_was_cancelled() -> None:
+    slots, stop = QuerySlots(), Stop()
+    stop.set()
+    with pytest.raises(QueryError) as raised, slots.taken("ann", stop):
+        raise AssertionError
+    assert (raised.value.code, slots.running) == ("query_cancelled", 0)
+
+
 def test_each_user_has_two_slots_and_all_have_four() -> None:
     slots, stop = QuerySlots(), Stop()
     with ExitStack() as held:

@@ -485,6 +485,20 @@ def test_an_outcome_that_cannot_be_noted_is_tried_a_few_times(fails: int, noted:
     assert stage.work.faults.failed.called is not noted
 
 
+def test_an_outcome_that_cannot_be_noted_holds_up_no_end() -> None:
+    stage = Stage()
+    stage.ledger.hand.return_value = handed(OPEN)
+
+    def asked_to_end(*_: object) -> None:
+        stage.work.stop.return_value = True
+        raise LedgerUnavailableError("busy")
+
+    stage.ledger.settle.side_effect = asked_to_end
+    stage.loop = DeliverLoop(stage.work, now_us=lambda: 1, opened=lambda *_: MagicMock())
+    stage.looks(0)
+    assert stage.ledger.settle.call_count == 1
+
+
 @pytest.mark.parametrize(("kind", "one_by_one"), [("file", False), ("pagerduty", True)])
 def test_a_channel_that_keeps_incidents_is_handed_alerts_one_by_one(kind: str, one_by_one: bool) -> None:
     stage = Stage(kind)
