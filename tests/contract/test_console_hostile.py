@@ -286,6 +286,17 @@ def test_what_is_unseen_is_written_out_and_the_rest_stays() -> None:
     assert _visible(3) == 3
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/sources/nowhere/added", 404), ("POST", "/sources/nowhere/replay", 422)],
+)
+def test_what_is_not_there_is_no_fault_of_the_console(console: Console, method: str, path: str, status: int) -> None:
+    admin = console.as_(Role.ADMIN)
+    answer = admin.get(path) if method == "GET" else admin.post(path)
+    assert answer.status_code == status
+    assert "There is no source &#39;nowhere&#39;" in answer.text
+
+
 def test_nobody_anonymous_is_told_what_fails_inside(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise LedgerUnavailableError("postgresql://inner.example:5432 does not answer")

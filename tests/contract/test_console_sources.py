@@ -450,7 +450,10 @@ def test_why_a_stream_is_not_read_is_said_once_and_its_state_in_the_language_of_
         console.installation.ledger.pulling.trouble(found.id, log_type, kind=kind, code=kind, text=text, at_us=now_us)
     console.site.endpoints.looks.forget()
     for path in ("/sources", "/sources/prod"):
-        assert viewer.get(path).text.count(text) == len(streams)
+        shown = viewer.get(path).text
+        assert shown.count(text) == len(streams)
+        assert shown.count('<span class="badge bg-orange-lt">retrying</span>') == len(streams) + (path == "/sources")
+        assert "healthy" not in shown
     assert "다시 시도 중" in viewer.get("/sources", headers={"accept-language": "ko"}).text
 
 

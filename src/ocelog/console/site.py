@@ -58,7 +58,15 @@ from ocelog.console.visitor import (
     signed_in,
 )
 from ocelog.console.wording import summary
-from ocelog.errors import OcelogError, SignInRefusedError
+from ocelog.errors import (
+    HaltError,
+    HomeError,
+    LakeDamagedError,
+    OcelogError,
+    SandboxError,
+    SignInRefusedError,
+    TransientError,
+)
 from ocelog.installation.opening import Installation
 from ocelog.network import network_of
 
@@ -96,6 +104,8 @@ _MOST_BUSY = 64
 _THREADS = 16
 """In which they are made: more would take the interpreter from the loops."""
 _TOO_BUSY = PlainTextResponse("Too much is going on: try again in some seconds.\n", 503, {"retry-after": "3"})
+_OURS = (TransientError, HaltError, HomeError, LakeDamagedError, SandboxError)
+"""Errors that say nothing of what was asked for."""
 _LEAST_COMPRESSED, _COMPRESSED = 1_000, 4
 """Bytes of an answer that is compressed, and how hard: more costs twice the time for some hundred bytes."""
 _POLICY = (
@@ -335,12 +345,13 @@ def _known(request: Request, error: Exception) -> Response:
     if isinstance(error, SignInRefusedError) and _visitor(request) is not None:
         # What they came with ended while it was being done.
         return _not_signed_in(request, error)
+    status = 503 if isinstance(error, _OURS) else 404 if request.method == "GET" else 422
     if not getattr(request.state, "signed_in", False):
         # It may name hosts, paths and users of this installation.
         log.warning("a page failed", path=request.url.path, error_code=error.code, reason=str(error))
         error = OcelogError(summary(error), code=error.code)
     visitor = _visitor(request)
-    return page(request, "trouble.html", visitor=visitor, status=503, kind="known", needed="", error=error)
+    return page(request, "trouble.html", visitor=visitor, status=status, kind="known", needed="", error=error)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
