@@ -1516,6 +1516,24 @@ def test_who_heard_by_a_message_that_was_sent_again_that_an_alert_is_open_hears_
     assert desk.happened(claim) == [("a", Happened.RESOLVED, 2)]
 
 
+def test_who_heard_by_a_message_that_was_sent_again_that_an_alert_is_over_hears_after_a_mute_that_it_is_not(
+    desk: Desk, clock: Clock
+) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.hand(claim)
+    # Whoever had that was killed.
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    desk.delivery.settle(claim, desk.hand(claim), DeliverySuccess())
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN)
+    clock.now += timedelta(seconds=1)
+    mute(desk)
+    assert desk.happened(claim) == []
+    clock.now += 2 * HOUR
+    assert desk.happened(desk.take()) == [("a", Happened.REOPENED, 2)]
+
+
 def test_who_may_have_heard_of_an_end_before_a_kill_hears_after_a_mute_that_it_is_open(
     desk: Desk, clock: Clock
 ) -> None:

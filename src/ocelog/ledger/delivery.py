@@ -146,10 +146,8 @@ class DeliveryLedger:
                 if channel.paused or rests_us is not None:
                     return Wait(until_us=None if channel.paused else rests_us)
                 under_way = outbox.handed(tx, channel.id)
-                if under_way is not None:
-                    _note_lost(tx, channel.id, *under_way, now_us)
                 found = (
-                    _handed(tx, channel, *under_way)
+                    _again(tx, channel, *under_way, now_us)
                     if under_way is not None
                     else _next(tx, channel, now_us, one_by_one=one_by_one)
                 )
@@ -509,14 +507,14 @@ def _is_for_nobody(tx: Connection, channel: ChannelRow, alert: Alert, entries: S
     return escalates and over and not outbox.heard(tx, channel.id, alert.id)
 
 
-def _note_lost(
-    tx: Connection, channel_id: str, number: int, entries: Mapping[str, Sequence[Entry]], now_us: int
-) -> None:
-    """Note that a message may have been sent, by somebody who was killed before what came of it was noted."""
+def _again(
+    tx: Connection, channel: ChannelRow, number: int, entries: Mapping[str, Sequence[Entry]], now_us: int
+) -> OutgoingMessage | None:
+    """Hand out a message again, and note that it may have been sent, by somebody who was killed before noting that."""
     outbox.note(
         tx,
         number,
-        channel_id,
+        channel.id,
         entries,
         told={name: own[-1].happened for name, own in entries.items()},
         delivered=False,
@@ -525,6 +523,7 @@ def _note_lost(
         code=None,
         now_us=now_us,
     )
+    return _handed(tx, channel, number, entries)
 
 
 def _handed(

@@ -235,16 +235,8 @@ def _is_by_person(entry: Entry) -> bool:
 
 
 def told(handed: OutgoingMessage) -> dict[str, Happened]:
-    """Return what is known for sure of how a receiver of the message takes each of its alerts: as open, or as over.
-
-    An alert may have changed since the newest of its entries, and the message was perhaps sent before that, too, by
-    somebody who was killed. Its receiver drops what comes again: it has heard of an end for sure if both told it.
-    """
-    found = dict[str, Happened]()
-    for name, own in handed.entries.items():
-        newest, says = own[-1].happened, _happened(handed.alerts[name], own)
-        found[name] = newest if says.ends and not newest.ends else says
-    return found
+    """Return what a message says of each of its alerts: as they are, which its entries may not know of."""
+    return {name: _happened(handed.alerts[name], own) for name, own in handed.entries.items()}
 
 
 def notice_of(handed: OutgoingMessage, key: str, now_us: int) -> Notice:

@@ -136,11 +136,15 @@ _SENT_WITHIN_HOUR = (
     .where(_d.channel_id == bindparam("channel"), _d.delivered, _d.at_us > _NOW - _HOUR_US, _d.at_us <= _NOW)
     .group_by(_d.outbox_id)
 )
-_SENT = (_d.channel_id == bindparam("channel"), _d.alert_id.in_(bindparam("ids", expanding=True)), _d.delivered)
-_LAST_DELIVERED = select(_d.alert_id, _d.happened).where(
-    _d.id.in_(select(func.max(_d.id)).where(*_SENT).group_by(_d.alert_id))
-)
 _later = tables.deliveries.alias("later")
+_LAST_DELIVERED = select(_d.alert_id, _d.happened).where(
+    _d.channel_id == bindparam("channel"),
+    _d.alert_id.in_(bindparam("ids", expanding=True)),
+    _d.outbox_id
+    == select(func.max(_later.c.outbox_id))
+    .where(_later.c.alert_id == _d.alert_id, _later.c.channel_id == _d.channel_id, _later.c.delivered)
+    .scalar_subquery(),
+)
 _MAY_HAVE_ENDED = select(_d.alert_id, _d.happened).where(
     _d.channel_id == bindparam("channel"),
     _d.alert_id.in_(bindparam("ids", expanding=True)),
@@ -349,11 +353,15 @@ def heard(tx: Connection, channel_id: str, name: str) -> bool:
 
 
 def last_delivered(tx: Connection, channel_id: str, ids: Collection[str]) -> dict[str, Happened]:
-    """Return what a channel was told last of alerts, by alert."""
+    """Return what a channel was told last of alerts, by alert: of an end only if it has heard nothing else for sure.
+
+    What was sent before a kill, and is sent again, may have told otherwise then; who knows its key drops the second.
+    """
     found = dict[str, Happened]()
     for some in batches(ids):
-        rows = tx.execute(_LAST_DELIVERED, {"channel": channel_id, "ids": some})
-        found |= {name: Happened(happened) for name, happened in rows}
+        for name, happened in tx.execute(_LAST_DELIVERED, {"channel": channel_id, "ids": some}):
+            if name not in found or found[name].ends:
+                found[name] = Happened(happened)
     return found
 
 
