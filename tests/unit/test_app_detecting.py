@@ -75,3 +75,24 @@ def test_whatever_fails_what_has_waited_too_long_is_passed_and_no_table_stops_an
     loop._make_room("wiz_audit")
     assert failing.asked_for_room[-1] == ("wiz_audit", 16 << 20), "what frees next to nothing is passed"
     ledger.close()
+
+
+@pytest.mark.parametrize("judges", [True, False])
+def test_files_of_rules_are_looked_at_though_nothing_lands(monkeypatch: pytest.MonkeyPatch, judges: bool) -> None:
+    ledger, begun, asked = Ledger.open("sqlite://", durable=False), list[float](), list[float]()
+
+    def begin(*_: object) -> bool:
+        begun.append(asked[-1])
+        return True
+
+    monkeypatch.setattr(ledger.judging, "due", lambda *_: set())
+    settings = SimpleNamespace(detections=judges)
+    installation = SimpleNamespace(ledger=ledger, settings=settings, home=SimpleNamespace(id="h", path=Path("home")))
+    assembly = SimpleNamespace(installation=installation, lake=None, landed=0)
+    work: Any = SimpleNamespace(went_on=lambda: None, assembly=assembly, begin=begin)
+    loop = DetectLoop(work)
+    for now in map(float, range(40)):
+        asked.append(now)
+        loop.run_due(now)
+    assert begun == ([0.0, 15.0, 30.0] if judges else [])
+    ledger.close()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 5.0
 """Seconds between two looks at what other processes may have landed; what this one lands is judged at once."""
+_FOLDERS_EVERY = 15.0
 _GLANCE = 0.5
 _AFTER_FAILURE = 10.0
 _SHARE_OF_DISK = 5
@@ -93,6 +94,8 @@ class DetectLoop:
     _claims: HomeClaims = field(init=False)
     _onboarding: Onboarding = field(init=False)
     _look_at: float = float("-inf")
+    _folders_at: float = float("-inf")
+    """When the files of rules are looked at next, though nothing has landed: people wait to hear that they read."""
     _landed: int = 0
     """What this process had landed when the ledger was asked last."""
     _resting_until: float = float("-inf")
@@ -125,8 +128,11 @@ class DetectLoop:
         """Begin to judge if anything has landed."""
         landed = self.work.assembly.landed
         if now >= self._look_at or (landed != self._landed and now >= self._resting_until):
-            if self._due() and not self.work.begin(self, self._judge):
-                return now + _GLANCE
+            judges = self.work.assembly.installation.settings.detections
+            if (judges and now >= self._folders_at) or self._due():
+                if not self.work.begin(self, self._judge):
+                    return now + _GLANCE
+                self._folders_at = now + _FOLDERS_EVERY
             self._landed, self._look_at = landed, now + _LOOK_EVERY
         return self._look_at
 
