@@ -72,8 +72,30 @@ document.addEventListener('click', (event) => {
   const emptied = event.target.closest('[data-empties]')
   if (emptied) document.querySelector(emptied.dataset.empties).replaceChildren()
   const copied = event.target.closest('[data-copy]')
-  if (copied) navigator.clipboard.writeText(copied.dataset.copy)
+  if (copied) copy(copied)
 })
+
+// A browser lends its clipboard only where nobody on the way can change the page; elsewhere a chosen text is copied.
+async function copy (button) {
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy)
+  } catch {
+    const place = document.createElement('textarea')
+    place.value = button.dataset.copy
+    button.after(place)
+    place.select()
+    const done = document.execCommand('copy')
+    place.remove()
+    button.focus()
+    if (!done) return
+  }
+  const said = root.dataset.copied
+  if (button.textContent === said) return
+  const before = button.textContent
+  button.setAttribute('aria-live', 'polite')
+  button.textContent = said
+  setTimeout(() => { button.textContent = before }, 2000)
+}
 
 // What was asked for with a click is shown where one looks, and read from there.
 document.addEventListener('htmx:load', (event) => {

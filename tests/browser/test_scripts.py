@@ -29,6 +29,9 @@ NAME = "kim@example.com"
 IN_VIEW = """(each) => { const { top, bottom } = each.getBoundingClientRect()
     return top >= 0 && bottom <= innerHeight }"""
 
+NOTHING_COPIED = """navigator.clipboard.write([
+    new ClipboardItem({ 'text/plain': new Blob(['nothing'], { type: 'text/plain' }) })])"""
+
 
 @contextmanager
 def console(home: Path) -> Iterator[str]:
@@ -73,6 +76,7 @@ def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tm
         go_on_after_the_list(me, at)
         skip_the_menu(me, at)
         read_days(me, at)
+        copy_with_and_without_a_clipboard(me, at)
         type_once(me, at)
         me.is_content()
 
@@ -81,6 +85,23 @@ def sign_in(me: Person) -> None:
     me.page.get_by_label("Name", exact=True).fill(NAME)
     me.page.get_by_label("Password", exact=True).fill(PASSWORD)
     me.button("Sign in").click()
+
+
+def copy_with_and_without_a_clipboard(me: Person, at: str) -> None:
+    """See that a text is copied, and that it is said, also where the browser lends no clipboard."""
+    page = me.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{at}/search?log=Wiz.Issues&period=7d")
+    page.get_by_text("The same as SQL").click()
+    button = page.get_by_role("button", name="Copy SQL")
+    for lends in (True, False):
+        if not lends:
+            page.evaluate("Object.defineProperty(navigator.clipboard, 'writeText', { value: undefined })")
+        page.evaluate(NOTHING_COPIED)
+        button.click()
+        expect(page.get_by_role("button", name="Copied")).to_be_focused()
+        assert "FROM wiz_issues" in page.evaluate("navigator.clipboard.readText()")
+        expect(button).to_be_visible()
 
 
 def type_once(me: Person, at: str) -> None:
