@@ -513,6 +513,8 @@ def _note_lost(
     tx: Connection, channel_id: str, number: int, entries: Mapping[str, Sequence[Entry]], now_us: int
 ) -> None:
     """Note that a message may have been sent, by somebody who was killed before what came of it was noted."""
+    # First: a purge that takes its entries along waits for this, or is done.
+    outbox.hand(tx, [each for own in entries.values() for each in own], number)
     outbox.note(
         tx,
         number,
@@ -521,7 +523,7 @@ def _note_lost(
         told={name: own[-1].happened for name, own in entries.items()},
         delivered=False,
         final=(),
-        answer="it is not known whether it was sent: it is sent again",
+        answer=kept_text("it is not known whether it was sent: it is sent again"),
         code=None,
         now_us=now_us,
     )

@@ -140,17 +140,18 @@ _SENT = (_d.channel_id == bindparam("channel"), _d.alert_id.in_(bindparam("ids",
 _LAST_DELIVERED = select(_d.alert_id, _d.happened).where(
     _d.id.in_(select(func.max(_d.id)).where(*_SENT).group_by(_d.alert_id))
 )
-_later = tables.deliveries.alias("later")
-_MAY_HAVE_ENDED = select(_d.alert_id, _d.happened).where(
-    _d.channel_id == bindparam("channel"),
-    _d.alert_id.in_(bindparam("ids", expanding=True)),
-    _d.happened.in_([each.value for each in Happened if each.ends]),
-    ~exists().where(
-        _later.c.alert_id == _d.alert_id,
-        _later.c.channel_id == _d.channel_id,
-        _later.c.delivered,
-        _later.c.outbox_id > _d.outbox_id,
-    ),
+# Once for each alert: asked for each of its attempts, it would take their number squared.
+_newest = func.max(_d.outbox_id).label("number")
+_delivered = select(_d.alert_id, _newest).where(*_SENT).group_by(_d.alert_id).subquery("delivered")
+_MAY_HAVE_ENDED = (
+    select(_d.alert_id, _d.happened)
+    .outerjoin(_delivered, _delivered.c.alert_id == _d.alert_id)
+    .where(
+        _d.channel_id == bindparam("channel"),
+        _d.alert_id.in_(bindparam("ids", expanding=True)),
+        _d.happened.in_([each.value for each in Happened if each.ends]),
+        _d.outbox_id >= func.coalesce(_delivered.c.number, 0),
+    )
 )
 _WAITING = select(
     _o.channel_id,
