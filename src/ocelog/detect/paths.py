@@ -57,8 +57,12 @@ class _Name(Struct, frozen=True):
 
 class _Index(Struct, frozen=True):
     at: int
+    name: str | None = None
+    """If it may be the name of a field as well."""
 
     def follow(self, value: Plain) -> Iterable[Plain]:
+        if self.name is not None and type(value) is dict:
+            return _Name(self.name).follow(value)
         return (value[self.at],) if type(value) is list and -len(value) <= self.at < len(value) else ()
 
     def places(self, place: str, value: Plain) -> Iterable[_Placed]:
@@ -156,10 +160,16 @@ def _below(place: str, step: str) -> str:
     return f"{place}.{step}" if place else step
 
 
-def of_names(names: Iterable[str | int]) -> Path:
-    """Return the path through `names`, which are taken as they are; a number is the place of an item in a list."""
-    steps = tuple(_Name(name) if isinstance(name, str) else _Index(name) for name in names)
-    return Path(".".join(step.name if isinstance(step, _Name) else f"[{step.at}]" for step in steps), steps)
+def of_names(names: Iterable[str]) -> Path:
+    """Return the path through `names`, which are taken as they are."""
+    steps = tuple(map(_Name, names))
+    return Path(".".join(step.name for step in steps), steps)
+
+
+def of_names_and_places(steps: Iterable[tuple[str, int | None]]) -> Path:
+    """Return the path through names, of which some may as well be the places of items in lists."""
+    found = [(_Name(name), name) if at is None else (_Index(at, name), f"[{at}]") for name, at in steps]
+    return Path(".".join(text for _, text in found), tuple(step for step, _ in found))
 
 
 def parse_path(text: str) -> Path:
