@@ -6,7 +6,7 @@ everywhere in an event.
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -40,7 +40,9 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
 _MAX_STEPS = 64
-_Placed: TypeAlias = tuple[str, Plain]
+_Place: TypeAlias = "tuple[_Place, str] | None"
+"""The place that holds it, and the step from there; None: the event. Written out only once it is asked for."""
+_Placed: TypeAlias = tuple[_Place, Plain]
 """Where a value is, and the value."""
 
 
@@ -51,8 +53,8 @@ class _Name(Struct, frozen=True):
         there, inner = find(value, self.name)
         return (inner,) if there else ()
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
-        return ((_below(place, self.name), inner) for inner in self.follow(value))
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
+        return (((place, self.name), inner) for inner in self.follow(value))
 
 
 class _Index(Struct, frozen=True):
@@ -65,8 +67,8 @@ class _Index(Struct, frozen=True):
             return _Name(self.name).follow(value)
         return (value[self.at],) if type(value) is list and -len(value) <= self.at < len(value) else ()
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
-        return ((_below(place, f"[{self.at}]"), inner) for inner in self.follow(value))
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
+        return (((place, f"[{self.at}]"), inner) for inner in self.follow(value))
 
 
 class _Every(Struct, frozen=True):
@@ -75,10 +77,10 @@ class _Every(Struct, frozen=True):
             return value.values()
         return value if type(value) is list else ()
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
         if type(value) is dict:
-            return ((_below(place, str(name)), inner) for name, inner in value.items())
-        return ((_below(place, f"[{at}]"), inner) for at, inner in enumerate(self.follow(value)))
+            return (((place, str(name)), inner) for name, inner in value.items())
+        return (((place, f"[{at}]"), inner) for at, inner in enumerate(self.follow(value)))
 
 
 class _Anywhere(Struct, frozen=True):
@@ -91,7 +93,7 @@ class _Anywhere(Struct, frozen=True):
         for child in _Every().follow(value):
             yield from self.follow(child)
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
         yield from _Name(self.name).places(place, value)
         for inside, child in _Every().places(place, value):
             yield from self.places(inside, child)
@@ -103,7 +105,7 @@ class _Filter(Struct, frozen=True):
     def follow(self, value: Plain) -> Iterable[Plain]:
         return [item for item in _Every().follow(value) if self._lets_through(item)]
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
         return (one for one in _Every().places(place, value) if self._lets_through(one[1]))
 
     def _lets_through(self, item: Plain) -> bool:
@@ -126,12 +128,12 @@ class Path(Struct, frozen=True):
             values = [inner for value in values for inner in step.follow(value)]
         return values
 
-    def places(self, data: Plain) -> list[str]:
-        """Return where in `data` each value is that the path leads to, such as `client.ip` or `items.[0].name`."""
-        placed: list[_Placed] = [("", data)]
+    def places(self, data: Plain) -> Iterator[str]:
+        """Yield where in `data` each value is that the path leads to, such as `client.ip` or `items.[0].name`."""
+        placed: list[_Placed] = [(None, data)]
         for step in self.steps:
             placed = [inner for place, value in placed for inner in step.places(place, value)]
-        return [place for place, _ in placed]
+        return (_written(place) for place, _ in placed)
 
     @property
     def is_single(self) -> bool:
@@ -156,8 +158,12 @@ class Path(Struct, frozen=True):
         return bool(found), found
 
 
-def _below(place: str, step: str) -> str:
-    return f"{place}.{step}" if place else step
+def _written(place: _Place) -> str:
+    steps = list[str]()
+    while place is not None:
+        place, step = place
+        steps.append(step)
+    return ".".join(reversed(steps))
 
 
 def of_names(names: Iterable[str]) -> Path:
