@@ -5,6 +5,7 @@ Scalars are read as YAML 1.2 has them, since that is how the rules that people b
 which may be the id of an account. What is wrong is told as `file:line: what is wrong, nearest valid name`.
 """
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ for _tag, _pattern, _first in (
     (_MERGE, r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first])
+_HALVES = re.compile(r"(?P<backslash>\\\\)|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ def parse(text: str, origin: str, error: type[OperatorError], *, expected: str) 
     Raises `error` for whatever is wrong, also later; `expected` is what should be in a file in which there is nothing.
     """
     file = _File(origin, error)
+    text = _with_whole_letters(text)
     try:
         node = yaml.compose(text, Loader=_Loader)
     except _TooDeepError as problem:
@@ -107,8 +110,23 @@ def parse(text: str, origin: str, error: type[OperatorError], *, expected: str) 
     return Node(node, file)
 
 
+def _with_whole_letters(text: str) -> str:
+    """Return JSON with what it writes as two halves, such as emoji, written as it is; any other text as it is.
+
+    Of all that programs write as JSON, YAML does not know these alone.
+    """
+    if not text.lstrip("\ufeff \t\r\n").startswith("{") or not _HALVES.search(text):
+        return text
+    try:
+        json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return text
+    return _HALVES.sub(lambda found: found[0] if found["backslash"] else json.loads(f'"{found[0]}"'), text)
+
+
 def syntax_fault(text: str) -> tuple[int, str] | None:
     """Return the line, and what is wrong there, if `text` is no YAML at all, be it of one document or several."""
+    text = _with_whole_letters(text)
     try:
         for _ in yaml.parse(text, _Loader):
             pass

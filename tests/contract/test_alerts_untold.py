@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from bookkeeping.alerts import HOUR_US, NOW_US, alert_of, opened
-from ocelog.alert.alert import Alert, TimelineEntry
+from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.deciding import DecisionState, Onboarding, Policy, decide
+from ocelog.alert.delivery.routing import ChannelRow
 from ocelog.alert.delivery.suppressing import Suppression
 from ocelog.alert.ids import ONBOARDED
 from ocelog.alert.judged import Event, JudgedBy, Judgement, Match
-from ocelog.alert.notice import AlertType
+from ocelog.alert.notice import AlertType, Happened
 from ocelog.app.alerts.alerts import untold_because
 from ocelog.app.rule_folders import rule_folders
 from ocelog.detect.evaluate import Verdict
@@ -100,3 +101,24 @@ def test_one_of_a_window_says_how_far_from_its_threshold_it_is(ledger: Ledger) -
 def test_that_nothing_was_there_when_a_source_was_added_is_not_below_a_threshold(ledger: Ledger) -> None:
     found = why(ledger, alert_of(1, to_be_told=False, matches=0, rule_id=ONBOARDED))
     assert found == "no: nothing that rules look for was open when its source was added"
+
+
+def test_what_was_under_way_to_a_channel_that_was_removed_was_given_up_for_none(ledger: Ledger) -> None:
+    alert = alert_of(1)
+    opened(ledger, replace(alert, revision=0))
+    ledger.channels.add(ChannelRow(id="ops", name="ops", kind="file", added_us=1))
+    telling = Telling(alert_id=alert.id, channel_id="ops", happened=Happened.OPENED, due_us=NOW_US)
+    with ledger._database.write() as tx:
+        rows.add_tellings(tx, [telling], NOW_US)
+    claim = ledger.delivery.take("ops", "home/one")
+    assert claim is not None
+    for _ in range(2):
+        # Whoever had it first was killed.
+        ledger.delivery.hand(claim)
+    ledger.channels.remove("ops")
+    found = ledger.alerts.details(alert.id)
+    assert found is not None
+    assert found.attempts
+    installation: Any = SimpleNamespace(ledger=ledger)
+    said = str(untold_because(installation, found))
+    assert said == "no: there is no channel. Add one: ocelog channel add --help"

@@ -14,12 +14,15 @@ from sqlalchemy import Engine, event, insert, update
 from bookkeeping.alerts import alert_of, opened
 from bookkeeping.records import source_row
 from ocelog.access import Role
+from ocelog.alert.alert import Telling
+from ocelog.alert.delivery.delivering import DeliveryRefusal, OutgoingMessage
 from ocelog.alert.delivery.suppressing import Suppression
-from ocelog.alert.notice import AlertType
+from ocelog.alert.notice import AlertType, Happened
 from ocelog.app.alerts import alerts, channels
 from ocelog.app.alerts.channels import ChannelChange
 from ocelog.console.pages import alerts as console_alerts
 from ocelog.ledger import tables
+from ocelog.ledger.rows import alerts as rows
 from ocelog.model import Severity
 from ocelog.times import to_us
 from visiting import SAME_SITE, Console, Guest, console_of, pages_around
@@ -507,3 +510,21 @@ def test_a_rule_is_muted_by_what_covers_it_now_and_by_nothing_else(console: Cons
         )
         console.installation.ledger.alerts.suppress(made)
     assert {each.id for each in alerts.muting(console.installation, "Wiz.Issue")} == {"window", "like"}
+
+
+def test_what_may_have_been_sent_before_a_kill_is_not_shown_as_failed(console: Console) -> None:
+    delivery = console.installation.ledger.delivery
+    (ops,) = console.installation.ledger.channels.listed()
+    with console.installation.ledger._database.write() as tx:
+        telling = Telling(alert_id=alert_of(1).id, channel_id=ops.id, happened=Happened.OPENED, due_us=1)
+        rows.add_tellings(tx, [telling], 1)
+    claim = delivery.take(ops.id, "home/one")
+    assert claim is not None
+    for _ in range(2):
+        handed = delivery.hand(claim)
+    page = console.as_(Role.VIEWER).get(f"/alerts/{alert_of(1).id}").text
+    assert "it is not known whether it was sent" in page
+    assert ">failed<" not in page
+    assert isinstance(handed, OutgoingMessage)
+    delivery.settle(claim, handed, DeliveryRefusal(answer="no such room", code="CHANNEL_REFUSED"))
+    assert ">failed<" in console.as_(Role.VIEWER).get(f"/alerts/{alert_of(1).id}").text

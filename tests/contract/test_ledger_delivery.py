@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, RowMapping, event, select, update
+from sqlalchemy import Connection, RowMapping, create_engine, event, insert, select, update
 
 from bookkeeping.crashes import Crash, before_statement, crash_everywhere, crashing_at
 from bookkeeping.races import done_or_waiting, written
@@ -36,7 +36,7 @@ from ocelog.ledger import delivery, tables
 from ocelog.ledger.alerts import AlertLedger
 from ocelog.ledger.delivery import DeliveryLedger
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows import alerts
+from ocelog.ledger.rows import alerts, outbox
 from ocelog.model import Claim, Severity
 from ocelog.quiet_hours import QuietHours, read_quiet_hours
 from ocelog.times import to_us
@@ -1400,6 +1400,13 @@ def test_what_is_purged_as_it_is_told_leaves_nothing_behind(postgresql: Callable
         desk.tell("a", Happened.OPENED, "ops", source_id="acme")
         with before_statement(ledger, "UPDATE outbox SET handed", purge):
             assert desk.happened(claim) == []
+        # While it is noted that it may have been sent before a kill.
+        desk.tell("a", Happened.OPENED, "ops", source_id="acme")
+        desk.hand(claim)
+        with before_statement(ledger, "INSERT INTO deliveries", purge_meanwhile):
+            desk.delivery.hand(claim)
+        purging.pop().result(timeout=30)
+        assert left() == [0, 0, 0]
         # While the outcome is noted.
         desk.tell("a", Happened.OPENED, "ops", source_id="acme")
         handed = desk.hand(claim)
@@ -1553,6 +1560,37 @@ def test_who_may_have_heard_of_an_end_before_a_kill_hears_after_a_mute_that_it_i
     assert desk.happened(claim) == []
     clock.now += 2 * HOUR
     assert desk.happened(desk.take()) == [("a", Happened.ESCALATED, 1)]
+
+
+def test_what_was_told_of_a_muted_alert_since_long_ago_is_read_once() -> None:
+    steps = dict[int, int]()
+    for count in (100, 800):
+        engine = create_engine("sqlite://")
+        tables.metadata.create_all(engine)
+        told = [
+            {
+                "outbox_id": number,
+                "alert_id": "a",
+                "channel_id": "ops",
+                "happened": (Happened.RESOLVED if number % 2 else Happened.REOPENED).value,
+                "at_us": number,
+                "delivered": True,
+                "final": True,
+                "answer": "",
+                "merged": 1,
+            }
+            for number in range(count)
+        ]
+        with engine.begin() as tx:
+            tx.execute(insert(tables.deliveries), told)
+            taken = list[int]()
+            sqlite: Any = tx.connection.driver_connection
+            sqlite.set_progress_handler(lambda taken=taken: taken.append(1), 10)
+            assert outbox.may_have_ended(tx, "ops", ["a"]) == {"a": Happened.RESOLVED}
+        steps[count] = len(taken)
+        engine.dispose()
+    # Eight times as much, and not the square of that.
+    assert steps[800] < 16 * steps[100]
 
 
 @pytest.mark.parametrize("put_off", [False, True])

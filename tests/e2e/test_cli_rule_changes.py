@@ -105,6 +105,43 @@ def statuses(ocelog: Ocelog) -> dict[str, str]:
     return {each["id"]: each["status"] for each in listed(ocelog)["rules"]}
 
 
+PAIR = """\
+AnalysisType: correlation_rule
+RuleID: Mine.{name}
+Enabled: true
+Severity: HIGH
+Detection:
+  - Group:
+      - {{ID: one, RuleID: Mine.Good}}
+      - {{ID: two, RuleID: {other}}}
+    {least}LookbackWindowMinutes: 60
+    Schedule: {{RateMinutes: 10, TimeoutMinutes: 5}}
+"""
+
+
+def test_a_correlation_sees_nothing_only_if_too_few_rules_can_match(
+    ocelog: Ocelog, folder: Path, tmp_path: Path
+) -> None:
+    pairs = {
+        "Both": ("Mine.Gone", ""),
+        "Either": ("Mine.Gone", "MinMatchCount: 1\n    "),
+        "Broken": ("Mine.Broken", ""),
+    }
+    for name, (other, least) in pairs.items():
+        (folder / f"{name}.yml").write_text(PAIR.format(name=name, other=other, least=least))
+    (folder / "Broken2.yml").write_text(RULE.format(name="Broken", key="status") + "Surprise: 1\n")
+    found = statuses(ocelog)
+    assert {name: found[f"Mine.{name}"] for name in pairs} == {"Both": "no source", "Either": "on", "Broken": "on"}
+    # Of what is in a folder that cannot be read nobody knows whether it can match.
+    away = tmp_path / "away"
+    away.mkdir()
+    write(away, "Gone")
+    ocelog("rules", "add", str(away))
+    assert statuses(ocelog)["Mine.Both"] == "on"
+    away.rename(tmp_path / "elsewhere")
+    assert statuses(ocelog)["Mine.Both"] == "on"
+
+
 def test_refused_rules_are_counted_with_the_command_that_says_why(ocelog: Ocelog, tmp_path: Path) -> None:
     rules = tmp_path / "new rules"
     rules.mkdir()

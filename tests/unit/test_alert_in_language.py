@@ -202,6 +202,8 @@ def test_what_came_of_a_delivery_is_read_in_korean() -> None:
     assert answer("written 1408 bytes", "ko") == "1408바이트를 기록함"
     assert answer("written 1408 bytes", "en") == "written 1408 bytes"
     assert answer("200 ok", "ko") == "200 ok"
+    lost = "it is not known whether it was sent: it is sent again"
+    assert answer(lost, "ko") == "보내졌는지 알 수 없어 다시 보냅니다"
 
 
 def test_a_kind_is_a_word_and_a_rule_keeps_its_name() -> None:

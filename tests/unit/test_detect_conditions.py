@@ -157,6 +157,8 @@ def test_an_address_may_be_in_any_of_several_networks() -> None:
         ("DeepKey: [user2, name]", "n"),
         ("DeepKey: [list, 1, v]", 2),
         ("DeepKey: [numbered, '1']", "o"),
+        ("DeepKey: [numbered, 1]", "o"),
+        ("DeepKey: [numbered, 0120, 1]", "q"),
         ("KeyPath: USER2.NAME", "n"),
         ("KeyPath: list[1].v", 2),
         ("KeyPath: list[-1].v", 2),
@@ -172,7 +174,7 @@ def test_keys_are_named_in_several_ways(keys: str, expected: Any) -> None:
         "user2": {"name": "n"},
         "list": [{"v": 1}, {"v": 2}],
         "dotted.key": "d",
-        "numbered": {"1": "o"},
+        "numbered": {"1": "o", "0120": ["p", "q"]},
         "p_enrichment": {"t": {"a.b": {"x": {"y": "e"}}}},
     }
     assert asks(f"- {keys}\n  Condition: Equals\n  Value: {expected}", data)

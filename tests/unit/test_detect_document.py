@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -51,6 +52,15 @@ def test_a_value_is_read_as_yaml_1_2_has_it(text: str, value: Any) -> None:
     found = parse(f"k: {text}", "x.yml").mapping().raw("k")
     assert found is not None
     assert repr(found.value()) == repr(value)
+
+
+@pytest.mark.parametrize("lead", ["", "\ufeff", "\n "])
+def test_what_programs_write_as_json_is_read(lead: str) -> None:
+    value = {"title": "\U0001f6a8 \\ud83d\\ude00 \\\U0001f600", "tests": [{"log": '"\U0001f600\x01'}]}
+    assert parse(f"{lead}{json.dumps(value, indent=chr(9))}", "x.yml").value() == value
+    # Without braces it is YAML, in which this may be a pattern.
+    assert parse(r"k: '\ud83d\ude00'", "x.yml").value() == {"k": r"\ud83d\ude00"}
+    assert parse(r"{k: '\ud83d\ude00'}", "x.yml").value() == {"k": r"\ud83d\ude00"}
 
 
 def test_texts_accept_one_text_for_a_list() -> None:

@@ -1,5 +1,6 @@
 import copy
 import json
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -325,3 +326,17 @@ def test_what_rules_return_becomes_plain() -> None:
     assert found == {"1": [1, 2], "null": ["a", "b"], "false": "x", "e": {"A": [1]}, "l": [{"x": 1}]}
     with pytest.raises(TypeError, match="object"):
         to_plain({"x": object()})
+
+
+def test_to_look_for_a_place_takes_no_more_memory_however_long_the_names_on_the_way_are() -> None:
+    reads = parse_path("$..name")
+    around = Surroundings(model_id="m", mappings={"who": ModelField(name="who", path="$..name", reads=reads)})
+    event = Event({"n" * 20_000: {str(number): {"name": number} for number in range(1_000)}}, around)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="leads to 1000 values"):
+            event.udm_path("who")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000

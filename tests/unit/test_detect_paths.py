@@ -82,4 +82,5 @@ def test_a_single_path_gives_its_value_and_others_give_a_list() -> None:
     ],
 )
 def test_a_path_says_where_its_values_are(text: str, found: list[str]) -> None:
-    assert parse_path(text).places({"user": {"name": "a"}, "items": [{"id": 1}, {"id": 2}]}) == found
+    event = {"user": {"name": "a"}, "items": [{"id": 1}, {"id": 2}]}
+    assert list(parse_path(text).places(event)) == found

@@ -84,6 +84,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     """Whether it is not tried again; then, if it was not delivered, only a person sends it again."""
     answer: str
     """What the far end said."""
+    failed: bool = False
+    """False as well if it is not known what came of it."""
 
 
 class WaitingDelivery(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from ocelog.detect.event import Plain
-from ocelog.detect.paths import Path, of_names, parse_path
+from ocelog.detect.paths import Path, of_names, of_names_and_places, parse_path
 from ocelog.yaml_nodes import Node, NodeMapping
 
 Question: TypeAlias = Callable[[Any, Any], bool]
@@ -363,7 +363,7 @@ def parse_key(entry: NodeMapping) -> Path | None:
     if (key := entry.get("Key")) is not None:
         return of_names([key.text()])
     if (deep := entry.get("DeepKey")) is not None:
-        return of_names(map(_name_or_place, deep.items() if deep.is_list else [deep]))
+        return of_names_and_places(map(_name_and_place, deep.items() if deep.is_list else [deep]))
     if (dotted := entry.get("KeyPath")) is not None:
         try:
             return parse_path(dotted.text())
@@ -382,9 +382,9 @@ def parse_key(entry: NodeMapping) -> Path | None:
     return None
 
 
-def _name_or_place(node: Node) -> str | int:
+def _name_and_place(node: Node) -> tuple[str, int | None]:
     name, value = node.text(), node.value()
-    return value if type(value) is int else name
+    return name, value if type(value) is int else None
 
 
 def _needed(path: Path | None, entry: NodeMapping) -> Path:

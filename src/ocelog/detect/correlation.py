@@ -109,8 +109,18 @@ def may_hold(correlation: Correlation, matches: Iterable[StepMatch]) -> bool:
     """Return whether enough steps have enough matches, wherever these lie."""
     count = Counter(match.step for match in matches)
     wanted = [step for step in correlation.steps if not step.absent]
-    least = len(wanted) if correlation.is_sequence else min(correlation.least_steps or len(wanted), len(wanted))
-    return sum(count[step.id] >= step.least for step in wanted) >= least
+    return sum(count[step.id] >= step.least for step in wanted) >= _least(correlation, wanted)
+
+
+def steps_in_vain(correlation: Correlation, seeing: Container[str]) -> tuple[str, ...]:
+    """Return the rules that are missing if only those in `seeing` can match; none if something may be found."""
+    wanted = [step for step in correlation.steps if not step.absent]
+    missing = tuple(step.rule for step in wanted if step.rule not in seeing)
+    return missing if len(wanted) - len(missing) < _least(correlation, wanted) else ()
+
+
+def _least(correlation: Correlation, wanted: Sequence[CorrelationStep]) -> int:
+    return len(wanted) if correlation.is_sequence else min(correlation.least_steps or len(wanted), len(wanted))
 
 
 def run_test(correlations: Sequence[Correlation], test: CorrelationTest) -> bool:
@@ -197,7 +207,7 @@ def _find_groups(
     window = 60.0 * correlation.lookback_minutes
     wanted = [step for step in correlation.steps if not step.absent]
     absent = [step for step in correlation.steps if step.absent]
-    least = min(correlation.least_steps or len(wanted), len(wanted))
+    least = _least(correlation, wanted)
     held = 0
     for values, chosen in _by_criteria(list(correlation.criteria.items()), matches, {}):
         check(held)

@@ -30,8 +30,8 @@ class PathReader(Protocol):
     def __call__(self, data: Plain, /) -> list[Plain]:
         """Return every value that the path leads to in `data`."""
 
-    def places(self, data: Plain, /) -> list[str]:
-        """Return where in `data` each of those values is, such as `client.ip` or `items.[0].name`."""
+    def places(self, data: Plain, /) -> Iterator[str]:
+        """Yield where in `data` each of those values is, such as `client.ip` or `items.[0].name`."""
 
 
 class ModelField(Struct, frozen=True, kw_only=True):
@@ -179,9 +179,9 @@ class Event(Mapping[str, Any]):
         mapped = self._around.mappings.get(name)
         if mapped is None or mapped.reads is None:
             return mapped.method_name if mapped else None
-        places = mapped.reads.places(self._data)
-        _check_single(mapped, places)
-        return places[0] if places else None
+        _check_single(mapped, mapped.reads(self._data))
+        # Only now: where very much is, is longer than all of the event.
+        return next(mapped.reads.places(self._data), None)
 
     def event_time_epoch(self) -> int:
         """Return p_event_time in seconds since 1970, or 0 if there is none."""

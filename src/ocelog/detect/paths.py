@@ -6,7 +6,7 @@ everywhere in an event.
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -40,7 +40,9 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
 _MAX_STEPS = 64
-_Placed: TypeAlias = tuple[str, Plain]
+_Place: TypeAlias = "tuple[_Place, str] | None"
+"""The place that holds it, and the step from there; None: the event. Written out only once it is asked for."""
+_Placed: TypeAlias = tuple[_Place, Plain]
 """Where a value is, and the value."""
 
 
@@ -51,18 +53,22 @@ class _Name(Struct, frozen=True):
         there, inner = find(value, self.name)
         return (inner,) if there else ()
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
-        return ((_below(place, self.name), inner) for inner in self.follow(value))
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
+        return (((place, self.name), inner) for inner in self.follow(value))
 
 
 class _Index(Struct, frozen=True):
     at: int
+    name: str | None = None
+    """If it may be the name of a field as well."""
 
     def follow(self, value: Plain) -> Iterable[Plain]:
+        if self.name is not None and type(value) is dict:
+            return _Name(self.name).follow(value)
         return (value[self.at],) if type(value) is list and -len(value) <= self.at < len(value) else ()
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
-        return ((_below(place, f"[{self.at}]"), inner) for inner in self.follow(value))
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
+        return (((place, f"[{self.at}]"), inner) for inner in self.follow(value))
 
 
 class _Every(Struct, frozen=True):
@@ -71,10 +77,10 @@ class _Every(Struct, frozen=True):
             return value.values()
         return value if type(value) is list else ()
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
         if type(value) is dict:
-            return ((_below(place, str(name)), inner) for name, inner in value.items())
-        return ((_below(place, f"[{at}]"), inner) for at, inner in enumerate(self.follow(value)))
+            return (((place, str(name)), inner) for name, inner in value.items())
+        return (((place, f"[{at}]"), inner) for at, inner in enumerate(self.follow(value)))
 
 
 class _Anywhere(Struct, frozen=True):
@@ -87,7 +93,7 @@ class _Anywhere(Struct, frozen=True):
         for child in _Every().follow(value):
             yield from self.follow(child)
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
         yield from _Name(self.name).places(place, value)
         for inside, child in _Every().places(place, value):
             yield from self.places(inside, child)
@@ -99,7 +105,7 @@ class _Filter(Struct, frozen=True):
     def follow(self, value: Plain) -> Iterable[Plain]:
         return [item for item in _Every().follow(value) if self._lets_through(item)]
 
-    def places(self, place: str, value: Plain) -> Iterable[_Placed]:
+    def places(self, place: _Place, value: Plain) -> Iterable[_Placed]:
         return (one for one in _Every().places(place, value) if self._lets_through(one[1]))
 
     def _lets_through(self, item: Plain) -> bool:
@@ -122,12 +128,12 @@ class Path(Struct, frozen=True):
             values = [inner for value in values for inner in step.follow(value)]
         return values
 
-    def places(self, data: Plain) -> list[str]:
-        """Return where in `data` each value is that the path leads to, such as `client.ip` or `items.[0].name`."""
-        placed: list[_Placed] = [("", data)]
+    def places(self, data: Plain) -> Iterator[str]:
+        """Yield where in `data` each value is that the path leads to, such as `client.ip` or `items.[0].name`."""
+        placed: list[_Placed] = [(None, data)]
         for step in self.steps:
             placed = [inner for place, value in placed for inner in step.places(place, value)]
-        return [place for place, _ in placed]
+        return (_written(place) for place, _ in placed)
 
     @property
     def is_single(self) -> bool:
@@ -152,14 +158,24 @@ class Path(Struct, frozen=True):
         return bool(found), found
 
 
-def _below(place: str, step: str) -> str:
-    return f"{place}.{step}" if place else step
+def _written(place: _Place) -> str:
+    steps = list[str]()
+    while place is not None:
+        place, step = place
+        steps.append(step)
+    return ".".join(reversed(steps))
 
 
-def of_names(names: Iterable[str | int]) -> Path:
-    """Return the path through `names`, which are taken as they are; a number is the place of an item in a list."""
-    steps = tuple(_Name(name) if isinstance(name, str) else _Index(name) for name in names)
-    return Path(".".join(step.name if isinstance(step, _Name) else f"[{step.at}]" for step in steps), steps)
+def of_names(names: Iterable[str]) -> Path:
+    """Return the path through `names`, which are taken as they are."""
+    steps = tuple(map(_Name, names))
+    return Path(".".join(step.name for step in steps), steps)
+
+
+def of_names_and_places(steps: Iterable[tuple[str, int | None]]) -> Path:
+    """Return the path through names, of which some may as well be the places of items in lists."""
+    found = [(_Name(name), name) if at is None else (_Index(at, name), f"[{at}]") for name, at in steps]
+    return Path(".".join(text for _, text in found), tuple(step for step, _ in found))
 
 
 def parse_path(text: str) -> Path:

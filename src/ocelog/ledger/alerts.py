@@ -579,6 +579,7 @@ def _attempt_of(row: RowMapping) -> Attempt:
         delivered=row["delivered"],
         final=row["final"],
         answer=row["answer"],
+        failed=row["code"] is not None,
     )
 
 

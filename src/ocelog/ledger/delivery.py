@@ -511,6 +511,8 @@ def _again(
     tx: Connection, channel: ChannelRow, number: int, entries: Mapping[str, Sequence[Entry]], now_us: int
 ) -> OutgoingMessage | None:
     """Hand out a message again, and note that it may have been sent, by somebody who was killed before noting that."""
+    # First: a purge that takes its entries along waits for this, or is done.
+    outbox.hand(tx, [each for own in entries.values() for each in own], number)
     outbox.note(
         tx,
         number,
@@ -519,7 +521,7 @@ def _again(
         told={name: own[-1].happened for name, own in entries.items()},
         delivered=False,
         final=(),
-        answer="it is not known whether it was sent: it is sent again",
+        answer=kept_text("it is not known whether it was sent: it is sent again"),
         code=None,
         now_us=now_us,
     )

@@ -271,8 +271,7 @@ def untold_because(installation: Installation, found: AlertDetails) -> str | Non
     if found.waiting:
         why = waits_because(installation, found)
         return Phrase("not yet: %(why)s", why=why[0] if len(why) == 1 else "; ".join(why))
-    if found.attempts:
-        given_up = dict.fromkeys(each.channel for each in found.attempts if each.final)
+    if given_up := dict.fromkeys(each.channel for each in found.attempts if each.final):
         return Phrase("no: it was given up for %(channels)s", channels=list_phrase(given_up))
     channels = installation.ledger.channels.listed()
     if not channels:

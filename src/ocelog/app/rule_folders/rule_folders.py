@@ -20,6 +20,7 @@ from ocelog.app.rule_folders.rule_troubles import tell
 from ocelog.detect.bundle import Bundle
 from ocelog.detect.checking import Checked, Names
 from ocelog.detect.checkout import Checkout, Problem, parse_checkout, read_checkout
+from ocelog.detect.correlation import steps_in_vain
 from ocelog.detect.deciding import Decided, Decision, decisions, shadowed
 from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
 from ocelog.detect.rule import CorrelationRule, NotRun, Pack, Query, Rule
@@ -355,7 +356,11 @@ def listed(installation: Installation, *, waits: bool = False) -> list[ListedFol
         )
         for each in folders
     ]
+    if any(each.checkout is None for each in folders):
+        # Nobody knows which rules are in a folder that cannot be read.
+        return found
     seeing = {rule.id for folder in found for rule in folder.rules if not (rule.sees_nothing or rule.shadowed_by)}
+    seeing |= {name for folder in found for name in folder.unread}
     return [replace(each, rules=tuple(_waiting(rule, seeing) for rule in each.rules)) for each in found]
 
 
@@ -363,11 +368,8 @@ def _waiting(rule: ListedRule, seeing: Collection[str]) -> ListedRule:
     """Return a rule with what it waits for in vain, if it is a correlation none of whose parts can find anything."""
     if not isinstance(rule.item, CorrelationRule):
         return rule
-    missing = [
-        [step.rule for step in each.steps if not step.absent and step.rule not in seeing]
-        for each in rule.item.correlations
-    ]
-    return replace(rule, waits_for=tuple(missing[0])) if all(missing) else rule
+    found = [steps_in_vain(each, seeing) for each in rule.item.correlations]
+    return replace(rule, waits_for=found[0]) if all(found) else rule
 
 
 def _listed(

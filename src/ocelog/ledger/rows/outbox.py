@@ -136,25 +136,23 @@ _SENT_WITHIN_HOUR = (
     .where(_d.channel_id == bindparam("channel"), _d.delivered, _d.at_us > _NOW - _HOUR_US, _d.at_us <= _NOW)
     .group_by(_d.outbox_id)
 )
-_later = tables.deliveries.alias("later")
-_LAST_DELIVERED = select(_d.alert_id, _d.happened).where(
-    _d.channel_id == bindparam("channel"),
-    _d.alert_id.in_(bindparam("ids", expanding=True)),
-    _d.outbox_id
-    == select(func.max(_later.c.outbox_id))
-    .where(_later.c.alert_id == _d.alert_id, _later.c.channel_id == _d.channel_id, _later.c.delivered)
-    .scalar_subquery(),
+_ATTEMPTS = (_d.channel_id == bindparam("channel"), _d.alert_id.in_(bindparam("ids", expanding=True)))
+# Once for each alert: asked for each of its attempts, it would take their number squared.
+_newest = func.max(_d.outbox_id).label("number")
+_delivered = select(_d.alert_id, _newest).where(*_ATTEMPTS, _d.delivered).group_by(_d.alert_id).subquery("delivered")
+_LAST_DELIVERED = (
+    select(_d.alert_id, _d.happened)
+    .join(_delivered, and_(_delivered.c.alert_id == _d.alert_id, _delivered.c.number == _d.outbox_id))
+    .where(*_ATTEMPTS)
 )
-_MAY_HAVE_ENDED = select(_d.alert_id, _d.happened).where(
-    _d.channel_id == bindparam("channel"),
-    _d.alert_id.in_(bindparam("ids", expanding=True)),
-    _d.happened.in_([each.value for each in Happened if each.ends]),
-    ~exists().where(
-        _later.c.alert_id == _d.alert_id,
-        _later.c.channel_id == _d.channel_id,
-        _later.c.delivered,
-        _later.c.outbox_id > _d.outbox_id,
-    ),
+_MAY_HAVE_ENDED = (
+    select(_d.alert_id, _d.happened)
+    .outerjoin(_delivered, _delivered.c.alert_id == _d.alert_id)
+    .where(
+        *_ATTEMPTS,
+        _d.happened.in_([each.value for each in Happened if each.ends]),
+        _d.outbox_id >= func.coalesce(_delivered.c.number, 0),
+    )
 )
 _WAITING = select(
     _o.channel_id,
