@@ -238,6 +238,12 @@ const valueOf = (field) => (isTicked(field) ? field.checked : field.value)
 const fieldsOf = (forms) => [...document.querySelectorAll(`${forms} :is(input, select, textarea)`)].filter(
   (field) => field.name && !['hidden', 'password', 'file'].includes(field.type))
 
+// Which field it is, also once there are other rows: of which form, which says unseen what it is about.
+function identityOf (field) {
+  const unseen = [...field.form.querySelectorAll('[type=hidden]:not([name=csrf])')].map((each) => each.value)
+  return JSON.stringify([field.form.getAttribute('action'), unseen, field.name, isTicked(field) && field.value])
+}
+
 function isTyped (field) {
   if (isTicked(field)) return field.checked !== field.defaultChecked
   if (!field.options) return field.value !== field.defaultValue
@@ -249,18 +255,18 @@ document.addEventListener('submit', (event) => { signsOut = event.target.matches
 
 addEventListener('pagehide', () => {
   if (!person || signsOut) return
-  const fields = fieldsOf('main form[method=post]').map((field, at) => ({ field, at })).filter(({ field }) => isTyped(field))
-    .map(({ field, at }) => ({ at, name: field.name, value: valueOf(field) }))
+  const fields = fieldsOf('main form[method=post]').filter(isTyped)
+    .map((field) => ({ identity: identityOf(field), value: valueOf(field) }))
   try {
     if (fields.length) sessionStorage.setItem('unsent', JSON.stringify({ person, path: location.pathname, fields }))
   } catch { /* more than a browser keeps */ }
 })
 
 function typeAgain (unsent) {
-  const fields = fieldsOf('main form[method=post]')
-  for (const { at, name, value } of unsent.fields) {
-    const field = fields[at]
-    if (field?.name !== name) continue
+  const fields = new Map(fieldsOf('main form[method=post]').map((field) => [identityOf(field), field]))
+  for (const { identity, value } of unsent.fields) {
+    const field = fields.get(identity)
+    if (!field) continue
     if (isTicked(field)) field.checked = value
     else field.value = value
     const folded = field.closest('details')

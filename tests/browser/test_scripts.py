@@ -74,6 +74,7 @@ def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tm
         skip_the_menu(me, at)
         read_days(me, at)
         type_once(me, at)
+        choose_again(me, at, tmp_path / "home")
         me.is_content()
 
 
@@ -110,6 +111,25 @@ def type_once(me: Person, at: str) -> None:
     me.button("Sign out").click()
     expect(me.button("Sign in")).to_be_visible()
     assert page.evaluate("sessionStorage.getItem('unsent')") is None
+
+
+def choose_again(me: Person, at: str, home: Path) -> None:
+    """See that the alert that was ticked is ticked again, and no other that took its row meanwhile."""
+    page, ticked = me.page, me.page.locator("main tbody input:checked")
+    page.goto(f"{at}/sign-in")
+    sign_in(me)
+    page.goto(f"{at}/alerts")
+    page.locator("main tbody input").first.check()
+    chosen = ticked.get_attribute("value")
+    page.context.clear_cookies()
+    with opened(home) as installation:
+        raised(installation.ledger, alert_of(3))
+    page.goto(f"{at}/alerts")
+    sign_in(me)
+    expect(page.locator("main tbody input")).to_have_count(3)
+    expect(page.locator("main tbody input").first).not_to_have_value(str(chosen))
+    expect(ticked).to_have_count(1)
+    expect(ticked).to_have_value(str(chosen))
 
 
 def name_the_tab(me: Person, at: str) -> None:
