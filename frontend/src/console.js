@@ -236,7 +236,7 @@ const person = document.querySelector('header a[href="/account"]')?.title
 const isTicked = (field) => ['checkbox', 'radio'].includes(field.type)
 const valueOf = (field) => (isTicked(field) ? field.checked : field.value)
 const fieldsOf = (forms) => [...document.querySelectorAll(`${forms} :is(input, select, textarea)`)].filter(
-  (field) => field.name && !['hidden', 'password', 'file'].includes(field.type))
+  (field) => field.name && !['hidden', 'password', 'file'].includes(field.type) && field.dataset.secret === undefined)
 
 // Which field it is, also once there are other rows: of which form, which says unseen what it is about.
 function identityOf (field) {
@@ -251,7 +251,10 @@ function isTyped (field) {
 }
 
 let signsOut = false
-document.addEventListener('submit', (event) => { signsOut = event.target.matches('[action="/sign-out"]') })
+document.addEventListener('submit', (event) => {
+  signsOut = event.target.matches('[action="/sign-out"]')
+  if (signsOut) sessionStorage.removeItem('unsent')
+})
 
 addEventListener('pagehide', () => {
   if (!person || signsOut) return

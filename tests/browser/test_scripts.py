@@ -75,6 +75,7 @@ def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tm
         read_days(me, at)
         type_once(me, at)
         choose_again(me, at, tmp_path / "home")
+        keep_no_secret(me, at)
         me.is_content()
 
 
@@ -130,6 +131,24 @@ def choose_again(me: Person, at: str, home: Path) -> None:
     expect(page.locator("main tbody input").first).not_to_have_value(str(chosen))
     expect(ticked).to_have_count(1)
     expect(ticked).to_have_value(str(chosen))
+
+
+def keep_no_secret(me: Person, at: str) -> None:
+    """See that no address or header that holds a secret is kept, and nothing once somebody signs out."""
+    page = me.page
+    page.goto(f"{at}/channels/new?kind=webhook")
+    page.get_by_label("Name", exact=True).fill("ops")
+    for field in ("url", "signing_key", "headers"):
+        page.locator(f'[name="set.{field}"]').fill("https://example.com/never-kept")
+    page.context.clear_cookies()
+    page.goto(f"{at}/alerts")
+    kept = page.evaluate("sessionStorage.getItem('unsent')")
+    assert "ops" in kept
+    assert "never-kept" not in kept
+    sign_in(me)
+    me.button("Sign out").click()
+    expect(me.button("Sign in")).to_be_visible()
+    assert page.evaluate("sessionStorage.getItem('unsent')") is None
 
 
 def name_the_tab(me: Person, at: str) -> None:
