@@ -258,31 +258,47 @@ const person = document.querySelector('header a[href="/account"]')?.title
 const isTicked = (field) => ['checkbox', 'radio'].includes(field.type)
 const valueOf = (field) => (isTicked(field) ? field.checked : field.value)
 const fieldsOf = (forms) => [...document.querySelectorAll(`${forms} :is(input, select, textarea)`)].filter(
-  (field) => field.name && !['hidden', 'password', 'file'].includes(field.type))
+  (field) => field.name && !['hidden', 'password', 'file'].includes(field.type) && field.dataset.secret === undefined)
+
+// Which field it is, also once there are other rows: of which form, which says unseen what it is about.
+function identityOf (field) {
+  const unseen = [...field.form.querySelectorAll('[type=hidden]:not([name=csrf])')].map((each) => each.value)
+  return JSON.stringify([field.form.getAttribute('action'), unseen, field.name, isTicked(field) && field.value])
+}
+
+// The answer to a form has what was typed as its own values.
+const main = document.querySelector('main')
+document.addEventListener('htmx:afterSettle', (event) => {
+  if (event.detail.requestConfig?.verb === 'post') main.dataset.answers = ''
+})
 
 function isTyped (field) {
+  if (main.dataset.answers !== undefined) return true
   if (isTicked(field)) return field.checked !== field.defaultChecked
   if (!field.options) return field.value !== field.defaultValue
   return field.value !== ([...field.options].find((each) => each.defaultSelected) ?? field.options[0])?.value
 }
 
 let signsOut = false
-document.addEventListener('submit', (event) => { signsOut = event.target.matches('[action="/sign-out"]') })
+document.addEventListener('submit', (event) => {
+  signsOut = event.target.matches('[action="/sign-out"]')
+  if (signsOut) sessionStorage.removeItem('unsent')
+})
 
 addEventListener('pagehide', () => {
   if (!person || signsOut) return
-  const fields = fieldsOf('main form[method=post]').map((field, at) => ({ field, at })).filter(({ field }) => isTyped(field))
-    .map(({ field, at }) => ({ at, name: field.name, value: valueOf(field) }))
+  const fields = fieldsOf('main form[method=post]').filter(isTyped)
+    .map((field) => ({ identity: identityOf(field), value: valueOf(field) }))
   try {
     if (fields.length) sessionStorage.setItem('unsent', JSON.stringify({ person, path: location.pathname, fields }))
   } catch { /* more than a browser keeps */ }
 })
 
 function typeAgain (unsent) {
-  const fields = fieldsOf('main form[method=post]')
-  for (const { at, name, value } of unsent.fields) {
-    const field = fields[at]
-    if (field?.name !== name) continue
+  const fields = new Map(fieldsOf('main form[method=post]').map((field) => [identityOf(field), field]))
+  for (const { identity, value } of unsent.fields) {
+    const field = fields.get(identity)
+    if (!field || valueOf(field) === value) continue
     if (isTicked(field)) field.checked = value
     else field.value = value
     const folded = field.closest('details')

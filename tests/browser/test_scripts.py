@@ -78,6 +78,9 @@ def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tm
         read_days(me, at)
         copy_with_and_without_a_clipboard(me, at)
         type_once(me, at)
+        choose_again(me, at, tmp_path / "home")
+        keep_answers(me, at)
+        keep_no_secret(me, at)
         me.is_content()
 
 
@@ -128,6 +131,56 @@ def type_once(me: Person, at: str) -> None:
     expect(name).to_have_value("prod")
     expect(secret).to_have_value("")
     page.evaluate("name => { document.querySelector('[name=name]').value = name }", "left behind")
+    me.button("Sign out").click()
+    expect(me.button("Sign in")).to_be_visible()
+    assert page.evaluate("sessionStorage.getItem('unsent')") is None
+
+
+def choose_again(me: Person, at: str, home: Path) -> None:
+    """See that the alert that was ticked is ticked again, and no other that took its row meanwhile."""
+    page, ticked = me.page, me.page.locator("main tbody input:checked")
+    page.goto(f"{at}/sign-in")
+    sign_in(me)
+    page.goto(f"{at}/alerts")
+    page.locator("main tbody input").first.check()
+    chosen = ticked.get_attribute("value")
+    page.context.clear_cookies()
+    with opened(home) as installation:
+        raised(installation.ledger, alert_of(3))
+    page.goto(f"{at}/alerts")
+    sign_in(me)
+    expect(page.locator("main tbody input")).to_have_count(3)
+    expect(page.locator("main tbody input").first).not_to_have_value(str(chosen))
+    expect(ticked).to_have_count(1)
+    expect(ticked).to_have_value(str(chosen))
+
+
+def keep_answers(me: Person, at: str) -> None:
+    """See that what was typed is kept, too, once the console has answered with it."""
+    page, name = me.page, me.page.get_by_label("A name for this tenant")
+    page.goto(f"{at}/sources/new")
+    name.fill("prod")
+    me.button("Check", within=page.locator("main")).click()
+    expect(page.locator("main .is-invalid").first).to_be_visible()
+    page.context.clear_cookies()
+    page.goto(f"{at}/sources/new")
+    sign_in(me)
+    expect(name).to_have_value("prod")
+
+
+def keep_no_secret(me: Person, at: str) -> None:
+    """See that no address or header that holds a secret is kept, and nothing once somebody signs out."""
+    page = me.page
+    page.goto(f"{at}/channels/new?kind=webhook")
+    page.get_by_label("Name", exact=True).fill("ops")
+    for field in ("url", "signing_key", "headers"):
+        page.locator(f'[name="set.{field}"]').fill("https://example.com/never-kept")
+    page.context.clear_cookies()
+    page.goto(f"{at}/alerts")
+    kept = page.evaluate("sessionStorage.getItem('unsent')")
+    assert "ops" in kept
+    assert "never-kept" not in kept
+    sign_in(me)
     me.button("Sign out").click()
     expect(me.button("Sign in")).to_be_visible()
     assert page.evaluate("sessionStorage.getItem('unsent')") is None
