@@ -15,6 +15,7 @@ import pytest
 from ocelog.access import Role
 from ocelog.app.search.queries import ask
 from ocelog.console import serving
+from ocelog.errors import QueryError
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
 from ocelog.lake.query import engine
@@ -44,15 +45,15 @@ def until(found: Callable[[], T | None]) -> T:
     return there
 
 
-def noted(monkeypatch: pytest.MonkeyPatch) -> list["subprocess.Popen[bytes]"]:
-    """Return the list of the spares that are begun from now on."""
+def noted(monkeypatch: pytest.MonkeyPatch, where: str = "ocelog.sandbox.spares") -> list["subprocess.Popen[bytes]"]:
+    """Return the list of the processes that a module begins from now on: as spares, or for a job."""
     begun = list["subprocess.Popen[bytes]"]()
 
     def note(packages: Collection[str]) -> "subprocess.Popen[bytes]":
         begun.append(begin(packages))
         return begun[-1]
 
-    monkeypatch.setattr(spare_children, "begin", note)
+    monkeypatch.setattr(f"{where}.begin", note)
     return begun
 
 
@@ -71,7 +72,7 @@ def test_a_spare_is_locked_in_before_it_does_its_job(tmp_path: Path) -> None:
     spec = Spec(entry="jailed.probe", packages=("jailed",), bounds=BOUNDS, read=(str(given),))
     with wanted() as spares:
         spare = until(spares.take)
-        child = Child(spec=spec, spare=lambda: spare)
+        child = Child(spec=spec, spare=spare)
 
         def does(source: str) -> Any:
             child.send("do", source.encode())
@@ -142,6 +143,37 @@ def test_whoever_waits_for_an_answer_finds_a_spare_for_the_next_question(tmp_pat
         answers(Stop())
         end(until(engine.SPARES.take))
         answers(Stop())
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_spare_that_ends_as_it_is_taken_costs_no_answer_and_leaves_nothing_of_one_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    make(tmp_path / "home", ledger_url=None)
+    stop, taken = Stop(), list["subprocess.Popen[bytes]"]()
+    take = Spares.take
+
+    def broken(self: Spares) -> "subprocess.Popen[bytes]":
+        taken.append(until(lambda: take(self)))
+        taken[-1].kill()
+        taken[-1].wait()
+        if stopped:
+            stop.set()
+        return taken[-1]
+
+    with opened(tmp_path / "home") as installation, engine.SPARES.kept():
+        engine.SPARES.want()
+        monkeypatch.setattr(Spares, "take", broken)
+        begun = noted(monkeypatch, "ocelog.sandbox.child")
+        if stopped:
+            with pytest.raises(QueryError, match="cancelled"), ask(installation, "SELECT 42 AS found", stop=stop):
+                pass
+        else:
+            with ask(installation, "SELECT 42 AS found", stop=stop) as answer:
+                assert [batch.to_pylist() for batch in answer.batches] == [[{"found": 42}]]
+        assert len(taken) == 1
+        assert len(begun) == 1
+        assert all(each.poll() is not None for each in (*taken, *begun))
 
 
 @pytest.mark.parametrize("path", ["/search", "/search/sql"])

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -78,8 +78,8 @@ class Child:
     spec: Spec
     only: Layers = EVERY
     """For tests: as if the kernel offered no more than these."""
-    spare: "Callable[[], subprocess.Popen[bytes] | None]" = lambda: None
-    """Returns a process that was begun before for jobs of the same module, if there is one: see `spares.py`."""
+    spare: "subprocess.Popen[bytes] | None" = None
+    """A process that was begun before for a job of the same module: see `spares.py`."""
     _process: "subprocess.Popen[bytes]" = field(init=False)
     _channel: Channel = field(init=False)
     _read: list[str] = field(init=False)
@@ -91,7 +91,7 @@ class Child:
 
     def _start(self, *, paths: bool) -> None:
         self._read = read = _readable(self.spec)
-        self._process = self.spare() or begin(self.spec.packages)
+        self._process = begin(self.spec.packages) if self.spare is None else self.spare
         self._channel = _channel(self._process, max(self.spec.longest_frame, _LONGEST_READY))
         start = {
             "entry": self.spec.entry,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from ocelog.errors import LakeUnavailableError, OcelogError, QueryError, Sandbox
 from ocelog.lake.query.refusals import explained, put_together
 from ocelog.languages.phrases import Phrase
 from ocelog.sandbox.channel import Frame
-from ocelog.sandbox.child import Bounds, Child, Spec
+from ocelog.sandbox.child import Bounds, Child, Spec, end
 from ocelog.sandbox.kernel import EVERY, Layers
 from ocelog.sandbox.spares import Spares
 from ocelog.suggest import nearest
@@ -117,6 +118,9 @@ class Run:
     temporary: Path
     guards: Guards
     stop: Stop | None = None
+    _spec: Spec = field(init=False)
+    _spare: "subprocess.Popen[bytes] | None" = field(init=False)
+    """The process that was begun before, if it is one."""
     _child: Child = field(init=False)
     _deadline: float = field(init=False)
     _temp_mb: int = field(init=False)
@@ -133,7 +137,7 @@ class Run:
             open_files=1 << 20,
             scratch_bytes=self._temp_mb * 1_000_000,
         )
-        spec = Spec(
+        self._spec = Spec(
             entry=SPARES.entry,
             packages=SPARES.packages,
             bounds=bounds,
@@ -141,9 +145,13 @@ class Run:
             scratch=str(self.temporary),
             longest_frame=self.limits.row_bytes + _BESIDE_ROWS,
         )
-        self._child = Child(spec=spec, only=self.guards.layers, spare=SPARES.take)
-        if self.stop is not None:
-            self.stop.ends(self._child.kill)
+        self._spare = SPARES.take()
+        try:
+            self._begin()
+        except SandboxError:
+            if self._spare is None:
+                raise
+            self._begin_anew()
 
     @property
     def layers(self) -> Layers:
@@ -153,7 +161,22 @@ class Run:
         except SandboxError as error:
             if self._is_stopped():
                 raise _stopped() from error
-            raise
+            if self._spare is None:
+                raise
+            self._begin_anew()
+            return self.layers
+
+    def _begin(self) -> None:
+        self._child = Child(spec=self._spec, only=self.guards.layers, spare=self._spare)
+        if self.stop is not None:
+            self.stop.ends(self._child.kill)
+
+    def _begin_anew(self) -> None:
+        """Begin once more after a spare that failed: what became of one that waited says nothing of this job."""
+        if self._spare is not None:
+            end(self._spare)
+        self._spare = None
+        self._begin()
 
     def check(
         self,
