@@ -244,7 +244,15 @@ function identityOf (field) {
   return JSON.stringify([field.form.getAttribute('action'), unseen, field.name, isTicked(field) && field.value])
 }
 
+// The answer to a form has what was typed into that form as its own values.
+const main = document.querySelector('main')
+document.addEventListener('htmx:afterSettle', (event) => {
+  if (event.detail.requestConfig?.verb === 'post') main.dataset.answers = ''
+})
+
 function isTyped (field) {
+  const isAnswered = field.form.getAttribute('action').split('?')[0] === location.pathname
+  if (isAnswered && main.dataset.answers !== undefined) return true
   if (isTicked(field)) return field.checked !== field.defaultChecked
   if (!field.options) return field.value !== field.defaultValue
   return field.value !== ([...field.options].find((each) => each.defaultSelected) ?? field.options[0])?.value
@@ -269,7 +277,7 @@ function typeAgain (unsent) {
   const fields = new Map(fieldsOf('main form[method=post]').map((field) => [identityOf(field), field]))
   for (const { identity, value } of unsent.fields) {
     const field = fields.get(identity)
-    if (!field) continue
+    if (!field || valueOf(field) === value) continue
     if (isTicked(field)) field.checked = value
     else field.value = value
     const folded = field.closest('details')
