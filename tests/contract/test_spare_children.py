@@ -115,6 +115,13 @@ def test_none_is_begun_before_it_is_wanted_and_none_is_left(monkeypatch: pytest.
     assert (spares.take(), len(begun)) == (None, count)
 
 
+def test_a_spare_goes_before_its_parent_where_memory_runs_out() -> None:
+    with wanted() as spares:
+        spare = until(spares.take)
+        until(lambda: True if Path(f"/proc/{spare.pid}/oom_score_adj").read_text() == "1000\n" else None)
+        end(spare)
+
+
 def test_those_that_are_there_end_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = noted(monkeypatch)
     with wanted(most=2):

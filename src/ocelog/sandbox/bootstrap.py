@@ -28,6 +28,9 @@ def main() -> None:
     """Do what the parent sends, locked in. The process ends with it, or with its parent."""
     if sys.platform.startswith("linux"):
         kernel.die_with_parent()
+    # Where memory runs out, this process goes, and not its parent: also while it waits for a job.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
     channel = Channel(reading=os.dup(0), writing=os.dup(1), longest=_LONGEST)
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -73,8 +76,6 @@ def _limit(limits: Mapping[str, int]) -> None:
             resource.setrlimit(each, (least, least))
     # Ends the process by itself, whatever it is in the middle of, should its parent not.
     signal.setitimer(signal.ITIMER_REAL, limits["wall_seconds"])
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _lock(spec: Mapping[str, Any]) -> tuple[Layers, int | None]:
