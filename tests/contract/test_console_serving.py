@@ -340,7 +340,21 @@ def test_an_answer_that_is_made_slowly_goes_on_beyond_the_time_for_its_beginning
         assert found.count(b"row\n") == 3
 
 
-def test_a_request_that_is_given_up_as_the_server_stops_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("method", "again", "said"),
+    [
+        ("GET", "5", b"Ocelog is stopping: try again once it runs.\n"),
+        # Its thread goes on: whoever sends it again unseen may do it twice.
+        (
+            "POST",
+            None,
+            b"Ocelog is stopping, and this may have been done: see whether it was before you send it again.\n",
+        ),
+    ],
+)
+def test_a_request_that_is_given_up_as_the_server_stops_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, method: str, again: str | None, said: bytes
+) -> None:
     monkeypatch.setattr(server_module, "_GRACEFUL", 0)
     has_come = threading.Event()
 
@@ -350,13 +364,13 @@ def test_a_request_that_is_given_up_as_the_server_stops_is_told_so(monkeypatch: 
 
     for server in serving(app):
         with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
-            connection.request("GET", "/")
+            connection.request(method, "/")
             assert has_come.wait(30)
             stopping = threading.Thread(target=server.stop)
             stopping.start()
             answer = connection.getresponse()
-            assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-            assert answer.read() == b"Ocelog is stopping: try again once it runs.\n"
+            assert (answer.status, answer.headers["retry-after"]) == (503, again)
+            assert answer.read() == said
             stopping.join()
 
 

@@ -46,6 +46,12 @@ _GRACEFUL = 1
 _STOPPING = PlainTextResponse(
     "Ocelog is stopping: try again once it runs.\n", 503, {"retry-after": "5", "connection": "close"}
 )
+_STOPPING_CHANGE = PlainTextResponse(
+    "Ocelog is stopping, and this may have been done: see whether it was before you send it again.\n",
+    503,
+    {"connection": "close"},
+)
+"""To what may change something: its thread may have done so by then. What may be sent again is sent by programs."""
 STOP_WITHIN = 2.0
 """Seconds: with what the loops may take, a service ends within five. What hangs longer is left behind."""
 
@@ -278,7 +284,8 @@ class Server:
         except asyncio.CancelledError:
             if has_begun:
                 raise
-            await _STOPPING(dict(scope), receive, send)
+            answer = _STOPPING if scope["method"] in ("GET", "HEAD") else _STOPPING_CHANGE
+            await answer(dict(scope), receive, send)
 
     def _serve(self) -> None:
         self._server.run(sockets=[self.listening])
