@@ -266,14 +266,15 @@ function identityOf (field) {
   return JSON.stringify([field.form.getAttribute('action'), unseen, field.name, isTicked(field) && field.value])
 }
 
-// The answer to a form has what was typed as its own values.
+// The answer to a form has what was typed into that form as its own values.
 const main = document.querySelector('main')
 document.addEventListener('htmx:afterSettle', (event) => {
   if (event.detail.requestConfig?.verb === 'post') main.dataset.answers = ''
 })
 
 function isTyped (field) {
-  if (main.dataset.answers !== undefined) return true
+  const isAnswered = (field.form.getAttribute('action') ?? '').split('?')[0] === location.pathname
+  if (isAnswered && main.dataset.answers !== undefined) return true
   if (isTicked(field)) return field.checked !== field.defaultChecked
   if (!field.options) return field.value !== field.defaultValue
   return field.value !== ([...field.options].find((each) => each.defaultSelected) ?? field.options[0])?.value

@@ -79,7 +79,7 @@ def test_scripts_keep_focus_folds_and_columns_and_name_the_tab(chromium: str, tm
         copy_with_and_without_a_clipboard(me, at)
         type_once(me, at)
         choose_again(me, at, tmp_path / "home")
-        keep_answers(me, at)
+        keep_answers(me, at, tmp_path / "home")
         keep_no_secret(me, at)
         me.is_content()
 
@@ -155,9 +155,24 @@ def choose_again(me: Person, at: str, home: Path) -> None:
     expect(ticked).to_have_value(str(chosen))
 
 
-def keep_answers(me: Person, at: str) -> None:
-    """See that what was typed is kept, too, once the console has answered with it."""
+def keep_answers(me: Person, at: str, home: Path) -> None:
+    """See that what was typed is kept, too, once the console has answered with it, and nothing beside it."""
     page, name = me.page, me.page.get_by_label("A name for this tenant")
+    with opened(home) as installation:
+        kim = users.find(installation, NAME)
+        users.add(installation, "lee", Role.VIEWER, Secret(PASSWORD), by=kim, origin=HERE)
+    page.goto(f"{at}/users")
+    page.get_by_label("Name", exact=True).fill("lee")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    me.button("Add").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    with opened(home) as installation:
+        users.change_role(installation, "lee", Role.ANALYST, by=kim, origin=HERE)
+    page.context.clear_cookies()
+    page.goto(f"{at}/users")
+    sign_in(me)
+    expect(page.get_by_label("Name", exact=True)).to_have_value("lee")
+    expect(page.get_by_label("Role of lee")).to_have_value("analyst")
     page.goto(f"{at}/sources/new")
     name.fill("prod")
     me.button("Check", within=page.locator("main")).click()

@@ -636,6 +636,9 @@ def test_further_columns_of_an_answer_are_added_until_it_has_many(console: Conso
     many = console.as_(Role.VIEWER).get(f"/search/sql/rows?{urlencode({'sql': sql, 'c': asked}, doseq=True)}").text
     assert many.count('<th scope="col"') == 50
     assert 'action="/search/sql"' not in many
+    # Nobody takes them for all.
+    assert "50 of 200 columns are shown" in many
+    assert "columns are shown" not in few
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http://plain.example", None, 5, "data:text/html,x"])

@@ -88,7 +88,8 @@ async def rows(request: Request, visitor: Viewer, sql: str = "") -> Response:
             for name in chosen
         ],
         sql=sql,
-        others=[name for name in every if name not in chosen] if len(chosen) < _MOST_COLUMNS else [],
+        others=[name for name in every if name not in chosen],
+        is_full=len(chosen) >= _MOST_COLUMNS,
     )
 
 
