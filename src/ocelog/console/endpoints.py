@@ -192,7 +192,7 @@ class Endpoints:
 
     async def _answer(self, scope: Message) -> Answer:
         if (refusal := self.front.refuses(scope)) is not None:
-            # Where its body ends, others may see otherwise than we do: what comes behind it is not read as a request.
+            # A proxy may disagree about where its body ends: what comes behind it is not read as another request.
             return Answer(status=403, body=f"{refusal}\n".encode(), more=((b"connection", b"close"),))
         route = self._routes.get(scope["path"])
         if route is None:

@@ -51,7 +51,7 @@ _STOPPING_CHANGE = PlainTextResponse(
     503,
     {"connection": "close"},
 )
-"""To what may change something: its thread may have done so by then. What may be sent again is sent by programs."""
+"""To what may change something: its thread may have done so by then, and programs repeat what they may repeat."""
 STOP_WITHIN = 2.0
 """Seconds: with what the loops may take, a service ends within five. What hangs longer is left behind."""
 

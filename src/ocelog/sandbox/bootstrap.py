@@ -1,4 +1,4 @@
-"""How a child begins: limits, imports, and then the lock, before it has read a byte that came from outside."""
+"""How a child begins: limits, imports (a spare: the other way round) and the lock, before it reads from outside."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def main() -> None:
         for name, value in _OF_LIBRARIES.items():
             os.putenv(name, value)
         frame = channel.receive()
-        if frame.kind == "imports":
+        if frame.kind == "preload":
             import_module(frame.payload.decode())
             frame = channel.receive()
         spec: dict[str, Any] = json.loads(frame.payload)

@@ -228,10 +228,10 @@ def begin(packages: Collection[str]) -> "subprocess.Popen[bytes]":
         raise SandboxError(f"The process for untrusted work cannot be started: {without_number(error)}.") from error
 
 
-def imports(process: "subprocess.Popen[bytes]", entry: str) -> None:
+def preload(process: "subprocess.Popen[bytes]", entry: str) -> None:
     """Have a process that was begun import the module of its job already; it waits for nothing."""
     with suppress(EOFError):
-        _channel(process, _LONGEST_READY).send("imports", entry.encode())
+        _channel(process, _LONGEST_READY).send("preload", entry.encode())
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

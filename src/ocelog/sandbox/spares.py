@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ocelog.sandbox.child import begin, end, imports
+from ocelog.sandbox.child import begin, end, preload
 
 _KEPT = 300.0
 """Seconds that a spare is kept while nobody wants one: each holds as much memory as what it has imported."""
@@ -66,7 +66,7 @@ class Spares:
             while self._waits():
                 try:
                     process = begin(self.packages)
-                    imports(process, self.entry)
+                    preload(process, self.entry)
                 except Exception:  # noqa: BLE001 - whoever needs a child begins it, and hears why that fails
                     with self._changed:
                         self._wanted_until = 0.0

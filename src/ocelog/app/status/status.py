@@ -20,7 +20,7 @@ from ocelog.app.sources.stream_health import (
 )
 from ocelog.errors import ConfigError, HomeError, SourceThrottledError, TransientError, error_class
 from ocelog.health.settings import AlarmSettings
-from ocelog.health.stream import AlarmState, Facts, Memory, first_look, look
+from ocelog.health.stream import AlarmState, Facts, Memory, State, first_look, look
 from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation
@@ -193,6 +193,11 @@ class StreamStatus(Struct, frozen=True, kw_only=True):
     error_at: datetime | None
     resume: str | None
     """How it goes on, if it is paused."""
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether reading it fails for now, and its health does not say anything worse."""
+        return self.state == "retrying" and self.health.state in {State.HEALTHY, State.QUIET, State.CATCHING_UP}
 
 
 class StreamsVerdict(Struct, frozen=True, kw_only=True):

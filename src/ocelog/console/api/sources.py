@@ -8,13 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
 from ocelog.app.log_types import log_types
-from ocelog.app.source_settings import (
-    reveal,
-    source_settings,
-    written_backfill,
-    written_poll,
-    written_sweep_every,
-)
+from ocelog.app.source_settings import reveal, source_settings, written_backfill, written_poll, written_sweep_every
 from ocelog.app.sources import source_changes, source_showing, sources
 from ocelog.app.sources.source_changes import Listener, SourceChange
 from ocelog.app.sources.sources import GivenSecret
